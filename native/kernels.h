@@ -1,0 +1,118 @@
+// What the kernels of one instruction set do: the contract between net.cpp, compiled once, and
+// kernels.cpp, compiled once per instruction set.
+//
+// A map of activations is [channel][y][x][16 images]. Strides are in floats. A map may have a halo of
+// zero columns on either side, so that a kernel may read beyond its edges; rows are clipped instead.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace smidgen {
+
+constexpr int LANES_PER_CHUNK = 16;
+
+struct Map {
+    float* data;  // channel 0, row 0, column 0
+    int channels, height, width;
+    long plane, row;  // distance between channels, between rows
+};
+
+// A convolution of stride 1, forward or backward by the strides of its weights.
+// out[o][y][x] = bias[o] + sum over c, j, i of w(o, c, j, i) * in[c][y + j + row0][x + i + col0]
+struct Convolution {
+    Map in, out;
+    int kernel_y, kernel_x;
+    int row0, col0;
+    const float* weights;
+    long w_out, w_in, w_y, w_x;  // strides of the weights
+    const float* bias;           // null: start from zero
+    bool backward;               // false: out = activate(sum); true: out = through(sum, out), in place
+    float slope;
+    long chunk_stride;  // dense layers only: `width` counts chunks, this far apart; else 0
+};
+
+// dW[o][c][j][i] += sum over y, x and lanes of g[o][y][x] * in[c][y + j + row0][x + i + col0]
+struct WeightGradient {
+    Map in, gradient;
+    int kernel_y, kernel_x;
+    int row0, col0;
+    float *weights, *bias;
+    bool depthwise;  // o = c
+};
+
+// dW[o][i] += sum over the samples of g[o] * x[i], for o in [first, last)
+struct DenseGradient {
+    const float *inputs, *gradient;  // [chunk][count][16], chunks the given strides apart
+    long input_stride, gradient_stride;
+    int chunks, in_count, first, last;
+    float *weights, *bias;
+    float* scratch;  // dense_scratch_floats(chunks, last - first)
+};
+
+struct Pool {
+    Map in, out;
+    int size_y, size_x;
+    float slope;  // of the layer that produced `in`, backward only
+};
+
+struct Dropout {
+    Map map;
+    float rate;
+    uint64_t seed;  // the same seed gives the same mask, so that backward draws it again
+};
+
+enum class LossKind : int { labels = 0, kl = 1, squared = 2, probabilities = 3 };
+
+// Logits [class][16] in place to the gradient of the loss, for `lanes` images of the chunk.
+struct Loss {
+    LossKind kind;
+    float temperature, label_weight, scale;  // scale: 1 / images in the batch
+    int classes, lanes;
+    float* logits;
+    const float* targets;  // [class][16], of the teacher; null for labels
+    const float* inverse_std;
+    const int32_t* labels;  // [16]
+    float* scratch;         // [4][classes][16]
+};
+
+enum class OptimizerKind : int { adam = 0, sgd = 1, nesterov = 2, rmsprop = 3, adadelta = 4 };
+
+struct OptimizerStep {
+    OptimizerKind kind;
+    float rate, momentum, beta2, epsilon, correction1, correction2;
+    float *weights, *gradient, *first, *second;  // [count]; the gradient is set to zero
+    long count;
+};
+
+struct Kernels {
+    const char* name;
+    bool fused;  // multiply-adds round once
+    void (*convolve)(const Convolution&);
+    void (*weight_gradient)(const WeightGradient&);
+    void (*dense_gradient)(const DenseGradient&);
+    void (*max_pool)(const Pool&);
+    void (*max_pool_backward)(const Pool&);
+    void (*avg_pool)(const Pool&);
+    void (*avg_pool_backward)(const Pool&);
+    void (*dropout)(const Dropout&);
+    float (*loss)(const Loss&);  // the sum over the images
+    void (*optimize)(const OptimizerStep&);
+    // 16 images of `pixels` values each, at the given rows, into [pixel][16] at out
+    void (*load_bytes)(const uint8_t* const* rows, int pixels, float* out);
+    void (*load_floats)(const float* const* rows, int pixels, float* out);
+    double (*multiply_add_peak)(long rounds);  // the number of multiply-adds that were done
+};
+
+constexpr int DENSE_BLOCK = 64;  // inputs that the dense gradient transposes at a time
+inline size_t dense_scratch_floats(int chunks, int outs) {
+    return size_t(chunks) * LANES_PER_CHUNK * (DENSE_BLOCK + (outs + 15) / 16 * 16);
+}
+
+// One per instruction set that was compiled in; null elsewhere.
+const Kernels* kernels_v2();
+const Kernels* kernels_v3();
+const Kernels* kernels_v4();
+const Kernels* kernels_neon();
+
+}  // namespace smidgen

@@ -1,0 +1,120 @@
+// Pooling and dropout: one pass, in place on the way back.
+#pragma once
+
+#include "../kernels.h"
+#include "../simd.h"
+
+namespace {
+
+using smidgen::Dropout;
+using smidgen::Map;
+using smidgen::Pool;
+
+inline float* at(const Map& map, int channel, int y, int x) {
+    return map.data + channel * map.plane + y * map.row + long(x) * LANES;
+}
+
+// Calls f(in, out) for the window of every output, once per group of lanes.
+template <typename F>
+void windows(const Pool& p, F f) {
+    for (int c = 0; c < p.out.channels; ++c)
+        for (int y = 0; y < p.out.height; ++y)
+            for (int x = 0; x < p.out.width; ++x)
+                for (int lane = 0; lane < LANES; lane += VL)
+                    f(at(p.in, c, y * p.size_y, x * p.size_x) + lane, at(p.out, c, y, x) + lane);
+}
+
+// The rows and columns that no window covers have no gradient.
+void clear_remainder(const Pool& p) {
+    const int height = p.out.height * p.size_y, width = p.out.width * p.size_x;
+    for (int c = 0; c < p.in.channels; ++c)
+        for (int y = 0; y < p.in.height; ++y)
+            for (int x = y < height ? width : 0; x < p.in.width; ++x)
+                for (int lane = 0; lane < LANES; lane += VL) store(at(p.in, c, y, x) + lane, V{});
+}
+
+void max_pool(const Pool& p) {
+    windows(p, [&](const float* in, float* out) {
+        V most = load(in);
+        for (int j = 0; j < p.size_y; ++j)
+            for (int i = 0; i < p.size_x; ++i) {
+                const V value = load(in + j * p.in.row + i * LANES);
+                most = value > most ? value : most;
+            }
+        store(out, most);
+    });
+}
+
+// The maximum is looked for again; where several are equal, the first takes the whole gradient.
+void max_pool_backward(const Pool& p) {
+    const V slope = broadcast(p.slope), zero = {};
+    windows(p, [&](float* in, const float* out) {
+        V most = load(in);
+        for (int j = 0; j < p.size_y; ++j)
+            for (int i = 0; i < p.size_x; ++i) {
+                const V value = load(in + j * p.in.row + i * LANES);
+                most = value > most ? value : most;
+            }
+        V gradient = load(out);
+        for (int j = 0; j < p.size_y; ++j)
+            for (int i = 0; i < p.size_x; ++i) {
+                float* position = in + j * p.in.row + i * LANES;
+                const V value = load(position);
+                store(position, value == most ? through(gradient, value, slope) : zero);
+                gradient = value == most ? zero : gradient;
+            }
+    });
+    clear_remainder(p);
+}
+
+void avg_pool(const Pool& p) {
+    const V share = broadcast(1.0f / float(p.size_y * p.size_x));
+    windows(p, [&](const float* in, float* out) {
+        V sum = {};
+        for (int j = 0; j < p.size_y; ++j)
+            for (int i = 0; i < p.size_x; ++i) sum += load(in + j * p.in.row + i * LANES);
+        store(out, sum * share);
+    });
+}
+
+void avg_pool_backward(const Pool& p) {
+    const V slope = broadcast(p.slope), share = broadcast(1.0f / float(p.size_y * p.size_x));
+    windows(p, [&](float* in, const float* out) {
+        const V gradient = load(out) * share;
+        for (int j = 0; j < p.size_y; ++j)
+            for (int i = 0; i < p.size_x; ++i) {
+                float* position = in + j * p.in.row + i * LANES;
+                store(position, through(gradient, load(position), slope));
+            }
+    });
+    clear_remainder(p);
+}
+
+inline uint64_t splitmix(uint64_t x) {
+    x += 0x9e3779b97f4a7c15ull;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+    return x ^ (x >> 31);
+}
+
+// Multiplies by 0 or 1 / (1 - rate): values on the way forward, gradients on the way back. One xorshift
+// generator (Marsaglia 2003) a lane.
+void dropout(const Dropout& d) {
+    const unsigned threshold = unsigned(double(d.rate) * 4294967296.0);
+    const V keep = broadcast(1.0f / (1.0f - d.rate)), zero = {};
+    for (int lane = 0; lane < LANES; lane += VL) {
+        VU state;
+        for (int k = 0; k < VL; ++k) state[k] = unsigned(splitmix(d.seed + uint64_t(lane + k))) | 1u;
+        for (int c = 0; c < d.map.channels; ++c)
+            for (int y = 0; y < d.map.height; ++y)
+                for (int x = 0; x < d.map.width; ++x) {
+                    state ^= state << 13;
+                    state ^= state >> 17;
+                    state ^= state << 5;
+                    float* p = at(d.map, c, y, x) + lane;
+                    store(p, load(p) * (state >= threshold ? keep : zero));
+                }
+    }
+}
+
+}  // namespace

@@ -1,0 +1,286 @@
+#include "network.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace smidgen {
+namespace {
+
+constexpr int LANES = LANES_PER_CHUNK;
+
+Map vector_of(const Map& map) { return {map.data, map.channels * map.height * map.width, 1, 1, LANES, LANES}; }
+
+Convolution forward_convolution(const Layer& l, const float* parameters, float* chunk) {
+    const long kernel = long(l.kernel_y) * l.kernel_x;
+    return {at_chunk(l.in, chunk), at_chunk(l.out, chunk), l.kernel_y, l.kernel_x, -l.pad_y, -l.pad_x,
+            parameters + l.weights, l.in.channels * kernel, kernel, l.kernel_x, 1,
+            parameters + l.biases, false, l.slope, 0};
+}
+
+// The gradient with respect to the input is a convolution with the kernel turned around.
+Convolution backward_convolution(const Layer& l, const float* parameters, float* chunk) {
+    const long kernel = long(l.kernel_y) * l.kernel_x;
+    return {at_chunk(l.out, chunk), at_chunk(l.in, chunk), l.kernel_y, l.kernel_x,
+            l.pad_y - (l.kernel_y - 1), l.pad_x - (l.kernel_x - 1),
+            parameters + l.weights + kernel - 1, kernel, l.in.channels * kernel, -l.kernel_x, -1,
+            nullptr, true, l.in_slope, 0};
+}
+
+// A dense layer as a convolution whose columns are chunks.
+Convolution dense(const Layer& l, const float* parameters, float* chunk, int chunks, long chunk_stride, bool backward) {
+    const Map in = vector_of(at_chunk(l.in, chunk)), out = at_chunk(l.out, chunk);
+    Convolution c{backward ? out : in, backward ? in : out, 1, 1, 0, 0,
+                  parameters + l.weights, backward ? 1 : in.channels, backward ? in.channels : 1, 0, 0,
+                  backward ? nullptr : parameters + l.biases, backward, backward ? l.in_slope : l.slope,
+                  chunks > 1 ? chunk_stride : 0};
+    c.out.width = chunks;
+    return c;
+}
+
+// A depthwise convolution is one convolution a channel.
+void convolve_channels(const Kernels& kernels, Convolution c, long weights) {
+    const int channels = c.out.channels;
+    c.in.channels = c.out.channels = 1;
+    for (int channel = 0; channel < channels; ++channel) {
+        kernels.convolve(c);
+        c.in.data += c.in.plane;
+        c.out.data += c.out.plane;
+        c.weights += weights;
+        if (c.bias) ++c.bias;
+    }
+}
+
+void convolve(const Kernels& kernels, const Layer& l, const Convolution& c) {
+    if (l.kind == LayerKind::depthwise) convolve_channels(kernels, c, long(l.kernel_y) * l.kernel_x);
+    else kernels.convolve(c);
+}
+
+Pool pool(const Layer& l, float* chunk) {
+    return {at_chunk(l.in, chunk), at_chunk(l.out, chunk), l.kernel_y, l.kernel_x, l.in_slope};
+}
+
+// The least a dense layer's gradient and the loss need beside the activations.
+size_t scratch_floats(const Plan& plan, int chunks) {
+    size_t most = size_t(5) * plan.classes * LANES;
+    for (const Layer& l : plan.layers)
+        if (l.kind == LayerKind::dense)
+            most = std::max(most, dense_scratch_floats(l.batched ? chunks : 1, l.out.channels));
+    return most;
+}
+
+}  // namespace
+
+Network::Network(Plan plan, const Kernels& kernels, int batch_size, int threads, uint64_t seed)
+    : plan_(std::move(plan)), kernels_(kernels), batch_size_(batch_size), chunks_((batch_size + LANES - 1) / LANES),
+      team_(plan_.layered ? threads : 1), seed_(seed), weights_(plan_.parameters), gradient_(plan_.parameters),
+      first_(plan_.parameters), second_(plan_.parameters),
+      memory_(size_t(plan_.layered ? chunks_ : 1) * plan_.chunk_floats / LANES + 1) {
+    for (Layer& l : plan_.layers)
+        if (!l.batched) unbatched_ = std::max(unbatched_, l.weights + l.count);
+    if (plan_.layered) chunk_gradients_.assign(chunks_, std::vector<float>(unbatched_));
+    scratch_.assign(team_.size(), std::vector<Line>(scratch_floats(plan_, chunks_) / LANES + 1));
+}
+
+uint64_t Network::mask_seed(int chunk, size_t layer) const {
+    return ((seed_ * 0x9e3779b97f4a7c15ull + uint64_t(step_)) * 0xbf58476d1ce4e5b9ull + uint64_t(chunk)) *
+               0x94d049bb133111ebull + (uint64_t(layer) << 8);
+}
+
+// Sixteen images into the first map; where fewer are left, the first stands in and its gradient is zero.
+void Network::load(const Images& images, const uint32_t* order, int count, float* memory) {
+    const Map in = at_chunk(plan_.input, memory);
+    const long pixels = long(in.channels) * in.height * in.width;
+    const uint8_t* bytes[LANES];
+    const float* floats[LANES];
+    for (int lane = 0; lane < LANES; ++lane) {
+        const size_t image = size_t(order[lane < count ? lane : 0]) * pixels;
+        bytes[lane] = images.bytes + image;
+        floats[lane] = images.floats + image;
+    }
+    const int width = in.row == long(in.width) * LANES ? int(pixels) : in.width;
+    for (long done = 0; done < pixels; done += width) {
+        const long row = done / in.width;
+        float* out = in.data + row / in.height * in.plane + row % in.height * in.row;
+        if (images.bytes) kernels_.load_bytes(bytes, width, out);
+        else kernels_.load_floats(floats, width, out);
+        for (int lane = 0; lane < LANES; ++lane) bytes[lane] += width, floats[lane] += width;
+    }
+}
+
+void Network::forward(const Layer& l, float* memory, int chunks, bool training, uint64_t seed) {
+    switch (l.kind) {
+        case LayerKind::conv:
+        case LayerKind::depthwise: return convolve(kernels_, l, forward_convolution(l, weights_.data(), memory));
+        case LayerKind::dense: return kernels_.convolve(dense(l, weights_.data(), memory, chunks, plan_.chunk_floats, false));
+        case LayerKind::max_pool: return kernels_.max_pool(pool(l, memory));
+        case LayerKind::avg_pool: return kernels_.avg_pool(pool(l, memory));
+        case LayerKind::dropout:
+            if (training) kernels_.dropout({at_chunk(l.in, memory), l.rate, seed});
+    }
+}
+
+void Network::backward(const Layer& l, float* memory, float* gradient, int chunks, uint64_t seed, float* scratch) {
+    const bool down = l.needs_input_gradient;
+    switch (l.kind) {
+        case LayerKind::conv:
+        case LayerKind::depthwise:
+            kernels_.weight_gradient({at_chunk(l.in, memory), at_chunk(l.out, memory), l.kernel_y, l.kernel_x, -l.pad_y,
+                                      -l.pad_x, gradient + l.weights, gradient + l.biases,
+                                      l.kind == LayerKind::depthwise});
+            if (down) convolve(kernels_, l, backward_convolution(l, weights_.data(), memory));
+            return;
+        case LayerKind::dense: {
+            const Map in = vector_of(at_chunk(l.in, memory)), out = at_chunk(l.out, memory);
+            kernels_.dense_gradient({in.data, out.data, 0, 0, 1, in.channels, 0, out.channels, gradient + l.weights,
+                                     gradient + l.biases, scratch});
+            if (down) kernels_.convolve(dense(l, weights_.data(), memory, chunks, plan_.chunk_floats, true));
+            return;
+        }
+        case LayerKind::max_pool: return down ? kernels_.max_pool_backward(pool(l, memory)) : void();
+        case LayerKind::avg_pool: return down ? kernels_.avg_pool_backward(pool(l, memory)) : void();
+        case LayerKind::dropout: return down ? kernels_.dropout({at_chunk(l.in, memory), l.rate, seed}) : void();
+    }
+}
+
+void Network::load_chunk(const Batch& batch, int chunk) {
+    const int start = chunk * LANES;
+    load(batch.examples.images, batch.order + start, std::min(LANES, batch.count - start), chunk_memory(chunk));
+}
+
+void Network::forward_chunk(int chunk, size_t first, size_t last) {
+    for (size_t i = first; i < last; ++i)
+        forward(plan_.layers[i], chunk_memory(chunk), 1, true, mask_seed(chunk, i));
+}
+
+void Network::backward_chunk(int chunk, size_t first, size_t last, float* gradient, float* scratch) {
+    for (size_t i = last; i-- > first;)
+        backward(plan_.layers[i], chunk_memory(chunk), gradient, 1, mask_seed(chunk, i), scratch);
+}
+
+double Network::chunk_loss(const Batch& batch, int chunk, float* scratch) {
+    const int start = chunk * LANES, lanes = std::min(LANES, batch.count - start), classes = plan_.classes;
+    int32_t labels[LANES];
+    float* targets = scratch + size_t(4) * classes * LANES;
+    for (int lane = 0; lane < LANES; ++lane) {
+        const size_t image = batch.order[start + (lane < lanes ? lane : 0)];
+        labels[lane] = batch.examples.labels[image];
+        if (batch.examples.targets)
+            for (int k = 0; k < classes; ++k) targets[k * LANES + lane] = batch.examples.targets[image * classes + k];
+    }
+    float* logits = at_chunk(plan_.layers.back().out, chunk_memory(chunk)).data;
+    return kernels_.loss({batch.loss.kind, batch.loss.temperature, batch.loss.label_weight, 1.0f / float(batch.count),
+                          classes, lanes, logits, targets, batch.examples.inverse_std, labels, scratch});
+}
+
+// Chunk after chunk, forward and backward, so that all that a chunk needs stays in the cache.
+double Network::by_chunk(const Batch& batch) {
+    const size_t layers = plan_.layers.size();
+    double total = 0;
+    for (int chunk = 0; chunk * LANES < batch.count; ++chunk) {
+        load_chunk(batch, chunk);
+        forward_chunk(chunk, 0, layers);
+        total += chunk_loss(batch, chunk, scratch_[0][0].values);
+        backward_chunk(chunk, 0, layers, gradient_.data(), scratch_[0][0].values);
+    }
+    return total;
+}
+
+// Layer after layer where weights are many: a batched layer reads them once for all chunks, and the
+// layers between two of them go chunk by chunk. What is added up, and in which order, does not depend on
+// the number of threads.
+double Network::by_layer(const Batch& batch) {
+    const int chunks = (batch.count + LANES - 1) / LANES;
+    const size_t layers = plan_.layers.size();
+    const auto& all = plan_.layers;
+    team_.each(chunks, [&](int chunk, int) { load_chunk(batch, chunk); });
+    for (size_t i = 0, end; i < layers; i = end) {
+        for (end = i; end < layers && !all[end].batched;) ++end;
+        if (end > i) team_.each(chunks, [&](int chunk, int) { forward_chunk(chunk, i, end); });
+        else batched_forward(all[end++], chunks);
+    }
+    std::vector<double> losses(chunks);
+    team_.each(chunks, [&](int c, int t) { losses[c] = chunk_loss(batch, c, scratch_[t][0].values); });
+    for (size_t i = layers, begin; i > 0; i = begin) {
+        for (begin = i; begin > 0 && !all[begin - 1].batched;) --begin;
+        if (begin < i)
+            team_.each(chunks, [&](int c, int t) {
+                backward_chunk(c, begin, i, chunk_gradients_[c].data(), scratch_[t][0].values);
+            });
+        else batched_backward(all[--begin], chunks);
+    }
+    for (std::vector<float>& part : chunk_gradients_)
+        for (const Layer& l : all)
+            for (long k = l.weights; !l.batched && k < l.weights + l.count; ++k) gradient_[k] += part[k], part[k] = 0;
+    double total = 0;
+    for (double loss : losses) total += loss;
+    return total;
+}
+
+void Network::batched_forward(const Layer& l, int chunks) {
+    const int parts = std::min(chunks, team_.size());
+    team_.each(parts, [&](int part, int) {
+        const int begin = chunks * part / parts, end = chunks * (part + 1) / parts;
+        forward(l, chunk_memory(begin), end - begin, true, 0);
+    });
+}
+
+void Network::batched_backward(const Layer& l, int chunks) {
+    const int outs = l.out.channels, blocks = std::min(outs, team_.size());
+    team_.each(blocks, [&](int block, int thread) {
+        const Map in = vector_of(at_chunk(l.in, chunk_memory(0))), out = at_chunk(l.out, chunk_memory(0));
+        kernels_.dense_gradient({in.data, out.data, plan_.chunk_floats, plan_.chunk_floats, chunks, in.channels,
+                                 outs * block / blocks, outs * (block + 1) / blocks, gradient_.data() + l.weights,
+                                 gradient_.data() + l.biases, scratch_[thread][0].values});
+    });
+    if (!l.needs_input_gradient) return;
+    const int parts = std::min(chunks, team_.size());
+    team_.each(parts, [&](int part, int) {
+        const int begin = chunks * part / parts, end = chunks * (part + 1) / parts;
+        kernels_.convolve(dense(l, weights_.data(), chunk_memory(begin), end - begin, plan_.chunk_floats, true));
+    });
+}
+
+double Network::backpropagate(const Examples& examples, const uint32_t* order, int count, const LossSettings& loss) {
+    const Batch batch{examples, order, count, loss};
+    return plan_.layered ? by_layer(batch) : by_chunk(batch);
+}
+
+void Network::optimize(float rate, const OptimizerSettings& s) {
+    const float correction1 = float(1.0 - std::pow(double(s.momentum), double(step_)));
+    const float correction2 = float(1.0 - std::pow(double(s.beta2), double(step_)));
+    const int parts = team_.size();
+    team_.each(parts, [&](int part, int) {
+        const long begin = plan_.parameters * part / parts, end = plan_.parameters * (part + 1) / parts;
+        kernels_.optimize({s.kind, rate, s.momentum, s.beta2, s.epsilon, correction1, correction2, &weights_[begin],
+                           &gradient_[begin], &first_[begin], &second_[begin], end - begin});
+    });
+}
+
+double Network::train(const Examples& examples, const uint32_t* order, long count, const float* rates,
+                      const LossSettings& loss, const OptimizerSettings& optimizer) {
+    double total = 0;
+    for (long start = 0; start < count; start += batch_size_) {
+        ++step_;
+        total += backpropagate(examples, order + start, int(std::min<long>(batch_size_, count - start)), loss);
+        if (!std::isfinite(total)) return std::numeric_limits<double>::quiet_NaN();
+        optimize(*rates++, optimizer);
+    }
+    return total;
+}
+
+void Network::predict(const Images& images, long first, long count, float* logits) {
+    uint32_t order[LANES];
+    float* memory = chunk_memory(0);
+    for (long start = 0; start < count; start += LANES) {
+        const int lanes = int(std::min<long>(LANES, count - start));
+        for (int lane = 0; lane < lanes; ++lane) order[lane] = uint32_t(first + start + lane);
+        load(images, order, lanes, memory);
+        for (const Layer& l : plan_.layers) forward(l, memory, 1, false, 0);
+        const float* out = at_chunk(plan_.layers.back().out, memory).data;
+        for (int lane = 0; lane < lanes; ++lane)
+            for (int k = 0; k < plan_.classes; ++k) logits[(start + lane) * plan_.classes + k] = out[k * LANES + lane];
+    }
+}
+
+}  // namespace smidgen

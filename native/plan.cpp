@@ -1,0 +1,127 @@
+#include "plan.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace smidgen {
+namespace {
+
+// A dense layer is batched when its weights outweigh what a chunk has in memory: reading them once for a
+// whole batch then saves more than keeping every chunk's activations costs.
+constexpr long BATCHED_WEIGHTS = 1 << 13, BATCHED_RATIO = 4;
+
+struct Halo {
+    int left = 0, right = 0;
+};
+
+bool convolves(const LayerRequest& r) { return r.kind == LayerKind::conv || r.kind == LayerKind::depthwise; }
+
+int pad_low(const LayerRequest& r, int kernel) { return r.same ? (kernel - 1) / 2 : 0; }
+
+// Zero columns that a convolution reads beside the map that it is given.
+Halo read_forward(const LayerRequest& r) {
+    if (!convolves(r) || !r.same) return {};
+    const int low = pad_low(r, r.kernel_x);
+    return {low, r.kernel_x - 1 - low};
+}
+
+// Zero columns that its backward pass reads beside the gradient of its output.
+Halo read_backward(const LayerRequest& r) {
+    if (!convolves(r)) return {};
+    const int low = pad_low(r, r.kernel_x);
+    return {r.kernel_x - 1 - low, r.same ? low : r.kernel_x - 1};
+}
+
+// A map with its halo: the columns right of a row are those left of the next.
+Map place(int channels, int height, int width, Halo halo, long& end) {
+    const long row = long(width + std::max(halo.left, halo.right)) * LANES_PER_CHUNK;
+    const Map map{static_cast<float*>(nullptr) + end + halo.left * LANES_PER_CHUNK, channels, height, width,
+                  height * row, row};
+    end += long(halo.left + halo.right) * LANES_PER_CHUNK + channels * map.plane;
+    return map;
+}
+
+bool compact(const Map& map) { return map.row == long(map.width) * LANES_PER_CHUNK; }
+
+void shape_of(const LayerRequest& r, const Map& in, int& channels, int& height, int& width) {
+    channels = r.kind == LayerKind::conv || r.kind == LayerKind::dense ? r.out : in.channels;
+    height = in.height, width = in.width;
+    if (r.kind == LayerKind::dense) height = width = 1;
+    if (convolves(r) && !r.same) height -= r.kernel_y - 1, width -= r.kernel_x - 1;
+    if (r.kind == LayerKind::max_pool || r.kind == LayerKind::avg_pool) height /= r.kernel_y, width /= r.kernel_x;
+    if (channels < 1 || height < 1 || width < 1) throw std::invalid_argument("a layer has no output");
+}
+
+long weight_count(const LayerRequest& r, const Map& in) {
+    const long kernel = long(r.kernel_y) * r.kernel_x;
+    if (r.kind == LayerKind::conv) return r.out * in.channels * kernel;
+    if (r.kind == LayerKind::depthwise) return in.channels * kernel;
+    if (r.kind == LayerKind::dense) return long(r.out) * in.channels * in.height * in.width;
+    return 0;
+}
+
+// A dense layer reads its map as one vector: a map with a halo is copied first, by a pool of size 1.
+std::vector<LayerRequest> with_copies(const std::vector<LayerRequest>& requests) {
+    std::vector<LayerRequest> all;
+    for (const LayerRequest& r : requests) {
+        if (r.kind == LayerKind::dense) all.push_back({LayerKind::avg_pool, 0, 1, 1, false, 1.0f});
+        all.push_back(r);
+    }
+    return all;
+}
+
+}  // namespace
+
+Plan::Plan(const std::vector<LayerRequest>& given, int channels, int height, int width) {
+    const std::vector<LayerRequest> requests = with_copies(given);
+    const auto halo_after = [&](size_t index) {  // what the next layer that is not a dropout reads
+        for (size_t next = index; next < requests.size(); ++next)
+            if (requests[next].kind != LayerKind::dropout) return read_forward(requests[next]);
+        return Halo{};
+    };
+    input = place(channels, height, width, halo_after(0), chunk_floats);
+    Map in = input;
+    float slope = 1.0f;
+    for (size_t index = 0; index < requests.size(); ++index) {
+        LayerRequest r = requests[index];
+        if (r.kind == LayerKind::avg_pool && r.kernel_y == 1 && compact(in)) continue;  // no copy is needed
+        if (r.kernel_y == 0) r.kernel_y = in.height, r.kernel_x = in.width;
+        Layer layer;
+        layer.kind = r.kind;
+        layer.in = in;
+        layer.in_slope = slope;
+        layer.needs_input_gradient = parameters > 0;
+        if (r.kind == LayerKind::dropout) {
+            layer.out = in;
+            layer.rate = r.value;
+            layers.push_back(layer);
+            continue;
+        }
+        int c, h, w;
+        shape_of(r, in, c, h, w);
+        const Halo forward = halo_after(index + 1);
+        const Halo backward = layer.needs_input_gradient ? read_backward(r) : Halo{};
+        layer.out = place(c, h, w, {std::max(forward.left, backward.left), std::max(forward.right, backward.right)},
+                          chunk_floats);
+        layer.kernel_y = r.kernel_y, layer.kernel_x = r.kernel_x;
+        layer.pad_y = pad_low(r, r.kernel_y), layer.pad_x = pad_low(r, r.kernel_x);
+        const long weights_here = weight_count(r, in);
+        layer.slope = weights_here ? r.value : 1.0f;
+        layer.weights = parameters;
+        layer.biases = parameters + weights_here;
+        layer.count = weights_here ? weights_here + c : 0;
+        parameters += layer.count;
+        in = layer.out;
+        slope = layer.slope;
+        layers.push_back(layer);
+    }
+    if (in.height != 1 || in.width != 1) throw std::invalid_argument("the network does not end in a vector");
+    classes = in.channels;
+    for (Layer& l : layers) {
+        l.batched = l.kind == LayerKind::dense && l.count >= BATCHED_WEIGHTS &&
+                    l.count >= BATCHED_RATIO * chunk_floats / LANES_PER_CHUNK;
+        layered |= l.batched;
+    }
+}
+
+}  // namespace smidgen

@@ -1,0 +1,51 @@
+// A network placed in memory: what each layer reads and writes, and where its weights stand.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels.h"
+
+namespace smidgen {
+
+enum class LayerKind : int { conv = 0, depthwise = 1, max_pool = 2, avg_pool = 3, dense = 4, dropout = 5 };
+
+// One layer as Python gives it: see engine/native.py.
+struct LayerRequest {
+    LayerKind kind;
+    int out, kernel_y, kernel_x;  // a pool of size 0 x 0 is global
+    bool same;
+    float value;  // slope below zero, or the rate of a dropout
+};
+
+struct Layer {
+    LayerKind kind;
+    Map in, out;  // `data` is an offset from the start of a chunk's memory, see at_chunk
+    int kernel_y = 1, kernel_x = 1, pad_y = 0, pad_x = 0;
+    float slope = 1.0f;      // of this layer's activation
+    float in_slope = 1.0f;   // of the activation that produced `in`: the backward pass goes through it
+    float rate = 0.0f;       // dropout
+    long weights = 0, biases = 0, count = 0;  // offsets into the parameters, and how many
+    bool needs_input_gradient = false;
+    bool batched = false;  // a dense layer so large that all chunks of a batch share one pass over its weights
+};
+
+// A chunk of 16 images has the input and every layer's output in one piece of memory. Backward, each
+// gradient overwrites the activation that it belongs to.
+struct Plan {
+    std::vector<Layer> layers;
+    Map input;
+    long parameters = 0, chunk_floats = 0;
+    int classes = 0;
+    bool layered = false;  // some layer is batched: every chunk of a batch keeps its memory
+
+    Plan(const std::vector<LayerRequest>& requests, int channels, int height, int width);
+};
+
+// `map` in the memory of a chunk.
+inline Map at_chunk(Map map, float* chunk) {
+    map.data = chunk + (map.data - static_cast<float*>(nullptr));
+    return map;
+}
+
+}  // namespace smidgen

@@ -1,0 +1,46 @@
+"""Smidgen: the smallest neural network that still holds your accuracy floor.
+
+    import smidgen
+    answer = smidgen.shrink("mnist", floor=0.97)
+    print(answer.winner.spec, answer.test)
+
+What is named here is loaded on first use, so that importing the package stays cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+_PUBLIC = {
+    "load_data": ("smidgen.data", "load"),
+    "from_arrays": ("smidgen.data", "from_arrays"),
+    "parse_spec": ("smidgen.spec", "parse_spec"),
+    "Recipe": ("smidgen.records", "Recipe"),
+    "Score": ("smidgen.records", "Score"),
+    "Store": ("smidgen.store", "Store"),
+    "SmidgenError": ("smidgen.errors", "SmidgenError"),
+    "shrink": ("smidgen.shrink", "shrink"),
+    "sweep": ("smidgen.sweep", "sweep"),
+    "load_model": ("smidgen.modelfile", "load"),
+    "predict": ("smidgen.predict", "predict"),
+}
+
+try:
+    __version__ = version("smidgen")
+except PackageNotFoundError:  # run from a source tree
+    __version__ = "0+source"
+
+__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'smidgen' has no attribute '{name}'")
+    module, attribute = _PUBLIC[name]
+    return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return __all__

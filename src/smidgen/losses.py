@@ -1,0 +1,157 @@
+"""What is learned from: the losses of `records.Recipe`, in NumPy and float64, value and gradient.
+
+This is the definition that both engines are tested against. For one image, with K classes, the
+student's logits z, the teacher's logits t and the temperature T:
+
+    labels                -log softmax(z)[label]
+    kl                    T² KL(softmax(t/T) || softmax(z/T))
+    logits                mean over K of (z - t)²
+    standardised-logits   mean over K of ((z - t) / std)², std of each class over the teacher's logits
+    probabilities         mean over K of (softmax(z) - softmax(t))²
+
+The loss of a batch is the mean over its images. A recipe's `label_weight` w makes of any but the
+first (1 - w) * loss + w * labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.errors import RequestError
+from smidgen.records import Recipe
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+LEAST_STD = 1e-6
+"""A class whose logit never moves would be divided by zero."""
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """What the student's outputs are compared with, computed once for a whole training.
+
+    values: float32 [n, classes], probabilities or logits as the loss wants them; None for "labels"
+    inverse_std: float32 [classes], ones unless "standardised-logits"; empty for "labels"
+    """
+
+    values: Floats | None
+    inverse_std: Floats
+
+
+def prepare(recipe: Recipe, teacher_logits: Floats | None) -> Targets:
+    """The targets of a recipe from the teacher's logits, float32 [n, classes].
+
+    Raises:
+        RequestError: the recipe needs a teacher and there is none, or its logits are not finite.
+    """
+    if not recipe.needs_teacher:
+        return Targets(None, np.ones(0, np.float32))
+    logits = _checked(recipe, teacher_logits)
+    inverse_std = np.ones(logits.shape[1])
+    if recipe.loss == "kl":
+        logits = softmax(logits / recipe.temperature)
+    elif recipe.loss == "probabilities":
+        logits = softmax(logits)
+    elif recipe.loss == "standardised-logits":
+        inverse_std = 1 / np.maximum(logits.std(axis=0), LEAST_STD)
+    return Targets(logits.astype(np.float32), inverse_std.astype(np.float32))
+
+
+def loss_and_gradient(
+    recipe: Recipe, logits: Doubles, labels: npt.NDArray[np.integer], targets: Targets
+) -> tuple[float, Doubles]:
+    """The mean loss over n images and its gradient with respect to the logits.
+
+    logits: float64 [n, classes]; labels: int [n]; targets: of these n images
+    """
+    if not recipe.needs_teacher:
+        values, gradient = _cross_entropy(logits, labels)
+    else:
+        values, gradient = _SOFT[recipe.loss](recipe, logits, targets)
+        if recipe.label_weight:
+            hard_values, hard_gradient = _cross_entropy(logits, labels)
+            values = _mix(recipe.label_weight, values, hard_values)
+            gradient = _mix(recipe.label_weight, gradient, hard_gradient)
+    return float(values.mean()), gradient / len(logits)
+
+
+def softmax(logits: Doubles) -> Doubles:
+    """The softmax of each row, safe from overflow."""
+    probabilities: Doubles = np.exp(log_softmax(logits))
+    return probabilities
+
+
+def log_softmax(logits: Doubles) -> Doubles:
+    """The logarithm of each row's softmax, safe from overflow."""
+    shifted: Doubles = logits - logits.max(axis=1, keepdims=True)
+    log_sums: Doubles = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted - log_sums
+
+
+# --- one loss each: values [n] and gradients [n, classes], both per image -----------------------
+
+
+def _cross_entropy(logits: Doubles, labels: npt.NDArray[np.integer]) -> tuple[Doubles, Doubles]:
+    rows = np.arange(len(logits))
+    logs = log_softmax(logits)
+    gradient = np.exp(logs)
+    gradient[rows, labels] -= 1
+    return -logs[rows, labels], gradient
+
+
+def _kl(recipe: Recipe, logits: Doubles, targets: Targets) -> tuple[Doubles, Doubles]:
+    wanted, temperature = _values(targets), recipe.temperature
+    logs = log_softmax(logits / temperature)
+    # 0 log 0 is 0: a probability of zero takes no part.
+    wanted_logs = np.log(wanted, out=np.zeros_like(wanted), where=wanted > 0)
+    values = temperature**2 * (wanted * (wanted_logs - logs)).sum(axis=1)
+    return values, temperature * (np.exp(logs) - wanted)
+
+
+def _squared(_recipe: Recipe, logits: Doubles, targets: Targets) -> tuple[Doubles, Doubles]:
+    inverse_std = targets.inverse_std.astype(np.float64)
+    errors = (logits - _values(targets)) * inverse_std
+    return (errors**2).mean(axis=1), 2 / logits.shape[1] * errors * inverse_std
+
+
+def _probabilities(_recipe: Recipe, logits: Doubles, targets: Targets) -> tuple[Doubles, Doubles]:
+    outputs = softmax(logits)
+    errors = outputs - _values(targets)
+    slope = 2 / logits.shape[1] * errors
+    # The Jacobian of the softmax is diag(outputs) - outputs outputsᵀ.
+    return (errors**2).mean(axis=1), outputs * (slope - (slope * outputs).sum(axis=1, keepdims=True))
+
+
+_SoftLoss = Callable[[Recipe, Doubles, Targets], tuple[Doubles, Doubles]]
+_SOFT: dict[str, _SoftLoss] = {
+    "kl": _kl,
+    "logits": _squared,
+    "standardised-logits": _squared,
+    "probabilities": _probabilities,
+}
+
+
+def _mix(label_weight: float, soft: Doubles, hard: Doubles) -> Doubles:
+    return (1 - label_weight) * soft + label_weight * hard
+
+
+def _values(targets: Targets) -> Doubles:
+    if targets.values is None:
+        raise RequestError("the targets hold no teacher's values; make them by losses.prepare(recipe, teacher_logits)")
+    return targets.values.astype(np.float64)
+
+
+def _checked(recipe: Recipe, teacher_logits: Floats | None) -> Doubles:
+    if teacher_logits is None:
+        raise RequestError(f"loss='{recipe.loss}' needs a teacher and there is none; give one, or use loss='labels'")
+    bad = int((~np.isfinite(teacher_logits)).any(axis=1).sum())
+    if bad:
+        raise RequestError(
+            f"the teacher's logits are not finite for {bad} of {len(teacher_logits)} images; train the teacher again"
+        )
+    return teacher_logits.astype(np.float64)

@@ -1,0 +1,208 @@
+"""What is asked of a training and what came of it: frozen records, counts and not rates.
+
+A `Trial` is the whole key of a training; an `Outcome` is a pure function of it. Nothing here
+loads a framework, opens a file or draws a random number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, field, replace
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.errors import RequestError
+from smidgen.spec import NetSpec
+
+Weights = npt.NDArray[np.float32]
+"""All parameters of a network, flat float32: layer by layer, weights then biases (see `spec.LayerPlan`)."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """How many images were classified right, of how many."""
+
+    correct: int
+    total: int
+
+    @property
+    def rate(self) -> float:
+        return self.correct / self.total if self.total else 0.0
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """The Wilson score interval of the rate (Wilson 1927), two-sided."""
+        if self.total == 0:
+            return 0.0, 1.0
+        z = NormalDist().inv_cdf(0.5 + confidence / 2)
+        n, p = self.total, self.rate
+        centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+        half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        return max(0.0, centre - half), min(1.0, centre + half)
+
+    def __add__(self, other: Score) -> Score:
+        return Score(self.correct + other.correct, self.total + other.total)
+
+    def __str__(self) -> str:
+        return f"{100 * self.rate:.2f} % ({self.correct}/{self.total})"
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An optimizer with its settings. `kind` is what the engines implement.
+
+    Only the fields that its `kind` reads matter; `learning_rate` is what a recipe that names none gets.
+    """
+
+    kind: str
+    learning_rate: float
+    momentum: float = 0.0
+    beta2: float = 0.0
+    epsilon: float = 0.0
+
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    # Kingma & Ba 2015, algorithm 1.
+    "adam": Optimizer("adam", 0.001, momentum=0.9, beta2=0.999, epsilon=1e-8),
+    # Keras's own epsilon.
+    "adam-keras": Optimizer("adam", 0.001, momentum=0.9, beta2=0.999, epsilon=1e-7),
+    # Heavy ball, as the mimic document uses it.
+    "sgd": Optimizer("sgd", 0.01, momentum=0.9),
+    # Sutskever et al. 2013, in the form of Keras and torch.
+    "nesterov": Optimizer("nesterov", 0.01, momentum=0.9),
+    # Tieleman & Hinton 2012, with Keras's defaults.
+    "rmsprop": Optimizer("rmsprop", 0.001, beta2=0.9, epsilon=1e-7),
+    # Zeiler 2012, with Keras's defaults and the rate of 1.0 that the paper's formula has.
+    "adadelta": Optimizer("adadelta", 1.0, beta2=0.95, epsilon=1e-7),
+}
+
+LOSSES = ("labels", "kl", "logits", "standardised-logits", "probabilities")
+SCHEDULES = ("one-cycle", "constant")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    loss: what is learned from (the functions stand in `smidgen.losses`):
+        "labels"               cross-entropy against the label;
+        "kl"                   KL divergence to the teacher's softmax at `temperature`, times its square
+                               (Hinton, Vinyals & Dean 2015, section 2);
+        "logits"               squared error to the teacher's logits (Ba & Caruana 2014, section 2.2);
+        "standardised-logits"  the same, each class divided by the standard deviation of the teacher's;
+        "probabilities"        squared error between softmaxes.
+    label_weight: the share of "labels" mixed into any other loss, 0 to 1.
+    schedule: "one-cycle" warms up linearly from a tenth of `learning_rate` over the first fifth of the
+        steps and falls to zero by a cosine; "constant" stays.
+    """
+
+    loss: str = "labels"
+    temperature: float = 1.0
+    label_weight: float = 0.0
+    optimizer: str = "adam"
+    learning_rate: float = 0.02
+    schedule: str = "one-cycle"
+    epochs: int = 2
+    batch_size: int = 128
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "label_weight", "learning_rate"):  # 1 and 1.0 are one recipe, and one key
+            object.__setattr__(self, name, float(getattr(self, name)))
+        _one_of("loss", self.loss, LOSSES)
+        _one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
+        _one_of("schedule", self.schedule, SCHEDULES)
+        _at_least("epochs", self.epochs, 1)
+        _at_least("batch_size", self.batch_size, 1)
+        if not (self.temperature > 0 and self.learning_rate > 0 and 0 <= self.label_weight <= 1):
+            raise RequestError(
+                f"temperature={self.temperature} and learning_rate={self.learning_rate} must be above 0, "
+                f"label_weight={self.label_weight} from 0 to 1"
+            )
+
+    @property
+    def needs_teacher(self) -> bool:
+        return self.loss != "labels"
+
+    def steps(self, images: int) -> int:
+        """Optimizer steps in an epoch over so many images; the last batch may be short."""
+        return -(-images // self.batch_size)
+
+    def learning_rates(self, images: int) -> npt.NDArray[np.float32]:
+        """The rate of every step: float32 [epochs * steps]."""
+        total = self.epochs * self.steps(images)
+        if self.schedule == "constant":
+            return np.full(total, self.learning_rate, np.float32)
+        step = np.arange(total)
+        warm = max(1, total // 5)
+        rising = 0.1 + 0.9 * step / warm
+        falling = 0.5 * (1 + np.cos(np.pi * (step - warm) / max(1, total - warm)))
+        return (self.learning_rate * np.where(step < warm, rising, falling)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The whole key of a training: the same trial gives the same outcome, bit for bit.
+
+    data: the digest of the data set and its split. teacher: the key of the teacher's trial, or "".
+    engine: the engine and its arithmetic, for example "native-1-fma" (`engine.name`).
+    """
+
+    spec: NetSpec
+    recipe: Recipe
+    seed: int
+    data: str
+    engine: str
+    teacher: str = ""
+
+    @property
+    def key(self) -> str:
+        """A SHA-256 of everything that the outcome depends on, in hex."""
+        fields = {
+            "spec": str(self.spec),
+            "recipe": asdict(self.recipe),
+            "optimizer": asdict(OPTIMIZERS[self.recipe.optimizer]),
+            "seed": int(self.seed),
+            "data": self.data,
+            "engine": self.engine,
+            "teacher": self.teacher,
+        }
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+    def with_seed(self, seed: int) -> Trial:
+        return replace(self, seed=seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of a trial.
+
+    selection, confirmation: the two halves of the validation split. Everything is chosen by the first;
+        the second takes no part in choosing and says whether the floor holds.
+    losses: the mean training loss of each epoch.
+    diverged_at: the epoch (from 1) in which the loss stopped being finite, or 0.
+    """
+
+    parameters: int
+    selection: Score
+    confirmation: Score
+    losses: tuple[float, ...]
+    train_seconds: float
+    weights: Weights = field(repr=False)
+    diverged_at: int = 0
+
+    @property
+    def validation(self) -> Score:
+        return self.selection + self.confirmation
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise RequestError(f"{name}='{value}' is not known; use one of {', '.join(known)}")
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise RequestError(f"{name}={value} must be at least {least}")

@@ -1,0 +1,65 @@
+"""Ticks, limits and number texts that the pictures and the page share. Pure arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+MOST_SIZE_TICKS = 8
+FLOOR_REACH, SWEEP_REACH = 5.0, 10.0  # a window goes so many times as far below its anchor as the best lies above
+
+
+def count_text(count: int) -> str:
+    """1199882 -> "1,199,882"."""
+    return f"{count:,}"
+
+
+def percent_text(rate: float, decimals: int = 2) -> str:
+    """0.976 -> "97.60 %"."""
+    return f"{100 * rate:.{decimals}f} %"
+
+
+def short_percent_text(rate: float) -> str:
+    """0.97 -> "97 %", 0.975 -> "97.5 %": for floors and ticks."""
+    return f"{100 * rate:.4f}".rstrip("0").rstrip(".") + " %"
+
+
+def size_ticks(low: float, high: float) -> list[int]:
+    """Whole numbers 1, 2, 5 · 10^k within [low, high], or only 1 · 10^k where those would be too many."""
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        ticks = [step * 10**power for power in decades if power >= 0 for step in steps]
+        inside = [tick for tick in ticks if low <= tick <= high]
+        if len(inside) <= MOST_SIZE_TICKS:
+            break
+    return inside
+
+
+def size_window(sizes: Iterable[int]) -> tuple[float, float]:
+    """The limits of the size axis: the sizes and a margin of 4 % of their logarithmic range."""
+    known = list(sizes)
+    low, high = min(known), max(known)
+    margin = max(1.15, (high / low) ** 0.04)
+    return low / margin, high * margin
+
+
+def rate_window(rates: Sequence[float], anchor: float, reach: float = FLOOR_REACH) -> tuple[float, float]:
+    """The limits of the accuracy axis: the part that matters, around `anchor` (a floor, or a turning point).
+
+    Networks far below the anchor would squash the view; they are drawn on the lower edge instead.
+    """
+    best = max(max(rates), anchor)
+    span = max(best - anchor, 0.005)
+    lowest = anchor - reach * span
+    inside = [rate for rate in rates if rate >= lowest]
+    low = min([*inside, anchor])
+    margin = 0.08 * max(best - low, 0.005)
+    return max(0.0, low - margin), min(1.0, best + margin)
+
+
+def rate_ticks(low: float, high: float) -> list[float]:
+    """Three to nine round rates within [low, high]."""
+    steps = (factor * 10.0**power for power in range(-6, 1) for factor in (1, 2, 5))
+    step = next(step for step in steps if high - low <= 8 * step)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(index * step, 8) for index in range(first, last + 1)]

@@ -1,0 +1,171 @@
+"""The curve of the page, laid out: every mark in the coordinates of the SVG that the template writes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smidgen.frontier import Point, TurningPoint, pareto
+from smidgen.report.axes import (
+    count_text,
+    percent_text,
+    rate_ticks,
+    rate_window,
+    short_percent_text,
+    size_ticks,
+    size_window,
+)
+
+WIDTH, HEIGHT = 720.0, 440.0
+LEFT, RIGHT, TOP, BOTTOM = 68.0, 704.0, 30.0, 386.0
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A grid line at a coordinate; a minor one loses its text on a narrow screen."""
+
+    at: float
+    text: str
+    minor: bool
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One network. `kind` is "tried", "front" or "winner"; `text` has a line for each fact."""
+
+    x: float
+    y: float
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Band:
+    """The turning point and its range, as x coordinates."""
+
+    low: float
+    high: float
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Everything that the template draws. `front` is the data of an SVG path: a step line."""
+
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    dots: tuple[Dot, ...]
+    front: str
+    floor_y: float
+    floor_text: str
+    band: Band | None
+    below_text: str
+    description: str
+    width: float = WIDTH
+    height: float = HEIGHT
+    left: float = LEFT
+    right: float = RIGHT
+    top: float = TOP
+    bottom: float = BOTTOM
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Sizes (logarithmic) and rates to coordinates, each clipped to the frame."""
+
+    sizes: tuple[float, float]
+    rates: tuple[float, float]
+
+    def x(self, size: float) -> float:
+        low, high = self.sizes
+        share = math.log(size / low) / math.log(high / low)
+        return round(LEFT + (RIGHT - LEFT) * min(1.0, max(0.0, share)), 1)
+
+    def y(self, rate: float) -> float:
+        low, high = self.rates
+        share = (rate - low) / (high - low)
+        return round(BOTTOM - (BOTTOM - TOP) * min(1.0, max(0.0, share)), 1)
+
+
+def lay_out(tried: Sequence[tuple[Point, str]], winner: Point, floor: float, turning: TurningPoint | None) -> Chart:
+    """The chart of all networks tried, each with the stage that tried it; the winner is drawn last.
+
+    Where the winner itself was among those tried it is drawn once.
+    """
+    points = [point for point, _ in tried]
+    everyone = [*points, winner]
+    scale = Scale(
+        size_window(point.parameters for point in everyone),
+        rate_window([point.score.rate for point in everyone], floor),
+    )
+    front = pareto(everyone)
+    marked = {point for point in front if point.score.rate >= scale.rates[0]}
+    others = [(point, stage) for point, stage in tried if not _same(point, winner)]
+    dots = [_dot(scale, point, stage, "front" if point in marked else "tried") for point, stage in others]
+    dots.sort(key=lambda dot: (dot.kind == "front", dot.x))
+    return Chart(
+        x_ticks=_x_ticks(scale),
+        y_ticks=tuple(Tick(scale.y(rate), short_percent_text(rate), False) for rate in rate_ticks(*scale.rates)),
+        dots=(*dots, _dot(scale, winner, "the winner", "winner")),
+        front=_steps(scale, front),
+        floor_y=scale.y(floor),
+        floor_text=f"floor {short_percent_text(floor)}",
+        band=None if turning is None else _band(scale, turning),
+        below_text=_below_text(everyone, scale.rates[0]),
+        description=_description(everyone, front, winner, floor, turning),
+    )
+
+
+def _same(point: Point, winner: Point) -> bool:
+    return (point.parameters, point.score) == (winner.parameters, winner.score)
+
+
+def _x_ticks(scale: Scale) -> tuple[Tick, ...]:
+    sizes = size_ticks(*scale.sizes)
+    crowded = len(sizes) > 4
+    return tuple(Tick(scale.x(size), count_text(size), crowded and not math.log10(size).is_integer()) for size in sizes)
+
+
+def _dot(scale: Scale, point: Point, stage: str, kind: str) -> Dot:
+    low, high = point.score.interval()
+    text = (
+        f"{count_text(point.parameters)} parameters\n"
+        f"{percent_text(point.score.rate)} of {count_text(point.score.total)} validation images"
+        f" ({percent_text(low)} to {percent_text(high)})\n"
+        f"{point.label}\n{stage}"
+    )
+    return Dot(scale.x(point.parameters), scale.y(point.score.rate), kind, text)
+
+
+def _steps(scale: Scale, front: Sequence[Point]) -> str:
+    """The best rate at or below each size: up at a point, then flat to the next."""
+    first, *rest = front
+    moves = [f"M{scale.x(first.parameters)} {scale.y(first.score.rate)}"]
+    moves += [f"H{scale.x(point.parameters)}V{scale.y(point.score.rate)}" for point in rest]
+    return "".join(moves) + f"H{RIGHT}"
+
+
+def _band(scale: Scale, turning: TurningPoint) -> Band:
+    text = f"turning point {count_text(turning.parameters)}"
+    return Band(scale.x(turning.low), scale.x(turning.high), scale.x(turning.parameters), text)
+
+
+def _below_text(points: Sequence[Point], lowest: float) -> str:
+    below = sum(point.score.rate < lowest for point in points)
+    if not below:
+        return ""
+    networks = "1 network lies" if below == 1 else f"{count_text(below)} networks lie"
+    return f"{networks} below {percent_text(lowest, 1)} and on the lower edge of the picture."
+
+
+def _description(
+    points: Sequence[Point], front: Sequence[Point], winner: Point, floor: float, turning: TurningPoint | None
+) -> str:
+    turn = "" if turning is None else f" The turning point is at {count_text(turning.parameters)} parameters."
+    return (
+        f"{count_text(len(points))} networks, accuracy on the validation split against parameters on a logarithmic "
+        f"axis; {len(front)} of them are beaten by no other. The winner has {count_text(winner.parameters)} "
+        f"parameters and {percent_text(winner.score.rate)}; the floor is {short_percent_text(floor)}.{turn}"
+    )

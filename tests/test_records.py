@@ -1,0 +1,146 @@
+"""Scores against scipy, schedules, keys that must never change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from smidgen.errors import RequestError
+from smidgen.records import LOSSES, OPTIMIZERS, SCHEDULES, Outcome, Recipe, Score, Trial
+from smidgen.spec import parse_spec
+
+TRIAL = Trial(
+    spec=parse_spec("conv 2x3x3 relu, maxpool 2, dense 10"),
+    recipe=Recipe(),
+    seed=1,
+    data="mnist-0123",
+    engine="native-1-fma",
+)
+
+
+# --- scores -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
+@pytest.mark.parametrize("total", [1, 2, 17, 300, 10_000])
+def test_intervals_are_wilsons(total, confidence):
+    from scipy.stats import binomtest
+
+    for correct in sorted({0, 1, total // 2, total - 1, total}):
+        wanted = binomtest(correct, total).proportion_ci(confidence, method="wilson")
+        low, high = Score(correct, total).interval(confidence)
+        assert low == pytest.approx(wanted.low, abs=1e-12)
+        assert high == pytest.approx(wanted.high, abs=1e-12)
+
+
+def test_an_empty_score_says_nothing():
+    assert Score(0, 0).rate == 0
+    assert Score(0, 0).interval() == (0, 1)
+
+
+def test_scores_add_up_and_print_their_counts():
+    total = Score(9, 10) + Score(90, 100)
+    assert total == Score(99, 110)
+    assert total.rate == 0.9
+    assert str(Score(9903, 10_000)) == "99.03 % (9903/10000)"
+
+
+def test_an_outcomes_validation_is_both_halves():
+    outcome = Outcome(932, Score(8, 10), Score(9, 10), (0.5,), 1.0, np.zeros(932, np.float32))
+    assert outcome.validation == Score(17, 20)
+
+
+# --- recipes ----------------------------------------------------------------------------------
+
+
+def test_one_cycle_warms_up_for_a_fifth_and_falls_to_nothing():
+    rates = Recipe(learning_rate=0.5, epochs=10, batch_size=10).learning_rates(100)
+    assert rates.dtype == np.float32 and rates.shape == (100,)
+    assert rates[0] == np.float32(0.05)
+    assert rates.argmax() == 20 and rates[20] == np.float32(0.5)
+    np.testing.assert_allclose(np.diff(rates[:21]), 0.9 * 0.5 / 20, rtol=1e-4)
+    assert (np.diff(rates[20:]) < 0).all()
+    assert rates[60] == pytest.approx(0.25)
+    assert 0 < rates[-1] < 0.001
+
+
+def test_a_constant_rate_stays():
+    rates = Recipe(learning_rate=0.5, schedule="constant", epochs=3, batch_size=32).learning_rates(70)
+    np.testing.assert_array_equal(rates, np.full(9, 0.5, np.float32))
+
+
+@pytest.mark.parametrize("images", [1, 5, 128, 129])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_step_has_a_rate(schedule, images):
+    recipe = Recipe(schedule=schedule, epochs=1)
+    assert recipe.steps(images) == (2 if images == 129 else 1)
+    rates = recipe.learning_rates(images)
+    assert rates.size == recipe.steps(images) and (rates > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"loss": "l2"}, "loss='l2' is not known; use one of labels, kl, logits"),
+        ({"optimizer": "lion"}, "optimizer='lion' is not known; use one of adam, adam-keras"),
+        ({"schedule": "step"}, "schedule='step' is not known; use one of one-cycle, constant"),
+        ({"epochs": 0}, "epochs=0 must be at least 1"),
+        ({"batch_size": 0}, "batch_size=0 must be at least 1"),
+        ({"temperature": 0.0}, "temperature=0.0 and learning_rate=0.02 must be above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan must be above 0"),
+        ({"label_weight": 1.5}, "label_weight=1.5 from 0 to 1"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_named(fields, message):
+    with pytest.raises(RequestError, match=message):
+        Recipe(**fields)
+
+
+def test_only_labels_need_no_teacher():
+    assert [loss for loss in LOSSES if not Recipe(loss=loss).needs_teacher] == ["labels"]
+
+
+def test_the_optimizers_settings_are_part_of_what_a_key_means():
+    """A key holds an optimizer's name: change its numbers only under a new name."""
+    settings = {name: (o.kind, o.momentum, o.beta2, o.epsilon) for name, o in OPTIMIZERS.items()}
+    assert settings == {
+        "adam": ("adam", 0.9, 0.999, 1e-8),
+        "adam-keras": ("adam", 0.9, 0.999, 1e-7),
+        "sgd": ("sgd", 0.9, 0.0, 0.0),
+        "nesterov": ("nesterov", 0.9, 0.0, 0.0),
+        "rmsprop": ("rmsprop", 0.0, 0.9, 1e-7),
+        "adadelta": ("adadelta", 0.0, 0.95, 1e-7),
+    }
+
+
+# --- keys -------------------------------------------------------------------------------------
+
+
+def test_a_key_never_changes():
+    """A store made by an older version is read by its keys; if this fails, every stored trial is lost."""
+    assert TRIAL.key == "b63bd4bfcad07ca0020009bed335a8c1767dab14ebfbf9ab4815bcb6a75d733b"
+
+
+def test_a_key_does_not_know_how_a_text_was_written():
+    spec = parse_spec(" conv 2x3x3  valid relu,maxpool 2, flatten, dense 10 linear")
+    assert replace(TRIAL, spec=spec).key == TRIAL.key
+
+
+def test_everything_that_the_outcome_depends_on_changes_the_key():
+    recipe_changes = [
+        {"loss": "kl"},
+        {"temperature": 2.0},
+        {"label_weight": 0.5},
+        {"optimizer": "sgd"},
+        {"learning_rate": 0.020000001},
+        {"schedule": "constant"},
+        {"epochs": 3},
+        {"batch_size": 64},
+    ]
+    others = [replace(TRIAL, recipe=replace(TRIAL.recipe, **change)) for change in recipe_changes]
+    others += [replace(TRIAL, spec=parse_spec("dropout 0.1234567, dense 10"))]
+    others += [replace(TRIAL, spec=parse_spec("dropout 0.1234568, dense 10"))]
+    others += [replace(TRIAL, data="x"), replace(TRIAL, engine="x"), replace(TRIAL, teacher="x"), TRIAL.with_seed(2)]
+    assert len({trial.key for trial in [TRIAL, *others]}) == len(others) + 1
