@@ -1,9 +1,11 @@
 // The native core as Python sees it: arrays in, arrays out. The interpreter's lock is released while it works.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
@@ -16,6 +18,8 @@ namespace nb = nanobind;
 using namespace smidgen;
 
 namespace {
+
+constexpr int MAX_BATCH = 1 << 24, MAX_THREADS = 1 << 10;
 
 template <typename T, typename... Options>
 using Array = nb::ndarray<const T, nb::c_contig, nb::device::cpu, Options...>;
@@ -53,12 +57,12 @@ std::vector<std::string> instruction_sets() {
     return names;
 }
 
-std::vector<LayerRequest> requests(const Array<int32_t, nb::shape<-1, 5>>& layers, const Array<float, nb::ndim<1>>& values) {
+std::vector<LayerRequest> requests(const Array<int32_t, nb::shape<-1, 6>>& layers, const Array<float, nb::ndim<1>>& values) {
     std::vector<LayerRequest> list;
     if (layers.shape(0) != values.shape(0)) throw std::invalid_argument("layers and values differ in length");
     for (size_t i = 0; i < layers.shape(0); ++i) {
-        const int32_t* row = layers.data() + i * 5;
-        list.push_back({LayerKind(row[0]), row[1], row[2], row[3], row[4] != 0, values.data()[i]});
+        const int32_t* row = layers.data() + i * 6;
+        list.push_back({LayerKind(row[0]), row[1], row[2], row[3], row[4] != 0, row[5] != 0, values.data()[i]});
     }
     return list;
 }
@@ -100,8 +104,15 @@ class Lesson {
 };
 
 LossSettings loss_settings(int kind, float temperature, float label_weight, bool targets) {
+    if (kind < int(LossKind::labels) || kind > int(LossKind::probabilities)) throw std::invalid_argument("no such loss");
     if (LossKind(kind) != LossKind::labels && !targets) throw std::invalid_argument("this loss needs targets");
     return {LossKind(kind), temperature, label_weight};
+}
+
+OptimizerSettings optimizer_settings(int kind, float momentum, float beta2, float epsilon) {
+    if (kind < int(OptimizerKind::adam) || kind > int(OptimizerKind::adadelta))
+        throw std::invalid_argument("no such optimizer");
+    return {OptimizerKind(kind), momentum, beta2, epsilon};
 }
 
 double multiply_add_peak(const std::string& wanted, long rounds) {
@@ -122,13 +133,14 @@ NB_MODULE(_core, m) {
 
     nb::class_<Network>(m, "Network")
         .def("__init__",
-             [](Network* self, Array<int32_t, nb::shape<-1, 5>> layers, Array<float, nb::ndim<1>> values,
-                std::vector<int> input_shape, Array<float, nb::ndim<1>> weights, int batch_size, int threads,
+             [](Network* self, Array<int32_t, nb::shape<-1, 6>> layers, Array<float, nb::ndim<1>> values,
+                std::array<int, 3> input_shape, Array<float, nb::ndim<1>> weights, int batch_size, int threads,
                 uint64_t seed, const std::string& instruction_set) {
-                 Plan plan(requests(layers, values), input_shape.at(0), input_shape.at(1), input_shape.at(2));
+                 Plan plan(requests(layers, values), input_shape[0], input_shape[1], input_shape[2]);
                  if (long(weights.shape(0)) != plan.parameters)
                      throw std::invalid_argument("the network has another number of weights");
-                 if (batch_size < 1 || threads < 1) throw std::invalid_argument("batch_size and threads must be at least 1");
+                 if (batch_size < 1 || batch_size > MAX_BATCH || threads < 1 || threads > MAX_THREADS)
+                     throw std::invalid_argument("batch_size or threads is below 1 or too large");
                  new (self) Network(std::move(plan), *choose(instruction_set).kernels, batch_size, threads, seed);
                  std::copy(weights.data(), weights.data() + weights.shape(0), self->weights().begin());
              },
@@ -143,9 +155,9 @@ NB_MODULE(_core, m) {
                  const Lesson lesson(self, images, labels, targets, inverse_std, order);
                  if (rates.shape(0) * self.batch_size() < order.shape(0)) throw std::invalid_argument("too few learning rates");
                  const LossSettings settings = loss_settings(loss, temperature, label_weight, targets.size());
+                 const OptimizerSettings steps = optimizer_settings(optimizer, momentum, beta2, epsilon);
                  nb::gil_scoped_release release;
-                 return self.train(lesson.examples, order.data(), long(order.shape(0)), rates.data(), settings,
-                                   {OptimizerKind(optimizer), momentum, beta2, epsilon});
+                 return self.train(lesson.examples, order.data(), long(order.shape(0)), rates.data(), settings, steps);
              },
              nb::arg("images").noconvert(), nb::arg("labels").noconvert(), nb::arg("targets").noconvert(),
              nb::arg("inverse_std").noconvert(), nb::arg("order").noconvert(), nb::arg("rates").noconvert(),
@@ -174,13 +186,15 @@ NB_MODULE(_core, m) {
                  std::copy(self.weights().begin(), self.weights().end(), out.data());
              },
              nb::arg("out").noconvert(), "Copy the weights into `out`.")
+        .def_prop_ro("threads", &Network::threads, "The threads that share a batch: 1 unless a dense layer is large.")
         .def("predict",
              [](Network& self, ImageArray images, long first, Output<float, nb::ndim<2>> logits) {
                  const Images all = images_of(images, self.plan());
-                 if (long(logits.shape(1)) != self.plan().classes || first < 0 || first + long(logits.shape(0)) > all.count)
+                 const long count = long(logits.shape(0));
+                 if (long(logits.shape(1)) != self.plan().classes || first < 0 || first > all.count - count)
                      throw std::invalid_argument("logits must be [images, classes]");
                  nb::gil_scoped_release release;
-                 self.predict(all, first, long(logits.shape(0)), logits.data());
+                 self.predict(all, first, count, logits.data());
              },
              nb::arg("images").noconvert(), nb::arg("first"), nb::arg("logits").noconvert(),
              "Logits of the images from `first` on, as many as `logits` has rows.");

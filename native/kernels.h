@@ -37,7 +37,7 @@ struct WeightGradient {
     Map in, gradient;
     int kernel_y, kernel_x;
     int row0, col0;
-    float *weights, *bias;
+    float *weights, *bias;  // bias: null where there is none
     bool depthwise;  // o = c
 };
 

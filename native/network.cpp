@@ -11,11 +11,16 @@ constexpr int LANES = LANES_PER_CHUNK;
 
 Map vector_of(const Map& map) { return {map.data, map.channels * map.height * map.width, 1, 1, LANES, LANES}; }
 
+template <typename T>
+T* bias_of(const Layer& l, T* parameters) {
+    return l.bias ? parameters + l.biases : nullptr;
+}
+
 Convolution forward_convolution(const Layer& l, const float* parameters, float* chunk) {
     const long kernel = long(l.kernel_y) * l.kernel_x;
     return {at_chunk(l.in, chunk), at_chunk(l.out, chunk), l.kernel_y, l.kernel_x, -l.pad_y, -l.pad_x,
             parameters + l.weights, l.in.channels * kernel, kernel, l.kernel_x, 1,
-            parameters + l.biases, false, l.slope, 0};
+            bias_of(l, parameters), false, l.slope, 0};
 }
 
 // The gradient with respect to the input is a convolution with the kernel turned around.
@@ -32,7 +37,7 @@ Convolution dense(const Layer& l, const float* parameters, float* chunk, int chu
     const Map in = vector_of(at_chunk(l.in, chunk)), out = at_chunk(l.out, chunk);
     Convolution c{backward ? out : in, backward ? in : out, 1, 1, 0, 0,
                   parameters + l.weights, backward ? 1 : in.channels, backward ? in.channels : 1, 0, 0,
-                  backward ? nullptr : parameters + l.biases, backward, backward ? l.in_slope : l.slope,
+                  backward ? nullptr : bias_of(l, parameters), backward, backward ? l.in_slope : l.slope,
                   chunks > 1 ? chunk_stride : 0};
     c.out.width = chunks;
     return c;
@@ -91,12 +96,12 @@ uint64_t Network::mask_seed(int chunk, size_t layer) const {
 void Network::load(const Images& images, const uint32_t* order, int count, float* memory) {
     const Map in = at_chunk(plan_.input, memory);
     const long pixels = long(in.channels) * in.height * in.width;
-    const uint8_t* bytes[LANES];
-    const float* floats[LANES];
+    const uint8_t* bytes[LANES] = {};
+    const float* floats[LANES] = {};
     for (int lane = 0; lane < LANES; ++lane) {
         const size_t image = size_t(order[lane < count ? lane : 0]) * pixels;
-        bytes[lane] = images.bytes + image;
-        floats[lane] = images.floats + image;
+        if (images.bytes) bytes[lane] = images.bytes + image;
+        else floats[lane] = images.floats + image;
     }
     const int width = in.row == long(in.width) * LANES ? int(pixels) : in.width;
     for (long done = 0; done < pixels; done += width) {
@@ -104,7 +109,9 @@ void Network::load(const Images& images, const uint32_t* order, int count, float
         float* out = in.data + row / in.height * in.plane + row % in.height * in.row;
         if (images.bytes) kernels_.load_bytes(bytes, width, out);
         else kernels_.load_floats(floats, width, out);
-        for (int lane = 0; lane < LANES; ++lane) bytes[lane] += width, floats[lane] += width;
+        for (int lane = 0; lane < LANES; ++lane)
+            if (images.bytes) bytes[lane] += width;
+            else floats[lane] += width;
     }
 }
 
@@ -126,14 +133,14 @@ void Network::backward(const Layer& l, float* memory, float* gradient, int chunk
         case LayerKind::conv:
         case LayerKind::depthwise:
             kernels_.weight_gradient({at_chunk(l.in, memory), at_chunk(l.out, memory), l.kernel_y, l.kernel_x, -l.pad_y,
-                                      -l.pad_x, gradient + l.weights, gradient + l.biases,
+                                      -l.pad_x, gradient + l.weights, bias_of(l, gradient),
                                       l.kind == LayerKind::depthwise});
             if (down) convolve(kernels_, l, backward_convolution(l, weights_.data(), memory));
             return;
         case LayerKind::dense: {
             const Map in = vector_of(at_chunk(l.in, memory)), out = at_chunk(l.out, memory);
             kernels_.dense_gradient({in.data, out.data, 0, 0, 1, in.channels, 0, out.channels, gradient + l.weights,
-                                     gradient + l.biases, scratch});
+                                     bias_of(l, gradient), scratch});
             if (down) kernels_.convolve(dense(l, weights_.data(), memory, chunks, plan_.chunk_floats, true));
             return;
         }
@@ -168,7 +175,7 @@ double Network::chunk_loss(const Batch& batch, int chunk, float* scratch) {
         if (batch.examples.targets)
             for (int k = 0; k < classes; ++k) targets[k * LANES + lane] = batch.examples.targets[image * classes + k];
     }
-    float* logits = at_chunk(plan_.layers.back().out, chunk_memory(chunk)).data;
+    float* logits = at_chunk(plan_.output, chunk_memory(chunk)).data;
     return kernels_.loss({batch.loss.kind, batch.loss.temperature, batch.loss.label_weight, 1.0f / float(batch.count),
                           classes, lanes, logits, targets, batch.examples.inverse_std, labels, scratch});
 }
@@ -231,7 +238,7 @@ void Network::batched_backward(const Layer& l, int chunks) {
         const Map in = vector_of(at_chunk(l.in, chunk_memory(0))), out = at_chunk(l.out, chunk_memory(0));
         kernels_.dense_gradient({in.data, out.data, plan_.chunk_floats, plan_.chunk_floats, chunks, in.channels,
                                  outs * block / blocks, outs * (block + 1) / blocks, gradient_.data() + l.weights,
-                                 gradient_.data() + l.biases, scratch_[thread][0].values});
+                                 bias_of(l, gradient_.data()), scratch_[thread][0].values});
     });
     if (!l.needs_input_gradient) return;
     const int parts = std::min(chunks, team_.size());
@@ -252,8 +259,9 @@ void Network::optimize(float rate, const OptimizerSettings& s) {
     const int parts = team_.size();
     team_.each(parts, [&](int part, int) {
         const long begin = plan_.parameters * part / parts, end = plan_.parameters * (part + 1) / parts;
-        kernels_.optimize({s.kind, rate, s.momentum, s.beta2, s.epsilon, correction1, correction2, &weights_[begin],
-                           &gradient_[begin], &first_[begin], &second_[begin], end - begin});
+        kernels_.optimize({s.kind, rate, s.momentum, s.beta2, s.epsilon, correction1, correction2,
+                           weights_.data() + begin, gradient_.data() + begin, first_.data() + begin,
+                           second_.data() + begin, end - begin});
     });
 }
 
@@ -277,7 +285,7 @@ void Network::predict(const Images& images, long first, long count, float* logit
         for (int lane = 0; lane < lanes; ++lane) order[lane] = uint32_t(first + start + lane);
         load(images, order, lanes, memory);
         for (const Layer& l : plan_.layers) forward(l, memory, 1, false, 0);
-        const float* out = at_chunk(plan_.layers.back().out, memory).data;
+        const float* out = at_chunk(plan_.output, memory).data;
         for (int lane = 0; lane < lanes; ++lane)
             for (int k = 0; k < plan_.classes; ++k) logits[(start + lane) * plan_.classes + k] = out[k * LANES + lane];
     }

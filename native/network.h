@@ -44,6 +44,7 @@ class Network {
 
     const Plan& plan() const { return plan_; }
     int batch_size() const { return batch_size_; }
+    int threads() const { return team_.size(); }
     std::vector<float>& weights() { return weights_; }
     const std::vector<float>& gradient() const { return gradient_; }
 

@@ -10,9 +10,30 @@ namespace {
 // whole batch then saves more than keeping every chunk's activations costs.
 constexpr long BATCHED_WEIGHTS = 1 << 13, BATCHED_RATIO = 4;
 
+// Far above what fits a memory, and far below what overflows: a map's values are counted in an int.
+constexpr int MAX_KERNEL = 7, MAX_SIDE = 1 << 15, MAX_CHANNELS = 1 << 24;
+constexpr long MAX_FLOATS = 1l << 31;
+
 struct Halo {
     int left = 0, right = 0;
 };
+
+bool is_between(int value, int least, int most) { return value >= least && value <= most; }
+
+// Whether a layer is one that the core has, with sizes that it can have.
+bool is_possible(const LayerRequest& r) {
+    const int small = std::min(r.kernel_y, r.kernel_x), large = std::max(r.kernel_y, r.kernel_x);
+    const bool global = small == 0 && large == 0;
+    switch (r.kind) {
+        case LayerKind::conv: return is_between(r.out, 1, MAX_CHANNELS) && small >= 1 && large <= MAX_KERNEL;
+        case LayerKind::depthwise: return small >= 1 && large <= MAX_KERNEL;
+        case LayerKind::max_pool:
+        case LayerKind::avg_pool: return global || (small >= 1 && small == large);
+        case LayerKind::dense: return is_between(r.out, 1, MAX_CHANNELS) && small == 1 && large == 1;
+        case LayerKind::dropout: return r.value >= 0.0f && r.value < 1.0f && small == 1 && large == 1;
+    }
+    return false;
+}
 
 bool convolves(const LayerRequest& r) { return r.kind == LayerKind::conv || r.kind == LayerKind::depthwise; }
 
@@ -34,10 +55,12 @@ Halo read_backward(const LayerRequest& r) {
 
 // A map with its halo: the columns right of a row are those left of the next.
 Map place(int channels, int height, int width, Halo halo, long& end) {
+    if (channels < 1 || height < 1 || width < 1) throw std::invalid_argument("a layer has no output");
+    if (channels > MAX_CHANNELS || std::max(height, width) > MAX_SIDE) throw std::invalid_argument("a layer is too large");
     const long row = long(width + std::max(halo.left, halo.right)) * LANES_PER_CHUNK;
-    const Map map{static_cast<float*>(nullptr) + end + halo.left * LANES_PER_CHUNK, channels, height, width,
-                  height * row, row};
+    const Map map{offset_data(end + halo.left * LANES_PER_CHUNK), channels, height, width, height * row, row};
     end += long(halo.left + halo.right) * LANES_PER_CHUNK + channels * map.plane;
+    if (end > MAX_FLOATS) throw std::invalid_argument("a layer is too large");
     return map;
 }
 
@@ -49,24 +72,28 @@ void shape_of(const LayerRequest& r, const Map& in, int& channels, int& height, 
     if (r.kind == LayerKind::dense) height = width = 1;
     if (convolves(r) && !r.same) height -= r.kernel_y - 1, width -= r.kernel_x - 1;
     if (r.kind == LayerKind::max_pool || r.kind == LayerKind::avg_pool) height /= r.kernel_y, width /= r.kernel_x;
-    if (channels < 1 || height < 1 || width < 1) throw std::invalid_argument("a layer has no output");
 }
 
 long weight_count(const LayerRequest& r, const Map& in) {
     const long kernel = long(r.kernel_y) * r.kernel_x;
-    if (r.kind == LayerKind::conv) return r.out * in.channels * kernel;
+    if (r.kind == LayerKind::conv) return long(r.out) * in.channels * kernel;
     if (r.kind == LayerKind::depthwise) return in.channels * kernel;
     if (r.kind == LayerKind::dense) return long(r.out) * in.channels * in.height * in.width;
     return 0;
 }
 
-// A dense layer reads its map as one vector: a map with a halo is copied first, by a pool of size 1.
+// A pool of size 1 copies a map: the dense layers and the loss know none with a halo.
+constexpr LayerRequest COPY = {LayerKind::avg_pool, 0, 1, 1, false, false, 1.0f};
+
 std::vector<LayerRequest> with_copies(const std::vector<LayerRequest>& requests) {
     std::vector<LayerRequest> all;
     for (const LayerRequest& r : requests) {
-        if (r.kind == LayerKind::dense) all.push_back({LayerKind::avg_pool, 0, 1, 1, false, 1.0f});
+        if (!is_possible(r)) throw std::invalid_argument("a layer is not one that the core has");
+        if (r.kind == LayerKind::dense) all.push_back(COPY);
         all.push_back(r);
+        if (r.kind == LayerKind::dense) all.push_back(COPY);
     }
+    all.push_back(COPY);
     return all;
 }
 
@@ -84,7 +111,9 @@ Plan::Plan(const std::vector<LayerRequest>& given, int channels, int height, int
     float slope = 1.0f;
     for (size_t index = 0; index < requests.size(); ++index) {
         LayerRequest r = requests[index];
-        if (r.kind == LayerKind::avg_pool && r.kernel_y == 1 && compact(in)) continue;  // no copy is needed
+        const Halo forward = halo_after(index + 1);
+        if (r.kind == LayerKind::avg_pool && r.kernel_y == 1 && compact(in) && !forward.left && !forward.right)
+            continue;  // no copy is needed
         if (r.kernel_y == 0) r.kernel_y = in.height, r.kernel_x = in.width;
         Layer layer;
         layer.kind = r.kind;
@@ -99,7 +128,6 @@ Plan::Plan(const std::vector<LayerRequest>& given, int channels, int height, int
         }
         int c, h, w;
         shape_of(r, in, c, h, w);
-        const Halo forward = halo_after(index + 1);
         const Halo backward = layer.needs_input_gradient ? read_backward(r) : Halo{};
         layer.out = place(c, h, w, {std::max(forward.left, backward.left), std::max(forward.right, backward.right)},
                           chunk_floats);
@@ -109,13 +137,16 @@ Plan::Plan(const std::vector<LayerRequest>& given, int channels, int height, int
         layer.slope = weights_here ? r.value : 1.0f;
         layer.weights = parameters;
         layer.biases = parameters + weights_here;
-        layer.count = weights_here ? weights_here + c : 0;
+        layer.bias = weights_here > 0 && r.bias;
+        layer.count = weights_here + (layer.bias ? c : 0);
         parameters += layer.count;
+        if (parameters > MAX_FLOATS) throw std::invalid_argument("a layer is too large");
         in = layer.out;
         slope = layer.slope;
         layers.push_back(layer);
     }
     if (in.height != 1 || in.width != 1) throw std::invalid_argument("the network does not end in a vector");
+    output = in;
     classes = in.channels;
     for (Layer& l : layers) {
         l.batched = l.kind == LayerKind::dense && l.count >= BATCHED_WEIGHTS &&

@@ -1,7 +1,7 @@
 // A network placed in memory: what each layer reads and writes, and where its weights stand.
 #pragma once
 
-#include <string>
+#include <cstdint>
 #include <vector>
 
 #include "kernels.h"
@@ -14,7 +14,7 @@ enum class LayerKind : int { conv = 0, depthwise = 1, max_pool = 2, avg_pool = 3
 struct LayerRequest {
     LayerKind kind;
     int out, kernel_y, kernel_x;  // a pool of size 0 x 0 is global
-    bool same;
+    bool same, bias;
     float value;  // slope below zero, or the rate of a dropout
 };
 
@@ -25,6 +25,7 @@ struct Layer {
     float slope = 1.0f;      // of this layer's activation
     float in_slope = 1.0f;   // of the activation that produced `in`: the backward pass goes through it
     float rate = 0.0f;       // dropout
+    bool bias = false;
     long weights = 0, biases = 0, count = 0;  // offsets into the parameters, and how many
     bool needs_input_gradient = false;
     bool batched = false;  // a dense layer so large that all chunks of a batch share one pass over its weights
@@ -34,17 +35,21 @@ struct Layer {
 // gradient overwrites the activation that it belongs to.
 struct Plan {
     std::vector<Layer> layers;
-    Map input;
+    Map input, output;
     long parameters = 0, chunk_floats = 0;
     int classes = 0;
     bool layered = false;  // some layer is batched: every chunk of a batch keeps its memory
 
+    // Throws std::invalid_argument where a layer cannot be: no index may leave its map, no size its type.
     Plan(const std::vector<LayerRequest>& requests, int channels, int height, int width);
 };
 
+// The `data` of a map that stands so many floats from the start of a chunk's memory.
+inline float* offset_data(long floats) { return reinterpret_cast<float*>(uintptr_t(floats) * sizeof(float)); }
+
 // `map` in the memory of a chunk.
 inline Map at_chunk(Map map, float* chunk) {
-    map.data = chunk + (map.data - static_cast<float*>(nullptr));
+    map.data = chunk + reinterpret_cast<uintptr_t>(map.data) / sizeof(float);
     return map;
 }
 

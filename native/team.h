@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -13,7 +14,11 @@ namespace smidgen {
 class Team {
    public:
     explicit Team(int threads) {
-        for (int i = 1; i < threads; ++i) helpers_.emplace_back([this, i] { serve(i); });
+        try {
+            for (int i = 1; i < threads; ++i) helpers_.emplace_back([this, i] { serve(i); });
+        } catch (const std::system_error&) {
+            // The machine gives no more threads; those that are here do the same work.
+        }
     }
 
     ~Team() {

@@ -67,7 +67,7 @@ V softmax(const Loss& l, int lane, float temperature, float* out) {
     }
     const V share = 1.0f / sum;
     for (int k = 0; k < l.classes; ++k) store(out + k * LANES + lane, load(out + k * LANES + lane) * share);
-    return logarithm(sum) + most;
+    return (sum > 0.0f ? logarithm(sum) : sum) + most;  // a NaN stays one
 }
 
 // Each of these returns the loss of VL images and writes its gradient.

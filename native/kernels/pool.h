@@ -35,13 +35,14 @@ void clear_remainder(const Pool& p) {
 
 void max_pool(const Pool& p) {
     windows(p, [&](const float* in, float* out) {
-        V most = load(in);
+        V most = load(in), sum = {};
         for (int j = 0; j < p.size_y; ++j)
             for (int i = 0; i < p.size_x; ++i) {
                 const V value = load(in + j * p.in.row + i * LANES);
                 most = value > most ? value : most;
+                sum += value;
             }
-        store(out, most);
+        store(out, sum == sum ? most : sum);  // no comparison finds a NaN, a sum does
     });
 }
 

@@ -137,7 +137,7 @@ int out_tile(const WeightGradient& w, int left) {
 }
 
 void weight_gradient(const WeightGradient& w) {
-    bias_gradient(w.gradient, w.bias);
+    if (w.bias) bias_gradient(w.gradient, w.bias);
     const long size = long(w.kernel_y) * w.kernel_x;
     const int outs = w.gradient.channels;
     if (w.depthwise) {
@@ -239,7 +239,7 @@ void dense_block(const DenseGradient& d, const float* gradients, long g_row, int
 void dense_gradient(const DenseGradient& d) {
     const int outs = d.last - d.first, padded = (outs + LANES - 1) / LANES * LANES;
     float* gradients = d.scratch + long(d.chunks) * LANES * DENSE_BLOCK;
-    for (int o = d.first; o < d.last; ++o)
+    for (int o = d.first; o < d.last && d.bias; ++o)
         for (int chunk = 0; chunk < d.chunks; ++chunk)
             d.bias[o] += lane_sum(d.gradient + chunk * d.gradient_stride + long(o) * LANES);
     transpose_features(d.gradient, d.gradient_stride, d.chunks, d.first, outs, padded, gradients);

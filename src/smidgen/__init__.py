@@ -32,7 +32,7 @@ try:
 except PackageNotFoundError:  # run from a source tree
     __version__ = "0+source"
 
-__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604
+__all__ = ["__version__", *sorted(_PUBLIC)]
 
 
 def __getattr__(name: str) -> Any:

@@ -129,6 +129,7 @@ def _tensor_shapes(spec: NetSpec, input_shape: Shape) -> dict[str, tuple[int, ..
     for index, plan in enumerate(spec.plan(input_shape)):
         if plan.parameters:
             shapes[f"{index}.weight"] = plan.weight_shape
+        if plan.bias_count:
             shapes[f"{index}.bias"] = (plan.bias_count,)
         if plan.moments:
             shapes[f"{index}.mean"] = shapes[f"{index}.variance"] = (plan.moments // 2,)

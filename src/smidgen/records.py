@@ -50,6 +50,40 @@ class Score:
         return f"{100 * self.rate:.2f} % ({self.correct}/{self.total})"
 
 
+RULES = ("wilson", "rate")
+
+
+@dataclass(frozen=True)
+class Floor:
+    """An accuracy to hold, 0 to 1, and when it is held.
+
+    rule: "wilson" holds when the lower end of the 95 % Wilson interval is at or above it; "rate" when the
+        plain rate is.
+    """
+
+    accuracy: float
+    rule: str = "wilson"
+
+    def __post_init__(self) -> None:
+        _one_of("rule", self.rule, RULES)
+        if not 0 < self.accuracy < 1:
+            raise RequestError(
+                f"floor={self.accuracy:g} must lie between 0 and 1; for {self.accuracy:g} % give {self.accuracy / 100:g}"
+                if self.accuracy > 1
+                else f"floor={self.accuracy:g} must lie between 0 and 1; give for example 0.97"
+            )
+
+    def holds(self, score: Score) -> bool:
+        """Whether a score holds the floor by the rule."""
+        return (score.interval()[0] if self.rule == "wilson" else score.rate) >= self.accuracy
+
+    def needed(self, total: int) -> Score | None:
+        """The least score of `total` images that holds, or None when even all of them right would not."""
+        return next(
+            (s for c in range(math.ceil(self.accuracy * total), total + 1) if self.holds(s := Score(c, total))), None
+        )
+
+
 @dataclass(frozen=True)
 class Optimizer:
     """An optimizer with its settings. `kind` is what the engines implement.

@@ -8,12 +8,12 @@
 
 Grammar, one layer between commas:
 
-    conv CxKxK [same] [ACT]     C output channels, kernel 1 to 7, stride 1, valid unless `same`
-    depthwise KxK [same] [ACT]  one kernel a channel
-    pointwise C [ACT]           a 1x1 convolution
-    maxpool N | avgpool N       window and stride N, the remainder is dropped
-    globalavgpool               one mean a channel
-    dense N [ACT]               flattens first when it is given a map
+    conv CxKxK [same] [nobias] [ACT]     C output channels, kernel 1 to 7, stride 1, valid unless `same`
+    depthwise KxK [same] [nobias] [ACT]  one kernel a channel
+    pointwise C [nobias] [ACT]           a 1x1 convolution
+    maxpool N | avgpool N                window and stride N, the remainder is dropped
+    globalavgpool                        one mean a channel
+    dense N [nobias] [ACT]               flattens first when it is given a map
     batchnorm [ACT]
     dropout P
 
@@ -44,10 +44,11 @@ class Conv:
     kernel: tuple[int, int]
     same: bool = False
     slope: float = LINEAR
+    bias: bool = True
 
     def __str__(self) -> str:
         kernel_y, kernel_x = self.kernel
-        return f"conv {self.channels}x{kernel_y}x{kernel_x}{_same(self)}{_activation(self.slope)}"
+        return f"conv {self.channels}x{kernel_y}x{kernel_x}{_same(self)}{_nobias(self)}{_activation(self.slope)}"
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,11 @@ class Depthwise:
     kernel: tuple[int, int]
     same: bool = False
     slope: float = LINEAR
+    bias: bool = True
 
     def __str__(self) -> str:
         kernel_y, kernel_x = self.kernel
-        return f"depthwise {kernel_y}x{kernel_x}{_same(self)}{_activation(self.slope)}"
+        return f"depthwise {kernel_y}x{kernel_x}{_same(self)}{_nobias(self)}{_activation(self.slope)}"
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,10 @@ class Pointwise:
 
     channels: int
     slope: float = LINEAR
+    bias: bool = True
 
     def __str__(self) -> str:
-        return f"pointwise {self.channels}{_activation(self.slope)}"
+        return f"pointwise {self.channels}{_nobias(self)}{_activation(self.slope)}"
 
 
 @dataclass(frozen=True)
@@ -108,9 +111,10 @@ class Dense:
 
     units: int
     slope: float = LINEAR
+    bias: bool = True
 
     def __str__(self) -> str:
-        return f"dense {self.units}{_activation(self.slope)}"
+        return f"dense {self.units}{_nobias(self)}{_activation(self.slope)}"
 
 
 @dataclass(frozen=True)
@@ -202,9 +206,15 @@ class NetSpec:
         """The shape that comes out of the last layer."""
         return self.plan(input_shape)[-1].output_shape
 
-    def check_head(self, input_shape: Shape, classes: int) -> None:
-        """Raise SpecError unless the network ends in `classes` linear outputs."""
+    def check_head(self, input_shape: Shape, classes: int | None = None) -> None:
+        """Raise SpecError unless the network ends in `classes` linear outputs (of any number, for None)."""
         outputs = self.output_shape(input_shape)
+        if outputs[1:] != (1, 1):
+            raise SpecError(
+                f"the network has no head: it ends in {_shape_text(outputs)}; end it with 'dense {classes or 10}', "
+                "one unit a class"
+            )
+        classes = classes or outputs[0]
         if outputs != (classes, 1, 1):
             raise SpecError(
                 f"the network ends in {_shape_text(outputs)} and the data has {classes} classes; "
@@ -235,16 +245,17 @@ def parse_spec(text: str) -> NetSpec:
 _NUMBER = r"(\d+)"
 _KERNEL = r"(\d+)x(\d+)"
 _SAME = r"(?: (same|valid))?"
+_NOBIAS = r"(?: (nobias))?"
 _ACT = r"(?: (relu|linear|leaky_relu\([0-9.e-]+\)))?"
 
 _GRAMMAR = {
-    "conv": (rf"conv {_NUMBER}x{_KERNEL}{_SAME}{_ACT}", "conv 2x3x3 relu"),
-    "depthwise": (rf"depthwise {_KERNEL}{_SAME}{_ACT}", "depthwise 3x3 relu"),
-    "pointwise": (rf"pointwise {_NUMBER}{_ACT}", "pointwise 4 relu"),
+    "conv": (rf"conv {_NUMBER}x{_KERNEL}{_SAME}{_NOBIAS}{_ACT}", "conv 2x3x3 relu"),
+    "depthwise": (rf"depthwise {_KERNEL}{_SAME}{_NOBIAS}{_ACT}", "depthwise 3x3 relu"),
+    "pointwise": (rf"pointwise {_NUMBER}{_NOBIAS}{_ACT}", "pointwise 4 relu"),
     "maxpool": (rf"maxpool {_NUMBER}", "maxpool 2"),
     "avgpool": (rf"avgpool {_NUMBER}", "avgpool 2"),
     "globalavgpool": (r"globalavgpool", "globalavgpool"),
-    "dense": (rf"dense {_NUMBER}{_ACT}", "dense 10"),
+    "dense": (rf"dense {_NUMBER}{_NOBIAS}{_ACT}", "dense 10"),
     "batchnorm": (rf"batchnorm{_ACT}", "batchnorm"),
     "dropout": (r"dropout ([0-9.e-]+)", "dropout 0.25"),
 }
@@ -264,18 +275,19 @@ def _parse_layer(piece: str) -> Layer:
 
 def _build(kind: str, groups: tuple[str | None, ...], piece: str) -> Layer:
     match kind, groups:
-        case "conv", (channels, ky, kx, same, act):
-            return Conv(_positive(channels, piece), _kernel(ky, kx, piece), same == "same", _slope(act, piece))
-        case "depthwise", (ky, kx, same, act):
-            return Depthwise(_kernel(ky, kx, piece), same == "same", _slope(act, piece))
-        case "pointwise", (channels, act):
-            return Pointwise(_positive(channels, piece), _slope(act, piece))
+        case "conv", (channels, ky, kx, same, nobias, act):
+            kernel = _kernel(ky, kx, piece)
+            return Conv(_positive(channels, piece), kernel, same == "same", _slope(act, piece), nobias is None)
+        case "depthwise", (ky, kx, same, nobias, act):
+            return Depthwise(_kernel(ky, kx, piece), same == "same", _slope(act, piece), nobias is None)
+        case "pointwise", (channels, nobias, act):
+            return Pointwise(_positive(channels, piece), _slope(act, piece), nobias is None)
         case "maxpool", (size,):
             return MaxPool(_positive(size, piece))
         case "avgpool", (size,):
             return AvgPool(_positive(size, piece))
-        case "dense", (units, act):
-            return Dense(_positive(units, piece), _slope(act, piece))
+        case "dense", (units, nobias, act):
+            return Dense(_positive(units, piece), _slope(act, piece), nobias is None)
         case "batchnorm", (act,):
             return BatchNorm(_slope(act, piece))
         case "dropout", (rate,):
@@ -333,6 +345,10 @@ def _same(layer: Conv | Depthwise) -> str:
     return " same" if layer.same else ""
 
 
+def _nobias(layer: Conv | Depthwise | Pointwise | Dense) -> str:
+    return "" if layer.bias else " nobias"
+
+
 def _activation(slope: float) -> str:
     if slope == LINEAR:
         return ""
@@ -361,26 +377,28 @@ def _plan(layers: tuple[Layer, ...], input_shape: Shape) -> tuple[LayerPlan, ...
 def _place(layer: Layer, shape: Shape) -> LayerPlan:
     channels = shape[0]
     match layer:
-        case Conv(out, kernel, same):
-            return _place_conv(layer, shape, (out, channels, *kernel), same)
-        case Depthwise(kernel, same):
-            return _place_conv(layer, shape, (channels, 1, *kernel), same)
-        case Pointwise(out):
-            return _place_conv(layer, shape, (out, channels, 1, 1), True)
+        case Conv(out, kernel, same, _, bias):
+            return _place_conv(layer, shape, (out, channels, *kernel), same, bias)
+        case Depthwise(kernel, same, _, bias):
+            return _place_conv(layer, shape, (channels, 1, *kernel), same, bias)
+        case Pointwise(out, _, bias):
+            return _place_conv(layer, shape, (out, channels, 1, 1), True, bias)
         case MaxPool(size) | AvgPool(size):
             return LayerPlan(layer, shape, _pooled(layer, shape, size), (), 0, 0)
         case GlobalAvgPool():
             return LayerPlan(layer, shape, (channels, 1, 1), (), 0, 0)
-        case Dense(units):
+        case Dense(units, _, bias):
             inputs = _product(shape)
-            return LayerPlan(layer, shape, (units, 1, 1), (units, inputs), units, units * inputs)
+            return LayerPlan(layer, shape, (units, 1, 1), (units, inputs), units * bias, units * inputs)
         case BatchNorm():
             return LayerPlan(layer, shape, shape, (channels,), channels, _product(shape), 2 * channels)
         case Dropout():
             return LayerPlan(layer, shape, shape, (), 0, 0)
 
 
-def _place_conv(layer: Layer, shape: Shape, weight_shape: tuple[int, int, int, int], same: bool) -> LayerPlan:
+def _place_conv(
+    layer: Layer, shape: Shape, weight_shape: tuple[int, int, int, int], same: bool, bias: bool
+) -> LayerPlan:
     _, height, width = shape
     out_channels, _, kernel_y, kernel_x = weight_shape
     if not same:
@@ -391,7 +409,7 @@ def _place_conv(layer: Layer, shape: Shape, weight_shape: tuple[int, int, int, i
             "use a smaller kernel, 'same', or fewer pools before it"
         )
     macs = _product(weight_shape) * height * width
-    return LayerPlan(layer, shape, (out_channels, height, width), weight_shape, out_channels, macs)
+    return LayerPlan(layer, shape, (out_channels, height, width), weight_shape, out_channels * bias, macs)
 
 
 def _pooled(layer: Layer, shape: Shape, size: int) -> Shape:

@@ -78,12 +78,14 @@ def train(
 ) -> Training:
     """Train from `initial_weights(spec, ..., seed)`; a pure function of its arguments but `threads`.
 
+    A training that diverges gives the weights that it started from.
     threads: used by networks with large dense layers only; the result does not depend on it.
     """
     weights = initial_weights(spec, examples.input_shape, seed)
-    network = _network(spec, examples.input_shape, weights, recipe.batch_size, threads, seed)
-    lesson = _Lesson(recipe, examples)
     count, steps = len(examples.images), recipe.steps(len(examples.images))
+    batch_size = min(recipe.batch_size, count)  # memory is set aside for a whole batch
+    network = _network(spec, examples.input_shape, weights, batch_size, threads, seed)
+    lesson = _Lesson(recipe, examples)
     losses: list[float] = []
     for epoch in range(recipe.epochs):
         order, total = epoch_order(count, seed, epoch), 0.0
@@ -94,8 +96,11 @@ def train(
             if not np.isfinite(total):
                 return Training(weights, tuple(losses), diverged_at=epoch + 1)
         losses.append(total / count)
-    network.weights(weights)
-    return Training(weights, tuple(losses))
+    trained = np.empty_like(weights)
+    network.weights(trained)
+    if not np.isfinite(trained).all():  # the last step overshot, and no loss has seen it
+        return Training(weights, tuple(losses[:-1]), diverged_at=recipe.epochs)
+    return Training(trained, tuple(losses))
 
 
 def predict(
@@ -107,11 +112,11 @@ def predict(
     """The logits: float32 [n, classes]."""
     input_shape: Shape = (images.shape[1], images.shape[2], images.shape[3])
     logits = np.empty((len(images), spec.output_shape(input_shape)[0]), np.float32)
-    images = np.ascontiguousarray(images)
+    pixels = np.ascontiguousarray(images)
     bounds = [len(images) * part // threads for part in range(threads + 1)]
 
     def part(first: int, last: int) -> None:
-        _network(spec, input_shape, weights, 16, 1, 0).predict(images, first, logits[first:last])
+        _network(spec, input_shape, weights, 16, 1, 0).predict(pixels, first, logits[first:last])
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(part, bounds[:-1], bounds[1:]))
@@ -121,7 +126,10 @@ def predict(
 def gradient(
     spec: NetSpec, recipe: Recipe, examples: Examples, weights: Weights, threads: int = 1
 ) -> tuple[float, Weights]:
-    """The mean loss over all examples, as one batch without dropout, and its gradient: what the tests hold to torch."""
+    """The mean loss over all examples as one batch, and its gradient: what the tests hold to torch.
+
+    A dropout draws the masks of seed 0.
+    """
     network = _network(spec, examples.input_shape, weights, len(examples.images), threads, 0)
     lesson, out = _Lesson(recipe, examples), np.empty_like(weights)
     order = np.arange(len(examples.images), dtype=np.uint32)
@@ -152,41 +160,39 @@ class _Lesson:
         first = step * self.batch_size
         part = order[first : first + _STEPS_BETWEEN_WATCHES * self.batch_size]
         rates = self.rates[before + step :]
-        return network.train(*self.arrays, part, rates, *self.loss, *self.optimizer)
+        return float(network.train(*self.arrays, part, rates, *self.loss, *self.optimizer))
 
 
-def _network(
-    spec: NetSpec, input_shape: Shape, weights: Weights, batch_size: int, threads: int, seed: int
-) -> Network:
+def _network(spec: NetSpec, input_shape: Shape, weights: Weights, batch_size: int, threads: int, seed: int) -> Network:
     from smidgen import _core
 
     rows = [row for layer in spec.layers if (row := _encode(layer)) is not None]
-    layers = np.array([row[:5] for row in rows], np.int32)
-    values = np.array([row[5] for row in rows], np.float32)
+    layers = np.array([row[:6] for row in rows], np.int32)
+    values = np.array([row[6] for row in rows], np.float32)
     return _core.Network(
         layers, values, list(input_shape), weights, batch_size, threads, seed % 2**64, _instruction_set()
     )
 
 
-def _encode(layer: Layer) -> tuple[int, int, int, int, int, float] | None:
-    """(kind, out, kernel_y, kernel_x, same, slope or rate) as `LayerRequest` of native/plan.h has them."""
+def _encode(layer: Layer) -> tuple[int, int, int, int, int, int, float] | None:
+    """(kind, out, kernel_y, kernel_x, same, bias, slope or rate) as `LayerRequest` of native/plan.h has them."""
     match layer:
-        case Conv(channels, (ky, kx), same, slope):
-            return 0, channels, ky, kx, same, slope
-        case Depthwise((ky, kx), same, slope):
-            return 1, 0, ky, kx, same, slope
-        case Pointwise(channels, slope):
-            return 0, channels, 1, 1, True, slope
+        case Conv(channels, (ky, kx), same, slope, bias):
+            return 0, channels, ky, kx, same, bias, slope
+        case Depthwise((ky, kx), same, slope, bias):
+            return 1, 0, ky, kx, same, bias, slope
+        case Pointwise(channels, slope, bias):
+            return 0, channels, 1, 1, True, bias, slope
         case MaxPool(size):
-            return 2, 0, size, size, False, 1.0
+            return 2, 0, size, size, False, False, 1.0
         case AvgPool(size):
-            return 3, 0, size, size, False, 1.0
+            return 3, 0, size, size, False, False, 1.0
         case GlobalAvgPool():
-            return 3, 0, 0, 0, False, 1.0
-        case Dense(units, slope):
-            return 4, units, 1, 1, False, slope
+            return 3, 0, 0, 0, False, False, 1.0
+        case Dense(units, slope, bias):
+            return 4, units, 1, 1, False, bias, slope
         case Dropout(rate):
-            return 5, 0, 1, 1, False, rate
+            return 5, 0, 1, 1, False, False, rate
     return None
 
 

@@ -173,20 +173,20 @@ def _torch_layer(plan: LayerPlan, generator: torch.Generator | None) -> list[nn.
 
     channels = plan.input_shape[0]
     match plan.layer:
-        case Conv(_, kernel, same):
-            return [*_padding(kernel, same), nn.Conv2d(channels, plan.output_shape[0], kernel)]
-        case Depthwise(kernel, same):
-            return [*_padding(kernel, same), nn.Conv2d(channels, channels, kernel, groups=channels)]
-        case Pointwise(out):
-            return [nn.Conv2d(channels, out, 1)]
+        case Conv(out, kernel, same, _, bias):
+            return [*_padding(kernel, same), nn.Conv2d(channels, out, kernel, bias=bias)]
+        case Depthwise(kernel, same, _, bias):
+            return [*_padding(kernel, same), nn.Conv2d(channels, channels, kernel, groups=channels, bias=bias)]
+        case Pointwise(out, _, bias):
+            return [nn.Conv2d(channels, out, 1, bias=bias)]
         case MaxPool(size):
             return [nn.MaxPool2d(size)]
         case AvgPool(size):
             return [nn.AvgPool2d(size)]
         case GlobalAvgPool():
             return [nn.AdaptiveAvgPool2d(1)]
-        case Dense(units):
-            return [nn.Linear(plan.weight_shape[1], units)]
+        case Dense(units, _, bias):
+            return [nn.Linear(plan.weight_shape[1], units, bias=bias)]
         case BatchNorm():
             return [_own_layers().batch_norm(channels)]
         case Dropout(rate):

@@ -1,0 +1,61 @@
+# Everything a person does here. Needs Python 3.11 or later with venv, a C++ compiler, and the network once.
+
+PYTHON ?= python3
+FLOOR  ?= 0.97
+DEMO   ?= runs/mnist-97
+BENCH  ?=
+
+BIN     := .venv/bin
+PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
+           $(shell find src native -type f -not -name '*.pyc' -not -name '*.so')
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-all check bench clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/installed  ## the smallest network that holds 97 % on MNIST, and its report
+	$(BIN)/smidgen shrink mnist --floor $(FLOOR) --out $(DEMO)
+	@echo
+	@echo "The report: $(DEMO)/report.html"
+
+test: .venv/installed-dev  ## the tests
+	$(BIN)/python -m pytest
+
+test-all: .venv/installed-dev  ## the tests, with those that take minutes
+	$(BIN)/python -m pytest -m ''
+
+check: .venv/installed-dev  ## lint, formatting, types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: .venv-bench/installed  ## images a second: this core, torch and Keras; BENCH="--quick" for a look
+	.venv-bench/bin/python benchmarks/training_speed.py $(BENCH)
+
+clean:  ## remove what was built and installed; runs/ and the cache of data stay
+	rm -rf .venv .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Installed and not editable: the tests see what a user gets. A stamp is older than what it was made from
+# exactly when something changed, so nothing is installed twice.
+
+.venv/pyvenv.cfg:
+	$(PYTHON) -m venv .venv || { echo "cannot make .venv; on Debian: apt-get install python3-venv" >&2; exit 1; }
+
+.venv/installed: $(SOURCES) | .venv/pyvenv.cfg
+	$(PIP) install .
+	touch $@
+
+# With the variable set, a compile error fails instead of giving a package without its core.
+.venv/installed-dev: $(SOURCES) | .venv/pyvenv.cfg
+	SMIDGEN_REQUIRE_NATIVE=1 $(PIP) install '.[dev]' -c constraints.txt
+	touch .venv/installed $@
+
+.venv-bench/installed: $(SOURCES) benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	SMIDGEN_REQUIRE_NATIVE=1 .venv-bench/bin/python -m pip --disable-pip-version-check --quiet \
+	  install . -r benchmarks/requirements.txt -c constraints.txt
+	touch $@

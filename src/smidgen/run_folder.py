@@ -1,0 +1,188 @@
+"""An answer on disk: the page, the picture, the table of trials, the winner and its teacher as files.
+
+report.html  frontier.png  trials.csv  winner.safetensors  teacher.safetensors
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+
+import smidgen
+from smidgen import modelfile
+from smidgen.candidate import classify
+from smidgen.errors import RunError
+from smidgen.frontier import Point, pareto
+from smidgen.modelfile import Model
+from smidgen.records import Outcome, Trial
+from smidgen.report import Comparison, LayerRow, Run, RunReport, Teacher, Tried, Winner, WrongImage, write_page
+from smidgen.report.pictures import frontier_picture
+from smidgen.shrink import Answer
+
+
+def write(answer: Answer, folder: Path, command: str = "") -> RunReport:
+    """Write everything into `folder`, which is made if it is missing; what the page says is returned.
+
+    Raises:
+        RunError, ModelFileError: the folder cannot be written to; files that were there are left whole.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        size_bytes = modelfile.save(_model(answer, answer.winner, answer.outcome), folder / "winner.safetensors")
+        modelfile.save(_model(answer, answer.teacher.trial, answer.teacher.outcome), folder / "teacher.safetensors")
+        report = report_of(answer, size_bytes, command)
+        write_page(report, folder / "report.html")
+        points = [tried.point for tried in report.tried]
+        winner = report.winner.point
+        frontier_picture(
+            points, pareto([*points, winner]), report.floor, winner, report.turning, folder / "frontier.png"
+        )
+        _write_text(folder / "trials.csv", trials_csv(answer))
+    except OSError as error:
+        raise RunError(
+            f"cannot write to {folder}: {error.strerror or error}; give another place by --out, everything that "
+            "was trained is kept"
+        ) from error
+    return report
+
+
+def report_of(answer: Answer, file_bytes: int, command: str) -> RunReport:
+    """What the page says of an answer."""
+    logits = classify(answer.lessons, answer.winner.spec, answer.outcome.weights, answer.data.test)
+    trained = [tried for tried in answer.tried if not tried.outcome.diverged_at]
+    return RunReport(
+        title=f"{answer.data.name} at {100 * answer.floor.accuracy:g} %",
+        data_name=answer.data.name,
+        question=f"The smallest network that holds {100 * answer.floor.accuracy:g} % on {answer.data.name}.",
+        floor=answer.floor.accuracy,
+        winner=_winner(answer, file_bytes),
+        teacher=Teacher(str(answer.teacher.trial.spec), answer.teacher.outcome.parameters, answer.teacher_test),
+        tried=tuple(Tried(_point(t.trial, t.outcome), t.stage) for t in trained if t.stage != "fresh seeds"),
+        turning=answer.turning,
+        how_chosen=how_chosen(answer),
+        confusion=_confusion(answer, logits),
+        class_names=answer.data.class_names,
+        wrong=_wrong(answer, logits),
+        run=Run(
+            answer.seconds,
+            answer.trained + answer.remembered,
+            smidgen.__version__,
+            answer.winner.engine,
+            answer.data.digest,
+            tuple(sorted({tried.trial.seed for tried in answer.tried})),
+            command,
+        ),
+        fresh_seeds=tuple(tried.outcome.validation for tried in answer.fresh),
+        fresh_held=answer.fresh_held,
+        learned_from=tuple(
+            Comparison(way, tried[0].outcome.parameters, tuple(t.outcome.validation for t in tried))
+            for way, tried in answer.ways.items()
+        ),
+    )
+
+
+def how_chosen(answer: Answer) -> tuple[str, ...]:
+    """The steps of the choice, one sentence each, from the run's own counts."""
+    data, floor = answer.data, answer.floor
+    rule = "the lower end of its 95 % Wilson interval" if floor.rule == "wilson" else "its plain rate"
+    networks = len({str(tried.trial.spec) for tried in answer.tried})
+    refused = f"{len(answer.refused)} smaller networks did not" if answer.refused else "no smaller network was refused"
+    return (
+        f"{len(data.train):,} images trained, and {len(data.selection):,} images of the training data, set aside, chose "
+        f"among {networks:,} networks in {len(answer.tried):,} trainings.",
+        f"A network holds the floor when {rule} is at or above {floor.accuracy:g}.",
+        f"The smallest that held it there also had to hold it on {len(data.confirmation):,} further images that took no "
+        f"part in choosing; {refused}.",
+        f"The {len(data.test):,} test images were scored once, after that.",
+        f"The same network and recipe from {len(answer.fresh)} fresh seeds held the floor on all "
+        f"{len(data.selection) + len(data.confirmation):,} validation images {answer.fresh_held} times.",
+    )
+
+
+def trials_csv(answer: Answer) -> str:
+    """One row a training, in the order in which the run asked for them."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(TRIALS_HEAD)
+    for tried in (answer.teacher, *answer.tried):
+        trial, outcome, recipe = tried.trial, tried.outcome, tried.trial.recipe
+        scores = (outcome.selection.correct, outcome.selection.total)
+        confirmed = (outcome.confirmation.correct, outcome.confirmation.total)
+        learned = (recipe.loss, recipe.epochs, trial.seed, outcome.diverged_at, f"{outcome.train_seconds:.3f}")
+        rows.writerow([tried.stage, trial.spec, outcome.parameters, *scores, *confirmed, *learned, trial.key])
+    return text.getvalue()
+
+
+TRIALS_HEAD = (
+    *("stage", "spec", "parameters", "selection_correct", "selection_total", "confirmation_correct"),
+    *("confirmation_total", "loss", "epochs", "seed", "diverged_at", "train_seconds", "key"),
+)
+
+
+def layer_rows(spec: smidgen.spec.NetSpec, input_shape: smidgen.spec.Shape) -> tuple[LayerRow, ...]:
+    """The layers of a network as text and counts."""
+    return tuple(
+        LayerRow(str(plan.layer), "x".join(map(str, plan.output_shape)), plan.parameters, plan.macs)
+        for plan in spec.plan(input_shape)
+    )
+
+
+def _winner(answer: Answer, file_bytes: int) -> Winner:
+    spec, shape, outcome = answer.winner.spec, answer.data.input_shape, answer.outcome
+    return Winner(
+        spec=str(spec),
+        layers=layer_rows(spec, shape),
+        parameters=outcome.parameters,
+        file_bytes=file_bytes,
+        macs=spec.macs(shape),
+        selection=outcome.selection,
+        confirmation=outcome.confirmation,
+        test=answer.test,
+    )
+
+
+def _model(answer: Answer, trial: Trial, outcome: Outcome) -> Model:
+    metadata = {
+        "trial": trial.key,
+        "data": answer.data.name,
+        "data_digest": answer.data.digest,
+        "validation": f"{outcome.validation.correct}/{outcome.validation.total}",
+        "smidgen": smidgen.__version__,
+    }
+    return Model(trial.spec, answer.data.input_shape, answer.data.class_names, outcome.weights, metadata)
+
+
+def _point(trial: Trial, outcome: Outcome) -> Point:
+    return Point(outcome.parameters, outcome.validation, str(trial.spec), trial.seed)
+
+
+def _confusion(answer: Answer, logits: np.ndarray) -> np.ndarray:
+    classes = answer.data.classes
+    pairs = answer.data.test.labels.astype(np.int64) * classes + logits.argmax(axis=1)
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def _wrong(answer: Answer, logits: np.ndarray) -> tuple[WrongImage, ...]:
+    """The images that it gets wrong, the surest errors first; none for vectors, which are no pictures."""
+    test, names = answer.data.test, answer.data.class_names
+    predicted = logits.argmax(axis=1)
+    rows = np.flatnonzero(predicted != test.labels)
+    margins = logits[rows, predicted[rows]] - logits[rows, test.labels[rows]]
+    if min(test.images.shape[2:]) < 2 or test.images.dtype != np.uint8:
+        return ()
+    return tuple(
+        WrongImage(test.images[row], names[test.labels[row]], names[predicted[row]], float(margin))
+        for margin, row in sorted(zip(margins.tolist(), rows.tolist(), strict=True), reverse=True)
+    )
+
+
+def _write_text(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

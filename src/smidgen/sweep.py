@@ -1,0 +1,147 @@
+"""A plain sweep: one family at several widths, several seeds each, and the turning point of the curve.
+
+Nothing is chosen here but the turning point, which is found on the validation split; the test split is
+reported for every size.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean, stdev
+
+from smidgen.candidate import Lessons, score
+from smidgen.data import Dataset
+from smidgen.errors import RequestError, RunError
+from smidgen.families import family
+from smidgen.frontier import TurningPoint, turning_point
+from smidgen.records import Recipe, Score
+from smidgen.spec import NetSpec
+from smidgen.store import Store, default_path
+from smidgen.study import Progress, Study
+
+
+@dataclass(frozen=True, eq=False)
+class Width:
+    """One size of a sweep: the scores of its seeds, in the order of the seeds."""
+
+    width: int
+    spec: NetSpec
+    parameters: int
+    validation: tuple[Score, ...]
+    test: tuple[Score, ...]
+    train_seconds: tuple[float, ...]
+
+    @property
+    def name(self) -> str:
+        return f"width {self.width}"
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """The curve, smallest size first, and its turning point."""
+
+    data: Dataset = field(repr=False)
+    family: str
+    recipe: Recipe
+    widths: tuple[Width, ...]
+    turning: TurningPoint | None
+    trained: int
+    remembered: int
+
+
+def default_recipe(width: int, parameters: int) -> Recipe:
+    """One-cycle Adam, whose peak falls as networks grow."""
+    peak = 0.02 if parameters < 2_000 else 0.01 if parameters < 10_000 else 0.006 if parameters < 100_000 else 0.001
+    return Recipe(learning_rate=peak, epochs=6)
+
+
+def sweep(
+    data: Dataset,
+    family_name: str,
+    widths: Sequence[int],
+    *,
+    seeds: int = 3,
+    recipe: Recipe | None = None,
+    store: Store | None = None,
+    workers: int | None = None,
+    engine: str = "auto",
+    progress: Progress | None = None,
+) -> Sweep:
+    """Train a family at each of the widths from `seeds` seeds.
+
+    recipe: the same for all widths; without one, `default_recipe` for each.
+
+    Raises:
+        RequestError: no such family, no widths, or a width or number of seeds below 1.
+    """
+    if not widths or seeds < 1:
+        raise RequestError(f"widths={list(widths)} and seeds={seeds} leave nothing to train; give at least one of each")
+    shape, lessons = data.input_shape, Lessons(data, engine)
+    specs = {width: family(family_name, width, data.classes) for width in sorted(set(widths))}
+    recipes = {w: recipe or default_recipe(w, spec.parameters(shape)) for w, spec in specs.items()}
+    trials = [lessons.trial(spec, recipes[w], seed) for w, spec in specs.items() for seed in range(seeds)]
+    with store or Store(default_path()) as opened:
+        study = Study(opened, workers, progress)
+        outcomes = study.run(lessons, trials, f"{family_name} at {len(specs)} widths")
+    rows = []
+    for place, (width, spec) in enumerate(specs.items()):
+        mine = outcomes[place * seeds : (place + 1) * seeds]
+        tests = tuple(score(lessons, spec, outcome.weights, data.test) for outcome in mine)
+        validation = tuple(outcome.validation for outcome in mine)
+        seconds = tuple(outcome.train_seconds for outcome in mine)
+        rows.append(Width(width, spec, spec.parameters(shape), validation, tests, seconds))
+    turning = turning_point({row.parameters: row.validation for row in rows})
+    return Sweep(data, family_name, next(iter(recipes.values())), tuple(rows), turning, study.trained, study.remembered)
+
+
+def mean_and_spread(scores: Sequence[Score]) -> tuple[float, float]:
+    """The mean rate of several seeds and its standard deviation; 0 for one seed."""
+    rates = [score.rate for score in scores]
+    return fmean(rates), stdev(rates) if len(rates) > 1 else 0.0
+
+
+def sweep_csv(result: Sweep) -> str:
+    """One row a seed."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(
+        ("family", "width", "spec", "parameters", "seed", "validation_correct", "validation_total")
+        + ("test_correct", "test_total", "train_seconds")
+    )
+    for row in result.widths:
+        for seed, (validation, test, seconds) in enumerate(
+            zip(row.validation, row.test, row.train_seconds, strict=True)
+        ):
+            counts = (validation.correct, validation.total, test.correct, test.total)
+            rows.writerow((result.family, row.width, row.spec, row.parameters, seed, *counts, f"{seconds:.3f}"))
+    return text.getvalue()
+
+
+def write(result: Sweep, folder: Path) -> None:
+    """Write sweep.csv and sweep.png into `folder`, which is made if it is missing.
+
+    Raises:
+        RunError: the folder cannot be written to.
+    """
+    from smidgen.report.pictures import sweep_picture
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_text(folder / "sweep.csv", sweep_csv(result))
+        groups = {row.name: (row.parameters, row.validation) for row in result.widths}
+        sweep_picture(groups, result.turning, folder / "sweep.png")
+    except OSError as error:
+        raise RunError(f"cannot write to {folder}: {error.strerror or error}; give another place by --out") from error
+
+
+def _write_text(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

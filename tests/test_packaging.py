@@ -1,0 +1,125 @@
+"""What a user installs: a wheel with all its parts, also where there is no compiler."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PARTS_OF_THE_SOURCE = ("pyproject.toml", "CMakeLists.txt", "README.md", "LICENSE", ".gitignore", "src", "native")
+
+
+def copy_source(folder: Path) -> Path:
+    source = folder / "source"
+    source.mkdir()
+    for part in PARTS_OF_THE_SOURCE:
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
+        copy(ROOT / part, source / part)
+    return source
+
+
+def build_wheel(source: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Build with what is installed here and no network; the wheel is beside the source."""
+    pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-cache-dir", "--no-index"]
+    inherited = {name: value for name, value in os.environ.items() if name != "SMIDGEN_REQUIRE_NATIVE"}
+    return subprocess.run(
+        [*pip, "--wheel-dir", str(source.parent), str(source)],
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def only_wheel(folder: Path) -> Path:
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def names_in(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
+def has_core(names: list[str]) -> bool:
+    return any(re.fullmatch(r"smidgen/_core\..*\.(so|pyd)", name) for name in names)
+
+
+@pytest.fixture(scope="module")
+def wheel_without_compiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("without")
+    built = build_wheel(copy_source(folder), CXX="/nonexistent/c++")
+    assert built.returncode == 0, built.stderr
+    return only_wheel(folder)
+
+
+def test_without_a_compiler_the_wheel_is_pure_and_has_the_rest(wheel_without_compiler: Path) -> None:
+    names = names_in(wheel_without_compiler)
+    assert wheel_without_compiler.name.endswith("-py3-none-any.whl")
+    assert not has_core(names), "a core that was built in the source tree went into a wheel for every platform"
+    assert "smidgen/report/report.html.j2" in names
+    in_the_source = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("*.py")}
+    assert in_the_source <= set(names)
+
+
+def test_without_the_core_the_engine_says_what_to_install(wheel_without_compiler: Path) -> None:
+    code = "from smidgen.engine import native; print(native.available())"
+    environment = os.environ | {"PYTHONPATH": str(wheel_without_compiler)}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert "apt-get install g++" in said.stdout
+    assert "pip install --force-reinstall --no-cache-dir smidgen" in said.stdout
+
+
+def test_where_the_core_is_required_a_build_without_it_fails(tmp_path: Path) -> None:
+    built = build_wheel(copy_source(tmp_path), CXX="/nonexistent/c++", SMIDGEN_REQUIRE_NATIVE="1")
+    assert built.returncode != 0
+    assert "CMake configuration failed" in built.stderr
+    assert not list(tmp_path.glob("*.whl"))
+
+
+@pytest.mark.slow
+def test_with_a_compiler_the_wheel_has_the_core(tmp_path: Path) -> None:
+    built = build_wheel(copy_source(tmp_path), SMIDGEN_REQUIRE_NATIVE="1")
+    assert built.returncode == 0, built.stderr
+    names = names_in(only_wheel(tmp_path))
+    assert has_core(names)
+    assert "smidgen/report/report.html.j2" in names
+    assert not [name for name in names if not name.startswith(("smidgen/", "smidgen-"))]
+
+
+@pytest.mark.slow
+def test_where_the_core_is_required_a_compile_error_is_not_hidden(tmp_path: Path) -> None:
+    source = copy_source(tmp_path)
+    (source / "native" / "plan.cpp").write_text("#error broken on purpose\n")
+    built = build_wheel(source, SMIDGEN_REQUIRE_NATIVE="1")
+    assert built.returncode != 0
+    assert "broken on purpose" in built.stderr + built.stdout
+
+
+def test_what_is_installed_is_whole() -> None:
+    try:
+        names = [file.as_posix() for file in files("smidgen") or ()]
+    except PackageNotFoundError:
+        pytest.skip("run from a source tree; `make test` installs the package")
+    assert has_core(names)
+    assert "smidgen/report/report.html.j2" in names
+
+
+def test_the_changelog_has_this_version_first() -> None:
+    headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == PROJECT["project"]["version"]
+
+
+def test_a_plain_install_brings_no_framework() -> None:
+    required = " ".join(PROJECT["project"]["dependencies"]).lower()
+    assert not re.search(r"torch|tensorflow|keras|scikit-learn|scipy|pandas", required)
