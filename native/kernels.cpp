@@ -7,6 +7,7 @@
 #include "kernels/optimizer.h"
 #include "kernels/pool.h"
 #include "kernels/weight_gradient.h"
+#include "kernels/winograd.h"
 #include "simd.h"
 
 namespace {
@@ -42,8 +43,8 @@ const Kernels* KERNELS() {
 #else
         false,
 #endif
-        convolve, weight_gradient, dense_gradient, max_pool, max_pool_backward, avg_pool, avg_pool_backward,
-        dropout, loss, optimize, load_bytes, load_floats, multiply_add_peak,
+        convolve, winograd_weights, weight_gradient, dense_gradient, max_pool, max_pool_backward, avg_pool,
+        avg_pool_backward, dropout, loss, optimize, load_bytes, load_floats, multiply_add_peak,
     };
     return &table;
 }

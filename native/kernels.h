@@ -30,6 +30,8 @@ struct Convolution {
     bool backward;               // false: out = activate(sum); true: out = through(sum, out), in place
     float slope;
     long chunk_stride;  // dense layers only: `width` counts chunks, this far apart; else 0
+    const float* transformed = nullptr;  // by winograd_weights, where the kernel is 3x3; null: the direct way
+    float* scratch = nullptr;            // winograd_scratch_floats, where transformed
 };
 
 // dW[o][c][j][i] += sum over y, x and lanes of g[o][y][x] * in[c][y + j + row0][x + i + col0]
@@ -39,6 +41,7 @@ struct WeightGradient {
     int row0, col0;
     float *weights, *bias;  // bias: null where there is none
     bool depthwise;  // o = c
+    float* scratch = nullptr;  // winograd_gradient_scratch_floats, for a 3x3 kernel; null: the direct way
 };
 
 // dW[o][i] += sum over the samples of g[o] * x[i], for o in [first, last)
@@ -89,6 +92,7 @@ struct Kernels {
     const char* name;
     bool fused;  // multiply-adds round once
     void (*convolve)(const Convolution&);
+    void (*winograd_weights)(const Convolution&, float* transformed);  // winograd_weight_floats
     void (*weight_gradient)(const WeightGradient&);
     void (*dense_gradient)(const DenseGradient&);
     void (*max_pool)(const Pool&);
@@ -107,6 +111,37 @@ struct Kernels {
 constexpr int DENSE_BLOCK = 64;  // inputs that the dense gradient transposes at a time
 inline size_t dense_scratch_floats(int chunks, int outs) {
     return size_t(chunks) * LANES_PER_CHUNK * (DENSE_BLOCK + (outs + 15) / 16 * 16);
+}
+
+// Winograd's way with 3x3 kernels, see kernels/winograd.h. Inputs go through in bands of whole rows of tiles,
+// as many as half a second-level cache of 1 MB holds, and outputs in blocks of channels.
+constexpr int WINOGRAD_POSITIONS = 16, WINOGRAD_OUTS = 4, WINOGRAD_BLOCK = 16;
+constexpr int WINOGRAD_TILES = 448;        // in a band, over all its channels: 16 x 64 bytes each
+constexpr int WINOGRAD_GRADIENT_INS = 32;  // channels that the gradient of the weights takes of the input at a time
+
+// How many rows of `columns` tiles make a band.
+static inline int winograd_band(int ins, int columns) {
+    const int rows = WINOGRAD_TILES / (ins * columns);
+    return rows > 1 ? rows : 1;
+}
+
+static inline int winograd_blocks(int ins) { return (ins + WINOGRAD_GRADIENT_INS - 1) / WINOGRAD_GRADIENT_INS; }
+
+// The floats from one position to the next: an odd number of cache lines, so that 16 do not share one set.
+static inline long winograd_stride(int vectors) { return long(vectors | 1) * LANES_PER_CHUNK; }
+
+static inline size_t winograd_scratch_floats(int ins, int columns) {
+    const int tiles = winograd_band(ins, columns) * columns;
+    return WINOGRAD_POSITIONS * size_t(winograd_stride(ins * tiles) + winograd_stride(WINOGRAD_BLOCK * tiles));
+}
+
+static inline size_t winograd_weight_floats(int ins, int outs) {
+    return size_t(WINOGRAD_POSITIONS) * ins * ((outs + WINOGRAD_OUTS - 1) / WINOGRAD_OUTS * WINOGRAD_OUTS);
+}
+
+static inline size_t winograd_gradient_scratch_floats(int ins, int outs, int columns) {
+    const int blocks = winograd_blocks(ins), largest = (ins + blocks - 1) / blocks;
+    return winograd_weight_floats(largest, outs) + winograd_scratch_floats(largest, columns);
 }
 
 // One per instruction set that was compiled in; null elsewhere.

@@ -56,21 +56,24 @@ void convolve_channels(const Kernels& kernels, Convolution c, long weights) {
     }
 }
 
-void convolve(const Kernels& kernels, const Layer& l, const Convolution& c) {
-    if (l.kind == LayerKind::depthwise) convolve_channels(kernels, c, long(l.kernel_y) * l.kernel_x);
-    else kernels.convolve(c);
-}
-
 Pool pool(const Layer& l, float* chunk) {
     return {at_chunk(l.in, chunk), at_chunk(l.out, chunk), l.kernel_y, l.kernel_x, l.in_slope};
 }
 
-// The least a dense layer's gradient and the loss need beside the activations.
+size_t winograd_floats(const Layer& l) {
+    const int ins = l.in.channels, outs = l.out.channels, columns = (l.out.width + 1) / 2;
+    return std::max({winograd_scratch_floats(ins, columns), winograd_scratch_floats(outs, (l.in.width + 1) / 2),
+                     winograd_gradient_scratch_floats(ins, outs, columns)});
+}
+
+// The least that a layer's gradient, Winograd's way and the loss need beside the activations.
 size_t scratch_floats(const Plan& plan, int chunks) {
     size_t most = size_t(5) * plan.classes * LANES;
-    for (const Layer& l : plan.layers)
+    for (const Layer& l : plan.layers) {
+        if (l.winograd) most = std::max(most, winograd_floats(l));
         if (l.kind == LayerKind::dense)
             most = std::max(most, dense_scratch_floats(l.batched ? chunks : 1, l.out.channels));
+    }
     return most;
 }
 
@@ -80,7 +83,8 @@ Network::Network(Plan plan, const Kernels& kernels, int batch_size, int threads,
     : plan_(std::move(plan)), kernels_(kernels), batch_size_(batch_size), chunks_((batch_size + LANES - 1) / LANES),
       team_(plan_.layered ? threads : 1), seed_(seed), weights_(plan_.parameters), gradient_(plan_.parameters),
       first_(plan_.parameters), second_(plan_.parameters),
-      memory_(size_t(plan_.layered ? chunks_ : 1) * plan_.chunk_floats / LANES + 1) {
+      memory_(size_t(plan_.layered ? chunks_ : 1) * plan_.chunk_floats / LANES + 1),
+      transformed_(plan_.transformed_floats / LANES) {
     for (Layer& l : plan_.layers)
         if (!l.batched) unbatched_ = std::max(unbatched_, l.weights + l.count);
     if (plan_.layered) chunk_gradients_.assign(chunks_, std::vector<float>(unbatched_));
@@ -115,10 +119,30 @@ void Network::load(const Images& images, const uint32_t* order, int count, float
     }
 }
 
-void Network::forward(const Layer& l, float* memory, int chunks, bool training, uint64_t seed) {
+float* Network::transformed(const Layer& l, bool backward) {
+    return transformed_.data()->values + l.transformed +
+           (backward ? winograd_weight_floats(l.in.channels, l.out.channels) : 0);
+}
+
+void Network::transform_weights() {
+    for (const Layer& l : plan_.layers) {
+        if (!l.winograd) continue;
+        kernels_.winograd_weights(forward_convolution(l, weights_.data(), chunk_memory(0)), transformed(l, false));
+        if (!l.needs_input_gradient) continue;
+        kernels_.winograd_weights(backward_convolution(l, weights_.data(), chunk_memory(0)), transformed(l, true));
+    }
+}
+
+void Network::convolve(const Layer& l, Convolution c, float* scratch) {
+    if (l.winograd) c.transformed = transformed(l, c.backward), c.scratch = scratch;
+    if (l.kind == LayerKind::depthwise) convolve_channels(kernels_, c, long(l.kernel_y) * l.kernel_x);
+    else kernels_.convolve(c);
+}
+
+void Network::forward(const Layer& l, float* memory, int chunks, bool training, uint64_t seed, float* scratch) {
     switch (l.kind) {
         case LayerKind::conv:
-        case LayerKind::depthwise: return convolve(kernels_, l, forward_convolution(l, weights_.data(), memory));
+        case LayerKind::depthwise: return convolve(l, forward_convolution(l, weights_.data(), memory), scratch);
         case LayerKind::dense: return kernels_.convolve(dense(l, weights_.data(), memory, chunks, plan_.chunk_floats, false));
         case LayerKind::max_pool: return kernels_.max_pool(pool(l, memory));
         case LayerKind::avg_pool: return kernels_.avg_pool(pool(l, memory));
@@ -134,8 +158,8 @@ void Network::backward(const Layer& l, float* memory, float* gradient, int chunk
         case LayerKind::depthwise:
             kernels_.weight_gradient({at_chunk(l.in, memory), at_chunk(l.out, memory), l.kernel_y, l.kernel_x, -l.pad_y,
                                       -l.pad_x, gradient + l.weights, bias_of(l, gradient),
-                                      l.kind == LayerKind::depthwise});
-            if (down) convolve(kernels_, l, backward_convolution(l, weights_.data(), memory));
+                                      l.kind == LayerKind::depthwise, l.winograd ? scratch : nullptr});
+            if (down) convolve(l, backward_convolution(l, weights_.data(), memory), scratch);
             return;
         case LayerKind::dense: {
             const Map in = vector_of(at_chunk(l.in, memory)), out = at_chunk(l.out, memory);
@@ -155,9 +179,9 @@ void Network::load_chunk(const Batch& batch, int chunk) {
     load(batch.examples.images, batch.order + start, std::min(LANES, batch.count - start), chunk_memory(chunk));
 }
 
-void Network::forward_chunk(int chunk, size_t first, size_t last) {
+void Network::forward_chunk(int chunk, size_t first, size_t last, float* scratch) {
     for (size_t i = first; i < last; ++i)
-        forward(plan_.layers[i], chunk_memory(chunk), 1, true, mask_seed(chunk, i));
+        forward(plan_.layers[i], chunk_memory(chunk), 1, true, mask_seed(chunk, i), scratch);
 }
 
 void Network::backward_chunk(int chunk, size_t first, size_t last, float* gradient, float* scratch) {
@@ -186,7 +210,7 @@ double Network::by_chunk(const Batch& batch) {
     double total = 0;
     for (int chunk = 0; chunk * LANES < batch.count; ++chunk) {
         load_chunk(batch, chunk);
-        forward_chunk(chunk, 0, layers);
+        forward_chunk(chunk, 0, layers, scratch_[0][0].values);
         total += chunk_loss(batch, chunk, scratch_[0][0].values);
         backward_chunk(chunk, 0, layers, gradient_.data(), scratch_[0][0].values);
     }
@@ -203,7 +227,7 @@ double Network::by_layer(const Batch& batch) {
     team_.each(chunks, [&](int chunk, int) { load_chunk(batch, chunk); });
     for (size_t i = 0, end; i < layers; i = end) {
         for (end = i; end < layers && !all[end].batched;) ++end;
-        if (end > i) team_.each(chunks, [&](int chunk, int) { forward_chunk(chunk, i, end); });
+        if (end > i) team_.each(chunks, [&](int c, int t) { forward_chunk(c, i, end, scratch_[t][0].values); });
         else batched_forward(all[end++], chunks);
     }
     std::vector<double> losses(chunks);
@@ -228,7 +252,7 @@ void Network::batched_forward(const Layer& l, int chunks) {
     const int parts = std::min(chunks, team_.size());
     team_.each(parts, [&](int part, int) {
         const int begin = chunks * part / parts, end = chunks * (part + 1) / parts;
-        forward(l, chunk_memory(begin), end - begin, true, 0);
+        forward(l, chunk_memory(begin), end - begin, true, 0, nullptr);
     });
 }
 
@@ -250,6 +274,7 @@ void Network::batched_backward(const Layer& l, int chunks) {
 
 double Network::backpropagate(const Examples& examples, const uint32_t* order, int count, const LossSettings& loss) {
     const Batch batch{examples, order, count, loss};
+    transform_weights();
     return plan_.layered ? by_layer(batch) : by_chunk(batch);
 }
 
@@ -280,11 +305,12 @@ double Network::train(const Examples& examples, const uint32_t* order, long coun
 void Network::predict(const Images& images, long first, long count, float* logits) {
     uint32_t order[LANES];
     float* memory = chunk_memory(0);
+    transform_weights();
     for (long start = 0; start < count; start += LANES) {
         const int lanes = int(std::min<long>(LANES, count - start));
         for (int lane = 0; lane < lanes; ++lane) order[lane] = uint32_t(first + start + lane);
         load(images, order, lanes, memory);
-        for (const Layer& l : plan_.layers) forward(l, memory, 1, false, 0);
+        for (const Layer& l : plan_.layers) forward(l, memory, 1, false, 0, scratch_[0][0].values);
         const float* out = at_chunk(plan_.output, memory).data;
         for (int lane = 0; lane < lanes; ++lane)
             for (int k = 0; k < plan_.classes; ++k) logits[(start + lane) * plan_.classes + k] = out[k * LANES + lane];

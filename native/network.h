@@ -72,10 +72,13 @@ class Network {
         return memory_[0].values + (plan_.layered ? chunk : 0) * plan_.chunk_floats;
     }
     void load(const Images& images, const uint32_t* order, int count, float* memory);
-    void forward(const Layer& layer, float* memory, int chunks, bool training, uint64_t mask_seed);
+    float* transformed(const Layer& layer, bool backward);
+    void transform_weights();
+    void convolve(const Layer& layer, Convolution convolution, float* scratch);
+    void forward(const Layer& layer, float* memory, int chunks, bool training, uint64_t mask_seed, float* scratch);
     void backward(const Layer& layer, float* memory, float* gradient, int chunks, uint64_t mask_seed, float* scratch);
     void load_chunk(const Batch& batch, int chunk);
-    void forward_chunk(int chunk, size_t first, size_t last);
+    void forward_chunk(int chunk, size_t first, size_t last, float* scratch);
     void backward_chunk(int chunk, size_t first, size_t last, float* gradient, float* scratch);
     double chunk_loss(const Batch& batch, int chunk, float* scratch);
     double by_chunk(const Batch& batch);
@@ -94,6 +97,7 @@ class Network {
     std::vector<float> weights_, gradient_, first_, second_;
     std::vector<Line> memory_;                      // of one chunk, or of all where the plan is layered
     std::vector<std::vector<float>> chunk_gradients_;  // layered: each chunk adds into its own, then all in order
+    std::vector<Line> transformed_;                 // weights for Winograd's way, once a batch
     std::vector<std::vector<Line>> scratch_;        // one a thread
     long unbatched_ = 0;                            // parameters that stand in chunk_gradients_
 };

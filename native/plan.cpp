@@ -10,6 +10,9 @@ namespace {
 // whole batch then saves more than keeping every chunk's activations costs.
 constexpr long BATCHED_WEIGHTS = 1 << 13, BATCHED_RATIO = 4;
 
+// From so many channels on, in and out, Winograd's way with a 3x3 kernel is worth its transforms.
+constexpr int WINOGRAD_CHANNELS = 16;
+
 // Far above what fits a memory, and far below what overflows: a map's values are counted in an int.
 constexpr int MAX_KERNEL = 7, MAX_SIDE = 1 << 15, MAX_CHANNELS = 1 << 24;
 constexpr long MAX_FLOATS = 1l << 31;
@@ -82,6 +85,11 @@ long weight_count(const LayerRequest& r, const Map& in) {
     return 0;
 }
 
+bool winograd_pays(const LayerRequest& r, const Map& in) {
+    return r.kind == LayerKind::conv && r.kernel_y == 3 && r.kernel_x == 3 &&
+           std::min(in.channels, r.out) >= WINOGRAD_CHANNELS;
+}
+
 // A pool of size 1 copies a map: the dense layers and the loss know none with a halo.
 constexpr LayerRequest COPY = {LayerKind::avg_pool, 0, 1, 1, false, false, 1.0f};
 
@@ -139,6 +147,10 @@ Plan::Plan(const std::vector<LayerRequest>& given, int channels, int height, int
         layer.biases = parameters + weights_here;
         layer.bias = weights_here > 0 && r.bias;
         layer.count = weights_here + (layer.bias ? c : 0);
+        if ((layer.winograd = winograd_pays(r, in))) {
+            layer.transformed = transformed_floats;
+            transformed_floats += winograd_weight_floats(in.channels, c) + winograd_weight_floats(c, in.channels);
+        }
         parameters += layer.count;
         if (parameters > MAX_FLOATS) throw std::invalid_argument("a layer is too large");
         in = layer.out;

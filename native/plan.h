@@ -28,6 +28,8 @@ struct Layer {
     bool bias = false;
     long weights = 0, biases = 0, count = 0;  // offsets into the parameters, and how many
     bool needs_input_gradient = false;
+    bool winograd = false;  // a 3x3 convolution of so many channels that Winograd's way is the faster one
+    long transformed = 0;   // where its weights stand, transformed for the way forward and then for the way back
     bool batched = false;  // a dense layer so large that all chunks of a batch share one pass over its weights
 };
 
@@ -36,7 +38,7 @@ struct Layer {
 struct Plan {
     std::vector<Layer> layers;
     Map input, output;
-    long parameters = 0, chunk_floats = 0;
+    long parameters = 0, chunk_floats = 0, transformed_floats = 0;
     int classes = 0;
     bool layered = false;  // some layer is batched: every chunk of a batch keeps its memory
 

@@ -27,6 +27,8 @@ MNIST = (1, 28, 28)
 CNN = parse_spec("conv 3x3x3 relu, maxpool 2, conv 5x3x3 relu, maxpool 2, dense 4")
 # Its first dense layer is so large that a batch goes through it as one, on several threads.
 LAYERED = parse_spec("conv 4x3x3 relu, maxpool 2, dropout 0.2, dense 121 relu, dropout 0.5, dense 4")
+# Its second and third convolution have channels enough for Winograd's way.
+WIDE = parse_spec("conv 18x3x3 relu, conv 17x3x3 relu, maxpool 2, conv 37x3x3 same relu, maxpool 2, dense 400, dense 4")
 EVERY_LAYER = parse_spec(
     "conv 6x3x3 same leaky_relu(0.2), maxpool 2, dropout 0.1, depthwise 3x2 same relu, pointwise 9 relu, avgpool 2, "
     "conv 5x2x4, dropout 0, depthwise 2x3, pointwise 7 relu, globalavgpool, dense 4"
@@ -135,6 +137,15 @@ NETWORKS = {
     "conv 3x3x3 same, depthwise 5x5 same, maxpool 2, avgpool 1, maxpool 1, dense 3": (2, 7, 7),
     "dense 300 relu, dense 300 leaky_relu(0.3), dense 10": MNIST,  # batched, on several threads
     "conv 2x3x3 relu, maxpool 2, dense 130 relu, dense 9 relu, pointwise 90 relu, dense 120 relu, dense 10": MNIST,
+    # Winograd's way: odd and even sides, counts of channels that leave tiles and blocks with a rest, one band and
+    # several, a single pixel, halos on either side.
+    "conv 16x3x3 relu, conv 17x3x3 relu, conv 16x3x3 relu, dense 5": (1, 9, 12),
+    "pointwise 16 relu, conv 16x3x3 same relu, conv 19x3x3 same leaky_relu(0.1), dense 5": (2, 7, 8),
+    "conv 20x3x3 same relu, maxpool 2, conv 33x3x3 relu, conv 18x3x3 nobias, dense 4": (1, 16, 15),
+    "pointwise 35 relu, conv 16x3x3, conv 66x3x3 same, depthwise 5x5 same, conv 16x3x3, dense 3": (2, 9, 7),
+    "conv 18x3x3, conv 16x3x3 relu, dense 4": (16, 5, 5),
+    "conv 16x3x3 same, conv 17x3x3 same relu, conv 18x3x3 same, dense 3": (17, 2, 1),
+    "conv 17x3x3 relu, conv 18x3x3 same relu, conv 16x3x3 same relu, globalavgpool": (1, 7, 61),
 }
 
 
@@ -326,9 +337,10 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(spec, instruc
     assert np.abs(one.weights - other.weights).max() > 0.01
 
 
+@pytest.mark.parametrize("spec", [LAYERED, WIDE], ids=["narrow", "wide"])
 @pytest.mark.parametrize("threads", [2, 3, 8])
-def test_threads_do_not_change_a_bit(threads, instruction_set):
-    one, shared = trained(LAYERED), trained(LAYERED, threads=threads)
+def test_threads_do_not_change_a_bit(threads, spec, instruction_set):
+    one, shared = trained(spec), trained(spec, threads=threads)
     assert one.weights.tobytes() == shared.weights.tobytes() and one.losses == shared.losses
 
 
@@ -336,7 +348,7 @@ def test_only_networks_with_a_large_dense_layer_use_threads():
     def threads(spec):
         return native._network(spec, MNIST, initial_weights(spec, MNIST, 0), 64, 3, 0).threads
 
-    assert threads(LAYERED) == 3 and threads(CNN) == threads(EVERY_LAYER) == 1
+    assert threads(LAYERED) == threads(WIDE) == 3 and threads(CNN) == threads(EVERY_LAYER) == 1
 
 
 def test_two_trainings_at_once_do_not_disturb_each_other():
@@ -359,6 +371,14 @@ def test_instruction_sets_that_fuse_give_the_same_bits(loss, optimizer, monkeypa
     assert len(bits) == 1
 
 
+def test_wide_networks_have_the_same_bits_on_all_sets_that_fuse(monkeypatch):
+    bits = set()
+    for name in FUSED:
+        monkeypatch.setenv("SMIDGEN_INSTRUCTION_SET", name)
+        bits.add(trained(WIDE).weights.tobytes())
+    assert len(bits) == 1
+
+
 @pytest.mark.skipif(len(SETS) == len(FUSED), reason="every instruction set here fuses")
 def test_an_instruction_set_that_does_not_fuse_is_close_and_named_apart(monkeypatch):
     found = {}
@@ -376,6 +396,8 @@ def test_the_arithmetic_is_the_one_that_its_number_names():
     bits = b"".join(trained(spec, recipe).weights.tobytes() for spec in (EVERY_LAYER, LAYERED))
     digest = hashlib.sha256(bits).hexdigest()[:16]
     assert (native.name(), digest) == ("native-1-fused", "c4d73cdf85c2627d")
+    wide = hashlib.sha256(trained(WIDE, recipe).weights.tobytes()).hexdigest()[:16]
+    assert (native.name(), wide) == ("native-1-fused", "82bf3e37ae39312f")
 
 
 def test_an_instruction_set_that_is_not_here_is_named(monkeypatch):
@@ -508,7 +530,7 @@ def test_a_logit_that_is_not_finite_is_not_hidden(recipe, value, instruction_set
 
 
 @pytest.mark.parametrize("images", [0, 1, 15, 16, 17, 50])
-@pytest.mark.parametrize("spec", [EVERY_LAYER, LAYERED], ids=["by chunk", "by layer"])
+@pytest.mark.parametrize("spec", [EVERY_LAYER, LAYERED, WIDE], ids=["by chunk", "by layer", "wide"])
 def test_predictions_do_not_depend_on_threads(spec, images, instruction_set):
     data, weights = patterns(images=50), random_weights(spec, MNIST, 3)
     logits = native.predict(spec, weights, data.images)[:images]

@@ -190,7 +190,7 @@ def test_a_layer_that_does_not_fit_is_named(text, message):
     ("text", "message"),
     [
         ("dense 9", "the network ends in 9 values and the data has 10 classes; end it with 'dense 10'"),
-        ("conv 10x3x3", "the network ends in a map of 10x6x6 and the data has 10 classes"),
+        ("conv 10x3x3", "the network has no head: it ends in a map of 10x6x6"),
         ("dense 10 relu", "the last layer 'dense 10 relu' must give logits"),
         ("dense 10, batchnorm relu, dropout 0.5", "the last layer 'batchnorm relu' must give logits"),
     ],

@@ -6,6 +6,7 @@
 
 #include "../kernels.h"
 #include "../simd.h"
+#include "winograd.h"
 
 namespace {
 
@@ -200,6 +201,7 @@ Convolution flattened(Convolution c) {
 }
 
 void convolve(const Convolution& request) {
+    if (request.transformed) return winograd_convolve(request);
     const Convolution c = flattened(request);
     for (int first = 0; first < c.out.channels;) {
         const Choice choice = choose_tile(c.out.channels - first, c.out.width);

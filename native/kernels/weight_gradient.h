@@ -3,6 +3,7 @@
 
 #include "../kernels.h"
 #include "../simd.h"
+#include "winograd.h"
 
 namespace {
 
@@ -138,6 +139,7 @@ int out_tile(const WeightGradient& w, int left) {
 
 void weight_gradient(const WeightGradient& w) {
     if (w.bias) bias_gradient(w.gradient, w.bias);
+    if (w.scratch) return winograd_gradient(w);
     const long size = long(w.kernel_y) * w.kernel_x;
     const int outs = w.gradient.channels;
     if (w.depthwise) {

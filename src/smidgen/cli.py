@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import smidgen
 from smidgen.errors import RequestError, SmidgenError
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ app.add_typer(data_app, name="data")
 
 WIDTH = 80
 
+INTERRUPTED = 130
+"""What Typer makes of Ctrl-C: an exit with this code, and no word about it."""
+
 DataArgument = Annotated[str, typer.Argument(help="mnist, fashion-mnist, digits, or the path of your own data.")]
 StoreOption = Annotated[str, typer.Option("--store", help="Where trials are remembered: a file or a database URL.")]
 WorkersOption = Annotated[int, typer.Option("--workers", help="Trainings at once; 0 is one a CPU.")]
@@ -56,9 +60,10 @@ def main() -> None:
     except SmidgenError as error:
         typer.echo(f"smidgen: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("\nsmidgen: stopped; what was trained is kept, and the same line goes on from there", err=True)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            typer.echo("\nsmidgen: stopped; what was trained is kept, and the same line goes on from there", err=True)
+        raise
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
@@ -67,8 +72,22 @@ def main() -> None:
 # --- commands ---------------------------------------------------------------------------------
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"smidgen {smidgen.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None: ...
+
+
 @app.command(
-    epilog="Examples:\n\nsmidgen shrink mnist --floor 0.97\n\nsmidgen shrink my-photos/ --floor 0.9 --effort quick --out runs/photos"
+    epilog="Examples:\n\nsmidgen shrink mnist --floor 0.97\n\nsmidgen shrink photos/ --floor 0.9 --effort quick"
 )
 def shrink(
     data: DataArgument,
@@ -203,8 +222,10 @@ def data_list() -> None:
 @data_app.command("fetch", epilog="Example:\n\nsmidgen data fetch mnist")
 def data_fetch(name: Annotated[str, typer.Argument(help="mnist, fashion-mnist or digits.")]) -> None:
     """Fetch a data set into the cache, checked by its SHA-256."""
-    from smidgen.data import fetch
+    from smidgen.data import NAMES, fetch
 
+    if name not in NAMES:
+        raise RequestError(f"no data set '{name}' comes by name; use one of {', '.join(NAMES)}")
     for file, path in fetch(name, say=_say).items():
         typer.echo(f"{file}: {path}")
 
@@ -219,6 +240,12 @@ def data_show(
     from smidgen.report.pictures import contact_sheet
 
     dataset = _load(data, split_seed)
+    pictures = min(dataset.input_shape[1:]) > 1
+    if pictures:
+        try:
+            contact_sheet(dataset.train.images, dataset.train.labels, dataset.class_names, out)
+        except OSError as error:
+            raise RequestError(f"cannot write {out}: {error.strerror or error}; give another --out") from error
     table = _table("split", ">images", "used for")
     uses = ("training", "choosing", "confirming the choice", "the report, once")
     splits = (dataset.train, dataset.selection, dataset.confirmation, dataset.test)
@@ -228,8 +255,7 @@ def data_show(
     console.print(f"{dataset.name}: {'x'.join(map(str, dataset.input_shape))}, {dataset.classes} classes")
     console.print(table)
     console.print(f"digest {dataset.digest}")
-    if min(dataset.input_shape[1:]) > 1:
-        contact_sheet(dataset.train.images, dataset.train.labels, dataset.class_names, out)
+    if pictures:
         console.print(f"picture {out}")
 
 
@@ -300,9 +326,8 @@ def _print_spec(spec: Any, shape: Any) -> None:
     console.print(table)
     moments = sum(plan.moments for plan in plans)
     also = f" (and {moments:,} moments that are not trained)" if moments else ""
-    console.print(
-        f"{total:,} parameters{also}, {4 * (total + moments):,} bytes = {4 * (total + moments) / 2**20:.3f} MiB as float32"
-    )
+    size_bytes = 4 * (total + moments)
+    console.print(f"{total:,} parameters{also}, {size_bytes:,} bytes = {size_bytes / 2**20:.3f} MiB as float32")
     console.print(
         f"{spec.macs(shape):,} multiply-adds an image; at most {spec.activation_count(shape):,} activations at once"
     )

@@ -56,6 +56,7 @@ def read_picture(path: Path, model: Model) -> npt.NDArray[np.uint8]:
             pixels = np.asarray(picture, np.uint8).reshape(height, width, channels)
     except FileNotFoundError:
         raise DataError(f"no picture at {path}; give the path of a PNG or JPEG file") from None
-    except OSError as error:
+    # Pillow raises SyntaxError for broken PNG chunks.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} cannot be read as a picture: {error}; give a PNG or JPEG file") from error
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))

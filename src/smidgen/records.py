@@ -67,11 +67,8 @@ class Floor:
     def __post_init__(self) -> None:
         _one_of("rule", self.rule, RULES)
         if not 0 < self.accuracy < 1:
-            raise RequestError(
-                f"floor={self.accuracy:g} must lie between 0 and 1; for {self.accuracy:g} % give {self.accuracy / 100:g}"
-                if self.accuracy > 1
-                else f"floor={self.accuracy:g} must lie between 0 and 1; give for example 0.97"
-            )
+            share = self.accuracy / 100 if 1 < self.accuracy < 100 else 0.97
+            raise RequestError(f"floor={self.accuracy:g} must lie between 0 and 1; give for example {share:g}")
 
     def holds(self, score: Score) -> bool:
         """Whether a score holds the floor by the rule."""

@@ -7,46 +7,66 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 import smidgen
 from smidgen import modelfile
 from smidgen.candidate import classify
-from smidgen.errors import RunError
+from smidgen.errors import ModelFileError, RequestError
 from smidgen.frontier import Point, pareto
 from smidgen.modelfile import Model
 from smidgen.records import Outcome, Trial
 from smidgen.report import Comparison, LayerRow, Run, RunReport, Teacher, Tried, Winner, WrongImage, write_page
 from smidgen.report.pictures import frontier_picture
-from smidgen.shrink import Answer
+from smidgen.shrink import Answer, needed_rate
 
 
 def write(answer: Answer, folder: Path, command: str = "") -> RunReport:
     """Write everything into `folder`, which is made if it is missing; what the page says is returned.
 
     Raises:
-        RunError, ModelFileError: the folder cannot be written to; files that were there are left whole.
+        RequestError: the folder cannot be written to; what was there is left as it was.
     """
+    made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        size_bytes = modelfile.save(_model(answer, answer.winner, answer.outcome), folder / "winner.safetensors")
-        modelfile.save(_model(answer, answer.teacher.trial, answer.teacher.outcome), folder / "teacher.safetensors")
-        report = report_of(answer, size_bytes, command)
-        write_page(report, folder / "report.html")
-        points = [tried.point for tried in report.tried]
-        winner = report.winner.point
-        frontier_picture(
-            points, pareto([*points, winner]), report.floor, winner, report.turning, folder / "frontier.png"
-        )
-        _write_text(folder / "trials.csv", trials_csv(answer))
-    except OSError as error:
-        raise RunError(
-            f"cannot write to {folder}: {error.strerror or error}; give another place by --out, everything that "
-            "was trained is kept"
+        # Moved in when all are whole, so that a full disk never leaves half of one answer beside half of another.
+        with TemporaryDirectory(prefix=".draft-", dir=folder) as draft:
+            report = _write_all(answer, Path(draft), command)
+            for file in Path(draft).iterdir():
+                file.replace(folder / file.name)
+    except (OSError, ModelFileError) as error:
+        if made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise RequestError(
+            f"cannot write to {folder}: {_reason(error)}; give another place by --out, everything that was trained "
+            "is kept"
         ) from error
     return report
+
+
+def _write_all(answer: Answer, folder: Path, command: str) -> RunReport:
+    size_bytes = modelfile.save(_model(answer, answer.winner, answer.outcome), folder / "winner.safetensors")
+    modelfile.save(_model(answer, answer.teacher.trial, answer.teacher.outcome), folder / "teacher.safetensors")
+    report = report_of(answer, size_bytes, command)
+    write_page(report, folder / "report.html")
+    points, winner = [tried.point for tried in report.tried], report.winner.point
+    front = pareto([*points, winner])
+    frontier_picture(points, front, report.floor, winner, report.turning, folder / "frontier.png")
+    (folder / "trials.csv").write_text(trials_csv(answer), encoding="utf-8")
+    return report
+
+
+def _reason(error: OSError | ModelFileError) -> str:
+    """What the system said; a ModelFileError was raised from it."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return os.strerror(cause.errno) if isinstance(cause, OSError) and cause.errno else str(error)
 
 
 def report_of(answer: Answer, file_bytes: int, command: str) -> RunReport:
@@ -91,11 +111,12 @@ def how_chosen(answer: Answer) -> tuple[str, ...]:
     networks = len({str(tried.trial.spec) for tried in answer.tried})
     refused = f"{len(answer.refused)} smaller networks did not" if answer.refused else "no smaller network was refused"
     return (
-        f"{len(data.train):,} images trained, and {len(data.selection):,} images of the training data, set aside, chose "
-        f"among {networks:,} networks in {len(answer.tried):,} trainings.",
-        f"A network holds the floor when {rule} is at or above {floor.accuracy:g}.",
-        f"The smallest that held it there also had to hold it on {len(data.confirmation):,} further images that took no "
-        f"part in choosing; {refused}.",
+        f"{len(data.train):,} images trained, and {len(data.selection):,} images of the training data, set aside, "
+        f"chose among {networks:,} networks in {len(answer.tried):,} trainings.",
+        f"A network holds the floor when {rule} over all validation images is at or above {floor.accuracy:g}; that "
+        f"takes {100 * needed_rate(data, floor):.2f} % right.",
+        f"The smallest that reached it on those images had to reach it again on {len(data.confirmation):,} further "
+        f"ones that took no part in choosing; {refused}.",
         f"The {len(data.test):,} test images were scored once, after that.",
         f"The same network and recipe from {len(answer.fresh)} fresh seeds held the floor on all "
         f"{len(data.selection) + len(data.confirmation):,} validation images {answer.fresh_held} times.",
@@ -177,12 +198,3 @@ def _wrong(answer: Answer, logits: np.ndarray) -> tuple[WrongImage, ...]:
         WrongImage(test.images[row], names[test.labels[row]], names[predicted[row]], float(margin))
         for margin, row in sorted(zip(margins.tolist(), rows.tolist(), strict=True), reverse=True)
     )
-
-
-def _write_text(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

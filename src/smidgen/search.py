@@ -1,15 +1,16 @@
 """History -> the next networks to try: pure, and the same for the same seed.
 
 A first generation is drawn from shapes that are known to be good at small sizes, each layer with a channel
-count of its own. After it, regularised evolution (Real et al. 2019, as Liberis et al. use it for
-microcontrollers, arXiv 2010.14246): parents are drawn from the networks near the front of error against
-size, and a child differs from its parent by one or two edits of its layers.
+count of its own. After it, evolution by edits (after Real et al. 2019, and Liberis et al., arXiv 2010.14246, who
+use it for microcontrollers): parents are networks that waste little, and a child differs from its parent by one to
+three edits of its layers.
 
 Errors are of short trainings: they rank networks and do not measure them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -30,8 +31,8 @@ from smidgen.spec import (
     Shape,
 )
 
-PARENT_REACH = 1.3
-"""How much larger than a child may be, its parent may be."""
+PARENTS = 20
+"""How many networks have children."""
 
 MOST_ATTEMPTS = 200
 """Edits that do not fit, or that were tried already, before a generation is left short."""
@@ -60,79 +61,106 @@ class Space:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A network that was tried, and its error on the selection split after a short training."""
+    """A network that was tried, and its error on the selection split after some training."""
 
     spec: NetSpec
     parameters: int
     error: float
 
+    @property
+    def waste(self) -> float:
+        """Error times size. Along the front of good designs it changes little, because the error falls about as
+        the size grows; at any one size, a better design has less."""
+        return self.error * self.parameters
+
 
 def first_generation(space: Space, count: int, seed: int) -> tuple[NetSpec, ...]:
-    """`count` different networks, spread evenly in the logarithm of their width."""
-    shapes = MAP_SHAPES if min(space.input_shape[1:]) >= 4 else VECTOR_SHAPES
+    """`count` different networks of every size: small widths are as likely as large ones."""
+    designs = MAP_DESIGNS if min(space.input_shape[1:]) >= 4 else VECTOR_DESIGNS
     random = Random(seed)
-    return _distinct(space, count, set(), lambda: random.choice(shapes)(random, space.classes))
+    return _distinct(space, count, set(), lambda: _fitted(space, random.choice(designs)(random)))
 
 
 def next_generation(space: Space, history: Sequence[Ranked], count: int, seed: int) -> tuple[NetSpec, ...]:
-    """`count` networks that were not tried yet, each an edit or a few away from one near the front.
+    """`count` networks that were not tried yet, each an edit or a few away from one that wastes little.
 
-    Parents are of the sizes of the space, and a little larger.
+    Parents are within a third of the space's sizes, so that their children often are in it.
     """
     random = Random(seed)
-    most = PARENT_REACH * space.most_parameters
-    parents = near_front([r for r in history if space.least_parameters <= r.parameters <= most])
+    least, most = 0.75 * space.least_parameters, 1.33 * space.most_parameters
+    near = [ranked for ranked in history if least <= ranked.parameters <= most]
+    parents = sorted(near, key=lambda ranked: ranked.waste)[:PARENTS]
     known = {str(ranked.spec) for ranked in history}
-    if not parents:
-        return ()
-    return _distinct(space, count, known, lambda: _child(random, random.choice(parents).spec))
-
-
-def near_front(history: Sequence[Ranked], layers: int = 2) -> tuple[Ranked, ...]:
-    """The first `layers` non-dominated fronts of error against size (Deb et al. 2002), smallest first."""
-    left = sorted(history, key=lambda ranked: (ranked.parameters, ranked.error))
-    chosen: list[Ranked] = []
-    for _ in range(layers):
-        front, best = [], float("inf")
-        for ranked in left:
-            if ranked.error < best:
-                front.append(ranked)
-                best = ranked.error
-        chosen += front
-        left = [ranked for ranked in left if ranked not in front]
-    return tuple(sorted(chosen, key=lambda ranked: ranked.parameters))
+    return _distinct(space, count, known, lambda: _child(random, random.choice(parents).spec)) if parents else ()
 
 
 FIRST_GUESS = 0.7
-"""What a long training leaves of a short one's error, until some have shown it."""
+"""The share of a training's error that one several times as long leaves, until some have shown it."""
+
+LEAST_SHARE, LEAST_ERROR = 0.05, 1e-6
+"""What is divided by is no less: on easy data long trainings leave no error, and a floor may allow none."""
 
 
-def expected_share(history: Sequence[Ranked], long: Sequence[Ranked]) -> float:
-    """The share of a short training's error that a long one leaves: the median of those that had both."""
-    long_error = {str(ranked.spec): ranked.error for ranked in long}
-    shares = sorted(long_error[str(r.spec)] / r.error for r in history if str(r.spec) in long_error and r.error > 0)
-    return shares[len(shares) // 2] if shares else FIRST_GUESS
+def expected_share(history: Sequence[Ranked], longer: Sequence[Ranked]) -> float:
+    """The share of the error that longer trainings left: the median over networks that had both."""
+    longer_error = {str(ranked.spec): ranked.error for ranked in longer}
+    shares = sorted(longer_error[str(r.spec)] / r.error for r in history if str(r.spec) in longer_error and r.error)
+    return max(LEAST_SHARE, shares[len(shares) // 2]) if shares else FIRST_GUESS
 
 
-def crossing(history: Sequence[Ranked], most_error: float) -> int | None:
-    """The size at which the front of a history comes below `most_error`, or None where it does not."""
-    return min((ranked.parameters for ranked in history if ranked.error <= most_error), default=None)
+def corrected(history: Sequence[Ranked], longer: Sequence[Ranked]) -> tuple[Ranked, ...]:
+    """The history with the error that each network's longer training stands for, where it had one.
 
-
-def promising(history: Sequence[Ranked], known: Sequence[Ranked], most_error: float, count: int) -> tuple[NetSpec, ...]:
-    """The `count` networks that deserve a longer training than `history` had.
-
-    known: those that had it. The first are the smallest that are expected to come below `most_error`; where
-    there are too few of them, those with the least excess of error, for their size, follow.
+    Some designs gain more from long trainings than others; this makes them parents.
     """
-    share = expected_share(history, known)
+    share = expected_share(history, longer)
+    longer_error: dict[str, float] = {}
+    for ranked in longer:
+        error = longer_error.get(str(ranked.spec), math.inf)
+        longer_error[str(ranked.spec)] = min(error, ranked.error)
+    return tuple(
+        replace(r, error=longer_error[str(r.spec)] / share) if str(r.spec) in longer_error else r for r in history
+    )
+
+
+def expected_size(history: Sequence[Ranked], allowed: float) -> float | None:
+    """The size at which a good design is expected to err no more than `allowed`; None without a history."""
+    sizes = sorted(_size_at(ranked, allowed, 1) for ranked in history)
+    return sizes[min(GOOD_DESIGNS, len(sizes)) - 1] if sizes else None
+
+
+GOOD_DESIGNS = 3
+"""The expected size is that of the third best design: the best one may have been lucky."""
+
+
+def promising(history: Sequence[Ranked], known: Sequence[Ranked], allowed: float, count: int) -> tuple[NetSpec, ...]:
+    """The `count` networks that deserve a longer training than `history` had, the best first.
+
+    known: those that had it already; allowed: the error that `history` may show.
+    Those that err no more come by size; one that errs more is ranked as if it were larger by the square of the
+    excess, since it may still be lucky.
+    """
     had = {str(ranked.spec) for ranked in known}
-    best = crossing(known, most_error) or float("inf")
-    left = [r for r in near_front(history, 3) if str(r.spec) not in had and r.parameters < best]
-    hopeful = [ranked for ranked in left if share * ranked.error <= most_error]
-    others = [ranked for ranked in left if share * ranked.error > most_error]
-    others.sort(key=lambda ranked: ranked.error * ranked.parameters**0.5)
-    return tuple(ranked.spec for ranked in (hopeful + others)[:count])
+    left = [ranked for ranked in history if str(ranked.spec) not in had]
+    left.sort(key=lambda ranked: (_size_at(ranked, allowed, 2), ranked.parameters))
+    return tuple(dict.fromkeys(ranked.spec for ranked in left))[:count]
+
+
+def nearest(long: Sequence[Ranked], allowed: float, count: int) -> tuple[NetSpec, ...]:
+    """The `count` networks, smaller than any that holds already, that came nearest to `allowed` over their seeds."""
+    held = min((ranked.parameters for ranked in long if ranked.error <= allowed), default=math.inf)
+    errors: dict[NetSpec, list[Ranked]] = {}
+    for ranked in long:
+        if ranked.parameters < held:
+            errors.setdefault(ranked.spec, []).append(ranked)
+    means = [replace(same[0], error=sum(r.error for r in same) / len(same)) for same in errors.values()]
+    means.sort(key=lambda ranked: (_size_at(ranked, allowed, 4), ranked.parameters))
+    return tuple(ranked.spec for ranked in means[:count])
+
+
+def _size_at(ranked: Ranked, allowed: float, power: int) -> float:
+    """The size that a network counts for, where its error is more than is allowed."""
+    return ranked.parameters * max(1.0, ranked.error / max(allowed, LEAST_ERROR)) ** power
 
 
 def _distinct(space: Space, count: int, known: set[str], draw: Callable[[], NetSpec]) -> tuple[NetSpec, ...]:
@@ -149,19 +177,36 @@ def _distinct(space: Space, count: int, known: set[str], draw: Callable[[], NetS
 # --- the first generation ---------------------------------------------------------------------
 
 
+def _fitted(space: Space, layers: Sequence[Layer]) -> NetSpec:
+    """The layers that still fit the map that they are given, then the head."""
+    kept: list[Layer] = []
+    for layer in layers:
+        try:
+            NetSpec((*kept, layer)).plan(space.input_shape)
+            kept.append(layer)
+        except SpecError:
+            continue
+    return NetSpec((*kept, Dense(space.classes)))
+
+
 def _few(random: Random, most: int) -> int:
     """1 to `most`, small numbers as likely as large ones."""
-    return max(1, round(most ** random.random()))
+    return max(1, round(math.exp(random.random() * math.log(most))))
 
 
-def _plain(random: Random, classes: int) -> NetSpec:
-    """Convolutions in pairs or alone between max-pools, as in the family cnn2 with a third pool."""
-    layers: list[Layer] = []
+def _plain(random: Random) -> list[Layer]:
+    """Convolutions in pairs or alone between pools, as in the family cnn2 with a third pool."""
+    layers: list[Layer] = [_spread((3, 3))] if random.random() < 0.5 else []
+    scale = random.choice(SCALES)
     for block in range(3):
         for _ in range(random.choice((1, 1, 2)) if block < 2 else random.choice((0, 1))):
-            layers.append(Conv(_few(random, 4 << block), (3, 3), slope=RELU))
-        layers.append(MaxPool(2))
-    return NetSpec((*layers, Dense(classes)))
+            layers.append(Conv(scale * _few(random, 4 << block), (3, 3), slope=RELU))
+        layers.append(_pool(random))
+    return layers
+
+
+def _pool(random: Random) -> Layer:
+    return random.choice((MaxPool(2), AvgPool(2)))
 
 
 def _spread(kernel: tuple[int, int], same: bool = False) -> Depthwise:
@@ -169,32 +214,33 @@ def _spread(kernel: tuple[int, int], same: bool = False) -> Depthwise:
     return Depthwise(kernel, same, bias=False)
 
 
-def _separable(random: Random, classes: int) -> NetSpec:
-    """A convolution, then depthwise and pointwise pairs between max-pools."""
-    layers: list[Layer] = [Conv(_few(random, 8), (3, 3), slope=RELU), MaxPool(2)]
+def _separable(random: Random) -> list[Layer]:
+    """A convolution, then depthwise and pointwise pairs; a last depthwise one is a pool with weights."""
+    scale = random.choice(SCALES)
+    layers: list[Layer] = [Conv(scale * _few(random, 8), (3, 3), slope=RELU), _pool(random)]
     for block in range(random.choice((1, 2, 2, 3))):
-        layers += [_spread((3, 3)), Pointwise(2 + _few(random, 12), RELU)]
+        layers += [_spread((3, 3)), Pointwise(scale * (2 + _few(random, 12)), RELU)]
         if block == 0:
-            layers.append(MaxPool(2))
-    head = random.choice(((MaxPool(2),), (GlobalAvgPool(),), (_spread((3, 3)),), ()))
-    return NetSpec((*layers, *head, Dense(classes)))
+            layers.append(_pool(random))
+    return [*layers, *random.choice(((MaxPool(2),), (GlobalAvgPool(),), (_spread((3, 3)), GlobalAvgPool()), ()))]
 
 
-def _pooled_first(random: Random, classes: int) -> NetSpec:
+def _pooled_first(random: Random) -> list[Layer]:
     """The image halved first: four times fewer multiply-accumulates."""
-    layers: list[Layer] = [random.choice((MaxPool(2), AvgPool(2))), Conv(_few(random, 8), (3, 3), slope=RELU)]
-    layers += [Conv(_few(random, 8), (3, 3), slope=RELU), MaxPool(2), Conv(_few(random, 10), (3, 3), slope=RELU)]
-    return NetSpec((*layers, Dense(classes)))
+    scale = random.choice(SCALES)
+    widths = [scale * _few(random, most) for most in (8, 8, 10)]
+    first, second, third = (Conv(width, (3, 3), slope=RELU) for width in widths)
+    return [_pool(random), first, second, _pool(random), third]
 
 
-def _perceptron(random: Random, classes: int) -> NetSpec:
-    hidden = [Dense(_few(random, 64), RELU) for _ in range(random.choice((0, 1, 1, 2)))]
-    return NetSpec((*hidden, Dense(classes)))
+def _perceptron(random: Random) -> list[Layer]:
+    return [Dense(_few(random, 64), RELU) for _ in range(random.choice((0, 1, 1, 2)))]
 
 
-Shape_ = Callable[[Random, int], NetSpec]
-MAP_SHAPES: tuple[Shape_, ...] = (_plain, _plain, _separable, _pooled_first)
-VECTOR_SHAPES: tuple[Shape_, ...] = (_perceptron,)
+SCALES = (1, 1, 1, 2, 4)
+Design = Callable[[Random], list[Layer]]
+MAP_DESIGNS: tuple[Design, ...] = (_plain, _separable, _separable, _pooled_first)
+VECTOR_DESIGNS: tuple[Design, ...] = (_perceptron,)
 
 
 # --- edits ------------------------------------------------------------------------------------

@@ -16,14 +16,25 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from smidgen.candidate import Lessons, score
-from smidgen.data import Dataset
+from smidgen.data import Dataset, load
 from smidgen.errors import FloorNotHeld, RequestError
 from smidgen.families import FAMILIES
-from smidgen.frontier import Point, TurningPoint, pareto, turning_point
+from smidgen.frontier import TurningPoint, turning_point
 from smidgen.records import Floor, Outcome, Recipe, Score, Trial
-from smidgen.search import Ranked, Space, crossing, expected_share, first_generation, next_generation, promising
+from smidgen.search import (
+    Ranked,
+    Space,
+    corrected,
+    expected_share,
+    expected_size,
+    first_generation,
+    nearest,
+    next_generation,
+    promising,
+)
 from smidgen.spec import NetSpec
 from smidgen.store import Store, default_path
 from smidgen.study import Progress, Study
@@ -34,9 +45,11 @@ from smidgen.teacher import default_recipe, default_spec, lessons_of
 class Effort:
     """How much is tried. Steps are optimizer steps; epochs follow from them and the size of the data.
 
-    first, generations, children: networks that are trained for `short_steps`
-    promoted: of each generation, trained for `middle_steps`
-    finalists: of those, trained for `long_steps` from `seeds` seeds
+    first, children: networks of the first and of each later generation, trained for `short_steps`
+    promoted: of each generation, trained for `long_steps`
+    finalists: after the generations, trained for `long_steps` from two seeds each
+    near_misses, seeds: of the networks that came nearest to the floor, so many more seeds each
+    curve_steps: of the networks that draw accuracy against size
     """
 
     first: int
@@ -44,37 +57,41 @@ class Effort:
     children: int
     promoted: int
     finalists: int
+    near_misses: int
     seeds: int
     fresh_seeds: int
     short_steps: int
-    middle_steps: int
+    curve_steps: int
     long_steps: int
 
 
 EFFORTS = {
-    "quick": Effort(32, 3, 16, 4, 3, 1, 3, 1_600, 4_000, 12_000),
-    "normal": Effort(64, 6, 32, 6, 6, 2, 4, 1_600, 6_400, 25_000),
-    "thorough": Effort(128, 24, 48, 8, 16, 4, 8, 2_400, 10_000, 50_000),
+    "quick": Effort(32, 3, 16, 1, 2, 1, 2, 2, 1_600, 1_600, 12_000),
+    "normal": Effort(48, 7, 24, 2, 2, 3, 4, 3, 1_600, 3_200, 24_000),
+    "thorough": Effort(128, 20, 48, 4, 12, 8, 8, 8, 3_200, 8_000, 64_000),
 }
 
-MOST_PARAMETERS, MOST_MACS = 20_000, 300_000
+MOST_PARAMETERS, MOST_MACS = 20_000, 120_000
 """Of a candidate: more would not be small, or would not be trained in a second."""
 
-SEARCHED = (0.5, 1.15)
-"""Sizes that later generations try, as shares of the size that is expected to come to the floor."""
+SEARCHED = (0.7, 1.1)
+"""Sizes that later generations try, as shares of the size at which the floor is expected."""
 
 FAMILY_WIDTHS = (1, 2, 3)
 """Of each family, in the first generation."""
 
 WAYS = {
-    "labels": Recipe(batch_size=64, learning_rate=0.02),
-    "KL, T = 2": Recipe(batch_size=64, learning_rate=0.02, loss="kl", temperature=2),
-    "KL, T = 4": Recipe(batch_size=64, learning_rate=0.02, loss="kl", temperature=4),
-    "logits": Recipe(batch_size=64, learning_rate=0.02, loss="standardised-logits"),
+    "labels": Recipe(batch_size=64, learning_rate=0.03),
+    "KL, T = 2": Recipe(batch_size=64, learning_rate=0.03, loss="kl", temperature=2),
+    "KL, T = 4": Recipe(batch_size=64, learning_rate=0.03, loss="kl", temperature=4),
+    "logits": Recipe(batch_size=64, learning_rate=0.03, loss="standardised-logits"),
 }
 """What a candidate may learn from; the best on the selection half is used for all long trainings."""
 
 WAY_SEEDS = 3
+FINALIST_SEEDS = 2
+CURVE_SEEDS, CURVE_REACH = 2, 4
+"""Of each size on the curve; how many times larger than the winner the largest may be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +136,7 @@ class Answer:
 
 
 def shrink(
-    data: Dataset,
+    data: Dataset | str | Path,
     floor: float | Floor,
     *,
     effort: str = "normal",
@@ -129,16 +146,19 @@ def shrink(
     engine: str = "auto",
     progress: Progress | None = None,
 ) -> Answer:
-    """The smallest network that holds `floor` on `data`.
+    """The smallest network that holds `floor` on `data`, which may be what `smidgen.data.load` takes.
 
     Raises:
-        RequestError: a floor or an effort that cannot be, or one that so few images cannot show.
+        RequestError: a floor, an effort or a seed that cannot be, or one that so few images cannot show.
         FloorNotHeld: nothing that was tried holds the floor; the message gives the best.
     """
     start = time.perf_counter()
     floor = floor if isinstance(floor, Floor) else Floor(floor)
     if effort not in EFFORTS:
         raise RequestError(f"effort='{effort}' is not known; use one of {', '.join(EFFORTS)}")
+    if not 0 <= seed < 2**32:
+        raise RequestError(f"seed={seed} must be at least 0 and below {2**32:,}")
+    data = data if isinstance(data, Dataset) else load(data)
     needed_rate(data, floor)
     with store or Store(default_path()) as opened:
         study = Study(opened, workers, progress)
@@ -172,29 +192,29 @@ class _Run:
         self.way = "labels"
         self.tried: list[Tried] = []
         self.short: list[Ranked] = []
-        self.middle: list[Ranked] = []
         self.long: list[Ranked] = []
 
     def answer(self, start: float) -> Answer:
         teacher = self._teach()
         ways = self._search()
-        self._train_finalists()
         winner, refused = self._confirm()
         again = [winner.trial.with_seed(self._fresh_seed(k)) for k in range(self.effort.fresh_seeds)]
+        fresh = self._run(again, "fresh seeds")
+        turning = self._curve(winner.outcome.parameters)
         return Answer(
             data=self.data,
             lessons=self.lessons,
             floor=self.floor,
             winner=winner.trial,
             outcome=winner.outcome,
-            fresh=tuple(self._run(again, "fresh seeds")),
             test=self._test(winner),
             teacher=teacher,
             teacher_test=self._test(teacher),
+            fresh=tuple(fresh),
             ways=ways,
             tried=tuple(self.tried),
             refused=tuple(refused),
-            turning=self._turning(),
+            turning=turning,
             seconds=time.perf_counter() - start,
             trained=self.study.trained,
             remembered=self.study.remembered,
@@ -211,43 +231,45 @@ class _Run:
         return Tried(trial, outcome, "teacher")
 
     def _search(self) -> dict[str, tuple[Tried, ...]]:
-        """Generations of short trainings; the promising ones are trained longer beside the next generation."""
+        """Generations of short trainings; the promising of each are trained long beside the next."""
         ways: dict[str, tuple[Tried, ...]] = {}
         promoted: list[Trial] = []
         for generation in range(self.effort.generations + 1):
             trials = [self._trial(spec, self.effort.short_steps, "labels") for spec in self._generation(generation)]
-            stage = f"generation {generation} of {self.effort.generations}"
-            done = self._run(trials + promoted, stage)
+            done = self._run(trials + promoted, f"generation {generation} of {self.effort.generations}")
             self.short += map(_ranked, done[: len(trials)])
-            self.middle += map(_ranked, done[len(trials) :])
+            self.long += map(_ranked, done[len(trials) :])
             if generation == 1:
                 ways = self._compare_ways()
-            promoted = [self._trial(spec, self.effort.middle_steps) for spec in self._promoted()]
-        self.middle += map(_ranked, self._run(promoted, "longer trainings"))
+            if generation >= 2:
+                promoted = self._promoted(self.effort.promoted, 1)
+        finalists = promoted + self._promoted(self.effort.finalists, FINALIST_SEEDS)
+        self.long += map(_ranked, self._run(finalists, "finalists"))
+        self._try_seeds()
         return ways
 
+    def _try_seeds(self) -> None:
+        """More seeds for the networks that came nearest to the floor: one of them may hold it."""
+        steps, first = self.effort.long_steps, self.seed + FINALIST_SEEDS
+        specs = nearest(self.long, 1.0 - self.needed, self.effort.near_misses)
+        seeds = range(first, first + self.effort.seeds)
+        trials = [self._trial(spec, steps).with_seed(seed) for spec in specs for seed in seeds]
+        self.long += map(_ranked, self._run(trials, "more seeds"))
+
     def _compare_ways(self) -> dict[str, tuple[Tried, ...]]:
-        """Train the most promising network in every way, and go on in the way that errs least."""
-        (spec,) = promising(self.short, [], self._allowed(2), 1)
-        steps, seeds = self.effort.middle_steps, range(self.seed, self.seed + WAY_SEEDS)
+        """Train the most promising network in every way, for a while, and go on in the way that errs least."""
+        (spec,) = promising(self.short, [], self._allowed(), 1)
+        steps, seeds = self.effort.curve_steps, range(self.seed, self.seed + WAY_SEEDS)
         trials = {way: [self._trial(spec, steps, way).with_seed(seed) for seed in seeds] for way in WAYS}
         done = self._run([trial for some in trials.values() for trial in some], "labels against teacher")
         ways = {way: tuple(done[k * WAY_SEEDS : (k + 1) * WAY_SEEDS]) for k, way in enumerate(WAYS)}
         self.way = min(ways, key=lambda way: sum(_ranked(tried).error for tried in ways[way]))
         return ways
 
-    def _train_finalists(self) -> None:
-        """The most promising networks from several seeds; then once more, with what the first round showed."""
-        for finalists in (self.effort.finalists, self.effort.finalists // 2):
-            specs = promising(self.middle, self.long, self._allowed(0), finalists)
-            seeds = range(self.seed, self.seed + self.effort.seeds)
-            trials = [self._trial(spec, self.effort.long_steps).with_seed(seed) for spec in specs for seed in seeds]
-            self.long += map(_ranked, self._run(trials, "long trainings"))
-
     def _confirm(self) -> tuple[Tried, list[Tried]]:
         """The smallest that holds on the selection half and, untouched until now, on the confirmation half."""
         holding = [tried for tried in self.tried if tried.outcome.selection.rate >= self.needed]
-        refused = []
+        refused: list[Tried] = []
         for tried in sorted(holding, key=lambda tried: (tried.outcome.parameters, _ranked(tried).error)):
             if tried.outcome.confirmation.rate >= self.needed:
                 return tried, refused
@@ -257,19 +279,27 @@ class _Run:
     def _test(self, tried: Tried) -> Score:
         return score(self.lessons, tried.trial.spec, tried.outcome.weights, self.data.test, self.study.workers)
 
-    def _turning(self) -> TurningPoint | None:
-        """Of the front of the short trainings, which are of every size and of one recipe."""
-        epochs = min(tried.trial.recipe.epochs for tried in self.tried)
-        short = [tried for tried in self.tried if tried.trial.recipe.epochs == epochs]
-        front = pareto(Point(t.outcome.parameters, t.outcome.validation, str(t.trial.spec)) for t in short)
-        return turning_point({point.parameters: [point.score] for point in front})
+    def _curve(self, winner: int) -> TurningPoint | None:
+        """The best design of each doubling of the size, trained longer from several seeds: accuracy against size."""
+        best: dict[int, Ranked] = {}
+        for ranked in sorted(self.short, key=lambda ranked: ranked.error, reverse=True):
+            if ranked.parameters <= CURVE_REACH * winner:
+                best[ranked.parameters.bit_length()] = ranked
+        sizes = [best[doubling] for doubling in sorted(best)]
+        steps, seeds = self.effort.curve_steps, range(self.seed, self.seed + CURVE_SEEDS)
+        done = self._run([self._trial(r.spec, steps).with_seed(k) for r in sizes for k in seeds], "the curve")
+        groups: dict[int, list[Score]] = {}
+        for tried in done:
+            groups.setdefault(tried.outcome.parameters, []).append(tried.outcome.validation)
+        return turning_point(groups)
 
     # --- what the stages share ---
 
     def _run(self, trials: Sequence[Trial], stage: str) -> list[Tried]:
         outcomes = self.study.run(self.lessons, trials, stage)
         done = [Tried(trial, outcome, stage) for trial, outcome in zip(trials, outcomes, strict=True)]
-        self.tried += done
+        known = {tried.trial.key for tried in self.tried}
+        self.tried += {tried.trial.key: tried for tried in done if tried.trial.key not in known}.values()
         return done
 
     def _trial(self, spec: NetSpec, steps: int, way: str = "") -> Trial:
@@ -285,22 +315,20 @@ class _Run:
             known = (build(width, classes) for build in FAMILIES.values() for width in FAMILY_WIDTHS)
             drawn = first_generation(space, self.effort.first, self.seed)
             return tuple(dict.fromkeys((*(spec for spec in known if space.holds(spec)), *drawn)))
-        if target := crossing(self.short, self._allowed(2)):
+        history = corrected(self.short, self.long)
+        if target := expected_size(history, self._allowed()):
             least, most = (round(share * target) for share in SEARCHED)
-            space = replace(space, least_parameters=least, most_parameters=most)
-        return next_generation(space, self.short, self.effort.children, self.seed * 1_000 + generation)
+            space = replace(space, least_parameters=least, most_parameters=min(most, MOST_PARAMETERS))
+        return next_generation(space, history, self.effort.children, self.seed * 1_000 + generation)
 
-    def _promoted(self) -> tuple[NetSpec, ...]:
-        return promising(self.short, self.middle, self._allowed(1), self.effort.promoted)
+    def _promoted(self, count: int, seeds: int) -> list[Trial]:
+        specs = promising(self.short, self.long, self._allowed(), count)
+        trials = [self._trial(spec, self.effort.long_steps) for spec in specs]
+        return [trial.with_seed(self.seed + k) for trial in trials for k in range(seeds)]
 
-    def _allowed(self, rungs: int) -> float:
-        """The error that a training may have, so many rungs below a long one, to be expected to end at the floor."""
-        allowed = 1.0 - self.needed
-        if rungs >= 1:
-            allowed /= expected_share(self.middle, self.long)
-        if rungs >= 2:
-            allowed /= expected_share(self.short, self.middle)
-        return allowed
+    def _allowed(self) -> float:
+        """The error that a short training may have to be expected to end at the floor in a long one."""
+        return (1.0 - self.needed) / expected_share(self.short, self.long)
 
     def _fresh_seed(self, index: int) -> int:
         return 1_000_003 * (self.seed + 1) + index

@@ -14,8 +14,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from smidgen.candidate import Lessons, score
-from smidgen.data import Dataset
-from smidgen.errors import RequestError, RunError
+from smidgen.data import Dataset, load
+from smidgen.errors import RequestError
 from smidgen.families import family
 from smidgen.frontier import TurningPoint, turning_point
 from smidgen.records import Recipe, Score
@@ -60,7 +60,7 @@ def default_recipe(width: int, parameters: int) -> Recipe:
 
 
 def sweep(
-    data: Dataset,
+    data: Dataset | str | Path,
     family_name: str,
     widths: Sequence[int],
     *,
@@ -80,6 +80,7 @@ def sweep(
     """
     if not widths or seeds < 1:
         raise RequestError(f"widths={list(widths)} and seeds={seeds} leave nothing to train; give at least one of each")
+    data = data if isinstance(data, Dataset) else load(data)
     shape, lessons = data.input_shape, Lessons(data, engine)
     specs = {width: family(family_name, width, data.classes) for width in sorted(set(widths))}
     recipes = {w: recipe or default_recipe(w, spec.parameters(shape)) for w, spec in specs.items()}
@@ -104,14 +105,17 @@ def mean_and_spread(scores: Sequence[Score]) -> tuple[float, float]:
     return fmean(rates), stdev(rates) if len(rates) > 1 else 0.0
 
 
+SWEEP_HEAD = (
+    *("family", "width", "spec", "parameters", "seed", "validation_correct", "validation_total"),
+    *("test_correct", "test_total", "train_seconds"),
+)
+
+
 def sweep_csv(result: Sweep) -> str:
     """One row a seed."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(
-        ("family", "width", "spec", "parameters", "seed", "validation_correct", "validation_total")
-        + ("test_correct", "test_total", "train_seconds")
-    )
+    rows.writerow(SWEEP_HEAD)
     for row in result.widths:
         for seed, (validation, test, seconds) in enumerate(
             zip(row.validation, row.test, row.train_seconds, strict=True)
@@ -125,7 +129,7 @@ def write(result: Sweep, folder: Path) -> None:
     """Write sweep.csv and sweep.png into `folder`, which is made if it is missing.
 
     Raises:
-        RunError: the folder cannot be written to.
+        RequestError: the folder cannot be written to.
     """
     from smidgen.report.pictures import sweep_picture
 
@@ -135,7 +139,9 @@ def write(result: Sweep, folder: Path) -> None:
         groups = {row.name: (row.parameters, row.validation) for row in result.widths}
         sweep_picture(groups, result.turning, folder / "sweep.png")
     except OSError as error:
-        raise RunError(f"cannot write to {folder}: {error.strerror or error}; give another place by --out") from error
+        raise RequestError(
+            f"cannot write to {folder}: {error.strerror or error}; give another place by --out"
+        ) from error
 
 
 def _write_text(path: Path, text: str) -> None:
