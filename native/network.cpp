@@ -302,19 +302,31 @@ double Network::train(const Examples& examples, const uint32_t* order, long coun
     return total;
 }
 
+// As many chunks at a time as there is memory for, so that a batched layer reads its weights once for all.
 void Network::predict(const Images& images, long first, long count, float* logits) {
-    uint32_t order[LANES];
-    float* memory = chunk_memory(0);
+    const long most = plan_.layered ? long(chunks_) * LANES : LANES;
     transform_weights();
-    for (long start = 0; start < count; start += LANES) {
-        const int lanes = int(std::min<long>(LANES, count - start));
-        for (int lane = 0; lane < lanes; ++lane) order[lane] = uint32_t(first + start + lane);
-        load(images, order, lanes, memory);
-        for (const Layer& l : plan_.layers) forward(l, memory, 1, false, 0, scratch_[0][0].values);
-        const float* out = at_chunk(plan_.output, memory).data;
-        for (int lane = 0; lane < lanes; ++lane)
-            for (int k = 0; k < plan_.classes; ++k) logits[(start + lane) * plan_.classes + k] = out[k * LANES + lane];
+    for (long start = 0; start < count; start += most) {
+        const int chunks = int((std::min(most, count - start) + LANES - 1) / LANES);
+        for (int chunk = 0; chunk < chunks; ++chunk) {
+            uint32_t order[LANES];
+            for (int lane = 0; lane < LANES; ++lane) order[lane] = uint32_t(first + start + chunk * LANES + lane);
+            load(images, order, int(std::min<long>(LANES, count - start - chunk * LANES)), chunk_memory(chunk));
+        }
+        for (const Layer& l : plan_.layers) {
+            const int together = l.batched ? chunks : 1;
+            for (int chunk = 0; chunk < chunks; chunk += together)
+                forward(l, chunk_memory(chunk), together, false, 0, scratch_[0][0].values);
+        }
+        for (int chunk = 0; chunk < chunks; ++chunk) keep_logits(chunk, count - start, logits + start * plan_.classes);
     }
+}
+
+// The logits of a chunk to their rows, of which there are `rows` from the first chunk on.
+void Network::keep_logits(int chunk, long rows, float* logits) {
+    const float* out = at_chunk(plan_.output, chunk_memory(chunk)).data;
+    for (long lane = 0, row = long(chunk) * LANES; lane < LANES && row < rows; ++lane, ++row)
+        for (int k = 0; k < plan_.classes; ++k) logits[row * plan_.classes + k] = out[k * LANES + lane];
 }
 
 }  // namespace smidgen

@@ -86,6 +86,7 @@ class Network {
     void batched_forward(const Layer& layer, int chunks);
     void batched_backward(const Layer& layer, int chunks);
     void optimize(float rate, const OptimizerSettings& settings);
+    void keep_logits(int chunk, long rows, float* logits);
     uint64_t mask_seed(int chunk, size_t layer) const;
 
     Plan plan_;

@@ -162,7 +162,7 @@ from smidgen.workers import map_unordered
 stop = threading.Event()
 
 def work(item):
-    print("started", flush=True)
+    print("started\\n", end="", flush=True)
     while not stop.is_set():
         time.sleep(0.01)
 
@@ -184,7 +184,7 @@ def work(item):
 
 with closing(map_unordered(work, range(1000), workers=2, stop=stop)) as results:
     for _ in results:
-        print("started", flush=True)
+        print("started\\n", end="", flush=True)
         time.sleep(60)
 """
 

@@ -78,7 +78,7 @@ def initial_weights(spec: NetSpec, input_shape: Shape, seed: int) -> Weights:
 def epoch_order(images: int, seed: int, epoch: int) -> npt.NDArray[np.uint32]:
     """The order in which an epoch sees the images: a permutation, uint32 [images]."""
     raw = np.random.PCG64([seed, epoch, 2]).random_raw(images)
-    return np.argsort(raw, kind="stable").astype(np.uint32)
+    return np.argsort(raw).astype(np.uint32)
 
 
 def engines() -> dict[str, ModuleType]:

@@ -39,6 +39,7 @@ ARITHMETIC = 1
 _LOSS_KINDS = {"labels": 0, "kl": 1, "logits": 2, "standardised-logits": 2, "probabilities": 3}
 _OPTIMIZER_KINDS = {"adam": 0, "sgd": 1, "nesterov": 2, "rmsprop": 3, "adadelta": 4}
 _STEPS_BETWEEN_WATCHES = 50
+PREDICT_BATCH = 128
 
 
 def available() -> str:
@@ -116,7 +117,7 @@ def predict(
     bounds = [len(images) * part // threads for part in range(threads + 1)]
 
     def part(first: int, last: int) -> None:
-        _network(spec, input_shape, weights, 16, 1, 0).predict(pixels, first, logits[first:last])
+        _network(spec, input_shape, weights, PREDICT_BATCH, 1, 0).predict(pixels, first, logits[first:last])
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(part, bounds[:-1], bounds[1:]))

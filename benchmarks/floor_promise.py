@@ -1,0 +1,74 @@
+"""Is the floor's promise kept? The question asked anew on several splits and seeds, each from nothing.
+
+    python benchmarks/floor_promise.py --data mnist --floor 0.97 --runs 10 --json promise.json
+
+Run k uses split seed k and search seed k, and a store of its own, so that nothing is shared but the test split. The
+promise is kept where the winner's test accuracy is at or above the floor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from smidgen.data import load
+from smidgen.shrink import Answer, shrink
+from smidgen.store import Store
+
+
+def main() -> None:
+    """Run, print a line a run, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="mnist")
+    parser.add_argument("--floor", type=float, default=0.97)
+    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--effort", default="normal")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    rows = [one(options.data, options.floor, options.effort, run) for run in range(options.runs)]
+    kept = sum(row["test"]["correct"] >= options.floor * row["test"]["total"] for row in rows)
+    print(f"kept in {kept} of {len(rows)} runs")
+    if options.json:
+        options.json.write_text(json.dumps({**vars(options), "json": None, "kept": kept, "rows": rows}, indent=1) + "\n")
+
+
+def one(data: str, floor: float, effort: str, run: int) -> dict[str, Any]:
+    """One run of the question, from an empty store."""
+    with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "store.sqlite") as store:
+        answer = shrink(load(data, split_seed=run), floor, effort=effort, seed=run, store=store)
+    row = row_of(answer, run)
+    print(
+        f"{run:2d}  {row['parameters']:5,d} parameters  selection {answer.outcome.selection}  "
+        f"confirmation {answer.outcome.confirmation}  test {answer.test}  teacher {answer.teacher_test}  "
+        f"refused {row['refused']}  fresh {row['fresh_held']}/{row['fresh']}  {answer.seconds:.0f} s",
+        flush=True,
+    )
+    return row
+
+
+def row_of(answer: Answer, run: int) -> dict[str, Any]:
+    """What is kept of an answer."""
+    outcome = answer.outcome
+    return {
+        "run": run,
+        "spec": str(answer.winner.spec),
+        "loss": answer.winner.recipe.loss,
+        "parameters": outcome.parameters,
+        "selection": asdict(outcome.selection),
+        "confirmation": asdict(outcome.confirmation),
+        "test": asdict(answer.test),
+        "teacher_test": asdict(answer.teacher_test),
+        "refused": len(answer.refused),
+        "fresh": len(answer.fresh),
+        "fresh_held": answer.fresh_held,
+        "trainings": answer.trained,
+        "seconds": round(answer.seconds, 1),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""What every test has: a store of its own, and property tests without a clock. The cache of data is the user's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from smidgen.data import Dataset, load
+from smidgen.shrink import EFFORTS, Answer, Effort, shrink
+from smidgen.store import Store
+
+settings.register_profile("smidgen", deadline=None)
+settings.load_profile("smidgen")
+
+QUICK = EFFORTS["quick"]
+SHORTER = {name: steps // 8 for name, steps in asdict(QUICK).items() if name.endswith("_steps")}
+SMALL = replace(QUICK, first=12, generations=2, children=8, seeds=2, fresh_seeds=2, **SHORTER)
+"""A search that takes a second or two on small data."""
+
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a test that names no store has one; it is made when it is first opened."""
+    path = tmp_path / "store.sqlite"
+    monkeypatch.setenv("SMIDGEN_STORE", str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return load("digits")
+
+
+@pytest.fixture(scope="session")
+def small_effort() -> Effort:
+    return SMALL
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Effort "quick" is small."""
+    monkeypatch.setitem(EFFORTS, "quick", SMALL)
+
+
+@pytest.fixture(scope="session")
+def answer_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("answer") / "store.sqlite"
+
+
+@pytest.fixture(scope="session")
+def answer(digits: Dataset, answer_store: Path) -> Answer:
+    """What a small search finds on the digits at 0.9; its trainings are in `answer_store`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EFFORTS, "quick", SMALL)
+        return shrink(digits, 0.9, effort="quick", store=Store(answer_store))
+
+
+@pytest.fixture
+def known_store(answer: Answer, answer_store: Path, own_store: Path) -> Path:
+    """A copy of the store that `answer` filled: its teacher and its networks are not trained again."""
+    shutil.copy(answer_store, own_store)
+    return own_store
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Runs a line of the command `smidgen` in this process."""
+    from smidgen.cli import main
+
+    def run(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["smidgen", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = capsys.readouterr()
+        return Said(int(end.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture
+def child() -> Callable[..., subprocess.Popen[str]]:
+    """Starts Python with some code, as `python -c`; it finds what this process finds."""
+
+    def start(code: str, *arguments: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            [sys.executable, "-c", code, *arguments], stdout=pipe, stderr=pipe, text=True, env=environment
+        )
+
+    return start
