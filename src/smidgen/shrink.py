@@ -13,6 +13,7 @@ trial in the store.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -50,6 +51,7 @@ class Effort:
     finalists: after the generations, trained for `long_steps` from two seeds each
     near_misses, seeds: of the networks that came nearest to the floor, so many more seeds each
     curve_steps: of the networks that draw accuracy against size
+    macs_a_value: the most multiply-accumulates of a candidate, for each value of an input
     """
 
     first: int
@@ -63,16 +65,56 @@ class Effort:
     short_steps: int
     curve_steps: int
     long_steps: int
+    macs_a_value: int
 
 
 EFFORTS = {
-    "quick": Effort(32, 3, 16, 1, 2, 1, 2, 2, 1_600, 1_600, 12_000),
-    "normal": Effort(48, 7, 24, 2, 2, 2, 3, 3, 1_600, 2_400, 20_000),
-    "thorough": Effort(128, 20, 48, 4, 12, 8, 8, 8, 3_200, 8_000, 64_000),
+    "quick": Effort(
+        first=32,
+        generations=3,
+        children=16,
+        promoted=1,
+        finalists=2,
+        near_misses=1,
+        seeds=2,
+        fresh_seeds=2,
+        short_steps=1_600,
+        curve_steps=1_600,
+        long_steps=12_000,
+        macs_a_value=100,
+    ),
+    "normal": Effort(
+        first=48,
+        generations=7,
+        children=24,
+        promoted=2,
+        finalists=2,
+        near_misses=2,
+        seeds=3,
+        fresh_seeds=3,
+        short_steps=1_600,
+        curve_steps=2_400,
+        long_steps=20_000,
+        macs_a_value=100,
+    ),
+    "thorough": Effort(
+        first=128,
+        generations=20,
+        children=48,
+        promoted=4,
+        finalists=12,
+        near_misses=8,
+        seeds=8,
+        fresh_seeds=8,
+        short_steps=3_200,
+        curve_steps=8_000,
+        long_steps=64_000,
+        macs_a_value=400,
+    ),
 }
 
-MOST_PARAMETERS, MOST_MACS = 20_000, 80_000
-"""Of a candidate: more would not be small, or would not be trained in a second."""
+MOST_PARAMETERS, LEAST_MACS = 20_000, 80_000
+"""Of a candidate: more parameters would not be small; so many multiply-accumulates it may always have."""
 
 SEARCHED = (0.7, 1.1)
 """Sizes that later generations try, as shares of the size at which the floor is expected."""
@@ -309,7 +351,8 @@ class _Run:
     def _generation(self, generation: int) -> tuple[NetSpec, ...]:
         """Networks of every size at first; then of the sizes near which the floor is expected."""
         shape, classes = self.data.input_shape, self.data.classes
-        space = Space(shape, classes, MOST_PARAMETERS, MOST_MACS)
+        macs = max(LEAST_MACS, self.effort.macs_a_value * math.prod(shape))
+        space = Space(shape, classes, MOST_PARAMETERS, macs)
         if generation == 0:
             known = (build(width, classes) for build in FAMILIES.values() for width in FAMILY_WIDTHS)
             drawn = first_generation(space, self.effort.first, self.seed)
