@@ -239,3 +239,16 @@ def test_where_no_error_is_allowed_those_without_one_come_first(allowed: float) 
     small, large = tried(100, 0.01), tried(900, 0.0)
     assert promising([small, large], [], allowed, 2) == (large.spec, small.spec)
     assert expected_size([large], allowed) == 900
+
+
+def test_widening_multiplies_every_width_but_the_heads() -> None:
+    space = search.Space((1, 28, 28), 10, most_parameters=20_000, most_macs=1_000_000)
+    spec = parse_spec("conv 3x3x3 relu, maxpool 2, depthwise 3x3 nobias, pointwise 5 relu, dense 7 relu, dense 10")
+    wide = search.widened(space, spec, 1.4)
+    assert str(wide) == "conv 5x3x3 relu, maxpool 2, depthwise 3x3 nobias, pointwise 7 relu, dense 10 relu, dense 10"
+
+
+def test_widening_that_leaves_the_space_or_changes_nothing_gives_none() -> None:
+    space = search.Space((1, 28, 28), 10, most_parameters=8_000, most_macs=1_000_000)
+    assert search.widened(space, parse_spec("conv 4x3x3 relu, dense 10"), 2.0) is None
+    assert search.widened(space, parse_spec("maxpool 2, dense 10"), 2.0) is None

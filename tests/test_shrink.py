@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from smidgen.errors import FloorNotHeld, RequestError
 from smidgen.modelfile import load as load_model
 from smidgen.records import Floor, Outcome, Score, Trial
 from smidgen.shrink import WAYS, Answer, Effort, Tried, needed_rate, shrink
-from smidgen.spec import Dense
+from smidgen.spec import Dense, parse_spec
 from smidgen.store import Store
+
+shrink_module = import_module("smidgen.shrink")
 
 FLOOR = 0.9
 
@@ -232,6 +235,20 @@ def test_a_floor_that_nothing_holds_names_the_best(digits: Dataset, known_store:
     assert "0.985 on digits" in message
     assert "lower the floor, raise --effort, or give more data" in message
     assert told.value.exit_code == 2
+
+
+def test_where_nothing_holds_the_best_designs_grow(
+    digits: Dataset, known_store: Path, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search that knows one network, too small for the floor, widens it until it holds."""
+    tiny = parse_spec("conv 1x3x3 relu, maxpool 2, dense 10")
+    monkeypatch.setattr(shrink_module, "FAMILIES", {})
+    monkeypatch.setattr(shrink_module, "first_generation", lambda *_: (tiny,))
+    monkeypatch.setattr(shrink_module, "next_generation", lambda *_: ())
+    answer = shrink(digits, FLOOR, effort="quick", store=Store(known_store))
+    grown = [tried.trial.spec for tried in answer.tried if tried.stage == "wider designs"]
+    assert [str(spec).split()[1] for spec in grown] == ["2x3x3", "3x3x3", "5x3x3", "7x3x3", "10x3x3"][: len(grown)]
+    assert answer.winner.spec == grown[-1]
 
 
 @pytest.mark.parametrize("rule", ["wilson", "rate"])

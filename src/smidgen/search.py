@@ -174,6 +174,22 @@ def _distinct(space: Space, count: int, known: set[str], draw: Callable[[], NetS
     return tuple(found.values())
 
 
+def widened(space: Space, spec: NetSpec, factor: float) -> NetSpec | None:
+    """The same design with every width times `factor` but the head's, or None where it leaves the space."""
+    body = [_wider(layer, factor) for layer in spec.layers[:-1]]
+    grown = NetSpec((*body, spec.layers[-1]))
+    return grown if space.holds(grown) and grown != spec else None
+
+
+def _wider(layer: Layer, factor: float) -> Layer:
+    match layer:
+        case Conv() | Pointwise():
+            return replace(layer, channels=math.ceil(factor * layer.channels))
+        case Dense():
+            return replace(layer, units=math.ceil(factor * layer.units))
+    return layer
+
+
 # --- the first generation ---------------------------------------------------------------------
 
 

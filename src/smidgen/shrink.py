@@ -35,6 +35,7 @@ from smidgen.search import (
     nearest,
     next_generation,
     promising,
+    widened,
 )
 from smidgen.spec import NetSpec
 from smidgen.store import Store, default_path
@@ -131,6 +132,9 @@ WAYS = {
 
 WAY_SEEDS = 3
 FINALIST_SEEDS = 2
+GROWTHS, WIDENED, GROWN_MACS = 6, 1.4, 16
+"""Where nothing holds: how often the best designs grow, by what factor in width, and what room they have."""
+
 CURVE_SEEDS, CURVE_REACH = 2, 4
 """Of each size on the curve; how many times larger than the winner the largest may be."""
 
@@ -287,7 +291,20 @@ class _Run:
         finalists = promoted + self._promoted(self.effort.finalists, FINALIST_SEEDS)
         self.long += map(_ranked, self._run(finalists, "finalists"))
         self._try_seeds()
+        self._grow_until_held()
         return ways
+
+    def _grow_until_held(self) -> None:
+        """Where nothing holds, the floor lies farther than was expected: the best designs again, ever wider."""
+        space = replace(self._space(), most_macs=GROWN_MACS * self._space().most_macs)
+        best = sorted(self.long, key=lambda ranked: ranked.waste)
+        designs = list(dict.fromkeys(ranked.spec for ranked in best))[: 2 * self.effort.finalists]
+        for _ in range(GROWTHS):
+            if any(tried.outcome.selection.rate >= self.needed for tried in self.tried):
+                break
+            designs = [grown for design in designs if (grown := widened(space, design, WIDENED))]
+            trials = [self._trial(spec, self.effort.long_steps) for spec in designs]
+            self.long += map(_ranked, self._run(trials, "wider designs"))
 
     def _try_seeds(self) -> None:
         """More seeds for the networks that came nearest to the floor: one of them may hold it."""
@@ -350,11 +367,9 @@ class _Run:
 
     def _generation(self, generation: int) -> tuple[NetSpec, ...]:
         """Networks of every size at first; then of the sizes near which the floor is expected."""
-        shape, classes = self.data.input_shape, self.data.classes
-        macs = max(LEAST_MACS, self.effort.macs_a_value * math.prod(shape))
-        space = Space(shape, classes, MOST_PARAMETERS, macs)
+        space = self._space()
         if generation == 0:
-            known = (build(width, classes) for build in FAMILIES.values() for width in FAMILY_WIDTHS)
+            known = (build(width, space.classes) for build in FAMILIES.values() for width in FAMILY_WIDTHS)
             drawn = first_generation(space, self.effort.first, self.seed)
             return tuple(dict.fromkeys((*(spec for spec in known if space.holds(spec)), *drawn)))
         history = corrected(self.short, self.long)
@@ -362,6 +377,11 @@ class _Run:
             least, most = (round(share * target) for share in SEARCHED)
             space = replace(space, least_parameters=least, most_parameters=min(most, MOST_PARAMETERS))
         return next_generation(space, history, self.effort.children, self.seed * 1_000 + generation)
+
+    def _space(self) -> Space:
+        shape = self.data.input_shape
+        macs = max(LEAST_MACS, self.effort.macs_a_value * math.prod(shape))
+        return Space(shape, self.data.classes, MOST_PARAMETERS, macs)
 
     def _promoted(self, count: int, seeds: int) -> list[Trial]:
         specs = promising(self.short, self.long, self._allowed(), count)
