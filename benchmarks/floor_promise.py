@@ -33,7 +33,9 @@ def main() -> None:
     kept = sum(row["test"]["correct"] >= options.floor * row["test"]["total"] for row in rows)
     print(f"kept in {kept} of {len(rows)} runs")
     if options.json:
-        options.json.write_text(json.dumps({**vars(options), "json": None, "kept": kept, "rows": rows}, indent=1) + "\n")
+        options.json.write_text(
+            json.dumps({**vars(options), "json": None, "kept": kept, "rows": rows}, indent=1) + "\n"
+        )
 
 
 def one(data: str, floor: float, effort: str, run: int) -> dict[str, Any]:
