@@ -303,23 +303,21 @@ class _Run:
             if any(tried.outcome.selection.rate >= self.needed for tried in self.tried):
                 break
             designs = [grown for design in designs if (grown := widened(space, design, WIDENED))]
-            trials = [self._trial(spec, self.effort.long_steps) for spec in designs]
+            trials = self._seeded(designs, self.effort.long_steps, 1)
             self.long += map(_ranked, self._run(trials, "wider designs"))
 
     def _try_seeds(self) -> None:
         """More seeds for the networks that came nearest to the floor: one of them may hold it."""
-        steps, first = self.effort.long_steps, self.seed + FINALIST_SEEDS
         specs = nearest(self.long, 1.0 - self.needed, self.effort.near_misses)
-        seeds = range(first, first + self.effort.seeds)
-        trials = [self._trial(spec, steps).with_seed(seed) for spec in specs for seed in seeds]
+        trials = self._seeded(specs, self.effort.long_steps, self.effort.seeds, first=FINALIST_SEEDS)
         self.long += map(_ranked, self._run(trials, "more seeds"))
 
     def _compare_ways(self) -> dict[str, tuple[Tried, ...]]:
         """Train the most promising network in every way, for a while, and go on in the way that errs least."""
         (spec,) = promising(self.short, [], self._allowed(), 1)
-        steps, seeds = self.effort.curve_steps, range(self.seed, self.seed + WAY_SEEDS)
-        trials = {way: [self._trial(spec, steps, way).with_seed(seed) for seed in seeds] for way in WAYS}
-        done = self._run([trial for some in trials.values() for trial in some], "labels against teacher")
+        steps = self.effort.curve_steps
+        trials = [trial for way in WAYS for trial in self._seeded([spec], steps, WAY_SEEDS, way=way)]
+        done = self._run(trials, "labels against teacher")
         ways = {way: tuple(done[k * WAY_SEEDS : (k + 1) * WAY_SEEDS]) for k, way in enumerate(WAYS)}
         self.way = min(ways, key=lambda way: sum(_ranked(tried).error for tried in ways[way]))
         return ways
@@ -343,9 +341,8 @@ class _Run:
         for ranked in sorted(self.short, key=lambda ranked: ranked.error, reverse=True):
             if ranked.parameters <= CURVE_REACH * winner:
                 best[ranked.parameters.bit_length()] = ranked
-        sizes = [best[doubling] for doubling in sorted(best)]
-        steps, seeds = self.effort.curve_steps, range(self.seed, self.seed + CURVE_SEEDS)
-        done = self._run([self._trial(r.spec, steps).with_seed(k) for r in sizes for k in seeds], "the curve")
+        specs = [best[doubling].spec for doubling in sorted(best)]
+        done = self._run(self._seeded(specs, self.effort.curve_steps, CURVE_SEEDS), "the curve")
         groups: dict[int, list[Score]] = {}
         for tried in done:
             groups.setdefault(tried.outcome.parameters, []).append(tried.outcome.validation)
@@ -385,8 +382,12 @@ class _Run:
 
     def _promoted(self, count: int, seeds: int) -> list[Trial]:
         specs = promising(self.short, self.long, self._allowed(), count)
-        trials = [self._trial(spec, self.effort.long_steps) for spec in specs]
-        return [trial.with_seed(self.seed + k) for trial in trials for k in range(seeds)]
+        return self._seeded(specs, self.effort.long_steps, seeds)
+
+    def _seeded(self, specs: Sequence[NetSpec], steps: int, seeds: int, first: int = 0, way: str = "") -> list[Trial]:
+        """Each network from so many seeds, of which the run has used `first` already."""
+        trials = [self._trial(spec, steps, way) for spec in specs]
+        return [trial.with_seed(self.seed + first + k) for trial in trials for k in range(seeds)]
 
     def _allowed(self) -> float:
         """The error that a short training may have to be expected to end at the floor in a long one."""

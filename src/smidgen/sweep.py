@@ -131,23 +131,15 @@ def write(result: Sweep, folder: Path) -> None:
     Raises:
         RequestError: the folder cannot be written to.
     """
+    from smidgen.report import write_whole
     from smidgen.report.pictures import sweep_picture
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_text(folder / "sweep.csv", sweep_csv(result))
+        write_whole(folder / "sweep.csv", sweep_csv(result))
         groups = {row.name: (row.parameters, row.validation) for row in result.widths}
         sweep_picture(groups, result.turning, folder / "sweep.png")
     except OSError as error:
         raise RequestError(
             f"cannot write to {folder}: {error.strerror or error}; give another place by --out"
         ) from error
-
-
-def _write_text(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

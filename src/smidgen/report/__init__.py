@@ -4,7 +4,18 @@
 the page's small images. Nothing here trains, reads a store or loads a data set: what is shown is handed in.
 """
 
-from smidgen.report.page import Comparison, LayerRow, Run, RunReport, Teacher, Tried, Winner, WrongImage, write_page
+from smidgen.report.page import (
+    Comparison,
+    LayerRow,
+    Run,
+    RunReport,
+    Teacher,
+    Tried,
+    Winner,
+    WrongImage,
+    write_page,
+    write_whole,
+)
 
 __all__ = [
     "Comparison",
@@ -16,4 +27,5 @@ __all__ = [
     "Winner",
     "WrongImage",
     "write_page",
+    "write_whole",
 ]

@@ -225,9 +225,17 @@ class RunReport:
 
 def write_page(report: RunReport, path: Path) -> None:
     """Write the page. The file appears whole or not at all."""
+    write_whole(path, render(report))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text beside `path` and move it there: it appears whole or not at all, and nothing else is left."""
     partial = path.with_name(path.name + ".part")
-    partial.write_text(render(report), encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def render(report: RunReport) -> str:
