@@ -231,7 +231,7 @@ class Keras:
         import keras
 
         compiler, steps = variant.split(", ")
-        model = keras.Sequential([keras.Input((28, 28, 1)), *(_keras_layers(spec))])
+        model = keras.Sequential([keras.Input((28, 28, 1)), *(keras_layers(spec))])
         model.compile(
             optimizer=keras.optimizers.Adam(LEARNING_RATE),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -246,7 +246,7 @@ class Keras:
         return images * epochs
 
 
-def _keras_layers(spec: NetSpec) -> list[Any]:
+def keras_layers(spec: NetSpec) -> list[Any]:
     import keras
 
     layers: list[Any] = []

@@ -55,6 +55,7 @@ def one(data: str, floor: float, effort: str, run: int) -> dict[str, Any]:
 def row_of(answer: Answer, run: int) -> dict[str, Any]:
     """What is kept of an answer."""
     outcome = answer.outcome
+    assert answer.teacher_test is not None, "the teacher was trained here, and so could be tested"
     return {
         "run": run,
         "spec": str(answer.winner.spec),

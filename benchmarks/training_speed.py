@@ -40,8 +40,6 @@ from contestants import (
     INPUT_SHAPE,
     REQUIRED_MODULE,
     RESIDENT_BATCHES,
-    TWO_THREADS,
-    TWO_TRAININGS,
     VARIANTS,
     processes_of,
 )
@@ -60,11 +58,9 @@ NETS: dict[str, NetSpec] = {
     **{f"cnn2({width})": family("cnn2", width) for width in (1, 2, 4, 8, 16, 32)},
     "cnn1(32)": family("cnn1", 32),
     "mlp1(32)": family("mlp1", 32),
+    "mimic-8k": parse_spec("dense 20, dense 8000 relu, dense 10"),
     "separable": parse_spec(SEPARABLE),
 }
-
-SMIDGEN_VARIANT = {"cnn1(32)": TWO_THREADS}
-"""A large dense layer makes one training worth two threads; all others are trained two at a time."""
 
 QUIET_LOAD = 0.5
 SETTLE_SECONDS = 0.2
@@ -189,17 +185,11 @@ def best_variant(
     """The fastest setting, how many batches fill a round with it, and the rate of every setting."""
     tried: dict[str, float] = {}
     batches: dict[str, int] = {}
-    for variant in variants(contestant, name):
+    for variant in VARIANTS[contestant]:
         batches[variant] = warm_up(processes[contestant], NETS[name], variant, round_seconds)
         tried[variant], _ = one_round(processes[contestant], NETS[name], variant, batches[variant])
     best = max(tried, key=tried.__getitem__)
     return best, batches[best], tried
-
-
-def variants(contestant: str, name: str) -> tuple[str, ...]:
-    if contestant == "smidgen":
-        return (SMIDGEN_VARIANT.get(name, TWO_TRAININGS),)
-    return VARIANTS[contestant]
 
 
 def warm_up(processes: Sequence[Process], spec: NetSpec, variant: str, round_seconds: float) -> int:

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <memory>
 #include <stdexcept>
@@ -57,12 +58,12 @@ std::vector<std::string> instruction_sets() {
     return names;
 }
 
-std::vector<LayerRequest> requests(const Array<int32_t, nb::shape<-1, 6>>& layers, const Array<float, nb::ndim<1>>& values) {
+std::vector<LayerRequest> requests(const Array<int32_t, nb::shape<-1, 7>>& layers, const Array<float, nb::ndim<1>>& values) {
     std::vector<LayerRequest> list;
     if (layers.shape(0) != values.shape(0)) throw std::invalid_argument("layers and values differ in length");
     for (size_t i = 0; i < layers.shape(0); ++i) {
-        const int32_t* row = layers.data() + i * 6;
-        list.push_back({LayerKind(row[0]), row[1], row[2], row[3], row[4] != 0, row[5] != 0, values.data()[i]});
+        const int32_t* row = layers.data() + i * 7;
+        list.push_back({LayerKind(row[0]), row[1], row[2], row[3], row[4] != 0, row[5] != 0, values.data()[i], row[6]});
     }
     return list;
 }
@@ -85,9 +86,9 @@ class Lesson {
    public:
     Lesson(Network& network, const ImageArray& images, const Array<int32_t, nb::ndim<1>>& labels,
            const Array<float, nb::ndim<2>>& targets, const Array<float, nb::ndim<1>>& inverse_std,
-           const Array<uint32_t, nb::ndim<1>>& order)
+           const Array<uint32_t, nb::ndim<1>>& order, const Array<float, nb::ndim<3>>& warps)
         : examples{images_of(images, network.plan()), labels.data(), targets.size() ? targets.data() : nullptr,
-                   inverse_std.data()} {
+                   inverse_std.data(), warps.size() ? warps.data() : nullptr} {
         const size_t count = size_t(examples.images.count), classes = size_t(network.plan().classes);
         if (labels.shape(0) != count) throw std::invalid_argument("labels and images differ in number");
         if (targets.size() && (targets.shape(0) != count || targets.shape(1) != classes))
@@ -96,6 +97,10 @@ class Lesson {
         for (size_t i = 0; i < count; ++i)
             if (labels.data()[i] < 0 || size_t(labels.data()[i]) >= classes)
                 throw std::invalid_argument("a label is not a class of the network");
+        if (warps.size() && (warps.shape(0) != count || warps.shape(1) != 2 || warps.shape(2) != 3))
+            throw std::invalid_argument("warps must be [images, 2, 3]");
+        for (size_t i = 0; i < warps.size(); ++i)
+            if (!std::isfinite(warps.data()[i])) throw std::invalid_argument("a warp is not finite");
         for (size_t i = 0; i < order.shape(0); ++i)
             if (order.data()[i] >= count) throw std::invalid_argument("the order names an image that is not there");
     }
@@ -109,10 +114,23 @@ LossSettings loss_settings(int kind, float temperature, float label_weight, bool
     return {LossKind(kind), temperature, label_weight};
 }
 
-OptimizerSettings optimizer_settings(int kind, float momentum, float beta2, float epsilon) {
+OptimizerSettings optimizer_settings(int kind, float momentum, float beta2, float epsilon, float average) {
     if (kind < int(OptimizerKind::adam) || kind > int(OptimizerKind::adadelta))
         throw std::invalid_argument("no such optimizer");
-    return {OptimizerKind(kind), momentum, beta2, epsilon};
+    return {OptimizerKind(kind), momentum, beta2, epsilon, average};
+}
+
+template <typename T>
+std::vector<T> vector_of(const Array<T, nb::ndim<1>>& array) {
+    return {array.data(), array.data() + array.shape(0)};
+}
+
+using FloatArrays = std::vector<Array<float, nb::ndim<1>>>;
+
+std::vector<std::vector<float>> vectors_of(const FloatArrays& arrays) {
+    std::vector<std::vector<float>> all;
+    for (const auto& array : arrays) all.push_back(vector_of<float>(array));
+    return all;
 }
 
 double multiply_add_peak(const std::string& wanted, long rounds) {
@@ -133,7 +151,7 @@ NB_MODULE(_core, m) {
 
     nb::class_<Network>(m, "Network")
         .def("__init__",
-             [](Network* self, Array<int32_t, nb::shape<-1, 6>> layers, Array<float, nb::ndim<1>> values,
+             [](Network* self, Array<int32_t, nb::shape<-1, 7>> layers, Array<float, nb::ndim<1>> values,
                 std::array<int, 3> input_shape, Array<float, nb::ndim<1>> weights, int batch_size, int threads,
                 uint64_t seed, const std::string& instruction_set) {
                  Plan plan(requests(layers, values), input_shape[0], input_shape[1], input_shape[2]);
@@ -142,33 +160,45 @@ NB_MODULE(_core, m) {
                  if (batch_size < 1 || batch_size > MAX_BATCH || threads < 1 || threads > MAX_THREADS)
                      throw std::invalid_argument("batch_size or threads is below 1 or too large");
                  new (self) Network(std::move(plan), *choose(instruction_set).kernels, batch_size, threads, seed);
-                 std::copy(weights.data(), weights.data() + weights.shape(0), self->weights().begin());
+                 self->start(weights.data(), {});
              },
              nb::arg("layers").noconvert(), nb::arg("values").noconvert(), nb::arg("input_shape"),
              nb::arg("weights").noconvert(), nb::arg("batch_size"), nb::arg("threads"), nb::arg("seed"),
              nb::arg("instruction_set"))
+        .def("start",
+             [](Network& self, Array<float, nb::ndim<1>> weights, Array<uint8_t, nb::ndim<1>> fixed,
+                Array<int32_t, nb::ndim<1>> tied, Array<int32_t, nb::ndim<1>> codebook, FloatArrays levels,
+                FloatArrays costs) {
+                 if (long(weights.shape(0)) != self.plan().parameters)
+                     throw std::invalid_argument("the network has another number of weights");
+                 self.start(weights.data(), {vector_of<uint8_t>(fixed), vector_of<int32_t>(tied),
+                                             vector_of<int32_t>(codebook), vectors_of(levels), vectors_of(costs)});
+             },
+             nb::arg("weights").noconvert(), nb::arg("fixed").noconvert(), nb::arg("tied").noconvert(),
+             nb::arg("codebook").noconvert(), nb::arg("levels"), nb::arg("costs"),
+             "Before training: start from these weights, held to what is asked; an empty array asks nothing.")
         .def("train",
              [](Network& self, ImageArray images, Array<int32_t, nb::ndim<1>> labels, Array<float, nb::ndim<2>> targets,
                 Array<float, nb::ndim<1>> inverse_std, Array<uint32_t, nb::ndim<1>> order,
                 Array<float, nb::ndim<1>> rates, int loss, float temperature, float label_weight, int optimizer,
-                float momentum, float beta2, float epsilon) {
-                 const Lesson lesson(self, images, labels, targets, inverse_std, order);
+                float momentum, float beta2, float epsilon, float average, Array<float, nb::ndim<3>> warps) {
+                 const Lesson lesson(self, images, labels, targets, inverse_std, order, warps);
                  if (rates.shape(0) * self.batch_size() < order.shape(0)) throw std::invalid_argument("too few learning rates");
                  const LossSettings settings = loss_settings(loss, temperature, label_weight, targets.size());
-                 const OptimizerSettings steps = optimizer_settings(optimizer, momentum, beta2, epsilon);
+                 const OptimizerSettings steps = optimizer_settings(optimizer, momentum, beta2, epsilon, average);
                  nb::gil_scoped_release release;
                  return self.train(lesson.examples, order.data(), long(order.shape(0)), rates.data(), settings, steps);
              },
              nb::arg("images").noconvert(), nb::arg("labels").noconvert(), nb::arg("targets").noconvert(),
              nb::arg("inverse_std").noconvert(), nb::arg("order").noconvert(), nb::arg("rates").noconvert(),
              nb::arg("loss"), nb::arg("temperature"), nb::arg("label_weight"), nb::arg("optimizer"),
-             nb::arg("momentum"), nb::arg("beta2"), nb::arg("epsilon"),
+             nb::arg("momentum"), nb::arg("beta2"), nb::arg("epsilon"), nb::arg("average"), nb::arg("warps").noconvert(),
              "Train over the images that `order` names; the sum of their losses, or NaN where it diverged.")
         .def("gradient",
              [](Network& self, ImageArray images, Array<int32_t, nb::ndim<1>> labels, Array<float, nb::ndim<2>> targets,
                 Array<float, nb::ndim<1>> inverse_std, Array<uint32_t, nb::ndim<1>> order, int loss,
                 float temperature, float label_weight, Output<float, nb::ndim<1>> out) {
-                 const Lesson lesson(self, images, labels, targets, inverse_std, order);
+                 const Lesson lesson(self, images, labels, targets, inverse_std, order, {});
                  if (out.shape(0) != self.gradient().size()) throw std::invalid_argument("out has the wrong length");
                  if (order.shape(0) > size_t(self.batch_size())) throw std::invalid_argument("more images than a batch");
                  const LossSettings settings = loss_settings(loss, temperature, label_weight, targets.size());
@@ -182,10 +212,11 @@ NB_MODULE(_core, m) {
              "The gradient of the mean loss of one batch into `out`, for tests; call it once on a fresh network.")
         .def("weights",
              [](Network& self, Output<float, nb::ndim<1>> out) {
-                 if (out.shape(0) != self.weights().size()) throw std::invalid_argument("out has the wrong length");
-                 std::copy(self.weights().begin(), self.weights().end(), out.data());
+                 const std::vector<float> kept = self.kept();
+                 if (out.shape(0) != kept.size()) throw std::invalid_argument("out has the wrong length");
+                 std::copy(kept.begin(), kept.end(), out.data());
              },
-             nb::arg("out").noconvert(), "Copy the weights into `out`.")
+             nb::arg("out").noconvert(), "Copy the weights that are kept into `out`.")
         .def_prop_ro("threads", &Network::threads, "The threads that share a batch: 1 unless a dense layer is large.")
         .def("predict",
              [](Network& self, ImageArray images, long first, Output<float, nb::ndim<2>> logits) {

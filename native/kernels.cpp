@@ -4,8 +4,10 @@
 #include "kernels/convolution.h"
 #include "kernels/loader.h"
 #include "kernels/loss.h"
+#include "kernels/normalization.h"
 #include "kernels/optimizer.h"
 #include "kernels/pool.h"
+#include "kernels/warp.h"
 #include "kernels/weight_gradient.h"
 #include "kernels/winograd.h"
 #include "simd.h"
@@ -44,7 +46,8 @@ const Kernels* KERNELS() {
         false,
 #endif
         convolve, winograd_weights, weight_gradient, dense_gradient, max_pool, max_pool_backward, avg_pool,
-        avg_pool_backward, dropout, loss, optimize, load_bytes, load_floats, multiply_add_peak,
+        avg_pool_backward, dropout, channel_sums, channel_squares, normalize, normalize_sums, normalize_backward, prelu,
+        prelu_backward, loss, optimize, load_bytes, load_floats, warp<uint8_t>, warp<float>, multiply_add_peak,
     };
     return &table;
 }

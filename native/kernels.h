@@ -50,7 +50,7 @@ struct DenseGradient {
     long input_stride, gradient_stride;
     int chunks, in_count, first, last;
     float *weights, *bias;
-    float* scratch;  // dense_scratch_floats(chunks, last - first)
+    float* scratch;  // dense_scratch_floats(chunks, in_count, last - first)
 };
 
 struct Pool {
@@ -63,6 +63,40 @@ struct Dropout {
     Map map;
     float rate;
     uint64_t seed;  // the same seed gives the same mask, so that backward draws it again
+};
+
+// sums[c] = over a channel's map and the first `lanes` images: the values, or the squares of value - centre[c]
+struct ChannelSums {
+    Map map;
+    int lanes;
+    const float* centre;
+    float* sums;
+};
+
+// Batch norm of one chunk: out = activate((in - mean) * inverse_std * scale + shift); backward in place over `in`.
+struct Normalization {
+    Map in, out;
+    int lanes;  // images in the chunk; the rest take no part
+    const float *mean, *inverse_std, *scale, *shift;  // [channels]
+    float slope;  // forward: of this layer's activation; backward: of the one that produced `in`
+    float* sums = nullptr;  // [2][channels]: of the gradient, and of the gradient times the normalized value
+};
+
+// PReLU: out = in > 0 ? in : in * slopes[channel]; backward in place over `in`.
+struct Slopes {
+    Map in, out;
+    const float* slopes;
+    float* gradient;  // of the slopes
+    float in_slope;
+    bool down;  // whether `in` needs its gradient
+};
+
+// How an image of `channels` maps is moved: see affine_maps in engine/__init__.py.
+struct Warp {
+    int channels, height, width;
+    const float* map;  // [2][3]
+    float* padded;     // [height + 3][width + 3]
+    float* out;        // [channels][height][width]
 };
 
 enum class LossKind : int { labels = 0, kl = 1, squared = 2, probabilities = 3 };
@@ -100,17 +134,34 @@ struct Kernels {
     void (*avg_pool)(const Pool&);
     void (*avg_pool_backward)(const Pool&);
     void (*dropout)(const Dropout&);
+    void (*channel_sums)(const ChannelSums&);
+    void (*channel_squares)(const ChannelSums&);
+    void (*normalize)(const Normalization&);
+    void (*normalize_sums)(const Normalization&);
+    void (*normalize_backward)(const Normalization&);
+    void (*prelu)(const Slopes&);
+    void (*prelu_backward)(const Slopes&);
     float (*loss)(const Loss&);  // the sum over the images
     void (*optimize)(const OptimizerStep&);
     // 16 images of `pixels` values each, at the given rows, into [pixel][16] at out
     void (*load_bytes)(const uint8_t* const* rows, int pixels, float* out);
     void (*load_floats)(const float* const* rows, int pixels, float* out);
+    void (*warp_bytes)(const Warp&, const uint8_t* image);
+    void (*warp_floats)(const Warp&, const float* image);
     double (*multiply_add_peak)(long rounds);  // the number of multiply-adds that were done
 };
 
-constexpr int DENSE_BLOCK = 64;  // inputs that the dense gradient transposes at a time
-inline size_t dense_scratch_floats(int chunks, int outs) {
-    return size_t(chunks) * LANES_PER_CHUNK * (DENSE_BLOCK + (outs + 15) / 16 * 16);
+// How many inputs, and how many outputs, the dense gradient transposes at a time; its scratch holds the smaller
+// side whole and a piece of the other.
+constexpr int DENSE_BLOCK = 64, DENSE_PANEL = 16;
+
+static inline size_t dense_whole_floats(int chunks, int ins, int outs) {
+    const size_t blocks = (ins + DENSE_BLOCK - 1) / DENSE_BLOCK, panels = (outs + DENSE_PANEL - 1) / DENSE_PANEL;
+    return size_t(chunks) * LANES_PER_CHUNK * (ins <= outs ? blocks * DENSE_BLOCK : panels * DENSE_PANEL);
+}
+
+static inline size_t dense_scratch_floats(int chunks, int ins, int outs) {
+    return dense_whole_floats(chunks, ins, outs) + size_t(chunks) * LANES_PER_CHUNK * DENSE_BLOCK;
 }
 
 // Winograd's way with 3x3 kernels, see kernels/winograd.h. Inputs go through in bands of whole rows of tiles,

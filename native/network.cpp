@@ -43,6 +43,11 @@ Convolution dense(const Layer& l, const float* parameters, float* chunk, int chu
     return c;
 }
 
+// Keras's constants.
+constexpr float BATCH_NORM_EPSILON = 1e-3f, BATCH_NORM_MOMENTUM = 0.99f;
+
+float inverse_deviation(float variance) { return 1.0f / std::sqrt(variance + BATCH_NORM_EPSILON); }
+
 // A depthwise convolution is one convolution a channel.
 void convolve_channels(const Kernels& kernels, Convolution c, long weights) {
     const int channels = c.out.channels;
@@ -60,6 +65,19 @@ Pool pool(const Layer& l, float* chunk) {
     return {at_chunk(l.in, chunk), at_chunk(l.out, chunk), l.kernel_y, l.kernel_x, l.in_slope};
 }
 
+Slopes slopes(const Layer& l, const float* parameters, float* gradient, float* chunk) {
+    return {at_chunk(l.in, chunk), at_chunk(l.out, chunk), parameters + l.weights,
+            gradient ? gradient + l.weights : nullptr, l.in_slope, l.needs_input_gradient};
+}
+
+// Batch norm by its running moments; scratch: [channels].
+Normalization by_moments(const Layer& l, const float* parameters, float* chunk, float* scratch) {
+    const int channels = l.out.channels;
+    const float *scale = parameters + l.weights, *shift = scale + channels, *mean = shift + channels;
+    for (int c = 0; c < channels; ++c) scratch[c] = inverse_deviation(mean[channels + c]);
+    return {at_chunk(l.in, chunk), at_chunk(l.out, chunk), LANES, mean, scratch, scale, shift, l.slope};
+}
+
 size_t winograd_floats(const Layer& l) {
     const int ins = l.in.channels, outs = l.out.channels, columns = (l.out.width + 1) / 2;
     return std::max({winograd_scratch_floats(ins, columns), winograd_scratch_floats(outs, (l.in.width + 1) / 2),
@@ -69,10 +87,13 @@ size_t winograd_floats(const Layer& l) {
 // The least that a layer's gradient, Winograd's way and the loss need beside the activations.
 size_t scratch_floats(const Plan& plan, int chunks) {
     size_t most = size_t(5) * plan.classes * LANES;
+    const Map& in = plan.input;
+    most = std::max(most, size_t(LANES) * in.channels * in.height * in.width + size_t(in.height + 3) * (in.width + 3));
     for (const Layer& l : plan.layers) {
         if (l.winograd) most = std::max(most, winograd_floats(l));
+        if (l.kind == LayerKind::batch_norm) most = std::max(most, size_t(l.out.channels));
         if (l.kind == LayerKind::dense)
-            most = std::max(most, dense_scratch_floats(l.batched ? chunks : 1, l.out.channels));
+            most = std::max(most, dense_scratch_floats(l.batched ? chunks : 1, vector_of(l.in).channels, l.out.channels));
     }
     return most;
 }
@@ -84,7 +105,7 @@ Network::Network(Plan plan, const Kernels& kernels, int batch_size, int threads,
       team_(plan_.layered ? threads : 1), seed_(seed), weights_(plan_.parameters), gradient_(plan_.parameters),
       first_(plan_.parameters), second_(plan_.parameters),
       memory_(size_t(plan_.layered ? chunks_ : 1) * plan_.chunk_floats / LANES + 1),
-      transformed_(plan_.transformed_floats / LANES) {
+      transformed_(plan_.transformed_floats / LANES), statistics_(plan_.statistics_floats) {
     for (Layer& l : plan_.layers)
         if (!l.batched) unbatched_ = std::max(unbatched_, l.weights + l.count);
     if (plan_.layered) chunk_gradients_.assign(chunks_, std::vector<float>(unbatched_));
@@ -96,27 +117,76 @@ uint64_t Network::mask_seed(int chunk, size_t layer) const {
                0x94d049bb133111ebull + (uint64_t(layer) << 8);
 }
 
-// Sixteen images into the first map; where fewer are left, the first stands in and its gradient is zero.
-void Network::load(const Images& images, const uint32_t* order, int count, float* memory) {
+void Network::start(const float* weights, HoldRequest request) {
+    hold_ = Hold(std::move(request), plan_.parameters);
+    std::copy(weights, weights + plan_.parameters, weights_.begin());
+    if (hold_.projects()) {
+        projected_.resize(weights_.size());
+        hold_.project(weights_, projected_);
+    }
+    const auto trains = [&](const Layer& l) { return l.count > 0 && !hold_.is_fixed(l.weights, l.weights + l.count); };
+    const auto first = std::find_if(plan_.layers.begin(), plan_.layers.end(), trains);
+    first_trained_ = size_t(first - plan_.layers.begin());
+    for (size_t i = 0; i <= first_trained_ && i < plan_.layers.size(); ++i) plan_.layers[i].needs_input_gradient = false;
+}
+
+std::vector<float> Network::kept() const {
+    if (average_.empty()) return used();
+    std::vector<float> weights = average_;
+    if (hold_.projects()) hold_.project(average_, weights);
+    return weights;
+}
+
+// Sixteen images, wherever they lie, into the first map, a row at a time where it has a halo.
+template <typename T>
+void Network::load_rows(const T** rows, float* memory) {
     const Map in = at_chunk(plan_.input, memory);
     const long pixels = long(in.channels) * in.height * in.width;
-    const uint8_t* bytes[LANES] = {};
-    const float* floats[LANES] = {};
-    for (int lane = 0; lane < LANES; ++lane) {
-        const size_t image = size_t(order[lane < count ? lane : 0]) * pixels;
-        if (images.bytes) bytes[lane] = images.bytes + image;
-        else floats[lane] = images.floats + image;
-    }
     const int width = in.row == long(in.width) * LANES ? int(pixels) : in.width;
     for (long done = 0; done < pixels; done += width) {
         const long row = done / in.width;
         float* out = in.data + row / in.height * in.plane + row % in.height * in.row;
-        if (images.bytes) kernels_.load_bytes(bytes, width, out);
-        else kernels_.load_floats(floats, width, out);
-        for (int lane = 0; lane < LANES; ++lane)
-            if (images.bytes) bytes[lane] += width;
-            else floats[lane] += width;
+        if constexpr (sizeof(T) == 1) kernels_.load_bytes(rows, width, out);
+        else kernels_.load_floats(rows, width, out);
+        for (int lane = 0; lane < LANES; ++lane) rows[lane] += width;
     }
+}
+
+// Where fewer than sixteen are left, the first stands in and its gradient is zero.
+void Network::load(const Images& images, const uint32_t* order, int count, float* memory) {
+    const Map& in = plan_.input;
+    const size_t pixels = size_t(in.channels) * in.height * in.width;
+    const uint8_t* bytes[LANES];
+    const float* floats[LANES];
+    for (int lane = 0; lane < LANES; ++lane) {
+        const size_t image = order[lane < count ? lane : 0] * pixels;
+        if (images.bytes) bytes[lane] = images.bytes + image;
+        else floats[lane] = images.floats + image;
+    }
+    images.bytes ? load_rows(bytes, memory) : load_rows(floats, memory);
+}
+
+// Images lie anywhere in memory: those of the next chunk are asked for while this one is worked on.
+void prefetch(const Images& images, size_t pixels, const uint32_t* order, int count) {
+    if (!images.bytes) return;
+    for (int lane = 0; lane < count; ++lane)
+        for (size_t byte = 0; byte < pixels; byte += 64) __builtin_prefetch(images.bytes + order[lane] * pixels + byte);
+}
+
+// The same, each image moved by its map first.
+void Network::load_moved(const Examples& e, const uint32_t* order, int count, float* memory, float* scratch) {
+    const Map& in = plan_.input;
+    const size_t pixels = size_t(in.channels) * in.height * in.width;
+    const float* rows[LANES];
+    for (int lane = 0; lane < LANES; ++lane) {
+        const size_t image = order[lane < count ? lane : 0];
+        rows[lane] = scratch + (lane < count ? lane : 0) * pixels;
+        if (lane >= count) continue;
+        const Warp warp{in.channels, in.height, in.width, e.warps + image * 6, scratch + LANES * pixels, scratch + lane * pixels};
+        if (e.images.bytes) kernels_.warp_bytes(warp, e.images.bytes + image * pixels);
+        else kernels_.warp_floats(warp, e.images.floats + image * pixels);
+    }
+    load_rows(rows, memory);
 }
 
 float* Network::transformed(const Layer& l, bool backward) {
@@ -127,9 +197,9 @@ float* Network::transformed(const Layer& l, bool backward) {
 void Network::transform_weights() {
     for (const Layer& l : plan_.layers) {
         if (!l.winograd) continue;
-        kernels_.winograd_weights(forward_convolution(l, weights_.data(), chunk_memory(0)), transformed(l, false));
+        kernels_.winograd_weights(forward_convolution(l, used().data(), chunk_memory(0)), transformed(l, false));
         if (!l.needs_input_gradient) continue;
-        kernels_.winograd_weights(backward_convolution(l, weights_.data(), chunk_memory(0)), transformed(l, true));
+        kernels_.winograd_weights(backward_convolution(l, used().data(), chunk_memory(0)), transformed(l, true));
     }
 }
 
@@ -142,12 +212,13 @@ void Network::convolve(const Layer& l, Convolution c, float* scratch) {
 void Network::forward(const Layer& l, float* memory, int chunks, bool training, uint64_t seed, float* scratch) {
     switch (l.kind) {
         case LayerKind::conv:
-        case LayerKind::depthwise: return convolve(l, forward_convolution(l, weights_.data(), memory), scratch);
-        case LayerKind::dense: return kernels_.convolve(dense(l, weights_.data(), memory, chunks, plan_.chunk_floats, false));
+        case LayerKind::depthwise: return convolve(l, forward_convolution(l, used().data(), memory), scratch);
+        case LayerKind::dense: return kernels_.convolve(dense(l, used().data(), memory, chunks, plan_.chunk_floats, false));
         case LayerKind::max_pool: return kernels_.max_pool(pool(l, memory));
         case LayerKind::avg_pool: return kernels_.avg_pool(pool(l, memory));
-        case LayerKind::dropout:
-            if (training) kernels_.dropout({at_chunk(l.in, memory), l.rate, seed});
+        case LayerKind::dropout: return training ? kernels_.dropout({at_chunk(l.in, memory), l.rate, seed}) : void();
+        case LayerKind::batch_norm: return kernels_.normalize(by_moments(l, used().data(), memory, scratch));
+        case LayerKind::prelu: return kernels_.prelu(slopes(l, used().data(), nullptr, memory));
     }
 }
 
@@ -159,24 +230,30 @@ void Network::backward(const Layer& l, float* memory, float* gradient, int chunk
             kernels_.weight_gradient({at_chunk(l.in, memory), at_chunk(l.out, memory), l.kernel_y, l.kernel_x, -l.pad_y,
                                       -l.pad_x, gradient + l.weights, bias_of(l, gradient),
                                       l.kind == LayerKind::depthwise, l.winograd ? scratch : nullptr});
-            if (down) convolve(l, backward_convolution(l, weights_.data(), memory), scratch);
+            if (down) convolve(l, backward_convolution(l, used().data(), memory), scratch);
             return;
         case LayerKind::dense: {
             const Map in = vector_of(at_chunk(l.in, memory)), out = at_chunk(l.out, memory);
             kernels_.dense_gradient({in.data, out.data, 0, 0, 1, in.channels, 0, out.channels, gradient + l.weights,
                                      bias_of(l, gradient), scratch});
-            if (down) kernels_.convolve(dense(l, weights_.data(), memory, chunks, plan_.chunk_floats, true));
+            if (down) kernels_.convolve(dense(l, used().data(), memory, chunks, plan_.chunk_floats, true));
             return;
         }
         case LayerKind::max_pool: return down ? kernels_.max_pool_backward(pool(l, memory)) : void();
         case LayerKind::avg_pool: return down ? kernels_.avg_pool_backward(pool(l, memory)) : void();
         case LayerKind::dropout: return down ? kernels_.dropout({at_chunk(l.in, memory), l.rate, seed}) : void();
+        case LayerKind::prelu: return kernels_.prelu_backward(slopes(l, used().data(), gradient, memory));
+        case LayerKind::batch_norm: return;  // with the whole batch, see normalize_backward
     }
 }
 
-void Network::load_chunk(const Batch& batch, int chunk) {
-    const int start = chunk * LANES;
-    load(batch.examples.images, batch.order + start, std::min(LANES, batch.count - start), chunk_memory(chunk));
+void Network::load_chunk(const Batch& batch, int chunk, float* scratch) {
+    const int count = batch.lanes(chunk);
+    const uint32_t* order = batch.order + chunk * LANES;
+    const size_t pixels = size_t(plan_.input.channels) * plan_.input.height * plan_.input.width;
+    prefetch(batch.examples.images, pixels, order + count, std::min(LANES, batch.count - chunk * LANES - count));
+    if (batch.examples.warps) load_moved(batch.examples, order, count, chunk_memory(chunk), scratch);
+    else load(batch.examples.images, order, count, chunk_memory(chunk));
 }
 
 void Network::forward_chunk(int chunk, size_t first, size_t last, float* scratch) {
@@ -185,12 +262,12 @@ void Network::forward_chunk(int chunk, size_t first, size_t last, float* scratch
 }
 
 void Network::backward_chunk(int chunk, size_t first, size_t last, float* gradient, float* scratch) {
-    for (size_t i = last; i-- > first;)
+    for (size_t i = last; i-- > std::max(first, first_trained_);)
         backward(plan_.layers[i], chunk_memory(chunk), gradient, 1, mask_seed(chunk, i), scratch);
 }
 
 double Network::chunk_loss(const Batch& batch, int chunk, float* scratch) {
-    const int start = chunk * LANES, lanes = std::min(LANES, batch.count - start), classes = plan_.classes;
+    const int start = chunk * LANES, lanes = batch.lanes(chunk), classes = plan_.classes;
     int32_t labels[LANES];
     float* targets = scratch + size_t(4) * classes * LANES;
     for (int lane = 0; lane < LANES; ++lane) {
@@ -209,7 +286,7 @@ double Network::by_chunk(const Batch& batch) {
     const size_t layers = plan_.layers.size();
     double total = 0;
     for (int chunk = 0; chunk * LANES < batch.count; ++chunk) {
-        load_chunk(batch, chunk);
+        load_chunk(batch, chunk, scratch_[0][0].values);
         forward_chunk(chunk, 0, layers, scratch_[0][0].values);
         total += chunk_loss(batch, chunk, scratch_[0][0].values);
         backward_chunk(chunk, 0, layers, gradient_.data(), scratch_[0][0].values);
@@ -221,24 +298,24 @@ double Network::by_chunk(const Batch& batch) {
 // layers between two of them go chunk by chunk. What is added up, and in which order, does not depend on
 // the number of threads.
 double Network::by_layer(const Batch& batch) {
-    const int chunks = (batch.count + LANES - 1) / LANES;
+    const int chunks = batch.chunks();
     const size_t layers = plan_.layers.size();
     const auto& all = plan_.layers;
-    team_.each(chunks, [&](int chunk, int) { load_chunk(batch, chunk); });
+    team_.each(chunks, [&](int c, int t) { load_chunk(batch, c, scratch_[t][0].values); });
     for (size_t i = 0, end; i < layers; i = end) {
-        for (end = i; end < layers && !all[end].batched;) ++end;
+        for (end = i; end < layers && !all[end].whole();) ++end;
         if (end > i) team_.each(chunks, [&](int c, int t) { forward_chunk(c, i, end, scratch_[t][0].values); });
-        else batched_forward(all[end++], chunks);
+        else whole_forward(all[end++], batch);
     }
     std::vector<double> losses(chunks);
     team_.each(chunks, [&](int c, int t) { losses[c] = chunk_loss(batch, c, scratch_[t][0].values); });
-    for (size_t i = layers, begin; i > 0; i = begin) {
-        for (begin = i; begin > 0 && !all[begin - 1].batched;) --begin;
+    for (size_t i = layers, begin; i > first_trained_; i = begin) {
+        for (begin = i; begin > 0 && !all[begin - 1].whole();) --begin;
         if (begin < i)
             team_.each(chunks, [&](int c, int t) {
                 backward_chunk(c, begin, i, chunk_gradients_[c].data(), scratch_[t][0].values);
             });
-        else batched_backward(all[--begin], chunks);
+        else whole_backward(all[--begin], batch);
     }
     for (std::vector<float>& part : chunk_gradients_)
         for (const Layer& l : all)
@@ -246,6 +323,79 @@ double Network::by_layer(const Batch& batch) {
     double total = 0;
     for (double loss : losses) total += loss;
     return total;
+}
+
+void Network::whole_forward(const Layer& l, const Batch& batch) {
+    l.batched ? batched_forward(l, batch.chunks()) : normalize_forward(l, batch);
+}
+
+void Network::whole_backward(const Layer& l, const Batch& batch) {
+    l.batched ? batched_backward(l, batch.chunks()) : normalize_backward(l, batch);
+}
+
+// Sums of each channel over the whole batch, divided by its number of values; chunks are added in their order.
+std::vector<float> Network::channel_means(const Layer& l, const Batch& batch, int sums,
+                                          const std::function<void(int, float*)>& add) {
+    const int chunks = batch.chunks();
+    std::vector<float> parts(size_t(chunks) * sums);
+    team_.each(chunks, [&](int chunk, int) { add(chunk, parts.data() + size_t(chunk) * sums); });
+    const double values = double(batch.count) * l.out.height * l.out.width;
+    std::vector<float> means(sums);
+    for (int k = 0; k < sums; ++k) {
+        double sum = 0;
+        for (int chunk = 0; chunk < chunks; ++chunk) sum += parts[size_t(chunk) * sums + k];
+        means[k] = float(sum / values);
+    }
+    return means;
+}
+
+Normalization Network::normalization(const Layer& l, const Batch& batch, int chunk) {
+    const int channels = l.out.channels;
+    const float *scale = used().data() + l.weights, *mean = statistics_.data() + l.statistics;
+    return {at_chunk(l.in, chunk_memory(chunk)), at_chunk(l.out, chunk_memory(chunk)), batch.lanes(chunk),
+            mean, mean + channels, scale, scale + channels, l.slope};
+}
+
+// The mean and the biased variance of the batch, and the running moments after it.
+void Network::normalize_forward(const Layer& l, const Batch& batch) {
+    const int channels = l.out.channels;
+    const auto sums_of = [&](int chunk, const float* centre, float* sums) {
+        return ChannelSums{at_chunk(l.in, chunk_memory(chunk)), batch.lanes(chunk), centre, sums};
+    };
+    const std::vector<float> mean = channel_means(l, batch, channels, [&](int chunk, float* sums) {
+        kernels_.channel_sums(sums_of(chunk, nullptr, sums));
+    });
+    const std::vector<float> variance = channel_means(l, batch, channels, [&](int chunk, float* sums) {
+        kernels_.channel_squares(sums_of(chunk, mean.data(), sums));
+    });
+    float *statistics = statistics_.data() + l.statistics, *moments = weights_.data() + l.biases + channels;
+    for (int c = 0; c < channels; ++c) {
+        statistics[c] = mean[c];
+        statistics[channels + c] = inverse_deviation(variance[c]);
+        moments[c] += (1.0f - BATCH_NORM_MOMENTUM) * (mean[c] - moments[c]);
+        moments[channels + c] += (1.0f - BATCH_NORM_MOMENTUM) * (variance[c] - moments[channels + c]);
+    }
+    team_.each(batch.chunks(), [&](int chunk, int) { kernels_.normalize(normalization(l, batch, chunk)); });
+}
+
+void Network::normalize_backward(const Layer& l, const Batch& batch) {
+    const int channels = l.out.channels;
+    std::vector<float> means = channel_means(l, batch, 2 * channels, [&](int chunk, float* sums) {
+        Normalization n = normalization(l, batch, chunk);
+        n.sums = sums;
+        kernels_.normalize_sums(n);
+    });
+    const float values = float(batch.count) * float(l.out.height * l.out.width);
+    for (int c = 0; c < channels; ++c) {
+        gradient_[l.weights + c] += means[channels + c] * values;
+        gradient_[l.biases + c] += means[c] * values;
+    }
+    if (!l.needs_input_gradient) return;
+    team_.each(batch.chunks(), [&](int chunk, int) {
+        Normalization n = normalization(l, batch, chunk);
+        n.sums = means.data(), n.slope = l.in_slope;
+        kernels_.normalize_backward(n);
+    });
 }
 
 void Network::batched_forward(const Layer& l, int chunks) {
@@ -268,7 +418,7 @@ void Network::batched_backward(const Layer& l, int chunks) {
     const int parts = std::min(chunks, team_.size());
     team_.each(parts, [&](int part, int) {
         const int begin = chunks * part / parts, end = chunks * (part + 1) / parts;
-        kernels_.convolve(dense(l, weights_.data(), chunk_memory(begin), end - begin, plan_.chunk_floats, true));
+        kernels_.convolve(dense(l, used().data(), chunk_memory(begin), end - begin, plan_.chunk_floats, true));
     });
 }
 
@@ -290,14 +440,25 @@ void Network::optimize(float rate, const OptimizerSettings& s) {
     });
 }
 
+// A weight that stays is its own average, bit for bit.
+void Network::average(float decay) {
+    const double most = double(1 + step_) / double(10 + step_);
+    const float rest = float(1.0 - std::min(double(decay), most));
+    for (size_t k = 0; k < weights_.size(); ++k) average_[k] += rest * (weights_[k] - average_[k]);
+}
+
 double Network::train(const Examples& examples, const uint32_t* order, long count, const float* rates,
                       const LossSettings& loss, const OptimizerSettings& optimizer) {
+    if (optimizer.average > 0 && average_.empty()) average_ = weights_;
     double total = 0;
     for (long start = 0; start < count; start += batch_size_) {
         ++step_;
         total += backpropagate(examples, order + start, int(std::min<long>(batch_size_, count - start)), loss);
         if (!std::isfinite(total)) return std::numeric_limits<double>::quiet_NaN();
+        hold_.change(weights_, gradient_);
         optimize(*rates++, optimizer);
+        if (hold_.projects()) hold_.project(weights_, projected_);
+        if (optimizer.average > 0) average(optimizer.average);
     }
     return total;
 }

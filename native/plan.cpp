@@ -34,6 +34,8 @@ bool is_possible(const LayerRequest& r) {
         case LayerKind::avg_pool: return global || (small >= 1 && small == large);
         case LayerKind::dense: return is_between(r.out, 1, MAX_CHANNELS) && small == 1 && large == 1;
         case LayerKind::dropout: return r.value >= 0.0f && r.value < 1.0f && small == 1 && large == 1;
+        case LayerKind::batch_norm:
+        case LayerKind::prelu: return small == 1 && large == 1;
     }
     return false;
 }
@@ -82,7 +84,14 @@ long weight_count(const LayerRequest& r, const Map& in) {
     if (r.kind == LayerKind::conv) return long(r.out) * in.channels * kernel;
     if (r.kind == LayerKind::depthwise) return in.channels * kernel;
     if (r.kind == LayerKind::dense) return long(r.out) * in.channels * in.height * in.width;
+    if (r.kind == LayerKind::batch_norm || r.kind == LayerKind::prelu) return in.channels;
     return 0;
+}
+
+// Shifts, and the moments of a batch norm behind them.
+long bias_count(const LayerRequest& r, const Map& out) {
+    if (r.kind == LayerKind::batch_norm) return 3l * out.channels;
+    return r.bias && r.kind != LayerKind::prelu ? out.channels : 0;
 }
 
 bool winograd_pays(const LayerRequest& r, const Map& in) {
@@ -95,8 +104,10 @@ constexpr LayerRequest COPY = {LayerKind::avg_pool, 0, 1, 1, false, false, 1.0f}
 
 std::vector<LayerRequest> with_copies(const std::vector<LayerRequest>& requests) {
     std::vector<LayerRequest> all;
-    for (const LayerRequest& r : requests) {
+    for (size_t place = 0; place < requests.size(); ++place) {
+        LayerRequest r = requests[place];
         if (!is_possible(r)) throw std::invalid_argument("a layer is not one that the core has");
+        r.place = int(place);
         if (r.kind == LayerKind::dense) all.push_back(COPY);
         all.push_back(r);
         if (r.kind == LayerKind::dense) all.push_back(COPY);
@@ -114,6 +125,7 @@ Plan::Plan(const std::vector<LayerRequest>& given, int channels, int height, int
             if (requests[next].kind != LayerKind::dropout) return read_forward(requests[next]);
         return Halo{};
     };
+    owners_.resize(given.size());
     input = place(channels, height, width, halo_after(0), chunk_floats);
     Map in = input;
     float slope = 1.0f;
@@ -141,18 +153,7 @@ Plan::Plan(const std::vector<LayerRequest>& given, int channels, int height, int
                           chunk_floats);
         layer.kernel_y = r.kernel_y, layer.kernel_x = r.kernel_x;
         layer.pad_y = pad_low(r, r.kernel_y), layer.pad_x = pad_low(r, r.kernel_x);
-        const long weights_here = weight_count(r, in);
-        layer.slope = weights_here ? r.value : 1.0f;
-        layer.weights = parameters;
-        layer.biases = parameters + weights_here;
-        layer.bias = weights_here > 0 && r.bias;
-        layer.count = weights_here + (layer.bias ? c : 0);
-        if ((layer.winograd = winograd_pays(r, in))) {
-            layer.transformed = transformed_floats;
-            transformed_floats += winograd_weight_floats(in.channels, c) + winograd_weight_floats(c, in.channels);
-        }
-        parameters += layer.count;
-        if (parameters > MAX_FLOATS) throw std::invalid_argument("a layer is too large");
+        place_weights(r, layer);
         in = layer.out;
         slope = layer.slope;
         layers.push_back(layer);
@@ -163,8 +164,36 @@ Plan::Plan(const std::vector<LayerRequest>& given, int channels, int height, int
     for (Layer& l : layers) {
         l.batched = l.kind == LayerKind::dense && l.count >= BATCHED_WEIGHTS &&
                     l.count >= BATCHED_RATIO * chunk_floats / LANES_PER_CHUNK;
-        layered |= l.batched;
+        layered |= l.whole();
     }
+}
+
+// Where a layer's weights stand: its own, or those of the layer that it repeats.
+void Plan::place_weights(const LayerRequest& r, Layer& l) {
+    const long weights = weight_count(r, l.in), biases = weights ? bias_count(r, l.out) : 0;
+    l.slope = weights && r.kind != LayerKind::prelu ? r.value : 1.0f;
+    l.bias = biases > 0;
+    l.count = weights + biases;
+    l.weights = parameters;
+    if (r.source >= 0) {
+        if (r.source >= r.place || owners_[r.source].kind != r.kind || owners_[r.source].count != l.count)
+            throw std::invalid_argument("a layer cannot use the weights of the one that it names");
+        l.weights = owners_[r.source].weights;
+    } else {
+        parameters += l.count;
+    }
+    if (parameters > MAX_FLOATS) throw std::invalid_argument("a layer is too large");
+    l.biases = l.weights + weights;
+    if ((l.winograd = winograd_pays(r, l.in))) {
+        l.transformed = transformed_floats;
+        transformed_floats += winograd_weight_floats(l.in.channels, l.out.channels) +
+                              winograd_weight_floats(l.out.channels, l.in.channels);
+    }
+    if (r.kind == LayerKind::batch_norm) {
+        l.statistics = statistics_floats;
+        statistics_floats += 2l * l.out.channels;
+    }
+    if (r.place >= 0) owners_[r.place] = l;
 }
 
 }  // namespace smidgen

@@ -78,6 +78,33 @@ inline V load_shared(const float* p) {
 // sums need.
 #define OPAQUE(pointer) asm("" : "+r"(pointer))
 
+// The larger of two, b where they are equal or either is NaN.
+#if defined(__AVX512F__)
+inline V larger(V a, V b) { return (V)_mm512_max_ps((__m512)a, (__m512)b); }
+#elif defined(__AVX2__)
+inline V larger(V a, V b) { return (V)_mm256_max_ps((__m256)a, (__m256)b); }
+#elif defined(__x86_64__)
+inline V larger(V a, V b) { return (V)_mm_max_ps((__m128)a, (__m128)b); }
+#else
+inline V larger(V a, V b) { return a > b ? a : b; }
+#endif
+
+// VL bytes as floats; the compiler's own way takes them one by one.
+#if defined(__AVX512F__)
+inline V from_bytes(const void* p) { return (V)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p))); }
+#elif defined(__AVX2__)
+inline V from_bytes(const void* p) { return (V)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p))); }
+#elif defined(__x86_64__)
+inline V from_bytes(const void* p) { return (V)_mm_cvtepi32_ps(_mm_cvtepu8_epi32(_mm_loadu_si32(p))); }
+#else
+inline V from_bytes(const void* p) {
+    const unsigned char* bytes = static_cast<const unsigned char*>(p);
+    return V{float(bytes[0]), float(bytes[1]), float(bytes[2]), float(bytes[3])};
+}
+#endif
+
+inline V relu(V v) { return larger(V{}, v); }  // a NaN stays one
+
 // relu, leaky relu and linear are one thing: the slope below zero.
 inline V activate(V v, V slope) { return v > 0.0f ? v : v * slope; }
 
@@ -88,6 +115,24 @@ inline V through(V gradient, V value, V slope) { return value > 0.0f ? gradient 
 inline float lane_sum(const float* p) {
     const V4 s = (load4(p) + load4(p + 8)) + (load4(p + 4) + load4(p + 12));
     return (s[0] + s[2]) + (s[1] + s[3]);
+}
+
+// to[k] += lane_sum of row k, for `count` rows of 16: four at a time, in the same order.
+INLINE void add_lane_sums(const float (*rows)[LANES], int count, float* to) {
+    int k = 0;
+    for (; k + 4 <= count; k += 4) {
+        V4 s[4];
+        UNROLL for (int r = 0; r < 4; ++r) {
+            const float* p = rows[k + r];
+            s[r] = (load4(p) + load4(p + 8)) + (load4(p + 4) + load4(p + 12));
+        }
+        const V4 a = __builtin_shufflevector(s[0], s[1], 0, 4, 1, 5), b = __builtin_shufflevector(s[0], s[1], 2, 6, 3, 7);
+        const V4 c = __builtin_shufflevector(s[2], s[3], 0, 4, 1, 5), d = __builtin_shufflevector(s[2], s[3], 2, 6, 3, 7);
+        const V4 even = __builtin_shufflevector(a, c, 0, 1, 4, 5) + __builtin_shufflevector(b, d, 0, 1, 4, 5);
+        const V4 odd = __builtin_shufflevector(a, c, 2, 3, 6, 7) + __builtin_shufflevector(b, d, 2, 3, 6, 7);
+        store4(to + k, load4(to + k) + (even + odd));
+    }
+    for (; k < count; ++k) to[k] += lane_sum(rows[k]);
 }
 
 }  // namespace

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from services import Server, postgresql
 
 from smidgen.data import Dataset, load
 from smidgen.shrink import EFFORTS, Answer, Effort, shrink
@@ -32,6 +34,13 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "store.sqlite"
     monkeypatch.setenv("SMIDGEN_STORE", str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """PostgreSQL on a port of its own; its tests are skipped where it is not installed."""
+    with postgresql() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -86,8 +95,12 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     def run(*arguments: str) -> Said:
         monkeypatch.setattr(sys, "argv", ["smidgen", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
+        listening = signal.getsignal(signal.SIGINT)
+        try:
+            with pytest.raises(SystemExit) as end:
+                main()
+        finally:
+            signal.signal(signal.SIGINT, listening)
         printed = capsys.readouterr()
         return Said(int(end.value.code or 0), printed.out, printed.err)
 

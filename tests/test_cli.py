@@ -23,7 +23,8 @@ import typer
 from PIL import Image
 
 import smidgen
-from smidgen.cli import WIDTH, app
+from smidgen.cli import app
+from smidgen.cli.screen import WIDTH
 from smidgen.data import sources
 from smidgen.data.formats import IDX_NAMES
 from smidgen.modelfile import Model, save
@@ -80,7 +81,9 @@ def assert_refused(said: Any, message: str) -> None:
 
 
 def test_the_commands_are_these() -> None:
-    assert set(COMMANDS) == {"shrink", "sweep", "show", "predict", "data list", "data fetch", "data show"}
+    data = {"data list", "data fetch", "data show"}
+    files = {"inspect", "unpack", "export"}
+    assert set(COMMANDS) == {"shrink", "sweep", "reproduce", "show", "predict", *files, *data}
 
 
 @every_command
@@ -206,7 +209,7 @@ BAD_LINES = {
     "a floor too high to show": ("shrink digits --floor 0.999", "359 images for validation"),
     "unknown data": ("shrink mnits --floor 0.9", "no data set 'mnits' (did you mean 'mnist'?)"),
     "a missing file": ("shrink gone.npz --floor 0.9", "gone.npz does not exist"),
-    "unknown effort": ("shrink digits --floor 0.9 --effort quik", "effort='quik' is not known; use one of quick"),
+    "unknown effort": ("shrink digits --floor 0.9 --effort quik", "effort='quik' is not known; use one of glance, quick"),
     "unknown engine": ("shrink digits --floor 0.9 --engine jax", "no engine 'jax'; use auto, native, torch"),
     "unknown rule": ("shrink digits --floor 0.9 --rule t", "rule='t' is not known; use one of wilson, rate"),
     "a split below nothing": ("shrink digits --floor 0.9 --split-seed=-1", "split_seed=-1 must be at least 0"),

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from smidgen import data
-from smidgen.data import Dataset, Split, formats, from_arrays, load, sources
+from smidgen.data import Dataset, Reading, Split, evened, formats, from_arrays, from_dataset, load, sources, untested
 from smidgen.errors import DataError
 
 
@@ -786,3 +787,181 @@ def test_names_are_the_published_ones():
         json.dumps(sources.PUBLISHED["fashion-mnist"].class_names[::3])
         == '["T-shirt/top", "Dress", "Shirt", "Ankle boot"]'
     )
+
+
+# --- groups, sizes, data sets of others ---------------------------------------------------------------
+
+
+def grouped(groups_a_class: int, sizes: list[int], seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """X whose one value tells every image apart, labels of two classes, and groups of these sizes, turn by turn."""
+    counts = [sizes[place % len(sizes)] for place in range(2 * groups_a_class)]
+    groups = np.repeat(np.arange(len(counts)), counts)
+    order = np.random.default_rng(seed).permutation(len(groups))
+    return np.arange(len(groups), dtype=float)[:, None] + 0.5, (groups % 2)[order], groups[order]
+
+
+@given(
+    groups_a_class=st.integers(4, 30),
+    sizes=st.lists(st.integers(3, 9), min_size=1, max_size=5),
+    split_seed=st.integers(0, 9),
+)
+def test_no_group_is_torn_apart_and_every_split_has_every_class(groups_a_class, sizes, split_seed):
+    X, y, groups = grouped(groups_a_class, sizes, split_seed)
+    data = from_arrays(X, y, split_seed=split_seed, groups=groups)
+    splits = (data.train, data.selection, data.confirmation, data.test)
+    assert sorted(np.concatenate([split.rows for split in splits]).tolist()) == list(range(len(y)))
+    members = [set(groups[split.rows].tolist()) for split in splits]
+    for place, some in enumerate(members):
+        assert all(not some & other for other in members[place + 1 :])
+    for split in splits:
+        assert set(split.labels.tolist()) == {0, 1}
+        np.testing.assert_array_equal(y[split.rows], split.labels)
+        np.testing.assert_array_equal(X[split.rows, 0], split.images[:, 0, 0, 0])
+
+
+def test_groups_keep_the_shares_of_the_splits_where_there_are_many():
+    X, y, groups = grouped(400, [1, 2, 3, 4], 0)
+    data = from_arrays(X, y, groups=groups)
+    n = len(y)
+    assert len(data.test) == pytest.approx(n / 5, rel=0.03)
+    assert len(data.selection) == pytest.approx(n / 10, rel=0.05)
+    assert len(data.confirmation) == pytest.approx(n / 10, rel=0.05)
+
+
+def test_groups_that_cannot_be_are_refused():
+    X, y, groups = grouped(3, [5], 0)
+    with pytest.raises(DataError, match="give at least four groups of each class"):
+        from_arrays(X, y, groups=groups)
+    with pytest.raises(DataError, match=r"there are 30 images and groups of shape 29; give one group an image"):
+        from_arrays(X, y, groups=groups[:-1])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npz"])
+def test_a_column_of_groups_is_no_feature(tmp_path, suffix):
+    X, y, groups = grouped(8, [5, 3], 0)
+    path = tmp_path / f"data{suffix}"
+    if suffix == ".csv":
+        rows = (f"{x},{'ab'[group % 2]}{group},{label}" for (x,), group, label in zip(X, groups, y, strict=True))
+        path.write_text("value,patient,label\n" + "\n".join(rows))
+    elif suffix == ".parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pyarrow.table({"value": X[:, 0], "patient": groups, "label": y}), path)
+    else:
+        np.savez(path, X=X, y=y, patient=groups)
+    data = load(path, reading=Reading(group_column="patient"))
+    assert data.input_shape == (1, 1, 1)
+    members = [set(groups[split.rows].tolist()) for split in (data.train, data.selection, data.confirmation, data.test)]
+    assert sum(map(len, members)) == len(set(groups.tolist()))
+    with pytest.raises(DataError, match=r"no (column|array) 'doctor'"):
+        load(path, reading=Reading(group_column="doctor"))
+
+
+def test_pictures_are_brought_to_one_size(tmp_path):
+    for number in range(6):
+        paint(tmp_path / "ant" / f"{number}.png", 10 * number, size=(8 + number, 12))
+        paint(tmp_path / "bee" / f"{number}.png", 200, size=(4, 6))
+    data = load(tmp_path, reading=Reading(image_size=(6, 4)))
+    assert data.input_shape == (1, 6, 4)
+    with pytest.raises(DataError, match="--resize 32x32"):
+        load(tmp_path)
+
+
+def test_a_picture_that_is_made_smaller_is_the_mean_of_what_it_was(tmp_path):
+    picture = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    for name in ("ant", "bee"):
+        (tmp_path / name).mkdir()
+        for number in range(5):
+            Image.fromarray(picture).save(tmp_path / name / f"{number}.png")
+    data = load(tmp_path, reading=Reading(image_size=(4, 4)))
+    means = picture.reshape(4, 2, 4, 2).mean(axis=(1, 3))
+    np.testing.assert_allclose(data.train.images[0, 0], means, atol=1)
+
+
+@pytest.mark.parametrize(
+    ("reading", "message"),
+    [
+        (Reading(image_size=(8, 8)), "is no folder of pictures"),
+        (Reading(group_column="who"), "no array 'who'"),
+    ],
+)
+def test_a_reading_that_does_not_fit_is_refused(tmp_path, reading, message):
+    np.savez(tmp_path / "data.npz", X=np.zeros((20, 3)), y=np.arange(20) % 2)
+    with pytest.raises(DataError, match=message):
+        load(tmp_path / "data.npz", reading=reading)
+
+
+def test_data_of_torch_is_as_from_arrays():
+    torch = pytest.importorskip("torch")
+    generator = np.random.default_rng(0)
+    X, y = generator.random((40, 1, 5, 6)).astype(np.float32), np.arange(40) % 2
+    dataset = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
+    assert from_dataset(dataset).digest == from_arrays(X, y).digest
+    tested = from_dataset(dataset, test=dataset)
+    assert len(tested.test) == 40
+
+
+class Rows(list):
+    """What a data set of Hugging Face looks like from outside."""
+
+    def __init__(self, rows, names):
+        super().__init__(rows)
+        self.features = {"image": None, "label": type("ClassLabel", (), {"names": names})()}
+
+
+def test_data_of_hugging_face_has_its_names():
+    pictures = [Image.fromarray(np.full((4, 5, 3), 3 * place, np.uint8)) for place in range(20)]
+    rows = [{"image": picture, "label": place % 2} for place, picture in enumerate(pictures)]
+    data = from_dataset(Rows(rows, ["cat", "dog"]))
+    assert data.class_names == ("cat", "dog")
+    assert data.input_shape == (3, 4, 5)
+    assert data.train.images.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        ([], "the list is empty"),
+        ([1, 2], "item 0 is a int; a classifier's items are"),
+        ([{"picture_file": 1, "label": 2}], "item 0 has picture_file, label; rename one column 'image'"),
+        ([(np.zeros((2, 2)), 0), (np.zeros((2, 3)), 1)], r"images have shapes \(2, 2\) and \(2, 3\)"),
+        ((item for item in ()), "a generator has no length"),
+    ],
+)
+def test_data_sets_that_cannot_be_used(dataset, message):
+    with pytest.raises(DataError, match=message):
+        from_dataset(dataset)
+
+
+def test_rows_are_places_in_the_data_as_it_came():
+    X, y = np.arange(100)[:, None] + 0.5, np.arange(100) % 4
+    data = from_arrays(X, y)
+    for split in (data.train, data.selection, data.confirmation, data.test):
+        np.testing.assert_array_equal(X[split.rows, 0], split.images[:, 0, 0, 0])
+    assert (data.total_images, data.own_test_images) == (100, 0)
+    with_test = from_arrays(X, y, test=(X[:20] + 1, y[:20]))
+    np.testing.assert_array_equal(with_test.test.rows, np.arange(100, 120))
+    assert (with_test.total_images, with_test.own_test_images) == (120, 20)
+
+
+def test_rare_classes_are_repeated_where_it_is_learned_and_nowhere_else():
+    y = np.repeat([0, 1, 2], [400, 100, 8])
+    data = from_arrays(np.arange(508)[:, None] + 0.5, y)
+    even = evened(data)
+    before = np.bincount(data.train.labels)
+    assert np.bincount(even.train.labels).tolist() == [before[0], before[0], min(before[0], 20 * before[2])]
+    assert set(even.train.rows.tolist()) == set(data.train.rows.tolist())
+    np.testing.assert_array_equal(even.train.images[:, 0, 0, 0], even.train.rows + 0.5)
+    assert (even.selection, even.confirmation, even.test) == (data.selection, data.confirmation, data.test)
+    assert even.digest != data.digest
+
+
+def test_data_whose_test_images_are_elsewhere():
+    X, y = np.arange(80.0)[:, None], np.arange(80) % 2
+    data = untested(X, y)
+    assert data.train.images.dtype == np.float32, "whole numbers are no bytes where the type says otherwise"
+    rows = np.concatenate([data.train.rows, data.selection.rows, data.confirmation.rows])
+    assert sorted(rows.tolist()) == list(range(80))
+    assert data.test is data.confirmation
+    few = untested(X[:6], y[:6])
+    assert len(few.train) == len(few.selection) == 6

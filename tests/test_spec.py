@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from smidgen.families import FAMILIES, family
 from smidgen.spec import (
     LINEAR,
     MAX_KERNEL,
+    MAX_REPEATS,
     RELU,
     AvgPool,
     BatchNorm,
@@ -22,6 +25,8 @@ from smidgen.spec import (
     MaxPool,
     NetSpec,
     Pointwise,
+    PReLU,
+    Repeat,
     parse_spec,
 )
 
@@ -32,17 +37,24 @@ COUNTS = st.integers(1, 5000)
 KERNELS = st.tuples(st.integers(1, MAX_KERNEL), st.integers(1, MAX_KERNEL))
 FRACTIONS = st.floats(0, 1, exclude_max=True)
 SLOPES = st.sampled_from([RELU, LINEAR]) | FRACTIONS
-LAYERS = st.one_of(
-    st.builds(Conv, COUNTS, KERNELS, st.booleans(), SLOPES),
-    st.builds(Depthwise, KERNELS, st.booleans(), SLOPES),
-    st.builds(Pointwise, COUNTS, SLOPES),
+SIMPLE_LAYERS = st.one_of(
+    st.builds(Conv, COUNTS, KERNELS, st.booleans(), SLOPES, st.booleans()),
+    st.builds(Depthwise, KERNELS, st.booleans(), SLOPES, st.booleans()),
+    st.builds(Pointwise, COUNTS, SLOPES, st.booleans()),
     st.builds(MaxPool, COUNTS),
     st.builds(AvgPool, COUNTS),
     st.just(GlobalAvgPool()),
-    st.builds(Dense, COUNTS, SLOPES),
+    st.builds(Dense, COUNTS, SLOPES, st.booleans()),
     st.builds(BatchNorm, SLOPES),
+    st.just(PReLU()),
     st.builds(Dropout, FRACTIONS),
 )
+REPEATS = st.builds(
+    Repeat,
+    st.integers(1, MAX_REPEATS),
+    st.lists(SIMPLE_LAYERS, min_size=1, max_size=4).map(lambda layers: tuple(layers)),
+)
+LAYERS = SIMPLE_LAYERS | REPEATS
 SPECS = st.lists(LAYERS, min_size=1, max_size=8).map(lambda layers: NetSpec(tuple(layers)))
 
 
@@ -71,6 +83,8 @@ def test_two_networks_that_differ_have_two_texts(one, other):
         ("dense 4 leaky_relu(0)", "dense 4 relu"),
         ("dropout 0.50, dropout 0, dropout 1e-5", "dropout 0.5, dropout 0, dropout 1e-05"),
         ("batchnorm leaky_relu(0.1234567)", "batchnorm leaky_relu(0.1234567)"),
+        ("repeat  2[dense 4  relu ,flatten,prelu ], dense 1", "repeat 2 [dense 4 relu, prelu], dense 1"),
+        ("repeat 1 [depthwise 3x3 nobias], repeat 3 [prelu]", "repeat 1 [depthwise 3x3 nobias], repeat 3 [prelu]"),
     ],
 )
 def test_a_text_is_printed_in_one_form(text, printed):
@@ -93,6 +107,20 @@ def test_a_text_is_printed_in_one_form(text, printed):
         ("dropout -0.5", "needs a number of at least 0 and below 1, not '-0.5'"),
         ("dropout 1.2.3", "needs a number of at least 0 and below 1, not '1.2.3'"),
         ("dense 4 leaky_relu(1.0)", "needs a number of at least 0 and below 1, not '1.0'"),
+        ("prelu 2", "cannot read layer 'prelu 2'; write it like 'prelu'"),
+        ("prelu relu", "cannot read layer 'prelu relu'"),
+        ("repeat 0 [prelu]", "'repeat 0 .prelu.' has a size of 0; the least is 1"),
+        ("repeat 1001 [prelu]", "'repeat 1001 .prelu.' repeats 1001 times; the most is 1000"),
+        (
+            "repeat 2 prelu",
+            "cannot read layer 'repeat 2 prelu'; write it like 'repeat 2 .depthwise 3x3 same, pointwise",
+        ),
+        ("repeat [prelu]", "cannot read layer 'repeat .prelu.'"),
+        ("repeat 2 [prelu", "the brackets of 'repeat 2 .prelu' do not close"),
+        ("repeat 2 prelu]", "the brackets of 'repeat 2 prelu.' do not close"),
+        ("repeat 2 [repeat 2 [prelu]]", "or one repeat stands in another"),
+        ("repeat 2 [dens 4]", "unknown layer 'dens 4'"),
+        ("repeat 2 []", "unknown layer ''"),
     ],
 )
 def test_a_text_that_is_wrong_is_named(text, message):
@@ -135,6 +163,37 @@ def test_the_moments_of_a_batch_norm_are_stored_and_not_trained():
     assert spec.parameters(MNIST) + sum(plan.moments for plan in spec.plan(MNIST)) == 3_578
 
 
+def test_what_is_repeated_is_counted_once_and_worked_again():
+    """But for batch norms, each of which normalizes what it is given."""
+    shape, block = (4, 6, 6), "depthwise 3x3 same, pointwise 4 relu, batchnorm, prelu"
+    once, thrice = (parse_spec(f"repeat {times} [{block}], dense 10") for times in (1, 3))
+    assert once.plan(shape) == parse_spec(f"{block}, dense 10").plan(shape)
+    assert once.parameters(shape) == (36 + 4) + (16 + 4) + 8 + 4 + 1450
+    assert thrice.parameters(shape) == once.parameters(shape) + 2 * 8
+    assert thrice.macs(shape) - 1440 == 3 * (once.macs(shape) - 1440) == 3 * (36 * 36 + 36 * 16 + 2 * 144)
+    assert sum(plan.moments for plan in thrice.plan(shape)) == 24
+
+
+def test_later_rounds_have_the_weights_of_the_first():
+    plans = parse_spec("prelu, repeat 3 [conv 2x3x3 same, maxpool 1, prelu, batchnorm], dense 2").plan((2, 4, 4))
+    assert [plan.source for plan in plans] == [None] * 5 + 2 * [1, None, 3, None] + [None]
+    for plan in plans:
+        if plan.source is not None:
+            first = plans[plan.source]
+            assert plan.parameters == 0 < first.parameters
+            assert (plan.layer, plan.weight_shape, plan.bias_count) == (
+                first.layer,
+                first.weight_shape,
+                first.bias_count,
+            )
+
+
+def test_a_repeat_may_lead_from_shape_to_shape_where_no_weights_are_shared():
+    assert parse_spec("repeat 2 [maxpool 2]").output_shape((3, 8, 8)) == (3, 2, 2)
+    assert parse_spec("repeat 2 [dense 4, dense 4]").parameters((4, 1, 1)) == 40
+    assert parse_spec("repeat 3 [depthwise 3x3, batchnorm]").output_shape((3, 8, 8)) == (3, 2, 2)
+
+
 def test_macs_and_live_values_by_hand():
     spec = parse_spec("conv 2x3x3 relu, maxpool 2, dense 10")
     assert spec.macs((1, 6, 6)) == 2 * 9 * 16 + 2 * 2 * 2 * 10
@@ -152,11 +211,7 @@ def test_shapes_and_counts_are_those_of_torchs_modules(layers, input_shape):
     torch = pytest.importorskip("torch")
     from smidgen.engine import torch_engine
 
-    small = {"channels": 5, "units": 6, "size": 2}
-    shrunk = [
-        type(layer)(**{**vars(layer), **{k: v for k, v in small.items() if k in vars(layer)}}) for layer in layers
-    ]
-    spec = NetSpec(tuple(shrunk))
+    spec = NetSpec(tuple(map(shrunk, layers)))
     try:
         plans = spec.plan(input_shape)
     except SpecError:
@@ -169,6 +224,14 @@ def test_shapes_and_counts_are_those_of_torchs_modules(layers, input_shape):
         assert module(torch.zeros(2, *input_shape)).shape == (2, channels * height * width)
 
 
+def shrunk(layer):
+    """The layer with few channels, units, pixels and repeats."""
+    if isinstance(layer, Repeat):
+        return Repeat(min(layer.times, 3), tuple(map(shrunk, layer.layers)))
+    small = {"channels": 5, "units": 6, "size": 2}
+    return replace(layer, **{name: value for name, value in small.items() if name in vars(layer)})
+
+
 # --- what does not fit ------------------------------------------------------------------------
 
 
@@ -179,6 +242,16 @@ def test_shapes_and_counts_are_those_of_torchs_modules(layers, input_shape):
         ("maxpool 9", "'maxpool 9' is given a map of 8x8; use a smaller pool"),
         ("dense 4, avgpool 2", "'avgpool 2' is given a map of 1x1"),
         ("flatten", "the network has no layers; end it with a dense layer"),
+        ("repeat 2 [conv 3x3x3 same]", "'conv 3x3x3 same' is repeated with weights of shape 3x1x3x3 and then 3x3x3x3;"),
+        (
+            "repeat 2 [dense 4]",
+            "'dense 4' is repeated with weights of shape 4x64 and then 4x4; repeat layers that keep",
+        ),
+        ("repeat 5 [depthwise 3x3]", "'depthwise 3x3' has a kernel of 3x3 and is given a map of 2x2"),
+        (
+            "repeat 2 [pointwise 2, batchnorm]",
+            "'pointwise 2' is repeated with weights of shape 2x1x1x1 and then 2x2x1x1",
+        ),
     ],
 )
 def test_a_layer_that_does_not_fit_is_named(text, message):
@@ -193,6 +266,8 @@ def test_a_layer_that_does_not_fit_is_named(text, message):
         ("conv 10x3x3", "the network has no head: it ends in a map of 10x6x6"),
         ("dense 10 relu", "the last layer 'dense 10 relu' must give logits"),
         ("dense 10, batchnorm relu, dropout 0.5", "the last layer 'batchnorm relu' must give logits"),
+        ("dense 10, prelu", "the last layer 'prelu' must give logits"),
+        ("dense 10, repeat 2 [dense 10 relu]", "the last layer 'dense 10 relu' must give logits"),
     ],
 )
 def test_a_head_that_gives_no_logits_is_named(text, message):
@@ -211,6 +286,7 @@ def test_heads_that_fit():
         "dense 10, batchnorm",
         "dense 3 relu, dense 10, dropout 0.5",
         "conv 10x3x3, globalavgpool",
+        "dense 10, repeat 2 [prelu, dense 10]",
     ):
         parse_spec(text).check_head((1, 8, 8), 10)
 

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from services import PASSWORD, Server, postgresql
 from smidgen.errors import StoreError
-from smidgen.records import Outcome, Recipe, Score, Trial
+from smidgen.records import Augmentation, Outcome, Recipe, Score, Trial
 from smidgen.spec import parse_spec
 from smidgen.store import SCHEMA, Store, default_path
 
 RECIPE = Recipe(loss="kl", temperature=3.0, learning_rate=0.1 + 0.2, epochs=3)
 TRIAL = Trial(parse_spec("conv 2x3x3 leaky_relu(0.1), dense 10"), RECIPE, 7, "digest", "native-1-fma", "teacher key")
+NUMBERS = count()
+PATIENCE_SECONDS = 30
+STORES = Path(__file__).parent / "stores"
 WEIGHTS = np.array([0.1, -0.0, 1e-45, math.inf], np.float32)
 OUTCOME = Outcome(4, Score(95, 100), Score(48, 50), (0.1 + 0.2, 0.25), 1.5, WEIGHTS)
 
@@ -34,8 +41,26 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
+def file_store(path: Path) -> Iterator[Store]:
     with Store(path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def database(server: Server) -> str:
+    """The URL of an empty database on PostgreSQL."""
+    return server.create(f"test_{next(NUMBERS)}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    """Where a store of each kind may be made; the contract is held on both."""
+    return str(request.getfixturevalue("path" if request.param == "sqlite" else "database"))
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    with Store(url) as opened:
         yield opened
 
 
@@ -63,10 +88,10 @@ def test_an_outcome_comes_back_bit_for_bit(store: Store) -> None:
     assert_same(store.get(TRIAL), OUTCOME)
 
 
-def test_an_outcome_outlives_the_store(path: Path) -> None:
-    with Store(path) as first:
+def test_an_outcome_outlives_the_store(url: str) -> None:
+    with Store(url) as first:
         first.put(TRIAL, OUTCOME)
-    with Store(str(path)) as second:
+    with Store(url) as second:
         assert_same(second.get(TRIAL), OUTCOME)
 
 
@@ -99,6 +124,8 @@ def test_numbers_of_numpys_are_kept_as_numbers(store: Store) -> None:
         replace(TRIAL, data="other"),
         replace(TRIAL, engine="torch"),
         replace(TRIAL, teacher=""),
+        replace(TRIAL, start="digest of what it starts from"),
+        replace(TRIAL, recipe=replace(RECIPE, augment=Augmentation(shift=2))),
     ],
 )
 def test_every_field_of_a_trial_is_part_of_its_key(other: Trial, store: Store) -> None:
@@ -113,6 +140,16 @@ def test_the_first_outcome_stays(store: Store) -> None:
     assert len(store.rows()) == 1
 
 
+def test_put_many_is_put_for_each(store: Store) -> None:
+    store.put(TRIAL.with_seed(3), OUTCOME)
+    pairs = [(TRIAL.with_seed(seed), replace(OUTCOME, parameters=seed)) for seed in range(120)]
+    store.put_many(pairs)
+    store.put_many([])
+    found = store.get_many(trial for trial, _ in pairs)
+    wanted = {trial.key: OUTCOME.parameters if trial.seed == 3 else trial.seed for trial, _ in pairs}
+    assert {key: outcome.parameters for key, outcome in found.items()} == wanted
+
+
 def test_get_many_finds_what_is_there_over_several_queries(store: Store) -> None:
     trials = [TRIAL.with_seed(seed) for seed in range(1100)]
     stored = trials[::100]
@@ -124,7 +161,8 @@ def test_get_many_finds_what_is_there_over_several_queries(store: Store) -> None
 
 
 def test_rows_rebuild_every_trial_without_its_weights(store: Store) -> None:
-    trials = [TRIAL, TRIAL.with_seed(2**40), replace(TRIAL, recipe=Recipe())]
+    moved = Recipe(augment=Augmentation(shift=1.5, shear=0.1), patience=3, average=0.99)
+    trials = [TRIAL, TRIAL.with_seed(2**40), replace(TRIAL, recipe=Recipe()), replace(TRIAL, recipe=moved, start="s")]
     for trial in trials:
         store.put(trial, OUTCOME)
     rows = store.rows()
@@ -155,12 +193,12 @@ def test_logits_in_any_memory_order_are_kept_in_row_order(store: Store) -> None:
     assert found.tolist() == logits.tolist()
 
 
-def test_plain_sql_reads_the_columns(store: Store, path: Path) -> None:
-    """The columns of schema 1 are a promise; a change here needs a new schema version."""
-    store.put(TRIAL, OUTCOME)
+def test_plain_sql_reads_the_columns(file_store: Store, path: Path) -> None:
+    """The columns of a schema are a promise; a change here needs a new schema version."""
+    file_store.put(TRIAL, OUTCOME)
     connection = sqlite3.connect(path)
     try:
-        assert connection.execute("SELECT key, value FROM meta").fetchall() == [("schema", 1)]
+        assert connection.execute("SELECT key, value FROM meta").fetchall() == [("schema", 2)]
         names = [column[1] for column in connection.execute("PRAGMA table_info(trials)")]
         row = dict(zip(names, connection.execute("SELECT * FROM trials").fetchone(), strict=True))
     finally:
@@ -172,7 +210,8 @@ def test_plain_sql_reads_the_columns(store: Store, path: Path) -> None:
         "key": TRIAL.key,
         "spec": "conv 2x3x3 leaky_relu(0.1), dense 10",
         "recipe": '{"loss": "kl", "temperature": 3.0, "label_weight": 0.0, "optimizer": "adam", '
-        '"learning_rate": 0.30000000000000004, "schedule": "one-cycle", "epochs": 3, "batch_size": 128}',
+        '"learning_rate": 0.30000000000000004, "schedule": "one-cycle", "epochs": 3, "batch_size": 128, '
+        '"patience": 0, "augment": {"shift": 0.0, "rotation": 0.0, "scale": 0.0, "shear": 0.0}, "average": 0.0}',
         "seed": 7,
         "data": "digest",
         "engine": "native-1-fma",
@@ -186,6 +225,7 @@ def test_plain_sql_reads_the_columns(store: Store, path: Path) -> None:
         "train_seconds": 1.5,
         "diverged_at": 0,
         "weights": WEIGHTS.astype("<f4").tobytes(),
+        "start": "",
     }
 
 
@@ -211,12 +251,12 @@ def test_eight_threads_write_and_read(store: Store) -> None:
     assert len(store.rows()) == 8 * 25 + 25
 
 
-def test_a_reader_does_not_wait_for_a_writer(store: Store, path: Path) -> None:
-    store.put(TRIAL, OUTCOME)
+def test_a_reader_does_not_wait_for_a_writer(file_store: Store, path: Path) -> None:
+    file_store.put(TRIAL, OUTCOME)
     writer = sqlite3.connect(path, isolation_level=None)
     try:
         writer.execute("BEGIN IMMEDIATE")
-        assert_same(store.get(TRIAL), OUTCOME)
+        assert_same(file_store.get(TRIAL), OUTCOME)
         writer.execute("ROLLBACK")
     finally:
         writer.close()
@@ -294,6 +334,182 @@ def test_what_put_returned_for_outlives_a_kill(path: Path) -> None:
         seeds = stored_seeds(path)
         assert printed <= seeds
         assert len(seeds - printed) <= n + 1, "at most one a kill was committed and not yet printed"
+
+
+# --- who trains what -------------------------------------------------------------------------
+
+SEEDS = [TRIAL.with_seed(seed) for seed in range(6)]
+
+
+def test_a_claim_is_for_those_that_are_not_stored(store: Store) -> None:
+    """On SQLite nothing is claimed, and what is stored is trained again and dropped."""
+    store.put(SEEDS[1], OUTCOME)
+    claimed = store.claim(SEEDS)
+    store.release(SEEDS)
+    assert claimed == (SEEDS if store.location.endswith(".sqlite") else [SEEDS[0], *SEEDS[2:]])
+    assert store.claim([]) == []
+
+
+def test_of_two_one_has_a_claim_until_it_puts_or_lets_go_or_closes(database: str) -> None:
+    with Store(database) as one, Store(database) as other:
+        assert one.claim(SEEDS[:3]) == SEEDS[:3]
+        assert one.claim(SEEDS[:3]) == [], "the same store's other thread"
+        assert other.claim(SEEDS) == SEEDS[3:]
+        other.release(SEEDS)  # its own only
+        assert other.claim(SEEDS[:3]) == []
+        one.put(SEEDS[0], OUTCOME)
+        one.release(SEEDS[1:2])
+        assert other.claim(SEEDS[:3]) == [SEEDS[1]], "the first is stored, the third is claimed"
+        one.close()
+        assert other.claim(SEEDS[2:]) == SEEDS[2:]
+        assert one.get(SEEDS[0]) is not None, "a closed store opens again"
+
+
+CLAIMS = """
+import sys
+from smidgen.records import Recipe, Trial
+from smidgen.spec import parse_spec
+from smidgen.store import Store
+
+store = Store(sys.argv[1])
+trial = Trial(parse_spec("dense 10"), Recipe(), 0, "data", "engine")
+print(len(store.claim([trial])), flush=True)
+input()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+def test_a_killed_process_leaves_no_claim_behind(database: str, child: Callable[..., subprocess.Popen[str]]) -> None:
+    trial = Trial(parse_spec("dense 10"), Recipe(), 0, "data", "engine")
+    with Store(database) as store, child(CLAIMS, database) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "1\n"
+        assert store.claim([trial]) == []
+        other.kill()
+        other.communicate()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (claimed := store.claim([trial])) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert claimed == [trial]
+
+
+# --- a server that goes away -------------------------------------------------------------------
+
+
+def test_a_server_that_restarts_is_waited_for_and_what_was_stored_is_there() -> None:
+    with postgresql() as server, Store(server.url) as store:
+        store.put(SEEDS[0], OUTCOME)
+        assert store.claim(SEEDS[1:3]) == SEEDS[1:3]
+        server.stop()
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(store.put, SEEDS[1], OUTCOME)
+            reading = pool.submit(store.get, SEEDS[0])
+            server.start()
+            waiting.result(PATIENCE_SECONDS)
+            assert_same(reading.result(PATIENCE_SECONDS), OUTCOME)
+        assert {trial.seed for trial, _ in store.rows()} == {0, 1}
+        with Store(server.url) as other:
+            assert other.claim(SEEDS[:3]) == [SEEDS[2]], "claims ended with the server"
+
+
+def test_a_server_that_stays_away_is_one_clear_line_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smidgen.store.database.BUSY_SECONDS", 0.1)
+    with postgresql() as server, Store(server.url) as store:
+        store.put(TRIAL, OUTCOME)
+        server.stop()
+        with pytest.raises(StoreError, match="check that the database can be reached") as caught:
+            store.put(TRIAL.with_seed(8), OUTCOME)
+        assert "\n" not in str(caught.value)
+        assert f"127.0.0.1:{server.port}" in str(caught.value)
+        for form in (PASSWORD, "s3cret"):
+            assert form not in str(caught.value) + repr(caught.value.__cause__) + repr(store)
+        with pytest.raises(StoreError, match="check that the database can be reached"):
+            Store(server.url)
+        server.start()
+        assert_same(store.get(TRIAL), OUTCOME)
+
+
+def test_a_wrong_password_is_said_at_once_and_not_shown(server: Server) -> None:
+    with pytest.raises(StoreError, match="password authentication failed") as caught:
+        Store(server.url.replace("s3cret", "wrongword"))
+    assert "wrongword" not in str(caught.value) + str(caught.value.__cause__)
+
+
+# --- older schemas -----------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def old_url(request: pytest.FixtureRequest, path: Path) -> str:
+    """A store that a Smidgen of schema 1 made: a teacher, its student and its logits, and two of one network."""
+    if request.param == "sqlite":
+        shutil.copy(STORES / "schema-1.sqlite", path)
+        return str(path)
+    server: Server = request.getfixturevalue("server")
+    name = f"old_{next(NUMBERS)}"
+    url = server.create(name)
+    server.sql(name, (STORES / "schema-1.sql").read_text())
+    return url
+
+
+def test_a_store_of_schema_1_opens_and_what_it_has_is_found(old_url: str) -> None:
+    """The trials are those of today that mean the same; nothing of them has changed."""
+    data, engine = "d" * 64, "native-1-fused"
+    spec = parse_spec("conv 4x3x3 relu, maxpool 2, dense 10")
+    teacher = Trial(spec, Recipe(optimizer="nesterov", learning_rate=0.1, epochs=4), 0, data, engine)
+    learned = Recipe(loss="kl", temperature=2, epochs=3)
+    student = Trial(parse_spec("dense 2 leaky_relu(0.1), dense 10"), learned, 7, data, engine, teacher.key)
+    plain = Trial(parse_spec("maxpool 2, dense 10"), Recipe(), 1, data, engine)
+    for _ in range(2):  # migrated when it is first opened, and as it is from then on
+        with Store(old_url) as store:
+            for parameters, trial in ((3, student), (4, teacher), (5, plain)):
+                weights = np.arange(parameters, dtype=np.float32) / 7
+                scores = (Score(90 + parameters, 100), Score(45, 50))
+                assert_same(store.get(trial), Outcome(parameters, *scores, (0.5, 0.25), 1.5, weights))
+            diverged = store.get(plain.with_seed(2))
+            assert diverged is not None
+            assert (diverged.diverged_at, math.isnan(diverged.losses[1])) == (2, True)
+            assert {trial.key for trial, _ in store.rows()} == {trial.key for trial in (teacher, student, plain)} | {
+                plain.with_seed(2).key
+            }
+            logits = store.get_logits(f"{teacher.key} {data} train")
+            assert logits is not None
+            assert logits.tobytes() == (np.arange(6, dtype=np.float32) / 3).tobytes()
+    with Store(old_url) as store:
+        store.put(plain.with_seed(3), OUTCOME)
+        assert_same(store.get(plain.with_seed(3)), OUTCOME)
+        assert len(store.rows()) == 5
+
+
+def test_a_migration_that_is_killed_has_done_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(STORES / "schema-1.sqlite", path)
+
+    def breaks(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("smidgen.store.schema._rename_logits", breaks)
+        with pytest.raises(KeyboardInterrupt):
+            Store(path)
+    connection = sqlite3.connect(path)
+    try:
+        assert connection.execute("SELECT value FROM meta").fetchall() == [(1,)]
+        assert "start" not in [column[1] for column in connection.execute("PRAGMA table_info(trials)")]
+    finally:
+        connection.close()
+    with Store(path) as store:
+        assert len(store.rows()) == 4
+
+
+def test_many_open_an_old_store_at_once(old_url: str) -> None:
+    together = threading.Barrier(4, timeout=PATIENCE_SECONDS)
+
+    def work(_: int) -> int:
+        together.wait()
+        with Store(old_url) as store:
+            return len(store.rows())
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, range(4))) == [4] * 4
 
 
 # --- what it refuses -------------------------------------------------------------------------
@@ -379,13 +595,13 @@ def test_a_read_only_database_is_refused(path: Path) -> None:
 
 
 def test_a_seed_beyond_64_bits_is_our_error(store: Store) -> None:
-    with pytest.raises(StoreError, match="too large"):
+    with pytest.raises(StoreError, match=r"too large|out of range"):
         store.put(TRIAL.with_seed(2**70), OUTCOME)
     assert store.rows() == []
 
 
 def test_a_writer_that_waits_too_long_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smidgen.store.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("smidgen.store.database.BUSY_SECONDS", 0.05)
     writer = sqlite3.connect(path, isolation_level=None)
     try:
         with Store(path) as store:
@@ -495,13 +711,13 @@ def test_a_store_in_memory_is_refused(url: str) -> None:
         Store(url)
 
 
-def test_a_store_shows_where_it_is(store: Store, path: Path) -> None:
-    assert store.location == str(path)
-    assert repr(store) == f"Store({str(path)!r})"
+def test_a_store_shows_where_it_is(file_store: Store, path: Path) -> None:
+    assert file_store.location == str(path)
+    assert repr(file_store) == f"Store({str(path)!r})"
 
 
-def test_a_url_of_sqlite_is_the_same_store(store: Store, path: Path) -> None:
-    store.put(TRIAL, OUTCOME)
+def test_a_url_of_sqlite_is_the_same_store(file_store: Store, path: Path) -> None:
+    file_store.put(TRIAL, OUTCOME)
     with Store(f"sqlite:///{path}") as other:
         assert_same(other.get(TRIAL), OUTCOME)
 

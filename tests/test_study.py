@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from services import Server
 from smidgen import study as study_module
 from smidgen.candidate import Lessons, classify, evaluate
 from smidgen.data import Dataset
@@ -179,15 +181,74 @@ def test_the_error_of_one_training_stops_the_others(
 def test_a_store_that_cannot_take_an_outcome_ends_the_run(
     lessons: Lessons, trials: list[Trial], own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Store, trial: Trial, outcome: Outcome) -> None:
+    def full(self: Store, pairs: Sequence[tuple[Trial, Outcome]]) -> None:
         raise OSError("no space")
 
     with Store(own_store) as store:
-        monkeypatch.setattr(Store, "put", full)
+        monkeypatch.setattr(Store, "put_many", full)
         study = Study(store, workers=2)
         with pytest.raises(OSError, match="no space"):
             study.run(lessons, trials, "all")
         assert study.trained == 0
+
+
+# --- others on the same store ------------------------------------------------------------------
+
+
+def test_two_studies_on_one_server_train_each_trial_once(
+    lessons: Lessons, trials: list[Trial], server: Server, trained: list[str]
+) -> None:
+    url = server.create("two_studies")
+    together = threading.Barrier(2, timeout=PATIENCE_SECONDS)
+
+    def work(_: int) -> tuple[int, int, list[bytes]]:
+        with Store(url) as store:
+            study = Study(store, workers=2)
+            together.wait()
+            outcomes = study.run(lessons, trials, "all")
+            return study.trained, study.remembered, [outcome.weights.tobytes() for outcome in outcomes]
+
+    with ThreadPoolExecutor(2) as pool:
+        (mine, found, weights), (theirs, found_there, weights_there) = pool.map(work, range(2))
+    assert sorted(trained) == sorted(trial.key for trial in trials)
+    assert (mine + theirs, found, found_there) == (len(trials), theirs, mine)
+    assert weights == weights_there
+
+
+def test_what_somebody_else_trains_is_waited_for(
+    lessons: Lessons, trials: list[Trial], server: Server, trained: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is stored by the other at last; one is let go, and trained here."""
+    monkeypatch.setattr(study_module, "OTHERS_SECONDS", 0.01)
+    url = server.create("waiting")
+    told = Told()
+    with Store(url) as store, Store(url) as other, ThreadPoolExecutor(1) as pool:
+        assert other.claim(trials[:2]) == trials[:2]
+        study = Study(store, workers=2, progress=told)
+        running = pool.submit(study.run, lessons, trials, "all")
+        while len(trained) < len(trials) - 2:
+            time.sleep(0.01)
+        assert not running.done()
+        other.put(trials[0], evaluate(lessons, trials[0]))
+        other.release(trials[1:2])
+        assert len(running.result(PATIENCE_SECONDS)) == len(trials)
+    assert sorted(trained) == sorted(trial.key for trial in trials[1:])
+    assert (study.trained, study.remembered) == (len(trials) - 1, 1)
+    assert sum(told.amounts) == pytest.approx(sum(map(lessons.cost, trials)))
+
+
+def test_a_run_that_ends_early_lets_go_of_what_it_claimed(
+    lessons: Lessons, trials: list[Trial], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Outcome:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(study_module, "evaluate", broken)
+    url = server.create("early")
+    with Store(url) as store, Store(url) as other:
+        with pytest.raises(ZeroDivisionError):
+            Study(store, workers=2).run(lessons, trials, "all")
+        assert other.claim(trials) == trials
 
 
 # --- progress --------------------------------------------------------------------------------

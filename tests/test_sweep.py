@@ -72,7 +72,7 @@ def test_without_a_recipe_each_size_has_its_own(family: str, digits: Dataset, ow
         result = sweep("digits", family, [2], seeds=1, store=store, workers=1)
         (trial, outcome) = store.rows()[0]
     (row,) = result.widths
-    assert trial.recipe == default_recipe(2, row.parameters)
+    assert trial.recipe == default_recipe(row.parameters, row.spec.macs((1, 8, 8)))
     assert row.validation == (outcome.validation,)
     assert result.turning is None, "one size is no curve"
 
@@ -83,10 +83,12 @@ def test_a_family_that_does_not_fit_the_data_is_refused(digits: Dataset, own_sto
         sweep(digits, "cnn2", [2], store=Store(own_store))
 
 
-def test_larger_networks_get_a_lower_rate() -> None:
-    rates = [default_recipe(1, parameters).learning_rate for parameters in (100, 5_000, 50_000, 1_000_000)]
-    assert rates == sorted(rates, reverse=True)
-    assert rates[0] > rates[-1] > 0
+@pytest.mark.parametrize("macs_a_parameter", [1, 100])
+def test_larger_networks_get_a_lower_rate_and_no_more_epochs(macs_a_parameter: int) -> None:
+    recipes = [default_recipe(count, macs_a_parameter * count) for count in (100, 5_000, 50_000, 1_000_000)]
+    rates, epochs = [recipe.learning_rate for recipe in recipes], [recipe.epochs for recipe in recipes]
+    assert rates == sorted(rates, reverse=True) and epochs == sorted(epochs, reverse=True)
+    assert rates[0] > rates[-1] > 0 and epochs[0] > epochs[-1] >= 1
 
 
 def test_the_mean_and_the_spread_are_those_of_the_rates() -> None:

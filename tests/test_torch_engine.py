@@ -16,7 +16,8 @@ torch = pytest.importorskip("torch")
 SHAPE = (1, 8, 8)
 EVERY_LAYER = parse_spec(
     "conv 4x3x3 same relu, batchnorm, maxpool 2, dropout 0.1, depthwise 2x3 same leaky_relu(0.1), pointwise 6 relu, "
-    "avgpool 2, dense 12, batchnorm relu, pointwise 8 relu, globalavgpool, dense 4"
+    "prelu, avgpool 2, repeat 2 [conv 6x2x2 same, batchnorm, prelu], dense 12, batchnorm relu, pointwise 8 relu, "
+    "globalavgpool, prelu, dense 4"
 )
 SMALL = parse_spec("conv 3x3x3 relu, maxpool 2, dropout 0.2, dense 4")
 
@@ -132,6 +133,7 @@ def test_divergence_is_an_outcome():
     assert 1 <= training.diverged_at <= 5
     assert len(training.losses) == training.diverged_at - 1
     assert np.isfinite(training.losses).all()
+    np.testing.assert_array_equal(training.weights, initial_weights(SMALL, SHAPE, 1))
 
 
 def test_pixels_that_are_not_numbers_diverge_at_once():
@@ -202,6 +204,53 @@ def test_flat_weights_lie_as_the_layout_says():
     rest = [norm.weight, norm.bias, norm.running_mean, norm.running_variance]
     np.testing.assert_array_equal(torch.stack(rest).detach().numpy(), weights[8:16].reshape(4, 2))
     np.testing.assert_array_equal(dense.weight.detach().numpy(), weights[16:40].reshape(2, 12))
+
+
+def test_layers_that_are_repeated_are_one_module_and_stand_in_the_weights_once():
+    """But for batch norms, of which each place has its own."""
+    spec = parse_spec("repeat 3 [conv 2x3x3 same nobias, batchnorm, prelu], dense 1 nobias")
+    count = 2 * 2 * 9 + 2 + 3 * 8 + 2 * 16
+    weights = np.arange(count, dtype=np.float32)
+    module = torch_engine.module_of(spec, (2, 4, 4), weights)
+    convolutions = [layer for layer in module if isinstance(layer, torch.nn.Conv2d)]
+    slopes = [layer for layer in module if isinstance(layer, torch.nn.PReLU)]
+    assert len(convolutions) == len(slopes) == 3 and len({*convolutions, *slopes}) == 2
+    assert convolutions[2].weight is convolutions[0].weight
+    np.testing.assert_array_equal(slopes[1].weight.detach().numpy(), weights[44:46])
+    norms = [layer.running_variance.tolist() for layer in module if hasattr(layer, "running_variance")]
+    assert norms == [[42, 43], [52, 53], [60, 61]]
+    np.testing.assert_array_equal(torch_engine.flat_weights(module), weights)
+    assert sum(parameter.numel() for parameter in module.parameters()) == spec.parameters((2, 4, 4)) == count - 12
+
+
+def test_a_repeats_gradient_is_that_of_one_layer_used_again():
+    """A network with a repeat, a PReLU on a map and one on a vector, written out by hand in float64."""
+    spec = parse_spec("repeat 3 [conv 2x3x3 same, prelu], dense 4, prelu, repeat 2 [dense 4 relu], dense 3")
+    sizes = [(2, 2, 3, 3), (2,), (2,), (4, 50), (4,), (4,), (4, 4), (4,), (3, 4), (3,)]
+    random = np.random.default_rng(0)
+    pieces = [torch.tensor(random.normal(0, 0.5, size), requires_grad=True) for size in sizes]
+    kernel, bias, slope, first, first_bias, first_slope, again, again_bias, last, last_bias = pieces
+    images = torch.tensor(random.random((6, 2, 5, 5)))
+    values = images
+    for _ in range(3):
+        values = torch.conv2d(values, kernel, bias, padding=1)
+        values = values.clamp(min=0) + slope[:, None, None] * values.clamp(max=0)
+    values = values.reshape(6, 50) @ first.T + first_bias
+    values = values.clamp(min=0) + first_slope * values.clamp(max=0)
+    for _ in range(2):
+        values = (values @ again.T + again_bias).clamp(min=0)
+    wanted = values @ last.T + last_bias
+    wanted.square().sum().backward()
+
+    weights = np.concatenate([piece.detach().numpy().ravel() for piece in pieces])
+    module = torch_engine.module_of(spec, (2, 5, 5), weights.astype(np.float32)).double()
+    for own, piece in zip(module.parameters(), pieces, strict=True):
+        own.data.copy_(piece)  # float32 is not enough to tell
+    logits = module(images)
+    logits.square().sum().backward()
+    torch.testing.assert_close(logits, wanted)
+    for own, piece in zip(module.parameters(), pieces, strict=True):
+        torch.testing.assert_close(own.grad, piece.grad)
 
 
 def test_a_wrong_number_of_weights_is_refused():
@@ -289,8 +338,11 @@ def test_batch_norms_gradient_is_torchs():
 
 
 def test_dropout_keeps_the_mean_and_its_share():
-    module = torch_engine.module_of(parse_spec("dropout 0.25"), (1, 200, 200), None, torch.Generator().manual_seed(1))
-    outputs = module.train()(torch.ones(1, 1, 200, 200))
+    """In the user's own loop, from torch's own generator."""
+    module = torch_engine.module_of(parse_spec("dropout 0.25"), (1, 200, 200))
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        outputs = module.train()(torch.ones(1, 1, 200, 200))
     assert outputs.unique().tolist() == pytest.approx([0, 4 / 3])
     assert (outputs == 0).float().mean().item() == pytest.approx(0.25, abs=0.01)
     assert torch.equal(module.eval()(torch.ones(1, 1, 200, 200)), torch.ones(1, 40_000))

@@ -7,18 +7,21 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
+from itertools import pairwise
 from multiprocessing import get_context
 from operator import neg
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smidgen import workers
 from smidgen.errors import RequestError
-from smidgen.workers import default_workers, map_unordered
+from smidgen.workers import default_workers, in_batches, map_unordered
 
 PATIENCE_SECONDS = 30
 
@@ -29,12 +32,59 @@ def test_every_item_comes_back_once_with_its_index() -> None:
     assert results == {index: item * item for index, item in enumerate(items)}
 
 
-def test_one_worker_starts_the_costliest_first_and_equals_in_order() -> None:
+def test_one_worker_takes_the_items_in_their_order() -> None:
     started: list[str] = []
     items = ["aa", "b", "dddd", "cc"]
-    indices = [index for index, _ in map_unordered(started.append, items, workers=1, cost=len)]
-    assert started == ["dddd", "aa", "cc", "b"]
-    assert indices == [2, 0, 3, 1]
+    indices = [index for index, _ in map_unordered(started.append, items, workers=1)]
+    assert started == items
+    assert indices == [0, 1, 2, 3]
+
+
+def test_an_item_is_asked_for_when_there_is_room_for_it() -> None:
+    asked: list[int] = []
+
+    def items() -> Iterator[int]:
+        for n in range(10):
+            asked.append(n)
+            yield n
+
+    with closing(map_unordered(neg, items(), workers=2)) as results:
+        assert asked == []
+        next(results)
+        assert len(asked) == 4
+
+
+def test_workers_may_come_and_go() -> None:
+    """None for a while, then three: the window follows, and is never empty."""
+    done: list[int] = []
+    with ThreadPoolExecutor(1) as executor:
+        results = map_unordered(done.append, range(20), lambda: 0 if len(done) < 5 else 3, executor)
+        assert len(list(results)) == 20
+    assert done == list(range(20))
+
+
+def test_batches_hold_the_costliest_first_and_what_fits() -> None:
+    items = ["aa", "b", "dddd", "cc", "e", "f"]
+    assert list(in_batches(items, len, lambda _: 3)) == [["dddd"], ["aa"], ["cc", "b"], ["e", "f"]]
+    assert list(in_batches(items, len, lambda _: 0)) == [["dddd"], ["aa"], ["cc"], ["b"], ["e"], ["f"]]
+    assert list(in_batches(items, len, lambda _: 100)) == [["dddd", "aa", "cc", "b", "e", "f"]]
+    assert list(in_batches([], len, lambda _: 1)) == []
+
+
+@given(st.lists(st.integers(0, 10**12), max_size=40), st.floats(0.01, 1))
+def test_batches_are_the_items_and_shrink_with_what_is_left(costs: list[int], share: float) -> None:
+    told: list[float] = []
+
+    def most(left: float) -> float:
+        told.append(left)
+        return share * left
+
+    batches = list(in_batches(range(len(costs)), costs.__getitem__, most))
+    assert sorted(index for batch in batches for index in batch) == list(range(len(costs)))
+    flat = [costs[index] for batch in batches for index in batch]
+    assert all(later < 2 * earlier or later == 0 for earlier, later in pairwise(flat))
+    for batch, left in zip(batches, told, strict=True):
+        assert len(batch) == 1 or sum(costs[index] for index in batch) <= share * left
 
 
 def test_a_result_comes_as_soon_as_it_is_ready() -> None:

@@ -1,7 +1,8 @@
 // Convolution, forward and with respect to its input, and dense layers as the case of a 1x1 map.
 //
 // A tile of OUT channels x COLUMNS is held in registers while the sum over input channels and kernel
-// runs: OUT broadcast weights and COLUMNS loads serve OUT * COLUMNS multiply-adds.
+// runs: OUT broadcast weights and COLUMNS loads serve OUT * COLUMNS multiply-adds. A kernel of three columns
+// streams: COLUMNS + 2 loads serve three times as many, and columns beyond the map take no part.
 #pragma once
 
 #include "../kernels.h"
@@ -22,21 +23,24 @@ struct Tile {
     int rows;  // kernel rows inside the map
 };
 
+template <int OUT, int COLUMNS, typename F>
+INLINE void each_sum(const Convolution& c, V (&sum)[OUT][COLUMNS], float* out, long step, F f) {
+    UNROLL for (int o = 0; o < OUT; ++o)
+        UNROLL for (int x = 0; x < COLUMNS; ++x) {
+            float* p = out + o * c.out.plane + x * step;
+            store(p, f(sum[o][x], p));
+        }
+}
+
 // The sums of a tile to where they belong: through the activation, or back through the one below.
 template <int OUT, int COLUMNS>
 INLINE void finish(const Convolution& c, V (&sum)[OUT][COLUMNS], float* out, long step) {
-    const V slope = broadcast(c.slope);
-    const long plane = c.out.plane;
-    if (c.backward) {
-        UNROLL for (int o = 0; o < OUT; ++o)
-            UNROLL for (int x = 0; x < COLUMNS; ++x) {
-                float* p = out + o * plane + x * step;
-                store(p, through(sum[o][x], load(p), slope));
-            }
-    } else {
-        UNROLL for (int o = 0; o < OUT; ++o)
-            UNROLL for (int x = 0; x < COLUMNS; ++x) store(out + o * plane + x * step, activate(sum[o][x], slope));
-    }
+    const V slope = broadcast(c.slope), zero = {};
+    if (c.slope == 0.0f && c.backward)
+        return each_sum(c, sum, out, step, [=](V v, const float* p) { return load(p) > zero ? v : zero; });
+    if (c.slope == 0.0f) return each_sum(c, sum, out, step, [](V v, const float*) { return relu(v); });
+    if (c.backward) return each_sum(c, sum, out, step, [=](V v, const float* p) { return through(v, load(p), slope); });
+    each_sum(c, sum, out, step, [=](V v, const float*) { return activate(v, slope); });
 }
 
 template <int OUT, int COLUMNS>
@@ -73,27 +77,31 @@ void tile(const Convolution& c, const Tile& t) {
     }
 }
 
-// One output channel has one multiply-add for each value that it loads, so a kernel of 3 columns keeps its
-// weights in registers and serves three from each value. A sum still takes its terms in the same order.
-template <int COLUMNS>
-void tile_of_one(const Convolution& c, const Tile& t) {
-    const long plane = c.in.plane, row = c.in.row, w_in = c.w_in, w_y = c.w_y, w_x = c.w_x;
+// A kernel of 3 columns keeps its weights in registers, so that each value is loaded once and serves all that
+// it is in. Of the first LEFT and the last RIGHT columns that the kernel reaches nothing is read: they are zero.
+// A sum takes its terms in the same order as in `tile`.
+template <int OUT, int COLUMNS, int LEFT, int RIGHT>
+void stream(const Convolution& c, const Tile& t) {
+    const long plane = c.in.plane, row = c.in.row, w_out = c.w_out, w_in = c.w_in, w_y = c.w_y, w_x = c.w_x;
     for (int lane = 0; lane < LANES; lane += VL) {
-        V sum[1][COLUMNS];
-        start<1, COLUMNS>(t, sum);
+        V sum[OUT][COLUMNS];
+        start<OUT, COLUMNS>(t, sum);
         for (int channel = 0; channel < c.in.channels; ++channel)
             for (int j = 0; j < t.rows; ++j) {
                 const float* in = t.in + channel * plane + j * row + lane;
                 const float* w = t.weights + channel * w_in + j * w_y;
-                const V w0 = broadcast(w[0]), w1 = broadcast(w[w_x]), w2 = broadcast(w[2 * w_x]);
-                V a = load_shared(in), b = load_shared(in + LANES);
-                UNROLL for (int x = 0; x < COLUMNS; ++x) {
-                    const V next = load_shared(in + (x + 2) * LANES);
-                    sum[0][x] = fma(w2, next, fma(w1, b, fma(w0, a, sum[0][x])));
-                    a = b, b = next;
+                OPAQUE(in);
+                V weight[OUT][3];
+                UNROLL for (int o = 0; o < OUT; ++o)
+                    UNROLL for (int i = 0; i < 3; ++i) weight[o][i] = broadcast(w[o * w_out + i * w_x]);
+                UNROLL for (int x = LEFT; x < COLUMNS + 2 - RIGHT; ++x) {
+                    const V value = load_shared(in + x * LANES);
+                    UNROLL for (int i = 0; i < 3; ++i)
+                        if (x >= i && x - i < COLUMNS)
+                            UNROLL for (int o = 0; o < OUT; ++o) sum[o][x - i] = fma(weight[o][i], value, sum[o][x - i]);
                 }
             }
-        finish<1, COLUMNS>(c, sum, t.out + lane, LANES);
+        finish<OUT, COLUMNS>(c, sum, t.out + lane, LANES);
     }
 }
 
@@ -107,11 +115,25 @@ constexpr int OUT_TILES[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16};
 
 constexpr bool fits(int out, int columns) { return out <= MAX_OUT && out * columns <= ACCUMULATORS; }
 
-enum class Walk { columns, chunks, three };  // what `width` counts; kernels of three columns
+// How a tile walks: `width` counts columns or chunks; or by `stream`, with so many columns left out on either side.
+enum class Walk { columns, chunks, s00, s20, s02, s22, s11, s10, s01 };
+
+constexpr int stream_columns(int out) { return VECTOR_REGISTERS == 32 ? (out == 1 ? 13 : 12) : (out == 1 ? 12 : 0); }
 
 template <int OUT, int COLUMNS>
 constexpr TileFunction tile_of(Walk walk) {
-    if constexpr (OUT == 1) if (walk == Walk::three) return &tile_of_one<COLUMNS>;
+    if constexpr (OUT <= 2 && COLUMNS <= stream_columns(OUT)) {
+        switch (walk) {
+            case Walk::s00: return &stream<OUT, COLUMNS, 0, 0>;
+            case Walk::s20: return &stream<OUT, COLUMNS, 2, 0>;
+            case Walk::s02: return &stream<OUT, COLUMNS, 0, 2>;
+            case Walk::s22: return &stream<OUT, COLUMNS, 2, 2>;
+            case Walk::s11: return &stream<OUT, COLUMNS, 1, 1>;
+            case Walk::s10: return &stream<OUT, COLUMNS, 1, 0>;
+            case Walk::s01: return &stream<OUT, COLUMNS, 0, 1>;
+            default: break;
+        }
+    }
     if constexpr (fits(OUT, COLUMNS)) return walk == Walk::chunks ? &tile<OUT, COLUMNS, true> : &tile<OUT, COLUMNS, false>;
     return nullptr;
 }
@@ -173,12 +195,24 @@ Choice choose_tile(int channels, int width) {
     return best;
 }
 
+int at_least_zero(int value) { return value > 0 ? value : 0; }
+
+Walk walk_of(const Convolution& c, int out, int x0, int x1) {
+    if (c.chunk_stride) return Walk::chunks;
+    if (c.kernel_x != 3 || out > 2 || x1 - x0 > stream_columns(out)) return Walk::columns;
+    const int left = at_least_zero(-x0 - c.col0), right = at_least_zero(x1 + 2 + c.col0 - c.in.width);
+    if (left == 2 && right == 2) return Walk::s22;
+    if (left == 2) return Walk::s20;
+    if (right == 2) return Walk::s02;
+    if (left == 1 && right == 1) return Walk::s11;
+    return left ? Walk::s10 : right ? Walk::s01 : Walk::s00;
+}
+
 void convolve_rows(const Convolution& c, int first, int out, int tiles) {
-    const Walk walk = c.chunk_stride ? Walk::chunks : c.kernel_x == 3 ? Walk::three : Walk::columns;
     const long step = c.chunk_stride ? c.chunk_stride : LANES;
     for (int part = 0; part < tiles; ++part) {
         const int x0 = c.out.width * part / tiles, x1 = c.out.width * (part + 1) / tiles;
-        const TileFunction function = find_tile(out, x1 - x0, walk);
+        const TileFunction function = find_tile(out, x1 - x0, walk_of(c, out, x0, x1));
         for (int y = 0; y < c.out.height; ++y) {
             const int top = y + c.row0;
             const int j0 = top < 0 ? -top : 0;
@@ -200,11 +234,19 @@ Convolution flattened(Convolution c) {
     return c;
 }
 
+// For kernels of three columns: two channels a tile where the registers hold both kernels' weights.
+Choice choose_stream(int channels, int width) {
+    const int out = channels > 1 && stream_columns(2) ? 2 : 1, most = stream_columns(out);
+    return {out, (width + most - 1) / most, 0.0};
+}
+
 void convolve(const Convolution& request) {
     if (request.transformed) return winograd_convolve(request);
     const Convolution c = flattened(request);
     for (int first = 0; first < c.out.channels;) {
-        const Choice choice = choose_tile(c.out.channels - first, c.out.width);
+        const int left = c.out.channels - first;
+        const bool streams = c.kernel_x == 3 && !c.chunk_stride;
+        const Choice choice = streams ? choose_stream(left, c.out.width) : choose_tile(left, c.out.width);
         convolve_rows(c, first, choice.out, choice.tiles);
         first += choice.out;
     }

@@ -14,7 +14,7 @@ typedef uint8_t B16u __attribute__((vector_size(16), aligned(1), may_alias));
 
 // Four rounds of interleaving row r with row r + 8 transpose 16 x 16 bytes.
 inline void transpose_bytes(B16* rows) {
-    for (int round = 0; round < 4; ++round) {
+    UNROLL for (int round = 0; round < 4; ++round) {
         B16 next[16];
         UNROLL for (int r = 0; r < 8; ++r) {
             next[2 * r] = INTERLEAVE(rows[r], rows[r + 8], 0);
@@ -26,15 +26,17 @@ inline void transpose_bytes(B16* rows) {
 
 void load_bytes(const uint8_t* const* rows, int pixels, float* out) {
     constexpr float scale = 1.0f / 255.0f;
+    const V factor = broadcast(scale);
     int p = 0;
     for (; p + 16 <= pixels; p += 16) {
         B16 block[16];
         UNROLL for (int r = 0; r < 16; ++r) block[r] = *reinterpret_cast<const B16u*>(rows[r] + p);
         transpose_bytes(block);
-        for (int k = 0; k < 16; ++k) {
-            const uint8_t* values = reinterpret_cast<const uint8_t*>(&block[k]);
-            for (int lane = 0; lane < LANES; ++lane) out[(p + k) * LANES + lane] = float(int(values[lane])) * scale;
-        }
+        UNROLL for (int k = 0; k < 16; ++k)
+            UNROLL for (int lane = 0; lane < LANES; lane += VL) {
+                const uint8_t* bytes = reinterpret_cast<const uint8_t*>(&block[k]) + lane;
+                store(out + (p + k) * LANES + lane, from_bytes(bytes) * factor);
+            }
     }
     for (; p < pixels; ++p)
         for (int lane = 0; lane < LANES; ++lane) out[p * LANES + lane] = float(int(rows[lane][p])) * scale;

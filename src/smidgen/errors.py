@@ -4,6 +4,7 @@
     ├── RequestError          the request is wrong: exit 2, nothing was done
     │   ├── SpecError         a network text or shape that cannot be
     │   ├── DataError         data that cannot be found, read or used
+    │   ├── TeacherError      a teacher that cannot be read, or does not fit the data
     │   ├── StoreError        a store that cannot be opened or written
     │   ├── ModelFileError    a file that is not a network of ours
     │   └── EngineError       an engine that is not installed or cannot run a layer
@@ -34,6 +35,10 @@ class SpecError(RequestError):
 
 class DataError(RequestError):
     """Data that cannot be found, read, or used for a classifier."""
+
+
+class TeacherError(RequestError):
+    """A network to imitate that cannot be read, or does not fit the data."""
 
 
 class StoreError(RequestError):

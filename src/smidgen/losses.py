@@ -80,6 +80,11 @@ def loss_and_gradient(
     return float(values.mean()), gradient / len(logits)
 
 
+def cross_entropy(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> float:
+    """The mean of -log softmax(logits)[label] over n images; logits [n, classes], labels [n]."""
+    return float(_cross_entropy(logits.astype(np.float64), labels)[0].mean())
+
+
 def softmax(logits: Doubles) -> Doubles:
     """The softmax of each row, safe from overflow."""
     probabilities: Doubles = np.exp(log_softmax(logits))

@@ -19,7 +19,7 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,14 +61,28 @@ def save(model: Model, path: Path) -> int:
         ModelFileError: a model that cannot be stored, or a place that cannot hold it. What stood at
             `path` before is then still there, and nothing is left beside it.
     """
-    content = _encode(model)
+    return write_checked(path, _encode(model), lambda draft: _check_equal(_read(draft, path), model, path))
+
+
+def write_checked(path: Path, content: bytes, check: Callable[[Path], None]) -> int:
+    """Write a draft beside `path`, have it checked from the disk; only then does it take that name.
+
+    check: reads the draft, and raises when it does not hold what it should.
+
+    Returns:
+        the length of the file in bytes.
+
+    Raises:
+        ModelFileError: the place cannot hold it. What stood there before is then still there, and nothing is
+            left beside it.
+    """
     draft = path.with_name(f".smidgen-{secrets.token_hex(8)}")
     with _explained(path):
         if path.exists() and not path.is_file():
             raise ModelFileError(f"{path} is not a regular file; give the name of a file to write")
         try:
             _write_through(draft, content)
-            _check_equal(_read(draft, path), model, path)
+            check(draft)
             size_bytes = draft.stat().st_size
             draft.replace(path)
         finally:
@@ -97,7 +111,7 @@ def named_arrays(spec: NetSpec, input_shape: Shape, weights: Weights) -> dict[st
     Raises:
         ModelFileError: `weights` is not flat float32 of the length that the network has.
     """
-    shapes = _tensor_shapes(spec, input_shape)
+    shapes = tensor_shapes(spec, input_shape)
     ends = np.cumsum([math.prod(shape) for shape in shapes.values()], dtype=np.int64)
     count = int(ends[-1]) if shapes else 0
     if weights.dtype != np.float32 or weights.shape != (count,):
@@ -116,24 +130,25 @@ def flat_weights(spec: NetSpec, input_shape: Shape, arrays: Mapping[str, npt.NDA
         ModelFileError: a tensor is missing, is not of this network, or has another shape or dtype.
     """
     found = {name: (array.dtype.name, array.shape) for name, array in arrays.items()}
-    _check_tensors(spec, _tensor_shapes(spec, input_shape), found, "the weights")
-    pieces = [np.ravel(arrays[name]) for name in _tensor_shapes(spec, input_shape)]
+    _check_tensors(spec, tensor_shapes(spec, input_shape), found, "the weights")
+    pieces = [np.ravel(arrays[name]) for name in tensor_shapes(spec, input_shape)]
     return np.concatenate(pieces, dtype=np.float32) if pieces else np.zeros(0, np.float32)
 
 
-# --- names and shapes ------------------------------------------------------------------------
-
-
-def _tensor_shapes(spec: NetSpec, input_shape: Shape) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(spec: NetSpec, input_shape: Shape) -> dict[str, tuple[int, ...]]:
+    """Every tensor of a network by name, in the order of the flat weights."""
     shapes: dict[str, tuple[int, ...]] = {}
     for index, plan in enumerate(spec.plan(input_shape)):
         if plan.parameters:
             shapes[f"{index}.weight"] = plan.weight_shape
-        if plan.bias_count:
+        if plan.parameters and plan.bias_count:
             shapes[f"{index}.bias"] = (plan.bias_count,)
         if plan.moments:
             shapes[f"{index}.mean"] = shapes[f"{index}.variance"] = (plan.moments // 2,)
     return shapes
+
+
+# --- names and shapes ------------------------------------------------------------------------
 
 
 def _check_tensors(
@@ -296,7 +311,7 @@ def _parse_shape(text: str) -> Shape:
 
 def _read_weights(file: Any, spec: NetSpec, input_shape: Shape, path: Path) -> Weights:
     """Shapes are checked on the file's header, before a number is read."""
-    shapes = _tensor_shapes(spec, input_shape)
+    shapes = tensor_shapes(spec, input_shape)
     names = list(file.keys())
     headers = {name: file.get_slice(name) for name in names}
     found = {

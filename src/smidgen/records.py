@@ -115,6 +115,29 @@ SCHEDULES = ("one-cycle", "constant")
 
 
 @dataclass(frozen=True)
+class Augmentation:
+    """How far each image is moved in each epoch: uniformly from minus to plus these, about its middle.
+
+    shift: pixels, down and across; rotation: degrees; scale: a share of the size; shear: a share of the height.
+    """
+
+    shift: float = 0.0
+    rotation: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, most in (("shift", 64.0), ("rotation", 180.0), ("scale", 0.9), ("shear", 0.9)):
+            value = float(getattr(self, name))
+            object.__setattr__(self, name, value)
+            if not 0 <= value <= most:
+                raise RequestError(f"{name}={value:g} must be from 0 to {most:g}; leave it out for none")
+
+    def __bool__(self) -> bool:
+        return any((self.shift, self.rotation, self.scale, self.shear))
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How to train.
 
@@ -128,6 +151,11 @@ class Recipe:
     label_weight: the share of "labels" mixed into any other loss, 0 to 1.
     schedule: "one-cycle" warms up linearly from a tenth of `learning_rate` over the first fifth of the
         steps and falls to zero by a cosine; "constant" stays.
+    patience: epochs without a lower selection loss after which the training ends, and the weights of its
+        best epoch are kept; 0 trains all `epochs`.
+    augment: how the images are moved, anew in each epoch; none unless asked for.
+    average: the decay of an exponential moving average of the weights, 0 to 1, which is what is kept
+        (Polyak & Juditsky 1992); after t steps at most (1 + t) / (10 + t). 0 keeps the last weights.
     """
 
     loss: str = "labels"
@@ -138,15 +166,26 @@ class Recipe:
     schedule: str = "one-cycle"
     epochs: int = 2
     batch_size: int = 128
+    patience: int = 0
+    augment: Augmentation = Augmentation()
+    average: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("temperature", "label_weight", "learning_rate"):  # 1 and 1.0 are one recipe, and one key
+        for name in (
+            "temperature",
+            "label_weight",
+            "learning_rate",
+            "average",
+        ):  # 1 and 1.0 are one recipe, and one key
             object.__setattr__(self, name, float(getattr(self, name)))
         _one_of("loss", self.loss, LOSSES)
         _one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
         _one_of("schedule", self.schedule, SCHEDULES)
         _at_least("epochs", self.epochs, 1)
         _at_least("batch_size", self.batch_size, 1)
+        _at_least("patience", self.patience, 0)
+        if not 0 <= self.average < 1:
+            raise RequestError(f"average={self.average:g} must be at least 0 and below 1; 0.99 is common")
         if not (self.temperature > 0 and self.learning_rate > 0 and 0 <= self.label_weight <= 1):
             raise RequestError(
                 f"temperature={self.temperature} and learning_rate={self.learning_rate} must be above 0, "
@@ -178,7 +217,8 @@ class Trial:
     """The whole key of a training: the same trial gives the same outcome, bit for bit.
 
     data: the digest of the data set and its split. teacher: the key of the teacher's trial, or "".
-    engine: the engine and its arithmetic, for example "native-1-fma" (`engine.name`).
+    engine: the engine and its arithmetic, for example "native-1-fused" (`engine.name`).
+    start: the digest of what it starts from and is held to (`engine.Start.digest`), or "" for fresh weights.
     """
 
     spec: NetSpec
@@ -187,6 +227,7 @@ class Trial:
     data: str
     engine: str
     teacher: str = ""
+    start: str = ""
 
     @property
     def key(self) -> str:
@@ -199,6 +240,7 @@ class Trial:
             "data": self.data,
             "engine": self.engine,
             "teacher": self.teacher,
+            "start": self.start,
         }
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 

@@ -1,6 +1,8 @@
 """An answer on disk: the page, the picture, the table of trials, the winner and its teacher as files.
 
 report.html  frontier.png  trials.csv  winner.safetensors  teacher.safetensors
+
+A teacher that was brought is the user's own, and is not written again.
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ def write(answer: Answer, folder: Path, command: str = "") -> RunReport:
 
 def _write_all(answer: Answer, folder: Path, command: str) -> RunReport:
     size_bytes = modelfile.save(_model(answer, answer.winner, answer.outcome), folder / "winner.safetensors")
-    modelfile.save(_model(answer, answer.teacher.trial, answer.teacher.outcome), folder / "teacher.safetensors")
+    if answer.teacher and answer.teacher.trial and answer.teacher.outcome:
+        modelfile.save(_model(answer, answer.teacher.trial, answer.teacher.outcome), folder / "teacher.safetensors")
     report = report_of(answer, size_bytes, command)
     write_page(report, folder / "report.html")
     points, winner = [tried.point for tried in report.tried], report.winner.point
@@ -74,12 +77,12 @@ def report_of(answer: Answer, file_bytes: int, command: str) -> RunReport:
     logits = classify(answer.lessons, answer.winner.spec, answer.outcome.weights, answer.data.test)
     trained = [tried for tried in answer.tried if not tried.outcome.diverged_at]
     return RunReport(
-        title=f"{answer.data.name} at {100 * answer.floor.accuracy:g} %",
+        title=f"{answer.data.name} at {100 * answer.floor.accuracy:.6g} %",
         data_name=answer.data.name,
-        question=f"The smallest network that holds {100 * answer.floor.accuracy:g} % on {answer.data.name}.",
+        question=answer.question,
         floor=answer.floor.accuracy,
         winner=_winner(answer, file_bytes),
-        teacher=Teacher(str(answer.teacher.trial.spec), answer.teacher.outcome.parameters, answer.teacher_test),
+        teacher=_teacher(answer),
         tried=tuple(Tried(_point(t.trial, t.outcome), t.stage) for t in trained if t.stage != "fresh seeds"),
         turning=answer.turning,
         how_chosen=how_chosen(answer),
@@ -106,21 +109,51 @@ def report_of(answer: Answer, file_bytes: int, command: str) -> RunReport:
 
 def how_chosen(answer: Answer) -> tuple[str, ...]:
     """The steps of the choice, one sentence each, from the run's own counts."""
-    data, floor = answer.data, answer.floor
-    rule = "the lower end of its 95 % Wilson interval" if floor.rule == "wilson" else "its plain rate"
+    data = answer.data
     networks = len({str(tried.trial.spec) for tried in answer.tried})
-    refused = f"{len(answer.refused)} smaller networks did not" if answer.refused else "no smaller network was refused"
     return (
         f"{len(data.train):,} images trained, and {len(data.selection):,} images of the training data, set aside, "
         f"chose among {networks:,} networks in {len(answer.tried):,} trainings.",
-        f"A network holds the floor when {rule} over all validation images is at or above {floor.accuracy:g}; that "
-        f"takes {100 * needed_rate(data, floor):.2f} % right.",
-        f"The smallest that reached it on those images had to reach it again on {len(data.confirmation):,} further "
-        f"ones that took no part in choosing; {refused}.",
+        *(_how_held(answer) if answer.goal.accurate else _how_best(answer)),
+        *(answer.teacher.notes if answer.teacher else ()),
         f"The {len(data.test):,} test images were scored once, after that.",
         f"The same network and recipe from {len(answer.fresh)} fresh seeds held the floor on all "
         f"{len(data.selection) + len(data.confirmation):,} validation images {answer.fresh_held} times.",
     )
+
+
+def _how_held(answer: Answer) -> tuple[str, ...]:
+    """Of the smallest network that holds an accuracy."""
+    data, floor, goal = answer.data, answer.floor, answer.goal
+    rule = "the lower end of its 95 % Wilson interval" if floor.rule == "wilson" else "its plain rate"
+    measure = ", its accuracy being the mean over the classes," if goal.balanced else ""
+    classes = f" Each class had to reach {100 * goal.class_floor:g} % on both." if goal.class_floor else ""
+    limits = f" Only networks of {goal.limits_text} were tried." if goal.limits else ""
+    refused = f"{len(answer.refused)} smaller networks did not" if answer.refused else "no smaller network was refused"
+    return (
+        f"A network holds the floor when {rule}{measure} over all validation images is at or above "
+        f"{floor.accuracy:.6g}; that takes {100 * needed_rate(data, floor, goal.balanced):.2f} % right.{limits}",
+        f"The smallest that reached it on those images had to reach it again on {len(data.confirmation):,} further "
+        f"ones that took no part in choosing; {refused}.{classes}",
+    )
+
+
+def _how_best(answer: Answer) -> tuple[str, ...]:
+    """Of the best network within limits."""
+    data = answer.data
+    return (
+        f"Of the networks of {answer.goal.limits_text}, the one with the fewest errors on those images was taken.",
+        f"{len(data.confirmation):,} further images took no part in choosing; what the network is said to hold, "
+        f"{100 * answer.floor.accuracy:.6g} %, is the lower end of the 95 % Wilson interval of the worse half.",
+    )
+
+
+def _teacher(answer: Answer) -> Teacher | None:
+    """What the page compares with; None where the teacher's size or its test score are not known."""
+    teacher = answer.teacher
+    if teacher is None or not teacher.parameters or answer.teacher_test is None:
+        return None
+    return Teacher(teacher.name, teacher.parameters, answer.teacher_test)
 
 
 def trials_csv(answer: Answer) -> str:
@@ -128,12 +161,14 @@ def trials_csv(answer: Answer) -> str:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(TRIALS_HEAD)
-    for tried in (answer.teacher, *answer.tried):
-        trial, outcome, recipe = tried.trial, tried.outcome, tried.trial.recipe
+    teacher = answer.teacher
+    trained = [(teacher.trial, teacher.outcome, "teacher")] if teacher and teacher.trial and teacher.outcome else []
+    for trial, outcome, stage in (*trained, *((tried.trial, tried.outcome, tried.stage) for tried in answer.tried)):
+        recipe = trial.recipe
         scores = (outcome.selection.correct, outcome.selection.total)
         confirmed = (outcome.confirmation.correct, outcome.confirmation.total)
         learned = (recipe.loss, recipe.epochs, trial.seed, outcome.diverged_at, f"{outcome.train_seconds:.3f}")
-        rows.writerow([tried.stage, trial.spec, outcome.parameters, *scores, *confirmed, *learned, trial.key])
+        rows.writerow([stage, trial.spec, outcome.parameters, *scores, *confirmed, *learned, trial.key])
     return text.getvalue()
 
 

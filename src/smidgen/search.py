@@ -40,13 +40,17 @@ MOST_ATTEMPTS = 200
 
 @dataclass(frozen=True)
 class Space:
-    """What may be proposed: networks for this input and these classes, within sizes that are asked for."""
+    """What may be proposed: networks for this input and these classes, within sizes that are asked for.
+
+    keeps: says whether a network is within what else is asked for, as memory; None for nothing else
+    """
 
     input_shape: Shape
     classes: int
     most_parameters: int
     most_macs: int
     least_parameters: int = 0
+    keeps: Callable[[NetSpec], bool] | None = None
 
     def holds(self, spec: NetSpec) -> bool:
         """Whether the network fits its input, ends in the classes and is within the limits."""
@@ -56,7 +60,8 @@ class Space:
             return False
         parameters = spec.parameters(self.input_shape)
         in_size = self.least_parameters <= parameters <= self.most_parameters
-        return in_size and spec.macs(self.input_shape) <= self.most_macs
+        in_size = in_size and spec.macs(self.input_shape) <= self.most_macs
+        return in_size and (self.keeps is None or self.keeps(spec))
 
 
 @dataclass(frozen=True)

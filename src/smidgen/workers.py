@@ -1,10 +1,10 @@
 """Many trainings at once: a bounded window of work on threads, or on any executor.
 
-Threads are enough: the native core lets go of Python's lock while it trains. For other machines
-pass any `concurrent.futures.Executor`, for example Dask's `Client.get_executor(pure=False)`.
+Threads are enough on one machine: the native core lets go of Python's lock while it trains. For other
+processes and machines there is `Pool`: any `concurrent.futures.Executor` (`smidgen.cluster` makes Dask's).
 
     stop = threading.Event()
-    with closing(map_unordered(train_one, trials, workers=2, cost=macs, stop=stop)) as results:
+    with closing(map_unordered(train_one, trials, workers=2, stop=stop)) as results:
         for index, outcome in results:
             store.put(trials[index], outcome)
 
@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
@@ -34,16 +34,31 @@ POLL_SECONDS = 0.1
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Workers in other processes, here or on other machines.
+
+    executor: what runs a picklable function there; whoever made it shuts it down
+    capacity: how many it runs at once; asked before each task is handed out, for a cluster may grow and shrink
+    offer: called as offer(SHA-256 in hex, content) to put what tasks need where workers find it; None where they
+        see the folder of this process's cache (`smidgen.remote`)
+    """
+
+    executor: Executor
+    capacity: Callable[[], int]
+    offer: Callable[[str, bytes], None] | None = None
+
+
 def map_unordered(
     work: Callable[[T], R],
-    items: Sequence[T],
-    workers: int,
-    cost: Callable[[T], float] | None = None,
+    items: Iterable[T],
+    workers: int | Callable[[], int],
     executor: Executor | None = None,
     stop: Event | None = None,
 ) -> Generator[tuple[int, R], None, None]:
-    """Yield (index of the item, work(item)) as they finish, the costliest started first.
+    """Yield (place of the item, work(item)) as they finish, started in their order.
 
+    items: each is asked for when there is room for it, in the caller's thread.
     workers: how many run at once; as many more wait their turn in the executor, so that no worker
         idles while the caller looks at a result. The rest are not handed out yet.
     executor: where they run; None is threads of this process. One that is passed in is not shut down.
@@ -52,20 +67,20 @@ def map_unordered(
     started never starts, what runs is waited for, then the exception goes on.
 
     Raises:
-        RequestError: `workers` is below 1.
+        RequestError: `workers` is a number below 1.
     """
-    if workers < 1:
+    if isinstance(workers, int) and workers < 1:
         raise RequestError(f"workers={workers} must be at least 1; leave it out to use every CPU")
-    order = range(len(items)) if cost is None else _costliest_first(items, cost)
-    waiting = deque(order)
-    pool = executor or ThreadPoolExecutor(workers, thread_name_prefix="smidgen")
+    waiting = enumerate(items)
+    pool = executor or ThreadPoolExecutor(_count(workers), thread_name_prefix="smidgen")
     running: dict[Future[R], int] = {}
     try:
-        while waiting or running:
-            while waiting and len(running) < 2 * workers:
-                index = waiting.popleft()
-                running[pool.submit(work, items[index])] = index
-            future = _first_finished(running)
+        while True:
+            for index, item in _upto(waiting, lambda: 2 * _count(workers) - len(running)):
+                running[pool.submit(work, item)] = index
+            if not running:
+                break
+            future = _first_finished(running, lambda: _count(workers))
             yield running.pop(future), future.result()
     except BaseException:
         if stop is not None:
@@ -77,32 +92,63 @@ def map_unordered(
             pool.shutdown()
 
 
+def in_batches(items: Sequence[T], cost: Callable[[T], float], most: Callable[[float], float]) -> Iterator[list[T]]:
+    """All items, the costliest first, in batches that are each cut when it is asked for.
+
+    A long item that starts last would keep one worker busy while the others have nothing to do. Costs within a
+    power of two are as one: such items stay in the order in which they came.
+    most: called as most(cost of all that is left): what a batch may cost. One item always fits.
+    """
+    costs = [cost(item) for item in items]
+    order = sorted(range(len(items)), key=lambda index: math.frexp(costs[index])[1], reverse=True)
+    left, place = sum(costs), 0
+    while place < len(order):
+        limit, end, total = most(left), place, 0.0
+        while end < len(order) and (end == place or total + costs[order[end]] <= limit):
+            total += costs[order[end]]
+            end += 1
+        yield [items[index] for index in order[place:end]]
+        left, place = left - total, end
+
+
 def default_workers() -> int:
     """How many CPUs this process may use: its affinity, and the quota of its control group (Linux)."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(affinity, _quota_cpus(CGROUP_QUOTA) or affinity)
 
 
-def _costliest_first(items: Sequence[T], cost: Callable[[T], float]) -> list[int]:
-    """A long item that starts last would keep one worker busy while the others have nothing to do."""
-    costs = [cost(item) for item in items]
-    return sorted(range(len(items)), key=costs.__getitem__, reverse=True)
+def _count(workers: int | Callable[[], int]) -> int:
+    """A cluster may have no worker for a while; a task that waits there makes it grow."""
+    return workers if isinstance(workers, int) else max(1, workers())
 
 
-def _first_finished(running: Iterable[Future[R]]) -> Future[R]:
-    """The one handed out first among those that are done; waits until there is one."""
+def _upto(items: Iterator[T], room: Callable[[], int]) -> Iterator[T]:
+    """The next items, as long as there is room."""
+    while room() > 0:
+        try:
+            item = next(items)
+        except StopIteration:
+            return
+        yield item
+
+
+def _first_finished(running: Iterable[Future[R]], ask: Callable[[], object]) -> Future[R]:
+    """The one handed out first among those that are done; waits until there is one.
+
+    Meanwhile the workers are asked after: a cluster that has gone away raises, and its futures may never be done.
+    """
     futures = list(running)
     while True:
+        ask()
         done = wait(futures, POLL_SECONDS, FIRST_COMPLETED).done
         if done:
             return next(future for future in futures if future in done)
 
 
 def _cancel_and_join(running: Iterable[Future[R]]) -> None:
-    futures = list(running)
-    for future in futures:
-        future.cancel()
-    while wait(futures, POLL_SECONDS).not_done:
+    """A future that was cancelled in time is done with, whether or not its executor says so."""
+    begun = [future for future in running if not future.cancel()]
+    while wait(begun, POLL_SECONDS).not_done:
         pass
 
 

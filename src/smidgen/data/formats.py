@@ -1,6 +1,6 @@
 """Readers of what people keep data in: `.npz`, CSV, Parquet, IDX files, a folder of images for each class.
 
-    read(path) -> Contents    images and labels as they stand in the file
+    read(path, reading) -> Contents    images, labels and groups as they stand in the file
 
 A reader checks that a file is whole and says what is wrong with it; what makes data fit for a classifier
 is checked in `smidgen.data`, for every format alike. Nothing is ever unpickled.
@@ -34,6 +34,22 @@ class Raw:
 
     images: Array
     labels: Array
+    groups: Array | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is asked of a reader.
+
+    image_size: (height, width) to which the pictures of a folder are brought; None leaves them as they are
+    group_column: the column of a table, or the array of a .npz, that holds the group of each row; "" for none
+    """
+
+    image_size: tuple[int, int] | None = None
+    group_column: str = ""
+
+
+AS_IT_IS = Reading()
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,19 +60,33 @@ class Contents:
     test: Raw | None = None
 
 
-def read(path: Path) -> Contents:
+Reader = Callable[[Path, Reading], Contents]
+
+
+def read(path: Path, reading: Reading = AS_IT_IS) -> Contents:
     """Read a file by its suffix, or a folder by what is in it.
 
     Raises:
         DataError: nothing is there, the kind is not known, or the content cannot be used.
     """
     try:
-        return _reader(path)(path)
+        reader = _reader(path)
+        _check_possible(path, reader, reading)
+        return reader(path, reading)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _reader(path: Path) -> Callable[[Path], Contents]:
+def _check_possible(path: Path, reader: Reader, reading: Reading) -> None:
+    if reading.image_size is not None and reader is not read_class_folders:
+        raise DataError(f"{path} is no folder of pictures, which alone are brought to another size; leave --resize out")
+    if reading.group_column and path.is_dir():
+        raise DataError(
+            f"{path} is a folder and has no columns; give a .csv, .parquet or .npz, or groups to smidgen.from_arrays"
+        )
+
+
+def _reader(path: Path) -> Reader:
     if path.is_dir():
         return read_idx_folder if any(find_file(path, name) for name in IDX_NAMES) else read_class_folders
     if not path.exists():
@@ -76,7 +106,7 @@ IDX_NAMES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
-def read_idx_folder(folder: Path) -> Contents:
+def read_idx_folder(folder: Path, _: Reading = AS_IT_IS) -> Contents:
     """A folder with files in MNIST's names, gzipped or not; the two test files may both be missing."""
     found = {name: find_file(folder, name) for name in IDX_NAMES}
     present = {name: path for name, path in found.items() if path is not None}
@@ -134,13 +164,13 @@ _NPZ_TRAIN = (("x", "y"), ("x_train", "y_train"))
 _NPZ_TEST = ("x_test", "y_test")
 
 
-def read_npz(path: Path) -> Contents:
+def read_npz(path: Path, reading: Reading = AS_IT_IS) -> Contents:
     """Arrays `X` and `y`, or `x_train` and `y_train`; `x_test` and `y_test` are taken where they are."""
     if not zipfile.is_zipfile(path):
         raise DataError(f"{path} is not a whole .npz file; write it with numpy.savez_compressed(path, X=X, y=y)")
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return _npz_contents(path, arrays)
+            return _npz_contents(path, arrays, reading.group_column)
     # RuntimeError is what zipfile raises for an encrypted file.
     except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
@@ -149,7 +179,7 @@ def read_npz(path: Path) -> Contents:
         ) from error
 
 
-def _npz_contents(path: Path, arrays: Any) -> Contents:
+def _npz_contents(path: Path, arrays: Any, group_name: str) -> Contents:
     names = {str(name).lower(): name for name in arrays.files}
     pair = next((pair for pair in _NPZ_TRAIN if set(pair) <= set(names)), None)
     if pair is None:
@@ -158,7 +188,10 @@ def _npz_contents(path: Path, arrays: Any) -> Contents:
     tested = [name for name in _NPZ_TEST if name in names]
     if len(tested) == 1:
         raise DataError(f"{path} has {tested[0]} alone; a test split needs both x_test and y_test")
-    train = Raw(*(np.asarray(arrays[names[name]]) for name in pair))
+    if group_name and group_name not in arrays.files:
+        raise DataError(f"{path} holds {', '.join(arrays.files)} and no array '{group_name}'; name one of these")
+    images, labels = (np.asarray(arrays[names[name]]) for name in pair)
+    train = Raw(images, labels, np.asarray(arrays[group_name]) if group_name else None)
     return Contents(train, Raw(*(np.asarray(arrays[names[name]]) for name in tested)) if tested else None)
 
 
@@ -173,7 +206,7 @@ def label_column(names: Sequence[str]) -> int:
     return next((lowered.index(name) for name in LABEL_COLUMNS if name in lowered), len(names) - 1)
 
 
-def read_csv(path: Path) -> Contents:
+def read_csv(path: Path, reading: Reading = AS_IT_IS) -> Contents:
     """A row for each example; separated by commas, semicolons or tabs, with a header or without.
 
     There is a header when a field of the first row is `label`, or is text and not the last.
@@ -181,7 +214,7 @@ def read_csv(path: Path) -> Contents:
     try:
         # "utf-8-sig" drops the mark that spreadsheets put in front.
         with path.open(encoding="utf-8-sig", newline="") as lines:
-            return Contents(_read_rows(path, lines))
+            return Contents(_read_rows(path, lines, reading.group_column))
     except ValueError as error:
         raise DataError(
             f"cannot read {path} as a table of numbers: {error} (rows are counted below the header); each row "
@@ -189,7 +222,7 @@ def read_csv(path: Path) -> Contents:
         ) from error
 
 
-def _read_rows(path: Path, lines: IO[str]) -> Raw:
+def _read_rows(path: Path, lines: IO[str], group_name: str) -> Raw:
     first_line = lines.readline()
     delimiter = max(",;\t", key=first_line.count)
     first_row = next(csv.reader([first_line], delimiter=delimiter), [])
@@ -200,7 +233,16 @@ def _read_rows(path: Path, lines: IO[str]) -> Raw:
         # The row numbers of a sorted table would give every label away.
         raise DataError(f"{path} has a column without a name, as an index has; name it or write the table without it")
     lines.seek(0)
-    return _load_rows(lines, delimiter, label_column(first_row), int(has_header))
+    group = _group_column(path, [name.strip() for name in first_row] if has_header else [], group_name)
+    return _load_rows(lines, delimiter, label_column(first_row), group, int(has_header))
+
+
+def _group_column(path: Path, names: Sequence[str], wanted: str) -> int | None:
+    if not wanted:
+        return None
+    if wanted not in names:
+        raise DataError(f"{path} has no column '{wanted}'; its columns are {', '.join(names) or 'without names'}")
+    return names.index(wanted)
 
 
 def _is_header(first_row: Sequence[str]) -> bool:
@@ -209,9 +251,10 @@ def _is_header(first_row: Sequence[str]) -> bool:
     return bool(texts) or "label" in [name.strip().lower() for name in first_row]
 
 
-def _load_rows(lines: IO[str], delimiter: str, label: int, skip_rows: int) -> Raw:
-    # Labels may be text, so each gets a code while NumPy's own parser reads the numbers around it.
-    codes: dict[str, int] = {}
+def _load_rows(lines: IO[str], delimiter: str, label: int, group: int | None, skip_rows: int) -> Raw:
+    # Labels and groups may be text, so each gets a code while NumPy's own parser reads the numbers around it.
+    texts = [label] if group is None else [label, group]
+    codes: list[dict[str, int]] = [{} for _ in texts]
     table = np.loadtxt(
         lines,
         dtype=np.float32,
@@ -220,10 +263,17 @@ def _load_rows(lines: IO[str], delimiter: str, label: int, skip_rows: int) -> Ra
         quotechar='"',
         skiprows=skip_rows,
         ndmin=2,
-        converters={label: lambda text: codes.setdefault(text.strip(), len(codes))},
+        converters={column: _coded(known) for column, known in zip(texts, codes, strict=True)},
     )
-    labels = np.array(list(codes), dtype=str)[table[:, label].astype(np.int64)]
-    return Raw(np.delete(table, label, axis=1), labels)
+    columns = [
+        np.array(list(known), dtype=str)[table[:, column].astype(np.int64)]
+        for column, known in zip(texts, codes, strict=True)
+    ]
+    return Raw(np.delete(table, texts, axis=1), columns[0], columns[1] if group is not None else None)
+
+
+def _coded(known: dict[str, int]) -> Callable[[str], int]:
+    return lambda text: known.setdefault(text.strip(), len(known))
 
 
 def _is_number(text: str) -> bool:
@@ -234,7 +284,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def read_parquet(path: Path) -> Contents:
+def read_parquet(path: Path, reading: Reading = AS_IT_IS) -> Contents:
     """A column for each feature and one for the label, found as in a CSV file."""
     parquet = _optional("pyarrow.parquet", "pyarrow", path)
     try:
@@ -247,11 +297,12 @@ def read_parquet(path: Path) -> Contents:
     if len(columns) < 2:
         raise DataError(f"{path} has {len(columns)} columns; it needs at least one number and a label")
     label = label_column(table.column_names)
-    for name, column in zip(table.column_names, columns, strict=True):
-        if column.dtype.kind not in "biuf" and name != table.column_names[label]:
+    group = _group_column(path, table.column_names, reading.group_column)
+    for index, (name, column) in enumerate(zip(table.column_names, columns, strict=True)):
+        if column.dtype.kind not in "biuf" and index not in (label, group):
             raise DataError(f"{path}: column '{name}' holds {column.dtype}, not numbers; leave it out or encode it")
-    features = [column for index, column in enumerate(columns) if index != label]
-    return Contents(Raw(np.stack(features, axis=1), columns[label]))
+    features = [column for index, column in enumerate(columns) if index not in (label, group)]
+    return Contents(Raw(np.stack(features, axis=1), columns[label], None if group is None else columns[group]))
 
 
 # --- a folder of images for each class ---------------------------------------------------------------
@@ -260,18 +311,19 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 _GREY_MODES = ("1", "L", "LA")
 
 
-def read_class_folders(folder: Path) -> Contents:
+def read_class_folders(folder: Path, reading: Reading = AS_IT_IS) -> Contents:
     """`folder/<class>/*.png`, or `folder/train/<class>` and `folder/test/<class>`; a class is named as its folder.
 
     Other folders beside `train` and `test` are left alone: the validation split is cut from `train`.
     """
     if not (folder / "train").is_dir():
-        return Contents(_read_classes(folder))
-    test = folder / "test"
-    return Contents(_read_classes(folder / "train"), _read_classes(test) if test.is_dir() else None)
+        return Contents(_read_classes(folder, reading.image_size))
+    train, test = folder / "train", folder / "test"
+    tested = _read_classes(test, reading.image_size) if test.is_dir() else None
+    return Contents(_read_classes(train, reading.image_size), tested)
 
 
-def _read_classes(folder: Path) -> Raw:
+def _read_classes(folder: Path, image_size: tuple[int, int] | None) -> Raw:
     files: list[Path] = []
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not classes:
@@ -281,22 +333,22 @@ def _read_classes(folder: Path) -> Raw:
         if not images:
             raise DataError(f"{path} has no images ({', '.join(IMAGE_SUFFIXES)}); put some there or remove the folder")
         files += images
-    return Raw(_read_images(files), np.array([file.parent.name for file in files]))
+    return Raw(_read_images(files, image_size), np.array([file.parent.name for file in files]))
 
 
 def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
-def _read_images(files: list[Path]) -> Array:
+def _read_images(files: list[Path], image_size: tuple[int, int] | None) -> Array:
     """uint8 [n, height, width] where every image is grey, else [n, 3, height, width]."""
     pillow = _optional("PIL.Image", "pillow", files[0])
-    images = [_decode(pillow, file) for file in files]
+    images = [_decode(pillow, file, image_size) for file in files]
     for file, image in zip(files, images, strict=True):
         if image.shape[:2] != images[0].shape[:2]:
             raise DataError(
                 f"{files[0]} is {_size_text(images[0])} pixels and {file} is {_size_text(image)}; "
-                "resize all images to one size"
+                "resize all images to one size, for example by --resize 32x32"
             )
     if all(image.ndim == 2 for image in images):
         return np.stack(images)
@@ -304,12 +356,16 @@ def _read_images(files: list[Path]) -> Array:
     return np.stack(planes)
 
 
-def _decode(pillow: Any, file: Path) -> Array:
+def _decode(pillow: Any, file: Path, image_size: tuple[int, int] | None) -> Array:
     try:
         with pillow.open(file) as image:
             if image.mode[0] in "IF":
                 raise DataError(f"{file} has more than 8 bits a channel (mode {image.mode}); convert it to 8 bits")
-            return np.asarray(image.convert("L" if image.mode in _GREY_MODES else "RGB"))
+            picture = image.convert("L" if image.mode in _GREY_MODES else "RGB")
+            if image_size is not None and picture.size != image_size[::-1]:
+                # Each new pixel is the mean of what it covers, as where a picture is classified.
+                picture = picture.resize(image_size[::-1], pillow.Resampling.BOX)
+            return np.asarray(picture)
     # Pillow raises SyntaxError for broken PNG chunks.
     except (OSError, SyntaxError, ValueError, pillow.DecompressionBombError) as error:
         raise DataError(f"cannot decode the image {file}: {error}; replace or remove it") from error
@@ -326,4 +382,4 @@ def _optional(module: str, package: str, path: Path) -> Any:
         raise DataError(f"{path} needs {package} to be read, which is not installed; pip install {package}") from error
 
 
-READERS: dict[str, Callable[[Path], Contents]] = {".npz": read_npz, ".csv": read_csv, ".parquet": read_parquet}
+READERS: dict[str, Reader] = {".npz": read_npz, ".csv": read_csv, ".parquet": read_parquet}

@@ -8,32 +8,46 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.engine import Examples, Training, Watch, epoch_order, initial_weights
+from smidgen.engine import (
+    AfterEpoch,
+    Examples,
+    Start,
+    Training,
+    Watch,
+    affine_maps,
+    check_start,
+    epoch_order,
+    initial_weights,
+)
+from smidgen.errors import EngineError
 from smidgen.losses import prepare
 from smidgen.records import OPTIMIZERS, Recipe, Weights
 from smidgen.spec import (
     AvgPool,
+    BatchNorm,
     Conv,
     Dense,
     Depthwise,
     Dropout,
     GlobalAvgPool,
     Layer,
+    LayerPlan,
     MaxPool,
     NetSpec,
     Pointwise,
+    PReLU,
     Shape,
 )
 
 if TYPE_CHECKING:
     from smidgen._core import Network
 
-ARITHMETIC = 1
+ARITHMETIC = 2
 """Counts up whenever a change of the core changes a single bit of what it computes."""
 
 _LOSS_KINDS = {"labels": 0, "kl": 1, "logits": 2, "standardised-logits": 2, "probabilities": 3}
@@ -61,11 +75,8 @@ def name() -> str:
     return f"native-{ARITHMETIC}-{'fused' if _core.fused(_instruction_set()) else 'unfused'}"
 
 
-def unsupported(spec: NetSpec) -> str:
-    """The first layer that the core cannot run, as a reason, or ""."""
-    for layer in spec.layers:
-        if _encode(layer) is None:
-            return f"the native core has no '{layer}' yet"
+def unsupported(_spec: NetSpec) -> str:
+    """The empty string: the core runs every layer."""
     return ""
 
 
@@ -76,32 +87,33 @@ def train(
     seed: int,
     watch: Watch | None = None,
     threads: int = 1,
+    start: Start | None = None,
+    after_epoch: AfterEpoch | None = None,
 ) -> Training:
-    """Train from `initial_weights(spec, ..., seed)`; a pure function of its arguments but `threads`.
+    """Train from `start`, or `initial_weights(spec, ..., seed)`; a pure function of its arguments but `threads`.
 
     A training that diverges gives the weights that it started from.
     threads: used by networks with large dense layers only; the result does not depend on it.
     """
-    weights = initial_weights(spec, examples.input_shape, seed)
-    count, steps = len(examples.images), recipe.steps(len(examples.images))
-    batch_size = min(recipe.batch_size, count)  # memory is set aside for a whole batch
+    if start is not None:
+        check_start(spec, examples.input_shape, start)
+    weights = initial_weights(spec, examples.input_shape, seed) if start is None else start.weights
+    batch_size = min(recipe.batch_size, len(examples.images))  # memory is set aside for a whole batch
     network = _network(spec, examples.input_shape, weights, batch_size, threads, seed)
-    lesson = _Lesson(recipe, examples)
+    if start is not None:
+        network.start(*_held(start))
+    lesson, kept = _Lesson(recipe, examples), weights
     losses: list[float] = []
     for epoch in range(recipe.epochs):
-        order, total = epoch_order(count, seed, epoch), 0.0
-        for step in range(0, steps, _STEPS_BETWEEN_WATCHES):
-            if watch is not None:
-                watch(epoch * steps + step, recipe.epochs * steps)
-            total += lesson.steps(network, order, epoch * steps, step)
-            if not np.isfinite(total):
-                return Training(weights, tuple(losses), diverged_at=epoch + 1)
-        losses.append(total / count)
-    trained = np.empty_like(weights)
-    network.weights(trained)
-    if not np.isfinite(trained).all():  # the last step overshot, and no loss has seen it
-        return Training(weights, tuple(losses[:-1]), diverged_at=recipe.epochs)
-    return Training(trained, tuple(losses))
+        total = lesson.epoch(network, seed, epoch, watch)
+        kept = np.empty_like(weights)
+        network.weights(kept)
+        if not (np.isfinite(total) and np.isfinite(kept).all()):  # the last step overshot where no loss has seen it
+            return Training(weights, tuple(losses), diverged_at=epoch + 1)
+        losses.append(total / len(examples.images))
+        if after_epoch is not None and after_epoch(epoch, kept.copy()):
+            break
+    return Training(kept, tuple(losses))
 
 
 def predict(
@@ -152,31 +164,65 @@ class _Lesson:
         self.loss = (_LOSS_KINDS[recipe.loss], recipe.temperature, recipe.label_weight)
         optimizer = OPTIMIZERS[recipe.optimizer]
         kind = _OPTIMIZER_KINDS[optimizer.kind]
-        self.optimizer = (kind, optimizer.momentum, optimizer.beta2, optimizer.epsilon)
+        self.optimizer = (kind, optimizer.momentum, optimizer.beta2, optimizer.epsilon, recipe.average)
         self.rates = recipe.learning_rates(len(examples.images))
-        self.batch_size = recipe.batch_size
+        self.recipe = recipe
 
-    def steps(self, network: Network, order: npt.NDArray[np.uint32], before: int, step: int) -> float:
-        """So many optimizer steps from `step` of this epoch on; the sum of the losses."""
-        first = step * self.batch_size
-        part = order[first : first + _STEPS_BETWEEN_WATCHES * self.batch_size]
-        rates = self.rates[before + step :]
-        return float(network.train(*self.arrays, part, rates, *self.loss, *self.optimizer))
+    def epoch(self, network: Network, seed: int, epoch: int, watch: Watch | None) -> float:
+        """One pass over the images: the sum of their losses, or NaN where it diverged."""
+        count, batch_size = len(self.arrays[0]), self.recipe.batch_size
+        order, warps, steps = epoch_order(count, seed, epoch), self._warps(seed, epoch), self.recipe.steps(count)
+        total = 0.0
+        for step in range(0, steps, _STEPS_BETWEEN_WATCHES):
+            done = epoch * steps + step
+            if watch is not None:
+                watch(done, len(self.rates))
+            part = order[step * batch_size : (step + _STEPS_BETWEEN_WATCHES) * batch_size]
+            total += network.train(*self.arrays, part, self.rates[done:], *self.loss, *self.optimizer, warps)
+            if not np.isfinite(total):
+                break
+        return total
+
+    def _warps(self, seed: int, epoch: int) -> npt.NDArray[np.float32]:
+        if not self.recipe.augment:
+            return np.empty((0, 2, 3), np.float32)
+        count, _, height, width = self.arrays[0].shape
+        return affine_maps(self.recipe.augment, count, (height, width), seed, epoch)
+
+
+def _held(start: Start) -> tuple[Any, ...]:
+    """What the core's `start` takes: the weights, what is fixed, tied and projected; empty where nothing is."""
+    projection, none = start.projection, np.empty(0, np.int32)
+    fixed = np.empty(0, np.uint8) if start.fixed is None else np.ascontiguousarray(start.fixed, np.uint8)
+    tied = none if start.tied is None else np.ascontiguousarray(start.tied, np.int32)
+    if projection is None:
+        return start.weights, fixed, tied, none, [], []
+    codebook = np.ascontiguousarray(projection.codebook, np.int32)
+    return start.weights, fixed, tied, codebook, list(projection.levels), list(projection.costs or ())
 
 
 def _network(spec: NetSpec, input_shape: Shape, weights: Weights, batch_size: int, threads: int, seed: int) -> Network:
     from smidgen import _core
 
-    rows = [row for layer in spec.layers if (row := _encode(layer)) is not None]
-    layers = np.array([row[:6] for row in rows], np.int32)
-    values = np.array([row[6] for row in rows], np.float32)
+    rows = [_encode(plan) for plan in spec.plan(input_shape)]
+    layers = np.array([row[:7] for row in rows], np.int32)
+    values = np.array([row[7] for row in rows], np.float32)
     return _core.Network(
         layers, values, list(input_shape), weights, batch_size, threads, seed % 2**64, _instruction_set()
     )
 
 
-def _encode(layer: Layer) -> tuple[int, int, int, int, int, int, float] | None:
-    """(kind, out, kernel_y, kernel_x, same, bias, slope or rate) as `LayerRequest` of native/plan.h has them."""
+_Row = tuple[int, int, int, int, int, int, int, float]
+
+
+def _encode(plan: LayerPlan) -> _Row:
+    """(kind, out, kernel_y, kernel_x, same, bias, source, slope or rate), as `LayerRequest` of native/plan.h."""
+    source = -1 if plan.source is None else plan.source
+    kind, out, kernel_y, kernel_x, same, bias, value = _encode_layer(plan.layer)
+    return kind, out, kernel_y, kernel_x, same, bias, source, value
+
+
+def _encode_layer(layer: Layer) -> tuple[int, int, int, int, int, int, float]:
     match layer:
         case Conv(channels, (ky, kx), same, slope, bias):
             return 0, channels, ky, kx, same, bias, slope
@@ -194,7 +240,11 @@ def _encode(layer: Layer) -> tuple[int, int, int, int, int, int, float] | None:
             return 4, units, 1, 1, False, bias, slope
         case Dropout(rate):
             return 5, 0, 1, 1, False, False, rate
-    return None
+        case BatchNorm(slope):
+            return 6, 0, 1, 1, False, True, slope
+        case PReLU():
+            return 7, 0, 1, 1, False, False, 1.0
+    raise EngineError(f"the native core has no '{layer}'; use engine='torch'")
 
 
 def _instruction_set() -> str:

@@ -1,0 +1,81 @@
+"""What every command prints with: a console of 80 columns, tables, and bars with the time left."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.table import Table
+
+WIDTH = 80
+
+
+def console() -> Console:
+    from rich.console import Console
+
+    width = Console().width
+    return Console(width=min(WIDTH, width) if sys.stdout.isatty() else WIDTH, highlight=False)
+
+
+def table(*heads: str) -> Table:
+    """A table whose columns that begin with ">" are numbers."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in heads:
+        made.add_column(head.lstrip(">"), justify="right" if head.startswith(">") else "left", overflow="fold")
+    return made
+
+
+class _Bars:
+    """Stages as progress bars with the time left, on the terminal alone."""
+
+    def __init__(self, bars: Bars) -> None:
+        self.bars = bars
+        self.task: Any = None
+
+    def stage(self, name: str, total: float) -> None:
+        if self.task is not None:
+            self.bars.remove_task(self.task)
+        self.task = self.bars.add_task(name, total=total or None)
+
+    def advance(self, amount: float) -> None:
+        self.bars.advance(self.task, amount)
+
+
+@contextmanager
+def bars() -> Iterator[_Bars]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(None),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as shown:
+        yield _Bars(shown)
+
+
+def say(text: str) -> None:
+    if sys.stderr.isatty():
+        typer.echo(text, err=True)

@@ -1,0 +1,245 @@
+"""A spec as a torch module, and its weights as one flat array: layer by layer, as `records.Weights` says.
+
+Batch norm is Keras's, which is not `nn.BatchNorm2d`: epsilon 0.001, momentum 0.99, and running
+variances that follow the biased variance of the batch, so a batch of one image is no error.
+
+A layer that a repeat uses again is one module in two places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smidgen.engine import initial_weights
+from smidgen.engine.torch_engine.masks import kept
+from smidgen.errors import EngineError, SpecError
+from smidgen.records import Weights
+from smidgen.spec import (
+    LINEAR,
+    RELU,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Depthwise,
+    Dropout,
+    GlobalAvgPool,
+    LayerPlan,
+    MaxPool,
+    NetSpec,
+    Pointwise,
+    PReLU,
+    Repeat,
+    Shape,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM = 1e-3, 0.99
+
+
+def module_of(spec: NetSpec, input_shape: Shape, weights: Weights | None = None) -> nn.Sequential:
+    """The network as a module: float32 [n, channels, height, width], values 0 to 1 -> logits [n, classes].
+
+    Without weights it starts from `initial_weights` of seed 0. Dropout draws its masks from torch's own
+    generator; making the module draws nothing.
+
+    Raises:
+        SpecError: a layer does not fit.
+        EngineError: the weights are too many or too few.
+    """
+    import torch
+
+    if weights is None:
+        weights = initial_weights(spec, input_shape, seed=0)
+    with torch.device("meta"):  # torch's own initial weights are not made, only to be written over
+        module = torch.nn.Sequential(*_torch_layers(spec.plan(input_shape)))
+    module = module.to_empty(device="cpu")
+    tensors = _stored(module)
+    sizes = [tensor.numel() for _, _, tensor in tensors]
+    if sum(sizes) != weights.size:
+        raise EngineError(f"'{spec}' has {sum(sizes)} weights and {weights.size} are given; give those of this network")
+    with torch.no_grad():
+        for (_, _, tensor), piece in zip(tensors, torch.split(torch.tensor(weights), sizes), strict=True):
+            tensor.copy_(piece.view_as(tensor))
+    return module
+
+
+def flat_weights(module: nn.Module) -> Weights:
+    """The weights of a module of `module_of`, flat: the inverse of its `weights`; what is shared stands once."""
+    pieces = [tensor.detach().cpu().float().numpy().ravel() for _, _, tensor in _stored(module)]
+    return np.concatenate(pieces, dtype=np.float32) if pieces else np.zeros(0, np.float32)
+
+
+def logits_of(module: nn.Sequential, weights: Tensor, moments: Tensor, images: Tensor, key: Tensor) -> Tensor:
+    """The logits of a module in training with other weights than its own, for autograd and `torch.vmap`.
+
+    weights: float32 [weights], flat, where the trained ones are read
+    moments: float32 [weights], where a batch norm's moments are, which change in place
+    key: int64 [], of the dropouts' masks
+    """
+    from torch.func import functional_call
+
+    given = _pieces(module, weights, moments)
+    values = images
+    for layer in module:
+        if isinstance(layer, _own_layers().dropout):
+            values = layer(values, key)
+        else:
+            values = functional_call(layer, given[layer], (values,)) if layer in given else layer(values)
+    return values
+
+
+def _stored(module: nn.Module) -> list[tuple[nn.Module, str, Tensor]]:
+    """(layer, name in it, tensor) of all that is stored, each once, in the order of the flat weights."""
+    # `modules` gives a module that stands in two places once.
+    return [
+        (layer, name, tensor)
+        for layer in module.modules()
+        for name, tensor in [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]
+    ]
+
+
+def _pieces(module: nn.Module, weights: Tensor, moments: Tensor) -> dict[nn.Module, dict[str, Tensor]]:
+    """What each layer is given in place of its own tensors: views of the flat weights, and of the moments."""
+    import torch
+    from torch import nn
+
+    given: dict[nn.Module, dict[str, Tensor]] = {}
+    stored = _stored(module)
+    sizes = [tensor.numel() for _, _, tensor in stored]
+    for (layer, name, own), weight, moment in zip(
+        stored, torch.split(weights, sizes), torch.split(moments, sizes), strict=True
+    ):
+        piece = weight if isinstance(own, nn.Parameter) else moment
+        given.setdefault(layer, {})[name] = piece.view(own.shape)
+    return given
+
+
+# --- a layer in torch -------------------------------------------------------------------------
+
+
+def _torch_layers(plans: tuple[LayerPlan, ...]) -> list[nn.Module]:
+    """The modules of all layers, flattened and unflattened where a vector meets a map."""
+    from torch import nn
+
+    modules: list[nn.Module] = []
+    weighty: dict[int, nn.Module] = {}
+    is_vector = False
+    for place, plan in enumerate(plans):
+        if isinstance(plan.layer, Dense):
+            modules += [] if is_vector else [nn.Flatten()]
+            is_vector = True
+        elif is_vector and not isinstance(plan.layer, BatchNorm | PReLU | Dropout):
+            modules.append(nn.Unflatten(1, plan.input_shape))
+            is_vector = False
+        weighty[place] = weighty[plan.source] if plan.source is not None else _torch_layer(plan, place)
+        modules += [*_padding(plan), weighty[place], *_activation(getattr(plan.layer, "slope", LINEAR))]
+    return modules if is_vector else [*modules, nn.Flatten()]
+
+
+def _torch_layer(plan: LayerPlan, place: int) -> nn.Module:
+    from torch import nn
+
+    channels = plan.input_shape[0]
+    match plan.layer:
+        case Conv(out, kernel, _, _, bias):
+            return nn.Conv2d(channels, out, kernel, bias=bias)
+        case Depthwise(kernel, _, _, bias):
+            return nn.Conv2d(channels, channels, kernel, groups=channels, bias=bias)
+        case Pointwise(out, _, bias):
+            return nn.Conv2d(channels, out, 1, bias=bias)
+        case MaxPool(size):
+            return nn.MaxPool2d(size)
+        case AvgPool(size):
+            return nn.AvgPool2d(size)
+        case GlobalAvgPool():
+            return nn.AdaptiveAvgPool2d(1)
+        case Dense(units, _, bias):
+            return nn.Linear(plan.weight_shape[1], units, bias=bias)
+        case BatchNorm():
+            return _own_layers().batch_norm(channels)
+        case PReLU():
+            return nn.PReLU(channels)
+        case Dropout(rate):
+            return _own_layers().dropout(rate, place)
+        case Repeat():
+            raise SpecError(f"'{plan.layer}' is written out before it is placed")
+
+
+def _padding(plan: LayerPlan) -> list[nn.Module]:
+    """Zeros around a map so that its size stays; an even kernel has one more on the high side, as in Keras."""
+    from torch import nn
+
+    if not isinstance(plan.layer, Conv | Depthwise) or not plan.layer.same:
+        return []
+    (top, bottom), (left, right) = (((k - 1) // 2, k - 1 - (k - 1) // 2) for k in plan.layer.kernel)
+    return [nn.ZeroPad2d((left, right, top, bottom))]
+
+
+def _activation(slope: float) -> list[nn.Module]:
+    from torch import nn
+
+    if slope == LINEAR:
+        return []
+    return [nn.ReLU() if slope == RELU else nn.LeakyReLU(slope)]
+
+
+@dataclass(frozen=True)
+class _OwnLayers:
+    batch_norm: Callable[[int], nn.Module]
+    dropout: type[nn.Module]
+
+
+@cache
+def _own_layers() -> _OwnLayers:
+    """The two layers that torch has otherwise; made on first use, for they inherit from torch's classes."""
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
+    class KerasBatchNorm(nn.Module):
+        """Batch norm over all but axis 1, with Keras's constants and biased variances."""
+
+        running_mean: Tensor
+        running_variance: Tensor
+
+        def __init__(self, channels: int) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(channels))
+            self.bias = nn.Parameter(torch.zeros(channels))
+            self.register_buffer("running_mean", torch.zeros(channels))
+            self.register_buffer("running_variance", torch.ones(channels))
+
+        def forward(self, values: Tensor) -> Tensor:
+            mean, variance = self._moments(values) if self.training else (self.running_mean, self.running_variance)
+            scale = self.weight * torch.rsqrt(variance + BATCH_NORM_EPSILON)
+            per_channel = (1, -1) + (1,) * (values.dim() - 2)
+            return (values - mean.view(per_channel)) * scale.view(per_channel) + self.bias.view(per_channel)
+
+        def _moments(self, values: Tensor) -> tuple[Tensor, Tensor]:
+            axes = [axis for axis in range(values.dim()) if axis != 1]
+            variance, mean = torch.var_mean(values, axes, correction=0)
+            for running, new in ((self.running_mean, mean), (self.running_variance, variance)):
+                running.mul_(BATCH_NORM_MOMENTUM).add_(new.detach(), alpha=1 - BATCH_NORM_MOMENTUM)
+            return mean, variance
+
+    class KeyedDropout(nn.Module):
+        """Dropout whose mask is a function of a key and its own place, so that no other training can change it."""
+
+        def __init__(self, rate: float, place: int) -> None:
+            super().__init__()
+            self.rate, self.place = rate, place
+
+        def forward(self, values: Tensor, key: Tensor | None = None) -> Tensor:
+            if key is None:
+                return functional.dropout(values, self.rate, self.training)
+            return values * kept(key, self.place, values, self.rate) / (1 - self.rate)
+
+    return _OwnLayers(KerasBatchNorm, KeyedDropout)

@@ -1,0 +1,97 @@
+"""The question: the smallest network that holds an accuracy floor.
+
+    teacher -> generations of short trainings -> longer ones near the front -> finalists -> confirmation -> test
+
+Everything is chosen on the selection half of the validation split. The floor asks for a rate whose 95 %
+Wilson interval over the whole validation split lies above it; a network must reach that rate on the selection
+half, and the smallest that does must reach it again on the confirmation half, which took no part in choosing. If it
+fails, the next larger one is held against it. The test split is scored once, at the end.
+
+What is trained depends on the arguments alone and never on the clock, so the same line run again finds every
+trial in the store.
+
+    smidgen.shrink.goal      what is asked, and the judge who says whether a network does it
+    smidgen.shrink.effort    how much is tried
+    smidgen.shrink.run       the stages
+    smidgen.shrink.answer    what comes of it
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from smidgen.candidate import Lessons
+from smidgen.data import Dataset, evened, load
+from smidgen.errors import RequestError
+from smidgen.records import Floor
+from smidgen.shrink.answer import Answer, Tried
+from smidgen.shrink.effort import EFFORTS, WAYS, Effort
+from smidgen.shrink.goal import Goal, Judge, needed_rate, ram_bytes, weight_bytes
+from smidgen.shrink.run import Run
+from smidgen.store import Store, default_path
+from smidgen.study import Progress, Study
+from smidgen.teacher import Say, Teacher
+from smidgen.workers import Pool
+
+__all__ = [
+    "EFFORTS",
+    "WAYS",
+    "Answer",
+    "Effort",
+    "Goal",
+    "Judge",
+    "Tried",
+    "needed_rate",
+    "ram_bytes",
+    "shrink",
+    "weight_bytes",
+]
+
+
+def shrink(
+    data: Dataset | str | Path,
+    floor: float | Floor | Goal,
+    *,
+    teacher: object = None,
+    effort: str = "normal",
+    seed: int = 0,
+    store: Store | None = None,
+    workers: int | None = None,
+    engine: str = "auto",
+    progress: Progress | None = None,
+    pool: Pool | None = None,
+    say: Say | None = None,
+) -> Answer:
+    """The smallest network that holds `floor` on `data`, which may be what `smidgen.data.load` takes.
+
+    floor: an accuracy, or a `Goal`: within so much of the teacher, or the best under a limit
+    teacher: what is imitated: a `smidgen.teacher.Teacher`, or anything that one has as its source; None trains one
+    pool: workers in other processes or on other machines (`smidgen.cluster.connect`); the answer is the same
+    say: told what was found out about the teacher, and how long it will take
+
+    Raises:
+        RequestError: a goal, an effort or a seed that cannot be, or a floor that so few images cannot show.
+        TeacherError: a teacher that cannot be read, or does not fit the data.
+        FloorNotHeld: nothing that was tried holds the floor; the message gives the best.
+    """
+    start = time.perf_counter()
+    goal = _goal(floor)
+    if effort not in EFFORTS:
+        raise RequestError(f"effort='{effort}' is not known; use one of {', '.join(EFFORTS)}")
+    if not 0 <= seed < 2**32:
+        raise RequestError(f"seed={seed} must be at least 0 and below {2**32:,}")
+    data = data if isinstance(data, Dataset) else load(data)
+    data = evened(data) if goal.balanced else data
+    if goal.floor is not None:
+        needed_rate(data, goal.floor, goal.balanced)
+    brought = Teacher(teacher) if teacher is not None and not isinstance(teacher, Teacher) else teacher
+    with store or Store(default_path()) as opened:
+        run = Run(Study(opened, workers, progress, pool), Lessons(data, engine), goal, EFFORTS[effort], seed)
+        return run.answer(start, brought, say or (lambda _: None))
+
+
+def _goal(asked: float | Floor | Goal) -> Goal:
+    if isinstance(asked, Goal):
+        return asked
+    return Goal(asked if isinstance(asked, Floor) else Floor(asked))

@@ -1,0 +1,122 @@
+"""What the core is held to: torch in float64, and the networks and examples on which it is.
+
+A value within rounding of the corner of a relu, or of a tie in a max-pool, may go the other way in float32: of
+10,000 random networks none does with these seeds where torch's own float32 does not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from smidgen.engine import Examples, initial_weights, native, torch_engine
+from smidgen.losses import loss_and_gradient, prepare
+from smidgen.records import Recipe
+from smidgen.spec import parse_spec
+
+_core = pytest.importorskip("smidgen._core", reason="the native core was not built")
+torch = pytest.importorskip("torch")
+
+SETS = _core.instruction_sets()
+FUSED = [name for name in SETS if _core.fused(name)]
+
+MNIST = (1, 28, 28)
+CNN = parse_spec("conv 3x3x3 relu, maxpool 2, conv 5x3x3 relu, maxpool 2, dense 4")
+# Its first dense layer is so large that a batch goes through it as one, on several threads.
+LAYERED = parse_spec("conv 4x3x3 relu, maxpool 2, dropout 0.2, dense 121 relu, dropout 0.5, dense 4")
+# Its second and third convolution have channels enough for Winograd's way.
+WIDE = parse_spec("conv 18x3x3 relu, conv 17x3x3 relu, maxpool 2, conv 37x3x3 same relu, maxpool 2, dense 400, dense 4")
+EVERY_LAYER = parse_spec(
+    "conv 6x3x3 same leaky_relu(0.2), maxpool 2, dropout 0.1, depthwise 3x2 same relu, pointwise 9, batchnorm relu, "
+    "avgpool 2, conv 5x2x4, dropout 0, prelu, repeat 2 [depthwise 2x1 same, pointwise 5 relu], depthwise 2x3, "
+    "pointwise 7 relu, globalavgpool, dense 4"
+)
+
+SOFT_RECIPES = (
+    Recipe(loss="kl", temperature=4, label_weight=0.3),
+    Recipe(loss="logits"),
+    Recipe(loss="standardised-logits", label_weight=0.5),
+    Recipe(loss="probabilities"),
+)
+RECIPES = (Recipe(), *SOFT_RECIPES)
+
+RATES = {"adam": 0.01, "adam-keras": 0.01, "sgd": 0.05, "nesterov": 0.05, "rmsprop": 0.003, "adadelta": 5.0}
+
+
+def random_examples(shape, classes, images, seed, pixels="bytes"):
+    """Bytes are four fifths background, as in MNIST, so that max-pools have ties; floats have none."""
+    random = np.random.default_rng(seed)
+    size = (images, *shape)
+    if pixels == "bytes":
+        values = (random.integers(1, 256, size) * (random.random(size) > 0.8)).astype(np.uint8)
+    else:
+        values = random.random(size).astype(np.float32)
+    labels = random.integers(0, classes, images).astype(np.int32)
+    return Examples(values, labels, (3 * random.standard_normal((images, classes))).astype(np.float32))
+
+
+def random_weights(spec, shape, seed):
+    """Initial weights with biases, which start at zero, moved as well."""
+    weights = initial_weights(spec, shape, seed)
+    return weights + (0.05 * np.random.default_rng(seed).standard_normal(weights.shape)).astype(np.float32)
+
+
+def patterns(images=600, classes=4, shape=MNIST):
+    """Noisy copies of one pattern a class, which a network can learn: uint8 [n, *shape]."""
+    random = np.random.default_rng(3)
+    prototypes = random.integers(0, 256, (classes, *shape)) * (random.random((classes, *shape)) > 0.7)
+    labels = random.integers(0, classes, images).astype(np.int32)
+    noisy = np.clip(prototypes[labels] + random.normal(0, 40, (images, *shape)), 0, 255).astype(np.uint8)
+    logits = (4 * np.eye(classes)[labels] + random.normal(0, 0.5, (images, classes))).astype(np.float32)
+    return Examples(noisy, labels, logits)
+
+
+def correct_rate(spec, weights, data):
+    return (native.predict(spec, weights, data.images).argmax(1) == data.labels).mean()
+
+
+def assert_is_torchs(spec, recipe, data, weights, threads=1, note=""):
+    """Loss, gradient and predicted logits, each to 1e-5 of the largest of its values.
+
+    A batch norm may divide by little, and a value may stand at the corner of a relu: where torch itself misses
+    in float32, thirty times its miss is as good.
+    """
+    loss, gradient = native.gradient(spec, recipe, data, weights, threads)
+    ours = (loss, gradient, native.predict(spec, weights, data.images, threads))
+    right = torch_answers(spec, recipe, data, weights, torch.float64)
+    allowed, miss = 1e-5, largest_miss(ours, right)
+    if miss >= allowed:
+        allowed = 30 * largest_miss(torch_answers(spec, recipe, data, weights, torch.float32), right)
+    assert miss < allowed, f"{note} {spec} of {data.input_shape}, {len(data.images)} images, {recipe}"
+
+
+def assert_random_is_torchs(text, shape, recipe=RECIPES[0], images=37, pixels="bytes", seed=0):
+    spec = parse_spec(text)
+    data = random_examples(shape, spec.output_shape(shape)[0], images, seed, pixels)
+    assert_is_torchs(spec, recipe, data, random_weights(spec, shape, seed))
+
+
+def largest_miss(found, right):
+    return max(np.abs(a - b).max() / max(np.abs(b).max(), 1e-3) for a, b in zip(found, right, strict=True))
+
+
+def torch_answers(spec, recipe, data, weights, dtype):
+    """Loss, gradient (zero for the moments of a batch norm) and predicted logits."""
+    module = torch_engine.module_of(spec, data.input_shape, weights).to(dtype)
+    pixels = torch.tensor(data.images.astype(np.float64) / (255 if data.images.dtype == np.uint8 else 1)).to(dtype)
+    with torch.no_grad():
+        predicted = module.eval()(pixels).numpy()
+    logits = module.train()(pixels)
+    outputs, targets = logits.detach().double().numpy(), prepare(recipe, data.teacher_logits)
+    loss, slope = loss_and_gradient(recipe, outputs, data.labels, targets)
+    logits.backward(torch.tensor(slope).to(dtype))
+    return loss, gradient_of(module), predicted
+
+
+def gradient_of(module):
+    """Flat, in the order of the weights."""
+    for parameter in module.parameters():
+        parameter.data = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+    for moment in module.buffers():
+        moment.zero_()
+    return torch_engine.flat_weights(module)

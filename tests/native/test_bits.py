@@ -1,0 +1,124 @@
+"""The same bits: for a seed, any number of threads, and every instruction set that fuses."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from oracle import CNN, EVERY_LAYER, FUSED, LAYERED, MNIST, RATES, SETS, WIDE, patterns
+
+from smidgen.engine import Projection, Start, initial_weights, is_moment, native
+from smidgen.records import LOSSES, OPTIMIZERS, Augmentation, Recipe
+
+SHORT = Recipe(loss="kl", temperature=3, label_weight=0.2, epochs=2, batch_size=50)
+
+
+def trained(spec, recipe=SHORT, seed=5, threads=1, start=None):
+    training = native.train(spec, recipe, patterns(images=170), seed, threads=threads, start=start)
+    assert training.diverged_at == 0
+    return training
+
+
+@pytest.mark.parametrize("spec", [EVERY_LAYER, LAYERED], ids=["by chunk", "by layer"])
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(spec, instruction_set):
+    one, again, other = trained(spec), trained(spec), trained(spec, seed=6)
+    assert one.weights.tobytes() == again.weights.tobytes() and one.losses == again.losses
+    assert np.abs(one.weights - other.weights).max() > 0.01
+
+
+@pytest.mark.parametrize("spec", [LAYERED, WIDE], ids=["narrow", "wide"])
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_threads_do_not_change_a_bit(threads, spec, instruction_set):
+    one, shared = trained(spec), trained(spec, threads=threads)
+    assert one.weights.tobytes() == shared.weights.tobytes() and one.losses == shared.losses
+
+
+def test_only_networks_with_layers_that_see_a_whole_batch_use_threads():
+    """A large dense layer, or a batch norm."""
+
+    def threads(spec):
+        return native._network(spec, MNIST, initial_weights(spec, MNIST, 0), 64, 3, 0).threads
+
+    assert [threads(spec) for spec in (LAYERED, WIDE, EVERY_LAYER, CNN)] == [3, 3, 3, 1]
+
+
+def test_two_trainings_at_once_do_not_disturb_each_other():
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(trained, [LAYERED, EVERY_LAYER] * 3))
+    for training, spec in zip(both, [LAYERED, EVERY_LAYER] * 3, strict=True):
+        assert training.weights.tobytes() == trained(spec).weights.tobytes()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_instruction_sets_that_fuse_give_the_same_bits(loss, optimizer, monkeypatch):
+    recipe = Recipe(loss=loss, optimizer=optimizer, learning_rate=RATES[optimizer], epochs=1, batch_size=50)
+    bits = set()
+    for name in FUSED:
+        monkeypatch.setenv("SMIDGEN_INSTRUCTION_SET", name)
+        bits.add(b"".join(trained(spec, recipe).weights.tobytes() for spec in (EVERY_LAYER, LAYERED)))
+    assert len(bits) == 1
+
+
+MOVED = replace(SHORT, augment=Augmentation(shift=2, rotation=10, scale=0.1, shear=0.1), average=0.9)
+
+
+def held(spec):
+    """A third of the weights fixed, a third on 16 levels at a cost, the others in pairs of one gradient."""
+    weights = initial_weights(spec, MNIST, 5)
+    kind = np.where(is_moment(spec, MNIST), -1, np.arange(weights.size) % 3)
+    levels, costs = np.linspace(-0.5, 0.5, 16, dtype=np.float32), np.linspace(0, 0.1, 16, dtype=np.float32) ** 2
+    projection = Projection(np.where(kind == 1, 0, -1).astype(np.int32), (levels,), (costs,))
+    return Start(weights, kind == 0, np.where(kind == 2, np.arange(weights.size) // 6, -1).astype(np.int32), projection)
+
+
+@pytest.mark.parametrize("holds", [False, True], ids=["free", "held"])
+@pytest.mark.parametrize("recipe", [SHORT, MOVED], ids=["plain", "moved and averaged"])
+@pytest.mark.parametrize("spec", [EVERY_LAYER, LAYERED, WIDE], ids=["every layer", "by layer", "wide"])
+def test_all_that_a_training_can_be_has_the_same_bits(spec, recipe, holds, monkeypatch):
+    """On every instruction set that fuses, and on three threads."""
+    bits = set()
+    for name in FUSED:
+        monkeypatch.setenv("SMIDGEN_INSTRUCTION_SET", name)
+        start = held(spec) if holds else None
+        bits |= {trained(spec, recipe, threads=threads, start=start).weights.tobytes() for threads in (1, 3)}
+    assert len(bits) == 1
+
+
+@pytest.mark.skipif(len(SETS) == len(FUSED), reason="every instruction set here fuses")
+def test_an_instruction_set_that_does_not_fuse_is_close_and_named_apart(monkeypatch):
+    found = {}
+    for name in (FUSED[0], "v2"):
+        monkeypatch.setenv("SMIDGEN_INSTRUCTION_SET", name)
+        found[native.name()] = trained(EVERY_LAYER, Recipe(optimizer="sgd", epochs=1, batch_size=50)).weights
+    fused, unfused = found[f"native-{native.ARITHMETIC}-fused"], found[f"native-{native.ARITHMETIC}-unfused"]
+    assert fused.tobytes() != unfused.tobytes()
+    np.testing.assert_allclose(fused, unfused, atol=1e-4)
+
+
+PINNED = {
+    "every layer": (EVERY_LAYER, SHORT),
+    "by layer": (LAYERED, SHORT),
+    "wide": (WIDE, replace(SHORT, average=0.9)),
+}
+ARITHMETIC = (
+    "native-2-fused",
+    {"every layer": "309d24e8c2a5325f", "by layer": "a5615ac4bda44a51", "wide": "64651dd1fa0a6ed3"},
+)
+
+
+def test_the_arithmetic_is_the_one_that_its_number_names():
+    """Outcomes in stores are found again by this number. Count `native.ARITHMETIC` up when the bits change."""
+    bits = {name: trained(spec, recipe).weights.tobytes() for name, (spec, recipe) in PINNED.items()}
+    digests = {name: hashlib.sha256(these).hexdigest()[:16] for name, these in bits.items()}
+    assert (native.name(), digests) == ARITHMETIC
+
+
+def test_an_instruction_set_that_is_not_here_is_named(monkeypatch):
+    monkeypatch.setenv("SMIDGEN_INSTRUCTION_SET", "v9")
+    with pytest.raises(ValueError, match="v9"):
+        native.predict(CNN, initial_weights(CNN, MNIST, 0), np.zeros((1, *MNIST), np.uint8))

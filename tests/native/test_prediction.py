@@ -1,0 +1,37 @@
+"""Predictions: the same for any company, order and number of threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from oracle import EVERY_LAYER, LAYERED, MNIST, WIDE, patterns, random_weights
+
+from smidgen.engine import native
+from smidgen.spec import parse_spec
+
+
+@pytest.mark.parametrize("images", [0, 1, 15, 16, 17, 50])
+@pytest.mark.parametrize("spec", [EVERY_LAYER, LAYERED, WIDE], ids=["by chunk", "by layer", "wide"])
+def test_predictions_do_not_depend_on_threads(spec, images, instruction_set):
+    data, weights = patterns(images=50), random_weights(spec, MNIST, 3)
+    logits = native.predict(spec, weights, data.images)[:images]
+    for threads in (1, 2, 3, 60):
+        found = native.predict(spec, weights, data.images[:images], threads)
+        assert found.dtype == np.float32 and found.shape == (images, 4)
+        np.testing.assert_array_equal(found, logits)
+
+
+def test_an_image_gets_the_same_logits_in_any_company(instruction_set):
+    data, weights = patterns(images=50), random_weights(EVERY_LAYER, MNIST, 3)
+    order = np.random.default_rng(0).permutation(50)
+    logits = native.predict(EVERY_LAYER, weights, data.images)
+    np.testing.assert_array_equal(native.predict(EVERY_LAYER, weights, data.images[order]), logits[order])
+
+
+def test_every_byte_is_read_as_its_fraction(instruction_set):
+    """Each of 256 images shows one byte in 17 pixels: 16 that are loaded together and one that is left over."""
+    bytes_ = np.repeat(np.arange(256, dtype=np.uint8), 17).reshape(256, 17, 1, 1)
+    spec = parse_spec("dense 17")
+    weights = np.concatenate([np.eye(17).ravel(), np.zeros(17)], dtype=np.float32)
+    found = native.predict(spec, weights, bytes_)
+    np.testing.assert_allclose(found, bytes_[:, :, 0, 0] / 255, rtol=2e-7)
