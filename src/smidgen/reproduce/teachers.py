@@ -1,0 +1,36 @@
+"""The good teachers that our own recipes learn from, one a data set: not the documents', which have their own.
+
+They are trained on the training split alone and were chosen by validation accuracy.
+"""
+
+from __future__ import annotations
+
+from smidgen.candidate import Lessons
+from smidgen.records import Recipe
+from smidgen.reproduce.trainings import Bench, Job, Runs
+from smidgen.spec import parse_spec
+
+TEACHERS: dict[str, tuple[str, Recipe]] = {
+    "mnist": (
+        "conv 32x3x3 relu, conv 64x3x3 relu, maxpool 2, dense 128 relu, dense 10",
+        Recipe(optimizer="nesterov", learning_rate=0.1, epochs=4),
+    ),
+    "fashion-mnist": (
+        "conv 32x3x3 nobias, batchnorm relu, conv 32x3x3 nobias, batchnorm relu, maxpool 2, "
+        "conv 64x3x3 nobias, batchnorm relu, conv 64x3x3 nobias, batchnorm relu, maxpool 2, "
+        "dropout 0.25, dense 128 relu, dropout 0.25, dense 10",
+        Recipe(optimizer="nesterov", learning_rate=0.1, epochs=10),
+    ),
+}
+
+
+def teacher_job(lessons: Lessons) -> dict[str, Job]:
+    """Our teacher for this data set, by its name; for data of another name, MNIST's."""
+    text, recipe = TEACHERS.get(lessons.dataset.name, TEACHERS["mnist"])
+    return {f"our teacher, {lessons.dataset.name}": Job(parse_spec(text), recipe, seeds=1, needed=True)}
+
+
+def teacher(bench: Bench, lessons: Lessons, stage: str) -> tuple[Runs, Lessons]:
+    """Our teacher's runs, and the lessons with its logits."""
+    (runs,) = bench.train(lessons, teacher_job(lessons), stage).values()
+    return runs, bench.taught(lessons, runs)
