@@ -1,0 +1,212 @@
+"""What is asked: an accuracy to hold, limits to keep, or both; and the judge who says whether a network does.
+
+Goal(floor=Floor(0.97))                     the smallest network that holds 97 %
+Goal(within=0.005)                          the smallest within half a point of its teacher
+Goal(parameters=1000)                       the best network of at most 1,000 parameters
+Goal(floor=Floor(0.9), ram_bytes=8192)      the smallest that holds 90 % in so little memory
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.candidate import Lessons, classify
+from smidgen.data import Dataset, Split
+from smidgen.errors import RequestError
+from smidgen.records import Floor, Outcome, Score, Trial
+from smidgen.search import Space
+from smidgen.spec import NetSpec, Shape
+
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a network must do; at least one of the first six is given.
+
+    floor: an accuracy to hold
+    within: how far below the teacher it may be on the same validation images, by the plain rate: 0.005 is
+        half a point
+    size_bytes: of its weights at rest (`weight_bytes`)
+    parameters, macs: at most; multiply-accumulates are for one image
+    ram_bytes: of the values alive at once while one image goes through, float32
+    balanced: accuracy is the mean of every class's own, and rarer classes are trained on as often as the commonest
+    class_floor: what each class's own accuracy must reach on both halves, by the plain rate; 0 asks for nothing
+    or_best: where nothing holds the floor, the most accurate is the answer, and says that it does not hold
+    """
+
+    floor: Floor | None = None
+    within: float | None = None
+    size_bytes: int | None = None
+    parameters: int | None = None
+    macs: int | None = None
+    ram_bytes: int | None = None
+    balanced: bool = False
+    class_floor: float = 0.0
+    or_best: bool = False
+
+    def __post_init__(self) -> None:
+        if self.floor is None and self.within is None and not self.limits:
+            raise RequestError(
+                "nothing is asked for; give an accuracy (--floor 0.97 or --within 0.5%), a limit (--bytes, --params, "
+                "--macs, --ram), or both"
+            )
+        for name, limit in self.limits.items():
+            if limit < 1:
+                raise RequestError(f"{name}={limit} must be at least 1")
+        if self.within is not None and not 0 <= self.within < 0.5:
+            raise RequestError(f"within={self.within:g} must be at least 0 and below 0.5; half a point is 0.005")
+        if not 0 <= self.class_floor < 1:
+            raise RequestError(f"class_floor={self.class_floor:g} must be at least 0 and below 1; give for example 0.8")
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """The limits that are given, by name."""
+        names = ("size_bytes", "parameters", "macs", "ram_bytes")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    @property
+    def accurate(self) -> bool:
+        """Whether an accuracy is asked for; else the best within the limits is."""
+        return self.floor is not None or self.within is not None
+
+    @property
+    def slug(self) -> str:
+        """A name for a folder: "0.97", "within-0.005", "1000-parameters"."""
+        words = [] if self.floor is None else [f"{self.floor.accuracy:g}"]
+        words += [] if self.within is None else [f"within-{self.within:g}"]
+        return "-".join((*words, *(f"{limit}-{name.replace('_', '-')}" for name, limit in self.limits.items())))
+
+    @property
+    def limits_text(self) -> str:
+        """ "at most 1,000 parameters and 8,192 bytes of RAM", or ""."""
+        words = {"size_bytes": "bytes of weights", "parameters": "parameters", "macs": "multiply-accumulates"}
+        parts = [f"{limit:,} {words.get(name, 'bytes of RAM')}" for name, limit in self.limits.items()]
+        return "at most " + " and ".join(parts) if parts else ""
+
+    def keeps(self, spec: NetSpec, shape: Shape) -> bool:
+        """Whether a network is within the limits."""
+        costs = {
+            "size_bytes": weight_bytes,
+            "parameters": NetSpec.parameters,
+            "macs": NetSpec.macs,
+            "ram_bytes": ram_bytes,
+        }
+        return all(costs[name](spec, shape) <= limit for name, limit in self.limits.items())
+
+    def limited(self, space: Space) -> Space:
+        """The part of a space that is within the limits."""
+        counts = [count for count in (self.parameters, self.size_bytes and self.size_bytes // FLOAT_BYTES) if count]
+        most = min(counts, default=space.most_parameters)
+        most_macs = space.most_macs if self.macs is None else min(self.macs, space.most_macs)
+        keeps: Callable[[NetSpec], bool] = lambda spec: self.keeps(spec, space.input_shape)  # noqa: E731
+        return replace(space, most_parameters=most, most_macs=most_macs, keeps=keeps)
+
+
+def weight_bytes(spec: NetSpec, shape: Shape) -> int:
+    """What a network weighs at rest: its weights as float32."""
+    return FLOAT_BYTES * sum(plan.parameters + plan.moments for plan in spec.plan(shape))
+
+
+def ram_bytes(spec: NetSpec, shape: Shape) -> int:
+    """The values alive at once while one image goes through, layer by layer, as float32."""
+    return FLOAT_BYTES * spec.activation_count(shape)
+
+
+# --- the floor that follows -----------------------------------------------------------------------
+
+
+def floor_of(goal: Goal, data: Dataset, teacher: Score) -> Floor | None:
+    """The floor that a goal and the teacher's validation score ask for, the stricter of two; None without one.
+
+    Raises:
+        RequestError: so few images cannot show it.
+    """
+    floors = [] if goal.floor is None else [goal.floor]
+    if goal.within is not None:
+        asked = teacher.rate - goal.within
+        if asked <= 0:
+            raise RequestError(
+                f"within={goal.within:g} of a teacher of {teacher} is no accuracy; give a better teacher"
+            )
+        # A floor lies below 1, and a count that reaches it must not miss it by the last bit.
+        floors.append(Floor(min(asked, 1.0) - 1e-9, "rate"))
+    return max(floors, key=lambda floor: needed_rate(data, floor, goal.balanced), default=None)
+
+
+def shown_floor(outcome: Outcome) -> Floor:
+    """What a network that was chosen for its accuracy is shown to hold: by the worse half, over all images."""
+    total = outcome.validation.total
+    worse = min(outcome.selection.rate, outcome.confirmation.rate)
+    low = Score(math.floor(worse * total), total).interval()[0]
+    return Floor(max(0.0001, math.floor(1e4 * low) / 1e4))
+
+
+def needed_rate(data: Dataset, floor: Floor, balanced: bool = False) -> float:
+    """The rate that holds the floor on the whole validation split; both of its halves must reach it.
+
+    Balanced, the mean over K classes of n_c images each is as sure as a rate over K² / sum(1 / n_c) images.
+
+    Raises:
+        RequestError: so few images cannot show so high a floor.
+    """
+    total = len(data.selection) + len(data.confirmation)
+    if balanced:
+        labels = np.concatenate([data.selection.labels, data.confirmation.labels])
+        counts = np.bincount(labels, minlength=data.classes)
+        total = int(data.classes**2 / (1 / np.maximum(counts, 1)).sum())
+    needed = floor.needed(total)
+    if needed is None:
+        best = Score(total, total).interval()[0]
+        raise RequestError(
+            f"{data.name} has {total} images for validation, and all of them right show no more than {best:.4f}; "
+            f"give more data, a floor of at most {best:.3f}, or --rule rate"
+        )
+    return needed.rate
+
+
+# --- the judge ------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Judge:
+    """Says how good an outcome is on either half, by the goal's own measure.
+
+    needed: the rate that both halves must reach; 1 where the best is asked for, so that nothing ever is enough
+    """
+
+    lessons: Lessons
+    goal: Goal
+    needed: float
+    _recalls: dict[tuple[str, str], npt.NDArray[np.float64]] = field(default_factory=dict)
+
+    def rate(self, trial: Trial, outcome: Outcome, half: str) -> float:
+        """The accuracy on "selection" or "confirmation"; of a balanced goal, the mean of the classes' own."""
+        if self.goal.balanced:
+            return float(self._class_rates(trial, outcome, half).mean())
+        score: Score = getattr(outcome, half)
+        return score.rate
+
+    def holds(self, trial: Trial, outcome: Outcome, half: str) -> bool:
+        """Whether a half reaches the rate that is needed, and each class on it the floor of the classes."""
+        if self.rate(trial, outcome, half) < self.needed:
+            return False
+        floor = self.goal.class_floor
+        return not floor or bool(self._class_rates(trial, outcome, half).min() >= floor)
+
+    def _class_rates(self, trial: Trial, outcome: Outcome, half: str) -> npt.NDArray[np.float64]:
+        """The share of each class's images that is right: float64 [classes]; ones for a class without images."""
+        known = self._recalls.get((trial.key, half))
+        if known is None:
+            split: Split = getattr(self.lessons.dataset, half)
+            right = classify(self.lessons, trial.spec, outcome.weights, split).argmax(axis=1) == split.labels
+            counts = np.bincount(split.labels, minlength=self.lessons.dataset.classes)
+            hits = np.bincount(split.labels, weights=right, minlength=len(counts))
+            known = np.where(counts > 0, hits / np.maximum(counts, 1), 1.0)
+            self._recalls[trial.key, half] = known
+        return known

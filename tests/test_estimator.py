@@ -1,0 +1,294 @@
+"""The question as an estimator: scikit-learn's own checks, the same answer each time, and files that decode to it."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import smidgen
+from smidgen.engine import choose, initial_weights
+from smidgen.errors import DataError, ModelFileError, RequestError
+from smidgen.estimator import FloorWarning, SmallDataWarning, save, scaled
+from smidgen.modelfile import Model
+from smidgen.shrink import EFFORTS
+from smidgen.spec import parse_spec
+
+sklearn = pytest.importorskip("sklearn")
+
+TINY = replace(
+    EFFORTS["glance"], first=6, generations=0, children=0, finalists=1, near_misses=1, short_steps=150, long_steps=600
+)
+"""A search that takes a tenth of a second or two."""
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EFFORTS, "glance", TINY)
+
+
+@pytest.fixture(scope="module")
+def blobs() -> tuple[np.ndarray, np.ndarray]:
+    """float64 [n, 5] around three centres, and their names."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, 300)
+    X = 3 * np.eye(3, 5)[labels] + generator.normal(0, 0.5, (300, 5))
+    return X, np.array(["apple", "fig", "pear"])[labels]
+
+
+@pytest.fixture(scope="module")
+def pictures() -> tuple[np.ndarray, np.ndarray]:
+    """uint8 [n, 8, 8], bright in one of two halves, and 0 or 1."""
+    generator = np.random.default_rng(0)
+    y = generator.integers(0, 2, 200)
+    X = generator.integers(0, 90, (200, 8, 8), dtype=np.uint8)
+    for image, label in zip(X, y, strict=True):
+        image[:, 4 * label : 4 * label + 4] += 100
+    return X, y
+
+
+def classifier(**settings: Any) -> Any:
+    return smidgen.SmallestClassifier(**{"effort": "glance", **settings})
+
+
+@pytest.fixture(scope="module")
+def fitted(blobs: tuple[np.ndarray, np.ndarray]) -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EFFORTS, "glance", TINY)
+        yield classifier(floor=0.9).fit(*blobs)
+
+
+# --- scikit-learn's own checks ------------------------------------------------------------------
+
+MAY_BE_SKIPPED = {
+    "check_array_api_input",
+    "check_array_api_input_and_values",
+    "check_dataframe_column_names_consistency",
+}
+"""The first two ask for SCIPY_ARRAY_API in the environment, the last for pandas; scikit-learn itself skips them."""
+
+
+@pytest.mark.filterwarnings("ignore")  # many checks fit noise, or a dozen samples, which this estimator warns of
+def test_it_passes_the_checks_of_scikit_learn() -> None:
+    from sklearn.utils.estimator_checks import check_estimator
+
+    results = check_estimator(classifier(), on_skip=None, on_fail=None)
+    failed = {result["check_name"]: result["exception"] for result in results if result["status"] == "failed"}
+    skipped = {result["check_name"] for result in results if result["status"] == "skipped"}
+    assert failed == {}
+    assert skipped <= MAY_BE_SKIPPED
+    assert len(results) > 45
+
+
+def test_it_works_in_a_pipeline_a_grid_and_a_cross_validation(blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    from sklearn.model_selection import GridSearchCV, cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X, y = blobs
+    pipeline = make_pipeline(StandardScaler(), classifier(floor=0.9))
+    assert cross_val_score(pipeline, X * [1, 1000, 1, 1, 0.001], y, cv=2).min() > 0.85
+    grid = GridSearchCV(classifier(), {"floor": [0.5, 0.9]}, cv=2).fit(X, y)
+    assert grid.best_score_ > 0.85
+    assert grid.best_estimator_.score(X, y) > 0.85
+
+
+def test_it_is_pickled_and_cloned(fitted: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    from sklearn.base import clone
+
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.predict_proba(blobs[0]), fitted.predict_proba(blobs[0]))
+    assert clone(fitted).get_params() == fitted.get_params()
+    assert not hasattr(clone(fitted), "spec_")
+
+
+# --- what it finds --------------------------------------------------------------------------------
+
+
+def test_it_is_small_and_right_and_says_what_it_is(fitted: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = blobs
+    assert fitted.score(X, y) > 0.9
+    assert fitted.held_ and fitted.validation_score_.rate >= 0.9
+    assert fitted.n_parameters_ == fitted.spec_.parameters((5, 1, 1)) == len(fitted.network_.model.weights) < 60
+    assert list(fitted.classes_) == ["apple", "fig", "pear"]
+    sizes = [point.parameters for point in fitted.frontier_]
+    assert sizes == sorted(sizes) and fitted.n_parameters_ in range(min(sizes), 61)
+    np.testing.assert_allclose(fitted.predict_proba(X).sum(axis=1), 1)
+
+
+def test_the_same_fit_gives_the_same_bits_with_any_number_of_workers(blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    first, second, other = (
+        classifier(**settings).fit(*blobs).predict_proba(blobs[0])
+        for settings in ({}, {"n_jobs": 2}, {"random_state": 1})
+    )
+    assert first.tobytes() == second.tobytes()
+    assert first.tobytes() != other.tobytes()
+
+
+@pytest.mark.parametrize("shape", [(200, 8, 8), (200, 8, 8, 1), (200, 1, 8, 8)])
+def test_images_of_any_shape_are_taken(pictures: tuple[np.ndarray, np.ndarray], shape: tuple[int, ...]) -> None:
+    X, y = pictures
+    X = X.reshape(shape)
+    found = classifier().fit(X, y)
+    assert found.score(X, y) > 0.95
+    assert found.network_.model.input_shape == (1, 8, 8)
+    with pytest.raises(ValueError, match="X has images of 1x8x7"):
+        found.predict(X.reshape(200, 8, 8)[:, :, :7])
+
+
+def test_the_size_of_the_numbers_does_not_matter(blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = blobs
+    wanted = classifier().fit(X, y)
+    for factor in (1e-3, 1e3):
+        found = classifier().fit(factor * X, y)
+        assert found.spec_ == wanted.spec_
+        np.testing.assert_allclose(found.predict_proba(factor * X), wanted.predict_proba(X), atol=1e-3)
+
+
+def test_a_limit_is_kept(blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    found = classifier(floor=None, parameters=20).fit(*blobs)
+    assert found.n_parameters_ <= 20
+    assert found.score(*blobs) > 0.8
+
+
+def test_a_teacher_is_learned_from(pictures: tuple[np.ndarray, np.ndarray]) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    X, y = pictures
+    teacher = LogisticRegression().fit(X.reshape(200, -1) / 255, y)
+    assert classifier(floor=None, within=0.05, teacher=teacher).fit(X, y).score(X, y) > 0.9
+
+
+# --- what cannot be --------------------------------------------------------------------------------
+
+
+def test_a_floor_that_nothing_holds_is_warned_of_and_the_best_is_fitted() -> None:
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=(100, 3)), generator.integers(0, 2, 100)
+    with pytest.warns(FloorWarning, match=r"nothing holds floor=0\.999; the most accurate has"):
+        found = classifier(floor=0.999).fit(X, y)
+    assert not found.held_
+    assert found.predict(X).shape == (100,)
+
+
+def test_few_samples_are_warned_of_and_learned() -> None:
+    X = np.array([[0.0, 1.0], [0.1, 0.9], [1.0, 0.0], [0.9, 0.1]])
+    with pytest.warns(SmallDataWarning, match="a class has fewer than 5 samples"):
+        found = classifier(floor=0.9).fit(X, [0, 0, 1, 1])
+    assert found.predict(X).tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"floor": 95}, "floor=95 must lie between 0 and 1"),
+        ({"floor": None}, "nothing is asked for"),
+        ({"effort": "much"}, "effort='much' is not known"),
+        ({"rule": "wilson", "floor": 0.999}, "images for validation"),
+    ],
+)
+def test_wrong_settings_are_refused_in_fit(
+    blobs: tuple[np.ndarray, np.ndarray], settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        classifier(**settings).fit(*blobs)
+
+
+# --- files -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".smidgen", ".safetensors"])
+def test_a_file_predicts_what_the_estimator_does(
+    fitted: Any, blobs: tuple[np.ndarray, np.ndarray], tmp_path: Path, suffix: str
+) -> None:
+    size_bytes = fitted.save(tmp_path / f"x{suffix}")
+    assert size_bytes == (tmp_path / f"x{suffix}").stat().st_size
+    network = smidgen.load(tmp_path / f"x{suffix}")
+    X = blobs[0]
+    np.testing.assert_array_equal(network.predict(X), fitted.predict(X))
+    np.testing.assert_array_equal(network.predict_proba(X), fitted.predict_proba(X))
+
+
+def test_a_file_gives_whole_numbers_for_classes_that_are_such(
+    pictures: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    X, y = pictures
+    found = classifier().fit(X, y)
+    found.save(tmp_path / "x.smidgen")
+    predicted = smidgen.load(str(tmp_path / "x.smidgen")).predict(X)
+    assert predicted.dtype.kind == "i"
+    np.testing.assert_array_equal(predicted, found.predict(X))
+    with pytest.raises(DataError, match="the network takes 1x8x8"):
+        smidgen.load(tmp_path / "x.smidgen").predict(X[:, :4])
+
+
+def test_other_files_are_refused(fitted: Any, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"ends in \.smidgen or \.safetensors"):
+        fitted.save(tmp_path / "x.onnx")
+    with pytest.raises(ModelFileError):
+        smidgen.load(tmp_path / "gone.smidgen")
+
+
+SPECS = (
+    "dense 4 relu, dense 3",
+    "conv 3x3x3 relu, maxpool 2, dense 3",
+    "maxpool 2, avgpool 2, depthwise 1x1 relu, pointwise 3 relu, dense 3",
+    "batchnorm relu, dense 3",
+    "prelu, conv 2x2x2 same relu, globalavgpool, dense 3",
+    "avgpool 2, repeat 2 [conv 1x3x3 same relu], dense 3",
+)
+
+
+@given(st.sampled_from(SPECS), st.floats(1e-3, 1e3), st.integers(0, 5))
+def test_a_factor_of_the_input_goes_into_the_weights(text: str, factor: float, seed: int) -> None:
+    spec, shape = parse_spec(text), (1, 8, 8)
+    generator = np.random.default_rng(seed)
+    weights = initial_weights(spec, shape, seed)
+    weights += generator.normal(0, 0.1, len(weights)).astype(np.float32)
+    weights = np.abs(weights) if "batchnorm" in text else weights  # a variance is at least zero
+    images = generator.normal(size=(5, 1, 8, 8))
+
+    def logits(some: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+        return choose(spec, "torch").predict(spec, some, pictures.astype(np.float32))
+
+    wanted = logits(weights, factor * images)
+    found = logits(scaled(spec, shape, weights, factor), images)
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4 * max(1.0, float(np.abs(wanted).max())))
+
+
+def test_without_scikit_learn_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    from smidgen import estimator
+
+    monkeypatch.setitem(sys.modules, "sklearn.base", None)
+    monkeypatch.delitem(vars(estimator), "SmallestClassifier", raising=False)
+    with pytest.raises(RequestError, match=r"pip install 'smidgen\[sklearn\]'"):
+        _ = estimator.SmallestClassifier
+
+
+def test_a_network_file_needs_no_scikit_learn(tmp_path: Path, child: Any) -> None:
+    spec = parse_spec("dense 3")
+    model = Model(spec, (5, 1, 1), ("a", "b", "c"), initial_weights(spec, (5, 1, 1), 0))
+    save(model, tmp_path / "x.smidgen")
+    code = (
+        "import sys, numpy, smidgen\nprint(*smidgen.load(sys.argv[1]).predict(numpy.eye(5)), 'sklearn' in sys.modules)"
+    )
+    out, err = child(code, str(tmp_path / "x.smidgen")).communicate(timeout=120)
+    assert err == ""
+    *labels, loaded = out.split()
+    assert len(labels) == 5 and set(labels) <= {"a", "b", "c"}
+    assert loaded == "False"
+
+
+def test_fitting_is_quiet(blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classifier(floor=0.8).fit(*blobs)
