@@ -31,7 +31,7 @@ struct Convolution {
     float slope;
     long chunk_stride;  // dense layers only: `width` counts chunks, this far apart; else 0
     const float* transformed = nullptr;  // by winograd_weights, where the kernel is 3x3; null: the direct way
-    float* scratch = nullptr;            // winograd_scratch_floats, where transformed
+    float* scratch = nullptr;            // winograd_scratch_floats, where transformed; [16] a channel of `in`, where dense
 };
 
 // dW[o][c][j][i] += sum over y, x and lanes of g[o][y][x] * in[c][y + j + row0][x + i + col0]

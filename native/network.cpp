@@ -91,6 +91,7 @@ size_t scratch_floats(const Plan& plan, int chunks) {
     most = std::max(most, size_t(LANES) * in.channels * in.height * in.width + size_t(in.height + 3) * (in.width + 3));
     for (const Layer& l : plan.layers) {
         if (l.winograd) most = std::max(most, winograd_floats(l));
+        if (l.batched) most = std::max(most, size_t(l.out.channels) * LANES);
         if (l.kind == LayerKind::batch_norm) most = std::max(most, size_t(l.out.channels));
         if (l.kind == LayerKind::dense)
             most = std::max(most, dense_scratch_floats(l.batched ? chunks : 1, vector_of(l.in).channels, l.out.channels));
@@ -416,9 +417,11 @@ void Network::batched_backward(const Layer& l, int chunks) {
     });
     if (!l.needs_input_gradient) return;
     const int parts = std::min(chunks, team_.size());
-    team_.each(parts, [&](int part, int) {
+    team_.each(parts, [&](int part, int thread) {
         const int begin = chunks * part / parts, end = chunks * (part + 1) / parts;
-        kernels_.convolve(dense(l, used().data(), chunk_memory(begin), end - begin, plan_.chunk_floats, true));
+        Convolution c = dense(l, used().data(), chunk_memory(begin), end - begin, plan_.chunk_floats, true);
+        c.scratch = scratch_[thread][0].values;
+        kernels_.convolve(c);
     });
 }
 

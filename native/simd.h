@@ -103,6 +103,16 @@ inline V from_bytes(const void* p) {
 }
 #endif
 
+// p[k] += v[k] for the first `count` of them.
+inline void add_first(float* p, V v, int count) {
+#if defined(__AVX512F__)
+    const __mmask16 mask = __mmask16((1u << count) - 1u);
+    _mm512_mask_storeu_ps(p, mask, _mm512_add_ps(_mm512_maskz_loadu_ps(mask, p), (__m512)v));
+#else
+    for (int k = 0; k < count; ++k) p[k] += v[k];
+#endif
+}
+
 inline V relu(V v) { return larger(V{}, v); }  // a NaN stays one
 
 // relu, leaky relu and linear are one thing: the slope below zero.

@@ -181,11 +181,11 @@ struct Choice {
     double cost;
 };
 
-Choice choose_tile(int channels, int width) {
+Choice choose_tile(int channels, int width, int most_columns) {
     Choice best{1, width, 1e30};
     for (int out : OUT_TILES) {
         if (out > MAX_OUT || out > channels) continue;
-        const int widest = ACCUMULATORS / out < MAX_COLUMNS ? ACCUMULATORS / out : MAX_COLUMNS;
+        const int fitting = ACCUMULATORS / out, widest = fitting < most_columns ? fitting : most_columns;
         const int tiles = (width + widest - 1) / widest, columns = (width + tiles - 1) / tiles;
         const int work = out * columns, loads = out + columns;
         const int busy = work > loads ? work : loads;
@@ -240,16 +240,48 @@ Choice choose_stream(int channels, int width) {
     return {out, (width + most - 1) / most, 0.0};
 }
 
-void convolve(const Convolution& request) {
-    if (request.transformed) return winograd_convolve(request);
+// Where columns are chunks of a large dense layer, a tile takes few, and more channels: their vectors are read again for
+// each tile, and many do not fit the second-level cache.
+constexpr long CACHED_VECTORS = 1 << 13;
+constexpr int FEW_COLUMNS = 4;
+
+int most_columns(const Convolution& c) {
+    const long columns = c.chunk_stride ? CACHED_VECTORS / c.in.channels : MAX_COLUMNS;
+    return columns < FEW_COLUMNS ? FEW_COLUMNS : columns < MAX_COLUMNS ? int(columns) : MAX_COLUMNS;
+}
+
+void convolve_all(const Convolution& request) {
     const Convolution c = flattened(request);
     for (int first = 0; first < c.out.channels;) {
         const int left = c.out.channels - first;
         const bool streams = c.kernel_x == 3 && !c.chunk_stride;
-        const Choice choice = streams ? choose_stream(left, c.out.width) : choose_tile(left, c.out.width);
+        const Choice choice = streams ? choose_stream(left, c.out.width) : choose_tile(left, c.out.width, most_columns(c));
         convolve_rows(c, first, choice.out, choice.tiles);
         first += choice.out;
     }
+}
+
+// The gradient with respect to the input of a dense layer reads its weights across their rows: a panel of 16
+// columns is copied together first, so that each line of the cache is read once. Scratch: [16] a channel.
+void convolve_panels(Convolution c) {
+    const int channels = c.in.channels, outs = c.out.channels;
+    for (int first = 0; first < outs; first += LANES) {
+        const int count = outs - first < LANES ? outs - first : LANES;
+        for (int i = 0; i < channels; ++i) {
+            const float* row = c.weights + long(i) * c.w_in + first;
+            for (int k = 0; k < count; ++k) c.scratch[long(i) * LANES + k] = row[k];
+        }
+        Convolution panel = c;
+        panel.weights = c.scratch, panel.w_in = LANES, panel.scratch = nullptr;
+        panel.out.channels = count, panel.out.data += first * c.out.plane;
+        convolve_all(panel);
+    }
+}
+
+void convolve(const Convolution& c) {
+    if (c.transformed) return winograd_convolve(c);
+    const bool panels = c.chunk_stride && c.scratch && c.backward && c.w_in >= 4 * LANES && c.in.channels >= 4 * LANES;
+    panels ? convolve_panels(c) : convolve_all(c);
 }
 
 }  // namespace

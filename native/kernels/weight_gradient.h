@@ -299,8 +299,7 @@ void dense_tile(const DenseTile& t) {
         UNROLL for (int i = 0; i < IN; ++i) {
             float* w = t.weights + o * t.w_out + i * VL;
             if ((i + 1) * VL <= t.valid) store(w, load(w) + sum[o][i]);
-            else
-                for (int k = 0; k < VL && i * VL + k < t.valid; ++k) w[k] += sum[o][i][k];
+            else if (i * VL < t.valid) add_first(w, sum[o][i], t.valid - i * VL);
         }
 }
 
@@ -340,7 +339,10 @@ void load_block(const DenseGradient& d, int first, float* block) {
     transpose_features(d.inputs, d.input_stride, d.chunks, first, least(DENSE_BLOCK, d.in_count - first), DENSE_BLOCK, block);
 }
 
-// The smaller side is transposed whole; the other goes by, a panel or a block at a time.
+// Panels of so many outputs meet a block while it is in the cache.
+constexpr int DENSE_GROUP = DENSE_BLOCK;
+
+// The smaller side is transposed whole; the other goes by, a group of panels or a block at a time.
 void dense_gradient(const DenseGradient& d) {
     const long samples = long(d.chunks) * LANES, panel = samples * DENSE_PANEL, block = samples * DENSE_BLOCK;
     for (int chunk = 0; chunk < d.chunks && d.bias; ++chunk) {
@@ -350,9 +352,12 @@ void dense_gradient(const DenseGradient& d) {
     float *whole = d.scratch, *part = d.scratch + dense_whole_floats(d.chunks, d.in_count, d.last - d.first);
     if (d.in_count <= d.last - d.first) {
         for (int i = 0; i < d.in_count; i += DENSE_BLOCK) load_block(d, i, whole + i / DENSE_BLOCK * block);
-        for (int o = d.first; o < d.last; o += DENSE_PANEL) {
-            load_panel(d, o, part);
-            for (int i = 0; i < d.in_count; i += DENSE_BLOCK) dense_block(d, part, o, whole + i / DENSE_BLOCK * block, i);
+        for (int group = d.first; group < d.last; group += DENSE_GROUP) {
+            const int end = least(group + DENSE_GROUP, d.last);
+            for (int o = group; o < end; o += DENSE_PANEL) load_panel(d, o, part + (o - group) / DENSE_PANEL * panel);
+            for (int i = 0; i < d.in_count; i += DENSE_BLOCK)
+                for (int o = group; o < end; o += DENSE_PANEL)
+                    dense_block(d, part + (o - group) / DENSE_PANEL * panel, o, whole + i / DENSE_BLOCK * block, i);
         }
         return;
     }
