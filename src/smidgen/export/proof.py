@@ -1,0 +1,117 @@
+"""What an export says of images when it is run: the runtime, the compiler, and how large a program for a
+microcontroller becomes."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.errors import RequestError, RunError
+
+Images = npt.NDArray[np.uint8]
+Classes = npt.NDArray[np.intp]
+
+WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
+ARM = "arm-none-eabi-gcc"
+ARM_TARGET = ("-mcpu=cortex-m0plus", "-mthumb")
+BATCH = 256
+
+_MAIN = """#include <stdio.h>
+#include "HEADER"
+int main(void)
+{
+    static unsigned char image[IMAGE_BYTES];
+    while (fread(image, 1, sizeof image, stdin) == sizeof image)
+        putchar(CLASSIFY(image));
+    return 0;
+}
+"""
+
+_BARE_MAIN = """#include "HEADER"
+static unsigned char image[IMAGE_BYTES];
+int main(void) { return CLASSIFY(image); }
+void start(void) { for (;;) main(); }
+"""
+
+
+@dataclass(frozen=True)
+class ProgramSize:
+    """flash: text and data; ram: data, bss and one image; bytes of a linked program that has nothing else."""
+
+    flash_bytes: int
+    ram_bytes: int
+
+
+def classes_by_onnx(path: Path, images: Images) -> Classes:
+    """The class of each image by onnxruntime; images uint8 [n, channels, height, width].
+
+    Raises:
+        RequestError: onnxruntime is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise RequestError("to run ONNX the package onnxruntime is needed; pip install 'smidgen[onnx]'") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    pieces = []
+    for first in range(0, len(images), BATCH):
+        values = images[first : first + BATCH].astype(np.float32) / np.float32(255)
+        pieces.append(np.asarray(session.run(["logits"], {"image": values})[0]).argmax(axis=1))
+    return np.concatenate(pieces)
+
+
+def classes_by_c(path: Path, images: Images, flags: tuple[str, ...] = ("-Os",)) -> Classes:
+    """The class of each image by the C source, compiled here.
+
+    Raises:
+        RequestError: there is no compiler. RunError: it does not compile, or the program fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        program = _compiled(_tool("cc"), path, _MAIN, Path(folder), flags)
+        said = subprocess.run([program], input=images.tobytes(), capture_output=True)
+    if said.returncode or len(said.stdout) != len(images):
+        raise RunError(f"the program of {path} failed: {said.stderr.decode(errors='replace')[-400:]}; report it")
+    return np.frombuffer(said.stdout, np.uint8).astype(np.intp)
+
+
+def program_size(path: Path) -> ProgramSize | None:
+    """Of the C source on a Cortex-M0+ with all that it needs of the compiler's library; None without the compiler."""
+    if not shutil.which(ARM):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        bare = ("-Os", *ARM_TARGET, "-nostartfiles", "-Wl,--gc-sections,-e,start", "-ffunction-sections")
+        program = _compiled(ARM, path, _BARE_MAIN, Path(folder), (*bare, "--specs=nosys.specs"))
+        said = subprocess.run(["arm-none-eabi-size", program], capture_output=True, text=True, check=True)
+    text, data, bss = map(int, said.stdout.splitlines()[1].split()[:3])
+    return ProgramSize(text + data, data + bss)
+
+
+def _tool(name: str) -> str:
+    found = shutil.which(name)
+    if not found:
+        raise RequestError(f"to run C a compiler is needed and there is no '{name}'; on Debian: apt-get install gcc")
+    return found
+
+
+def _compiled(compiler: str, path: Path, main: str, folder: Path, flags: tuple[str, ...]) -> Path:
+    header = path.with_suffix(".h")
+    name = next(line.split()[1] for line in header.read_text().splitlines() if line.startswith("#define"))
+    name = name.removesuffix("_H")
+    function = next(line for line in header.read_text().splitlines() if line.startswith("int "))
+    classify = function.split()[1].partition("(")[0]
+    source, program = folder / "main.c", folder / "program"
+    text = main.replace("HEADER", header.name).replace("IMAGE_BYTES", f"{name}_IMAGE_BYTES")
+    source.write_text(text.replace("CLASSIFY", classify))
+    line = [compiler, *WARNINGS, *flags, f"-I{path.parent.absolute()}", str(source), str(path), "-o", str(program)]
+    said = subprocess.run(line, capture_output=True, text=True)
+    if said.returncode:
+        raise RunError(f"{path} does not compile: {said.stderr[-400:]}; report it")
+    return program
