@@ -81,7 +81,7 @@ Images images_of(const nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>& array
 
 using ImageArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 
-// What is learned from: checked once, so that no index can leave its array.
+// What is learned from, checked where the order leads, so that no index can leave its array.
 class Lesson {
    public:
     Lesson(Network& network, const ImageArray& images, const Array<int32_t, nb::ndim<1>>& labels,
@@ -94,15 +94,16 @@ class Lesson {
         if (targets.size() && (targets.shape(0) != count || targets.shape(1) != classes))
             throw std::invalid_argument("targets must be [images, classes]");
         if (targets.size() && inverse_std.shape(0) != classes) throw std::invalid_argument("inverse_std must be [classes]");
-        for (size_t i = 0; i < count; ++i)
-            if (labels.data()[i] < 0 || size_t(labels.data()[i]) >= classes)
-                throw std::invalid_argument("a label is not a class of the network");
         if (warps.size() && (warps.shape(0) != count || warps.shape(1) != 2 || warps.shape(2) != 3))
             throw std::invalid_argument("warps must be [images, 2, 3]");
-        for (size_t i = 0; i < warps.size(); ++i)
-            if (!std::isfinite(warps.data()[i])) throw std::invalid_argument("a warp is not finite");
-        for (size_t i = 0; i < order.shape(0); ++i)
-            if (order.data()[i] >= count) throw std::invalid_argument("the order names an image that is not there");
+        for (size_t i = 0; i < order.shape(0); ++i) {
+            const size_t image = order.data()[i];
+            if (image >= count) throw std::invalid_argument("the order names an image that is not there");
+            if (labels.data()[image] < 0 || size_t(labels.data()[image]) >= classes)
+                throw std::invalid_argument("a label is not a class of the network");
+            for (size_t k = 6 * image; warps.size() && k < 6 * image + 6; ++k)
+                if (!std::isfinite(warps.data()[k])) throw std::invalid_argument("a warp is not finite");
+        }
     }
 
     Examples examples;

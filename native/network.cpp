@@ -252,7 +252,8 @@ void Network::load_chunk(const Batch& batch, int chunk, float* scratch) {
     const int count = batch.lanes(chunk);
     const uint32_t* order = batch.order + chunk * LANES;
     const size_t pixels = size_t(plan_.input.channels) * plan_.input.height * plan_.input.width;
-    prefetch(batch.examples.images, pixels, order + count, std::min(LANES, batch.count - chunk * LANES - count));
+    const long left = batch.count + batch.following - chunk * LANES - count;
+    prefetch(batch.examples.images, pixels, order + count, int(std::min<long>(LANES, left)));
     if (batch.examples.warps) load_moved(batch.examples, order, count, chunk_memory(chunk), scratch);
     else load(batch.examples.images, order, count, chunk_memory(chunk));
 }
@@ -425,15 +426,17 @@ void Network::batched_backward(const Layer& l, int chunks) {
     });
 }
 
-double Network::backpropagate(const Examples& examples, const uint32_t* order, int count, const LossSettings& loss) {
-    const Batch batch{examples, order, count, loss};
+double Network::backpropagate(const Examples& examples, const uint32_t* order, int count, const LossSettings& loss,
+                              long following) {
+    const Batch batch{examples, order, count, following, loss};
     transform_weights();
     return plan_.layered ? by_layer(batch) : by_chunk(batch);
 }
 
 void Network::optimize(float rate, const OptimizerSettings& s) {
-    const float correction1 = float(1.0 - std::pow(double(s.momentum), double(step_)));
-    const float correction2 = float(1.0 - std::pow(double(s.beta2), double(step_)));
+    const bool adam = s.kind == OptimizerKind::adam;  // nobody else reads them
+    const float correction1 = adam ? float(1.0 - std::pow(double(s.momentum), double(step_))) : 1.0f;
+    const float correction2 = adam ? float(1.0 - std::pow(double(s.beta2), double(step_))) : 1.0f;
     const int parts = team_.size();
     team_.each(parts, [&](int part, int) {
         const long begin = plan_.parameters * part / parts, end = plan_.parameters * (part + 1) / parts;
@@ -456,7 +459,8 @@ double Network::train(const Examples& examples, const uint32_t* order, long coun
     double total = 0;
     for (long start = 0; start < count; start += batch_size_) {
         ++step_;
-        total += backpropagate(examples, order + start, int(std::min<long>(batch_size_, count - start)), loss);
+        const int here = int(std::min<long>(batch_size_, count - start));
+        total += backpropagate(examples, order + start, here, loss, count - start - here);
         if (!std::isfinite(total)) return std::numeric_limits<double>::quiet_NaN();
         hold_.change(weights_, gradient_);
         optimize(*rates++, optimizer);

@@ -64,7 +64,8 @@ class Network {
                  const LossSettings& loss, const OptimizerSettings& optimizer);
 
     // The loss summed over one batch; its mean's gradient is left in gradient().
-    double backpropagate(const Examples& examples, const uint32_t* order, int count, const LossSettings& loss);
+    double backpropagate(const Examples& examples, const uint32_t* order, int count, const LossSettings& loss,
+                         long following = 0);
 
     // logits: [count][classes]
     void predict(const Images& images, long first, long count, float* logits);
@@ -75,6 +76,7 @@ class Network {
         const Examples& examples;
         const uint32_t* order;
         int count;
+        long following;  // images that the order names after these
         const LossSettings& loss;
 
         int chunks() const { return (count + LANES_PER_CHUNK - 1) / LANES_PER_CHUNK; }

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from services import Server, postgresql
 
+from services import Server, postgresql
 from smidgen.data import Dataset, load
 from smidgen.shrink import EFFORTS, Answer, Effort, shrink
 from smidgen.store import Store

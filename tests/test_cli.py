@@ -209,7 +209,10 @@ BAD_LINES = {
     "a floor too high to show": ("shrink digits --floor 0.999", "359 images for validation"),
     "unknown data": ("shrink mnits --floor 0.9", "no data set 'mnits' (did you mean 'mnist'?)"),
     "a missing file": ("shrink gone.npz --floor 0.9", "gone.npz does not exist"),
-    "unknown effort": ("shrink digits --floor 0.9 --effort quik", "effort='quik' is not known; use one of glance, quick"),
+    "unknown effort": (
+        "shrink digits --floor 0.9 --effort quik",
+        "effort='quik' is not known; use one of glance, quick",
+    ),
     "unknown engine": ("shrink digits --floor 0.9 --engine jax", "no engine 'jax'; use auto, native, torch"),
     "unknown rule": ("shrink digits --floor 0.9 --rule t", "rule='t' is not known; use one of wilson, rate"),
     "a split below nothing": ("shrink digits --floor 0.9 --split-seed=-1", "split_seed=-1 must be at least 0"),

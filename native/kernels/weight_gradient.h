@@ -20,11 +20,11 @@ constexpr int GRADIENT_ACCUMULATORS = VECTOR_REGISTERS == 32 ? 26 : 12;
 
 // Sums of OUT channels of the gradient against KY x KX shifted inputs, kept in registers over the rows
 // [y0, y1) and added up over the lanes at the end.
-template <int OUT, int KY, int KX>
+template <int OUT, int KY, int KX, bool BIAS = false>
 void kernel_sums(const WeightGradient& w, int o, const float* in, int y0, int y1, float* weights, long w_out) {
-    float sums[OUT * KY * KX][LANES];
+    float sums[OUT * KY * KX][LANES], biases[OUT][LANES];
     for (int lane = 0; lane < LANES; lane += VL) {
-        V sum[OUT][KY][KX] = {};
+        V sum[OUT][KY][KX] = {}, bias[OUT] = {};
         for (int y = y0; y < y1; ++y) {
             const float* g = w.gradient.data + o * w.gradient.plane + y * w.gradient.row + lane;
             const float* x0 = in + y * w.in.row + lane;
@@ -32,6 +32,7 @@ void kernel_sums(const WeightGradient& w, int o, const float* in, int y0, int y1
                 OPAQUE(x0);
                 V gradient[OUT];
                 UNROLL for (int k = 0; k < OUT; ++k) gradient[k] = load_shared(g + k * w.gradient.plane);
+                if constexpr (BIAS) UNROLL for (int k = 0; k < OUT; ++k) bias[k] += gradient[k];
                 UNROLL for (int j = 0; j < KY; ++j)
                     UNROLL for (int i = 0; i < KX; ++i) {
                         const V value = load_shared(x0 + j * w.in.row + i * LANES);
@@ -42,17 +43,19 @@ void kernel_sums(const WeightGradient& w, int o, const float* in, int y0, int y1
         UNROLL for (int k = 0; k < OUT; ++k)
             UNROLL for (int j = 0; j < KY; ++j)
                 UNROLL for (int i = 0; i < KX; ++i) store(sums[(k * KY + j) * KX + i] + lane, sum[k][j][i]);
+        UNROLL for (int k = 0; k < OUT; ++k) store(biases[k] + lane, bias[k]);
     }
+    if constexpr (BIAS) add_lane_sums(biases, OUT, w.bias + o);
     for (int k = 0; k < OUT; ++k) add_lane_sums(sums + k * KY * KX, KY * KX, weights + k * w_out);
 }
 
 // The same for 3x3 kernels where registers are many: the nine inputs under the kernel stay in them, and a step to
 // the next column loads three new ones.
-template <int OUT>
+template <int OUT, bool BIAS>
 void window_sums(const WeightGradient& w, int o, const float* in, int y0, int y1, float* weights, long w_out) {
-    float sums[OUT * 9][LANES];
+    float sums[OUT * 9][LANES], biases[OUT][LANES];
     for (int lane = 0; lane < LANES; lane += VL) {
-        V sum[OUT][3][3] = {};
+        V sum[OUT][3][3] = {}, bias[OUT] = {};
         for (int y = y0; y < y1; ++y) {
             const float* g = w.gradient.data + o * w.gradient.plane + y * w.gradient.row + lane;
             const float* p = in + y * w.in.row + lane;
@@ -62,6 +65,7 @@ void window_sums(const WeightGradient& w, int o, const float* in, int y0, int y1
             for (int x = 0; x < w.gradient.width; ++x, g += LANES, p += LANES) {
                 V gradient[OUT];
                 UNROLL for (int k = 0; k < OUT; ++k) gradient[k] = load_shared(g + k * w.gradient.plane);
+                if constexpr (BIAS) UNROLL for (int k = 0; k < OUT; ++k) bias[k] += gradient[k];
                 UNROLL for (int j = 0; j < 3; ++j) window[j][2] = load_shared(p + j * w.in.row + 2 * LANES);
                 UNROLL for (int j = 0; j < 3; ++j)
                     UNROLL for (int i = 0; i < 3; ++i)
@@ -71,7 +75,9 @@ void window_sums(const WeightGradient& w, int o, const float* in, int y0, int y1
         }
         UNROLL for (int k = 0; k < OUT; ++k)
             UNROLL for (int n = 0; n < 9; ++n) store(sums[k * 9 + n] + lane, sum[k][n / 3][n % 3]);
+        UNROLL for (int k = 0; k < OUT; ++k) store(biases[k] + lane, bias[k]);
     }
+    if constexpr (BIAS) add_lane_sums(biases, OUT, w.bias + o);
     for (int k = 0; k < OUT; ++k) add_lane_sums(sums + k * 9, 9, weights + k * w_out);
 }
 
@@ -123,26 +129,35 @@ void kernel_rows(const WeightGradient& w, int o, int c, float* weights, long w_o
     }
 }
 
-// A 3x3 kernel at once where all of its rows are inside the map, row by row at the upper and the lower edge.
-template <int OUT>
+// A 3x3 kernel at once where all of its rows are inside the map, row by row at the upper and the lower edge; and,
+// where asked, the gradient of the biases, whose terms pass by.
+template <int OUT, bool BIAS>
 void kernel_of_three(const WeightGradient& w, int o, int c, float* weights, long w_out) {
     const int height = w.gradient.height, end = w.in.height - 2 - w.row0;
     const int y0 = least(-w.row0, height), y1 = end < y0 ? y0 : least(end, height);
     const float* in = w.in.data + c * w.in.plane + w.row0 * w.in.row + long(w.col0) * LANES;
-    if constexpr (OUT <= 2 && VECTOR_REGISTERS == 32) window_sums<OUT>(w, o, in, y0, y1, weights, w_out);
-    else kernel_sums<OUT, 3, 3>(w, o, in, y0, y1, weights, w_out);
+    if constexpr (OUT <= 2 && VECTOR_REGISTERS == 32) window_sums<OUT, BIAS>(w, o, in, y0, y1, weights, w_out);
+    else kernel_sums<OUT, 3, 3, BIAS>(w, o, in, y0, y1, weights, w_out);
     for (int y = 0; y < height; ++y) {
         if (y == y0) y = y1;
-        for (int j = 0; j < 3 && y < height; ++j)
-            if (y + j + w.row0 >= 0 && y + j + w.row0 < w.in.height)
-                kernel_sums<OUT, 1, 3>(w, o, in + j * w.in.row, y, y + 1, weights + j * 3, w_out);
+        bool bias = BIAS;
+        for (int j = 0; j < 3 && y < height; ++j) {
+            if (y + j + w.row0 < 0 || y + j + w.row0 >= w.in.height) continue;
+            const auto sums = bias ? &kernel_sums<OUT, 1, 3, true> : &kernel_sums<OUT, 1, 3, false>;
+            sums(w, o, in + j * w.in.row, y, y + 1, weights + j * 3, w_out);
+            bias = false;
+        }
     }
 }
+
+bool is_three(const WeightGradient& w) { return w.kernel_y == 3 && w.kernel_x == 3; }
 
 template <int OUT>
 void kernel_of(const WeightGradient& w, int o, int c, float* weights, long w_out) {
     if constexpr (OUT * 9 <= GRADIENT_ACCUMULATORS) {
-        if (w.kernel_y == 3 && w.kernel_x == 3) return kernel_of_three<OUT>(w, o, c, weights, w_out);
+        const bool bias = w.bias && (c == 0 || w.depthwise);
+        if (is_three(w) && bias) return kernel_of_three<OUT, true>(w, o, c, weights, w_out);
+        if (is_three(w)) return kernel_of_three<OUT, false>(w, o, c, weights, w_out);
     }
     switch (w.kernel_x) {
         case 1: return kernel_rows<OUT, 1>(w, o, c, weights, w_out);
@@ -175,14 +190,13 @@ void bias_gradient(const Map& gradient, float* bias) {
 
 // Gradients of OUT channels fit in the registers for a kernel this wide.
 int out_tile(const WeightGradient& w, int left) {
-    const bool three = w.kernel_y == 3 && w.kernel_x == 3;
-    const int most = GRADIENT_ACCUMULATORS / (three ? 9 : w.kernel_x);
+    const int most = GRADIENT_ACCUMULATORS / (is_three(w) ? 9 : w.kernel_x);
     if (most >= 4 && left >= 4) return 4;
     return most >= 2 && left >= 2 ? 2 : 1;
 }
 
 void weight_gradient(const WeightGradient& w) {
-    if (w.bias) bias_gradient(w.gradient, w.bias);
+    if (w.bias && (w.scratch || !is_three(w))) bias_gradient(w.gradient, w.bias);
     if (w.scratch) return winograd_gradient(w);
     const long size = long(w.kernel_y) * w.kernel_x;
     const int outs = w.gradient.channels;

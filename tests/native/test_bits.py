@@ -107,7 +107,7 @@ PINNED = {
 }
 ARITHMETIC = (
     "native-2-fused",
-    {"every layer": "309d24e8c2a5325f", "by layer": "a5615ac4bda44a51", "wide": "64651dd1fa0a6ed3"},
+    {"every layer": "86de366c83692395", "by layer": "fd5c28d93b40920c", "wide": "a4398732b9e65895"},
 )
 
 

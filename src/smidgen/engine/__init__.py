@@ -128,10 +128,16 @@ def initial_weights(spec: NetSpec, input_shape: Shape, seed: int) -> Weights:
     return np.concatenate(pieces, dtype=np.float32) if pieces else np.zeros(0, np.float32)
 
 
+PLACE_BITS = 26
+"""Of a key that orders the images; more images than it can count do not fit a memory."""
+
+
 def epoch_order(images: int, seed: int, epoch: int) -> npt.NDArray[np.uint32]:
     """The order in which an epoch sees the images: a permutation, uint32 [images]."""
     raw = np.random.PCG64([seed, epoch, 2]).random_raw(images)
-    return np.argsort(raw).astype(np.uint32)
+    place = np.uint64(2**PLACE_BITS - 1)
+    keys = (raw & ~place) | np.arange(images, dtype=np.uint64)  # to sort is faster than to sort by
+    return (np.sort(keys) & place).astype(np.uint32)
 
 
 def affine_maps(

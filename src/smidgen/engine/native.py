@@ -52,7 +52,7 @@ ARITHMETIC = 2
 
 _LOSS_KINDS = {"labels": 0, "kl": 1, "logits": 2, "standardised-logits": 2, "probabilities": 3}
 _OPTIMIZER_KINDS = {"adam": 0, "sgd": 1, "nesterov": 2, "rmsprop": 3, "adadelta": 4}
-_STEPS_BETWEEN_WATCHES = 50
+_IMAGES_BETWEEN_WATCHES = 6_400
 PREDICT_BATCH = 128
 
 
@@ -172,12 +172,12 @@ class _Lesson:
         """One pass over the images: the sum of their losses, or NaN where it diverged."""
         count, batch_size = len(self.arrays[0]), self.recipe.batch_size
         order, warps, steps = epoch_order(count, seed, epoch), self._warps(seed, epoch), self.recipe.steps(count)
-        total = 0.0
-        for step in range(0, steps, _STEPS_BETWEEN_WATCHES):
+        total, at_once = 0.0, max(1, _IMAGES_BETWEEN_WATCHES // batch_size)
+        for step in range(0, steps, at_once):
             done = epoch * steps + step
             if watch is not None:
                 watch(done, len(self.rates))
-            part = order[step * batch_size : (step + _STEPS_BETWEEN_WATCHES) * batch_size]
+            part = order[step * batch_size : (step + at_once) * batch_size]
             total += network.train(*self.arrays, part, self.rates[done:], *self.loss, *self.optimizer, warps)
             if not np.isfinite(total):
                 break
