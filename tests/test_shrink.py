@@ -223,8 +223,8 @@ def test_the_test_split_is_seen_twice_by_the_winner_and_by_the_teacher(
 # --- floors that cannot be ------------------------------------------------------------------
 
 
-def test_a_floor_that_nothing_holds_names_the_best(digits: Dataset, known_store: Path, small: None) -> None:
-    store = Store(known_store)
+def test_a_floor_that_nothing_holds_names_the_best(digits: Dataset, own_store: Path, small: None) -> None:
+    store = Store(own_store)
     with pytest.raises(FloorNotHeld) as told:
         shrink(digits, 0.985, effort="quick", store=store)
     message = str(told.value)
@@ -248,7 +248,7 @@ def test_where_nothing_holds_the_best_designs_grow(
     answer = shrink(digits, FLOOR, effort="quick", store=Store(known_store))
     grown = [tried.trial.spec for tried in answer.tried if tried.stage == "wider designs"]
     assert [str(spec).split()[1] for spec in grown] == ["2x3x3", "3x3x3", "5x3x3", "7x3x3", "10x3x3"][: len(grown)]
-    assert answer.winner.spec == grown[-1]
+    assert answer.winner.spec in grown
 
 
 @pytest.mark.parametrize("rule", ["wilson", "rate"])

@@ -147,7 +147,8 @@ def test_a_logit_that_is_not_finite_is_not_hidden(recipe, value, instruction_set
 # --- watching ---------------------------------------------------------------------------------
 
 
-def test_watch_is_told_the_steps():
+def test_watch_is_told_the_steps(monkeypatch):
+    monkeypatch.setattr(native, "_IMAGES_BETWEEN_WATCHES", 50)
     seen = []
     recipe = Recipe(epochs=2, batch_size=1)
     native.train(CNN, recipe, patterns(images=120), 1, watch=lambda *steps: seen.append(steps))

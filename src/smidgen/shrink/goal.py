@@ -173,6 +173,10 @@ def needed_rate(data: Dataset, floor: Floor, balanced: bool = False) -> float:
 # --- the judge ------------------------------------------------------------------------------------
 
 
+SPARE = 1.645
+"""Standard deviations of the difference between two halves of the validation split."""
+
+
 @dataclass(eq=False)
 class Judge:
     """Says how good an outcome is on either half, by the goal's own measure.
@@ -198,6 +202,13 @@ class Judge:
             return False
         floor = self.goal.class_floor
         return not floor or bool(self._class_rates(trial, outcome, half).min() >= floor)
+
+    def has_room(self, trial: Trial, outcome: Outcome) -> bool:
+        """Whether the selection half holds by so much that another half of its size would too, 19 times of 20."""
+        images, wrong = len(self.lessons.dataset.selection), 1 - self.needed
+        spare = SPARE * math.sqrt(2 * self.needed * wrong / images)
+        ample = min(self.needed + spare, 1.0)
+        return self.holds(trial, outcome, "selection") and self.rate(trial, outcome, "selection") >= ample
 
     def _class_rates(self, trial: Trial, outcome: Outcome, half: str) -> npt.NDArray[np.float64]:
         """The share of each class's images that is right: float64 [classes]; ones for a class without images."""

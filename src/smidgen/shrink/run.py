@@ -178,13 +178,17 @@ class Run:
         return ways
 
     def _grow_until_held(self) -> None:
-        """Where nothing holds, the floor lies farther than was expected: the best designs again, ever wider."""
+        """The best designs again, ever wider, until one holds with room to spare.
+
+        Where nothing holds, the floor lies farther than was expected; where something holds by a hair, the
+        confirmation half may refuse it, and must not be left with nothing else to look at.
+        """
         space = self.goal.limited(replace(self._whole_space(), most_macs=GROWN_MACS * self._whole_space().most_macs))
         best = [*sorted(self.long, key=_waste), *sorted(self.short, key=_waste)]
         able = [spec for spec in dict.fromkeys(ranked.spec for ranked in best) if widened(space, spec, WIDENED)]
         designs = able[: 2 * self.effort.finalists]
         for _ in range(GROWTHS):
-            if any(self._holds(tried, "selection") for tried in self.tried):
+            if any(self.judge.has_room(tried.trial, tried.outcome) for tried in self.tried):
                 break
             designs = [grown for design in designs if (grown := widened(space, design, WIDENED))]
             trials = self._seeded(designs, self.effort.long_steps, 1)
