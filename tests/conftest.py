@@ -16,6 +16,7 @@ from hypothesis import settings
 
 from services import Server, postgresql
 from smidgen.data import Dataset, load
+from smidgen.engine import native
 from smidgen.shrink import EFFORTS, Answer, Effort, shrink
 from smidgen.store import Store
 
@@ -26,6 +27,34 @@ QUICK = EFFORTS["quick"]
 SHORTER = {name: steps // 8 for name, steps in asdict(QUICK).items() if name.endswith("_steps")}
 SMALL = replace(QUICK, first=12, generations=2, children=8, seeds=2, fresh_seeds=2, **SHORTER)
 """A search that takes a second or two on small data."""
+
+
+pytest.register_assert_rewrite("oracle")  # of tests/native
+
+
+def instruction_sets() -> list[str]:
+    """Of this processor; none without the core, and `oracle` then skips each file of tests/native."""
+    if native.available():
+        return []
+    from smidgen import _core
+
+    return _core.instruction_sets()
+
+
+@pytest.fixture(params=instruction_sets())
+def instruction_set(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every instruction set in turn."""
+    monkeypatch.setenv("SMIDGEN_INSTRUCTION_SET", request.param)
+    return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def core_against_torch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The core's tests hold it to torch on the CPU, on the best instruction set unless they name one."""
+    if request.path.parent.name == "native":
+        monkeypatch.setenv("SMIDGEN_TORCH_DEVICE", "cpu")
+        if "instruction_set" not in request.fixturenames:
+            monkeypatch.delenv("SMIDGEN_INSTRUCTION_SET", raising=False)
 
 
 @pytest.fixture(autouse=True)
