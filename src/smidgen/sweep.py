@@ -27,7 +27,7 @@ from smidgen.workers import Pool
 
 @dataclass(frozen=True, eq=False)
 class Width:
-    """One size of a sweep: the scores of its seeds, in the order of the seeds."""
+    """One size of a sweep: the scores of its seeds, in the order of the seeds, and the engine that trained them."""
 
     width: int
     spec: NetSpec
@@ -35,6 +35,7 @@ class Width:
     validation: tuple[Score, ...]
     test: tuple[Score, ...]
     train_seconds: tuple[float, ...]
+    engine: str = ""
 
     @property
     def name(self) -> str:
@@ -107,7 +108,8 @@ def sweep(
         tests = tuple(score(lessons, spec, outcome.weights, data.test) for outcome in mine)
         validation = tuple(outcome.validation for outcome in mine)
         seconds = tuple(outcome.train_seconds for outcome in mine)
-        rows.append(Width(width, spec, spec.parameters(shape), validation, tests, seconds))
+        engine_name = trials[place * seeds].engine
+        rows.append(Width(width, spec, spec.parameters(shape), validation, tests, seconds, engine_name))
     turning = turning_point({row.parameters: row.validation for row in rows})
     return Sweep(data, family_name, next(iter(recipes.values())), tuple(rows), turning, study.trained, study.remembered)
 

@@ -261,7 +261,9 @@ def _print_sweep(result: Sweep, folder: Path) -> None:
         if turn
         else "No turning point: the curve does not bend by more than its noise, or the largest still pays."
     )
-    screen.print(f"{result.trained} trainings, {result.remembered} remembered; {folder}/sweep.csv, sweep.png")
+    engines = ", ".join(dict.fromkeys(row.engine for row in result.widths))
+    screen.print(f"{result.trained} trainings, {result.remembered} remembered; engine {engines}")
+    screen.print(f"{folder}/sweep.csv, sweep.png")
 
 
 def _print_spec(spec: Any, shape: Any) -> None:

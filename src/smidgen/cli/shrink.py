@@ -209,7 +209,7 @@ def _print_answer(answer: Answer, report: RunReport, folder: Path) -> None:
         screen.print(f"Turning point: {turn.parameters:,} parameters ({turn.low:,} to {turn.high:,}).")
     screen.print(
         f"{answer.trained} trainings, {answer.remembered} remembered, {answer.seconds:.1f} s; "
-        f"{report.winner.file_bytes:,} bytes in full precision."
+        f"{report.winner.file_bytes:,} bytes in full precision; engine {report.run.engine}."
     )
     screen.print(f"report {folder / 'report.html'}", soft_wrap=True)
 
