@@ -127,21 +127,19 @@ inline float lane_sum(const float* p) {
     return (s[0] + s[2]) + (s[1] + s[3]);
 }
 
-// to[k] += lane_sum of row k, for `count` rows of 16: four at a time, in the same order.
+// The sums of four times 16 lanes, in the order of lane_sum.
+INLINE V4 lane_sums(const float* p) {
+    V4 s[4];
+    UNROLL for (int k = 0; k < 4; ++k, p += LANES) s[k] = (load4(p) + load4(p + 8)) + (load4(p + 4) + load4(p + 12));
+    const V4 a = __builtin_shufflevector(s[0], s[1], 0, 1, 4, 5) + __builtin_shufflevector(s[0], s[1], 2, 3, 6, 7);
+    const V4 b = __builtin_shufflevector(s[2], s[3], 0, 1, 4, 5) + __builtin_shufflevector(s[2], s[3], 2, 3, 6, 7);
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6) + __builtin_shufflevector(a, b, 1, 3, 5, 7);
+}
+
+// to[k] += lane_sum of row k, for `count` rows of 16.
 INLINE void add_lane_sums(const float (*rows)[LANES], int count, float* to) {
     int k = 0;
-    for (; k + 4 <= count; k += 4) {
-        V4 s[4];
-        UNROLL for (int r = 0; r < 4; ++r) {
-            const float* p = rows[k + r];
-            s[r] = (load4(p) + load4(p + 8)) + (load4(p + 4) + load4(p + 12));
-        }
-        const V4 a = __builtin_shufflevector(s[0], s[1], 0, 4, 1, 5), b = __builtin_shufflevector(s[0], s[1], 2, 6, 3, 7);
-        const V4 c = __builtin_shufflevector(s[2], s[3], 0, 4, 1, 5), d = __builtin_shufflevector(s[2], s[3], 2, 6, 3, 7);
-        const V4 even = __builtin_shufflevector(a, c, 0, 1, 4, 5) + __builtin_shufflevector(b, d, 0, 1, 4, 5);
-        const V4 odd = __builtin_shufflevector(a, c, 2, 3, 6, 7) + __builtin_shufflevector(b, d, 2, 3, 6, 7);
-        store4(to + k, load4(to + k) + (even + odd));
-    }
+    for (; k + 4 <= count; k += 4) store4(to + k, load4(to + k) + lane_sums(rows[k]));
     for (; k < count; ++k) to[k] += lane_sum(rows[k]);
 }
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smidgen.compress import CODERS, MOST_LEVEL, coded, estimate_bits, level_costs
+from smidgen.compress.entropy import FIRST_ORDER, is_rising
 from smidgen.compress.huffman import MOST_LENGTH, code_for
-from smidgen.compress.levels import MODELS, as_matrix, decisions, fresh_models, no_counts
+from smidgen.compress.levels import MODELS, SIGN, as_matrix, decisions, fresh_models, no_counts
 from smidgen.compress.rangecoder import BYPASS, FROZEN, HALF, LEAST_BITS, MOST_SEEN, ONE, Decoder, Encoder, Models
 from smidgen.errors import ModelFileError
 
@@ -165,7 +166,26 @@ def test_levels_come_back(coder: str, data: st.DataObject) -> None:
     levels = np.array(data.draw(st.lists(kind, min_size=rows * columns, max_size=rows * columns)), np.int32)
     shape = (rows, columns) if data.draw(st.booleans()) else (rows * columns,)
     levels = (np.sort(levels) if coder == "rising" else levels).reshape(shape)
+    if coder == "rising" and not is_rising(levels):
+        assert CODERS[coder].bits(levels, no_counts()) == math.inf
+        return
     assert np.array_equal(read(coder, written(coder, levels), shape), levels)
+
+
+def test_what_rises_by_more_than_a_level_can_be_is_not_rising() -> None:
+    assert is_rising(np.array([[-1, MOST_LEVEL - 1], [MOST_LEVEL, MOST_LEVEL]], np.int32))
+    assert not is_rising(np.array([-1, MOST_LEVEL], np.int32))
+    assert not is_rising(np.array([1, 0], np.int32))
+
+
+def test_levels_that_rise_beyond_the_largest_are_refused_at_once() -> None:
+    encoder, models = Encoder(), fresh_models()
+    encoder.growing(0, FIRST_ORDER)
+    steps = np.full(5000, MOST_LEVEL, np.int32)
+    contexts, bits = decisions(steps, neighbours=False)
+    encoder.write(models, contexts[contexts != SIGN].tolist(), bits[contexts != SIGN].tolist())
+    with pytest.raises(ModelFileError, match=f"a level of {2 * MOST_LEVEL}; the most is {MOST_LEVEL}"):
+        read("rising", encoder.finish(), (5001,))
 
 
 @pytest.mark.parametrize("coder", CODERS)

@@ -3,7 +3,7 @@
 
 #include "../kernels.h"
 #include "../simd.h"
-#include "winograd.h"
+#include "winograd_gradient.h"
 
 namespace {
 

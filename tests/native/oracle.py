@@ -96,6 +96,15 @@ def assert_random_is_torchs(text, shape, recipe=RECIPES[0], images=37, pixels="b
     assert_is_torchs(spec, recipe, data, random_weights(spec, shape, seed))
 
 
+def assert_every_recipe_is_torchs(text, shape, images, pixels):
+    """The same random batch in every recipe, on two threads."""
+    spec = parse_spec(text)
+    data = random_examples(shape, spec.output_shape(shape)[0], images, 1, pixels)
+    weights = random_weights(spec, shape, 1)
+    for recipe in RECIPES:
+        assert_is_torchs(spec, recipe, data, weights, threads=2)
+
+
 def largest_miss(found, right):
     return max(np.abs(a - b).max() / max(np.abs(b).max(), 1e-3) for a, b in zip(found, right, strict=True))
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracle import CNN, MNIST, RECIPES, assert_is_torchs, assert_random_is_torchs, random_examples, random_weights
+from oracle import (
+    CNN,
+    MNIST,
+    RECIPES,
+    assert_every_recipe_is_torchs,
+    assert_is_torchs,
+    assert_random_is_torchs,
+    random_examples,
+    random_weights,
+)
 
 from smidgen.engine import Examples
 from smidgen.records import Recipe
@@ -45,11 +54,7 @@ NETWORKS = {
 @pytest.mark.parametrize("pixels", ["bytes", "floats"])
 @pytest.mark.parametrize("text", NETWORKS)
 def test_gradients_are_torchs(text, pixels, instruction_set):
-    spec, shape = parse_spec(text), NETWORKS[text]
-    data = random_examples(shape, spec.output_shape(shape)[0], 37, 1, pixels)
-    weights = random_weights(spec, shape, 1)
-    for recipe in RECIPES:
-        assert_is_torchs(spec, recipe, data, weights, threads=2)
+    assert_every_recipe_is_torchs(text, NETWORKS[text], 37, pixels)
 
 
 @pytest.mark.parametrize("kernel_x", range(1, 8))

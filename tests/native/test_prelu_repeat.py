@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from oracle import (
     MNIST,
-    RECIPES,
+    assert_every_recipe_is_torchs,
     assert_is_torchs,
     assert_random_is_torchs,
     correct_rate,
@@ -46,11 +46,7 @@ NETWORKS = {
 @pytest.mark.parametrize("pixels", ["bytes", "floats"])
 @pytest.mark.parametrize("text", NETWORKS)
 def test_gradients_are_torchs(text, pixels, instruction_set):
-    spec, shape = parse_spec(text), NETWORKS[text]
-    data = random_examples(shape, spec.output_shape(shape)[0], 40, 1, pixels)
-    weights = random_weights(spec, shape, 1)
-    for recipe in RECIPES:
-        assert_is_torchs(spec, recipe, data, weights, threads=2)
+    assert_every_recipe_is_torchs(text, NETWORKS[text], 40, pixels)
 
 
 @pytest.mark.parametrize("images", range(1, 41))

@@ -232,8 +232,9 @@ def _read_size(decoder: Decoder, models: Models, bucket: int) -> int:
 
 
 def is_rising(levels: Levels) -> bool:
-    """Whether no level is below the one before it."""
-    return bool((np.diff(levels.ravel()) >= 0).all())
+    """Whether no level is below the one before it, or further above it than a level can be."""
+    rises = np.diff(levels.ravel())
+    return bool(((rises >= 0) & (rises <= MOST_LEVEL)).all())
 
 
 def _rises(levels: Levels) -> tuple[Contexts, Bits]:
@@ -259,6 +260,8 @@ def _read_rising(decoder: Decoder, rows: int, columns: int, models: Models) -> l
     levels = [signed(decoder.growing(FIRST_ORDER, 2 * MOST_LEVEL, "first level"))]
     while len(levels) < rows * columns:
         levels.append(levels[-1] + (_read_size(decoder, models, 0) if decoder.bit(models, ZERO) else 0))
+        if levels[-1] > MOST_LEVEL:
+            raise decoder.error(f"has a level of {levels[-1]}; the most is {MOST_LEVEL}")
     return levels
 
 

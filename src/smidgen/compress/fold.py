@@ -13,10 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.modelfile import Model, named_arrays
-from smidgen.spec import LINEAR, BatchNorm, Conv, Dense, Depthwise, Dropout, Layer, NetSpec, Pointwise, Repeat
-
-BATCH_NORM_EPSILON = 1e-3
-"""Keras's, as the engines have it."""
+from smidgen.spec import (
+    BATCH_NORM_EPSILON,
+    LINEAR,
+    BatchNorm,
+    Conv,
+    Dense,
+    Depthwise,
+    Dropout,
+    Layer,
+    NetSpec,
+    Pointwise,
+    Repeat,
+)
 
 
 def fold_batch_norm(model: Model) -> Model:

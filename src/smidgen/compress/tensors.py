@@ -98,7 +98,7 @@ def check_tensor(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
     elif tensor.grid is not None and np.abs(levels.astype(np.int64)).max() > MOST_LEVEL:
         fact = f"has a level of {np.abs(levels.astype(np.int64)).max()}; the most is {MOST_LEVEL}"
     elif tensor.grid is not None and tensor.coder == "rising" and not is_rising(levels):
-        fact = "has coder='rising' and levels that fall"
+        fact = f"has coder='rising' and levels that fall, or rise by more than {MOST_LEVEL}"
     else:
         fact = _wrong_grid(tensor)
     if fact:

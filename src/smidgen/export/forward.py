@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from smidgen.compress import Packed, values_of
 from smidgen.spec import (
+    BATCH_NORM_EPSILON,
     AvgPool,
     BatchNorm,
     Conv,
@@ -23,7 +24,6 @@ from smidgen.spec import (
 )
 
 Floats = npt.NDArray[np.float32]
-BATCH_NORM_EPSILON = 1e-3
 
 
 def outputs(packed: Packed, images: npt.NDArray[np.uint8]) -> Iterator[Floats]:

@@ -15,9 +15,10 @@ import numpy as np
 
 from smidgen.compress import Packed, Tensor, Uniform, values_of
 from smidgen.errors import RequestError
-from smidgen.export.forward import BATCH_NORM_EPSILON, is_same, padding
+from smidgen.export.forward import is_same, padding
 from smidgen.modelfile import write_checked
 from smidgen.spec import (
+    BATCH_NORM_EPSILON,
     LINEAR,
     RELU,
     AvgPool,

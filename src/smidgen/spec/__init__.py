@@ -29,6 +29,8 @@ from __future__ import annotations
 
 from smidgen.spec.grammar import parse_spec
 from smidgen.spec.layers import (
+    BATCH_NORM_EPSILON,
+    BATCH_NORM_MOMENTUM,
     LINEAR,
     MAX_KERNEL,
     MAX_REPEATS,
@@ -49,6 +51,8 @@ from smidgen.spec.layers import (
 from smidgen.spec.plan import LayerPlan, NetSpec, Shape
 
 __all__ = [
+    "BATCH_NORM_EPSILON",
+    "BATCH_NORM_MOMENTUM",
     "LINEAR",
     "MAX_KERNEL",
     "MAX_REPEATS",

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 RELU, LINEAR = 0.0, 1.0
 MAX_KERNEL, MAX_REPEATS = 7, 1000
 
+BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM = 1e-3, 0.99
+"""Keras's; the native core has its own in native/layers.cpp."""
+
 
 @dataclass(frozen=True)
 class Conv:

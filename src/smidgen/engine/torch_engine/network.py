@@ -20,6 +20,8 @@ from smidgen.engine.torch_engine.masks import kept
 from smidgen.errors import EngineError, SpecError
 from smidgen.records import Weights
 from smidgen.spec import (
+    BATCH_NORM_EPSILON,
+    BATCH_NORM_MOMENTUM,
     LINEAR,
     RELU,
     AvgPool,
@@ -40,8 +42,6 @@ from smidgen.spec import (
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM = 1e-3, 0.99
 
 
 def module_of(spec: NetSpec, input_shape: Shape, weights: Weights | None = None) -> nn.Sequential:
