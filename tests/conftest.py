@@ -17,7 +17,7 @@ from hypothesis import settings
 from services import Server, postgresql
 from smidgen.data import Dataset, load
 from smidgen.engine import native
-from smidgen.shrink import EFFORTS, Answer, Effort, shrink
+from smidgen.shrink import EFFORTS, SQUEEZINGS, Answer, Effort, shrink
 from smidgen.store import Store
 
 settings.register_profile("smidgen", deadline=None)
@@ -25,7 +25,10 @@ settings.load_profile("smidgen")
 
 QUICK = EFFORTS["quick"]
 SHORTER = {name: steps // 8 for name, steps in asdict(QUICK).items() if name.endswith("_steps")}
-SMALL = replace(QUICK, first=12, generations=2, children=8, seeds=2, fresh_seeds=2, **SHORTER)
+SMALL_SQUEEZING = replace(SQUEEZINGS["glance"], children=2, steps=300)
+SMALL = replace(
+    QUICK, first=12, generations=2, children=8, seeds=2, fresh_seeds=2, squeezing=SMALL_SQUEEZING, **SHORTER
+)
 """A search that takes a second or two on small data."""
 
 

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def assert_refused(said: Any, message: str) -> None:
 
 def test_the_commands_are_these() -> None:
     data = {"data list", "data fetch", "data show"}
-    files = {"inspect", "unpack", "export"}
+    files = {"compress", "inspect", "unpack", "export"}
     assert set(COMMANDS) == {"shrink", "sweep", "reproduce", "show", "predict", *files, *data}
 
 
@@ -392,6 +393,7 @@ from importlib import import_module
 signal.signal(signal.SIGINT, signal.default_int_handler)
 effort = json.loads(sys.argv.pop(1))
 shrink = import_module("smidgen.shrink")
+effort["squeezing"] = shrink.Squeezing(**effort["squeezing"])
 shrink.EFFORTS["thorough"] = shrink.Effort(**effort)
 from smidgen.cli import main
 main()
@@ -402,7 +404,7 @@ main()
 def test_ctrl_c_ends_with_130_and_leaves_the_store_usable(
     work: Path, own_store: Path, small_effort: Effort, child: Callable[..., subprocess.Popen[str]], command: Command
 ) -> None:
-    effort = vars(small_effort) | {"first": 300, "short_steps": 20_000}
+    effort = asdict(small_effort) | {"first": 300, "short_steps": 20_000}
     process = child(RUNS_LONG, json.dumps(effort), "shrink", "digits", "--floor", "0.9", "--effort", "thorough")
     deadline = time.monotonic() + PATIENCE_SECONDS
     while trials_in(own_store) < 5 and process.poll() is None:

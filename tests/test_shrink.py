@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,8 @@ def test_labels_are_compared_with_the_teacher_on_one_network(answer: Answer) -> 
 def test_every_training_is_in_the_store_and_no_other(answer: Answer, answer_store: Path) -> None:
     with Store(answer_store) as store:
         stored = {trial.key for trial, _ in store.rows()}
-    asked = {answer.teacher.trial.key, *(tried.trial.key for tried in answer.tried)}
+    filed = {tried.trial.key for tried in answer.compressed.tried if tried.stage != "not trained"}
+    asked = {answer.teacher.trial.key, *(tried.trial.key for tried in answer.tried), *filed}
     assert stored == asked
     assert answer.trained == len(asked)
 
@@ -205,7 +206,7 @@ def test_the_order_of_confirmation_is_by_size_and_by_the_half_that_chose(
     assert [t.trial.key for t in held[: len(refused_then_winner)]] == refused_then_winner
 
 
-def test_the_test_split_is_seen_twice_by_the_winner_and_by_the_teacher(
+def test_the_test_split_is_seen_once_by_the_winner_its_teacher_and_its_file(
     digits: Dataset, known_store: Path, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on_test: list[str] = []
@@ -217,7 +218,8 @@ def test_the_test_split_is_seen_twice_by_the_winner_and_by_the_teacher(
 
     monkeypatch.setattr(candidate, "classify", counted)
     found = shrink(digits, FLOOR, effort="quick", store=Store(known_store))
-    assert on_test == [str(found.winner.spec), str(found.teacher.trial.spec)]
+    filed = str(found.compressed.winner.packed.spec)
+    assert sorted(on_test) == sorted([str(found.winner.spec), str(found.teacher.trial.spec), filed])
 
 
 # --- floors that cannot be ------------------------------------------------------------------
@@ -333,7 +335,7 @@ def fits(answer: Answer, spec: NetSpec) -> bool:
 
 @pytest.mark.parametrize(
     "limits",
-    [{"parameters": 300}, {"size_bytes": 1_600}, {"macs": 4_000}, {"ram_bytes": 700, "parameters": 500}],
+    [{"parameters": 300}, {"size_bytes": 160}, {"macs": 4_000}, {"ram_bytes": 700, "parameters": 500}],
     ids=lambda limits: " ".join(limits),
 )
 def test_the_best_within_limits(digits: Dataset, known_store: Path, small: None, limits: dict[str, int]) -> None:
@@ -346,7 +348,7 @@ def test_the_best_within_limits(digits: Dataset, known_store: Path, small: None,
     spec, shape = answer.winner.spec, digits.input_shape
     costs = {
         "parameters": spec.parameters(shape),
-        "size_bytes": 4 * spec.parameters(shape),
+        "size_bytes": answer.compressed.winner.file_bytes if answer.compressed else 0,
         "macs": spec.macs(shape),
         "ram_bytes": 4 * spec.activation_count(shape),
     }
@@ -466,8 +468,11 @@ def test_limits_through_the_command(
     assert (said.code, said.err) == (0, "")
     page = (tmp_path / "runs" / folder / "report.html").read_text()
     assert "The best network of at most" in page
-    model = load_model(tmp_path / "runs" / folder / "winner.safetensors")
-    assert len(model.weights) <= 225
+    written = tmp_path / "runs" / folder
+    if "bytes" in folder.split("-") and "ram" not in folder:
+        assert (written / "winner.smidgen").stat().st_size <= 900
+    else:
+        assert len(load_model(written / "winner.safetensors").weights) <= 200
 
 
 @pytest.mark.parametrize(
@@ -497,6 +502,7 @@ from importlib import import_module
 from smidgen.store import Store
 effort, after, delay_seconds = json.loads(sys.argv.pop(1))
 shrink = import_module("smidgen.shrink")
+effort["squeezing"] = shrink.Squeezing(**effort["squeezing"])
 shrink.EFFORTS["quick"] = shrink.Effort(**effort)
 
 def kill():
@@ -525,7 +531,7 @@ def test_killed_at_random_moments_and_run_again_it_finds_the_same_bytes(
     chance, store = random.Random(2), tmp_path / "killed.sqlite"
 
     def run(after: int, delay_seconds: float, store: Path, out: str) -> int:
-        settings = json.dumps([vars(small_effort), after, delay_seconds])
+        settings = json.dumps([asdict(small_effort), after, delay_seconds])
         line = ["shrink", "digits", "--floor", str(FLOOR), "--effort", "quick", "--store", str(store)]
         process = child(RUNS_AND_IS_KILLED, settings, *line, "--workers", "2", "--out", str(tmp_path / out))
         _, err = process.communicate(timeout=120)

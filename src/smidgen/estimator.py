@@ -271,6 +271,7 @@ class Smallest:
                 store=store,
                 workers=default_workers() if self.n_jobs == -1 else self.n_jobs or 1,
                 engine=self.engine,
+                squeezes=self.size_bytes is not None,
             )
 
     def _warn(self, data: Dataset, answer: Answer) -> None:

@@ -2,6 +2,10 @@
 
 report.html  frontier.png  trials.csv  winner.safetensors  teacher.safetensors
 
+and, where the fewest bytes were searched for, the file with its curve and the table of files:
+
+winner.smidgen  winner.png  winner.csv
+
 A teacher that was brought is the user's own, and is not written again.
 """
 
@@ -17,15 +21,27 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 import smidgen
-from smidgen import modelfile
+from smidgen import compress, modelfile
 from smidgen.candidate import classify
 from smidgen.errors import ModelFileError, RequestError
 from smidgen.frontier import Point, pareto
 from smidgen.modelfile import Model
 from smidgen.records import Outcome, Trial
-from smidgen.report import Comparison, LayerRow, Run, RunReport, Teacher, Tried, Winner, WrongImage, write_page
+from smidgen.report import (
+    Coded,
+    CodedStage,
+    Comparison,
+    LayerRow,
+    Run,
+    RunReport,
+    Teacher,
+    Tried,
+    Winner,
+    WrongImage,
+    write_page,
+)
 from smidgen.report.pictures import frontier_picture
-from smidgen.shrink import Answer, needed_rate
+from smidgen.shrink import Answer, Compressed, Squeezed, needed_rate
 
 
 def write(answer: Answer, folder: Path, command: str = "") -> RunReport:
@@ -53,10 +69,53 @@ def write(answer: Answer, folder: Path, command: str = "") -> RunReport:
     return report
 
 
+def write_compressed(found: Compressed, path: Path) -> None:
+    """Write the file, its curve beside it as .png, and everything that was tried as .csv.
+
+    Raises:
+        ModelFileError, RequestError: a place that cannot hold them; the file itself is written last.
+    """
+    points = [_file_point(tried) for tried in found.tried]
+    winner = _file_point(found.winner)
+    with TemporaryDirectory(prefix=".draft-", dir=path.parent) as draft:
+        picture, rows = Path(draft) / "curve.png", Path(draft) / "tried.csv"
+        frontier_picture(points, pareto([*points, winner]), found.floor.accuracy, winner, None, picture, "bytes")
+        rows.write_text(tried_csv(found), encoding="utf-8")
+        picture.replace(path.with_suffix(".png"))
+        rows.replace(path.with_suffix(".csv"))
+    compress.save(found.winner.packed, path)
+
+
+def tried_csv(found: Compressed) -> str:
+    """One row a file, in the order in which the search asked for them."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(FILES_HEAD)
+    for tried in found.tried:
+        outcome = tried.outcome
+        halves = (outcome.selection, outcome.confirmation)
+        counts = [count for half in halves for count in (half.correct, half.total)]
+        trial = tried.trial
+        rows.writerow([tried.stage, trial.spec, outcome.parameters, tried.file_bytes, *counts, tried.price, trial.key])
+    return text.getvalue()
+
+
+FILES_HEAD = (
+    *("stage", "spec", "parameters", "file_bytes", "selection_correct", "selection_total"),
+    *("confirmation_correct", "confirmation_total", "price", "key"),
+)
+
+
+def _file_point(tried: Squeezed) -> Point:
+    return Point(tried.file_bytes, tried.outcome.validation, str(tried.packed.spec), tried.trial.seed)
+
+
 def _write_all(answer: Answer, folder: Path, command: str) -> RunReport:
     size_bytes = modelfile.save(_model(answer, answer.winner, answer.outcome), folder / "winner.safetensors")
     if answer.teacher and answer.teacher.trial and answer.teacher.outcome:
         modelfile.save(_model(answer, answer.teacher.trial, answer.teacher.outcome), folder / "teacher.safetensors")
+    if answer.compressed:
+        write_compressed(answer.compressed, folder / "winner.smidgen")
     report = report_of(answer, size_bytes, command)
     write_page(report, folder / "report.html")
     points, winner = [tried.point for tried in report.tried], report.winner.point
@@ -104,6 +163,7 @@ def report_of(answer: Answer, file_bytes: int, command: str) -> RunReport:
             Comparison(way, tried[0].outcome.parameters, tuple(t.outcome.validation for t in tried))
             for way, tried in answer.ways.items()
         ),
+        coded=_coded(answer),
     )
 
 
@@ -209,6 +269,22 @@ def _model(answer: Answer, trial: Trial, outcome: Outcome) -> Model:
         "smidgen": smidgen.__version__,
     }
     return Model(trial.spec, answer.data.input_shape, answer.data.class_names, outcome.weights, metadata)
+
+
+def _coded(answer: Answer) -> Coded | None:
+    found = answer.compressed
+    if found is None:
+        return None
+    outcome = found.winner.outcome
+    return Coded(
+        spec=str(found.winner.packed.spec),
+        parameters=outcome.parameters,
+        file_bytes=found.winner.file_bytes,
+        selection=outcome.selection,
+        confirmation=outcome.confirmation,
+        test=found.test,
+        stages=tuple(CodedStage(rung.name, rung.file_bytes, rung.selection) for rung in found.rungs),
+    )
 
 
 def _point(trial: Trial, outcome: Outcome) -> Point:

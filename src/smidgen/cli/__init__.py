@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import smidgen
-from smidgen.cli import files, reproduce, shrink
+from smidgen.cli import compress, files, reproduce, shrink
 from smidgen.cli.options import (
     ClusterOption,
     DataArgument,
@@ -104,6 +104,7 @@ def _options(
 
 
 app.command(epilog=shrink.EPILOG)(shrink.shrink)
+app.command(epilog=compress.EPILOG)(compress.compress)
 app.command(epilog=reproduce.EPILOG)(reproduce.reproduce)
 app.command(epilog=files.INSPECT_EPILOG)(files.inspect)
 app.command(epilog=files.UNPACK_EPILOG)(files.unpack)

@@ -41,6 +41,23 @@ def numbers(text: str, option: str, separator: str = ",", count: int = 0) -> lis
     return values
 
 
+def share(text: str, option: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise RequestError(f"{option} {text} is not a number; give a share of 1, for example {option} 0.97") from None
+
+
+def points(text: str) -> float:
+    """ "0.5%" and "0.005" are half a point; "0.5" could be meant as either, and is asked about."""
+    if text.endswith("%"):
+        return share(text[:-1].strip(), "--within") / 100
+    asked = share(text, "--within")
+    if asked >= 0.1:
+        raise RequestError(f"--within {text} would be {100 * asked:g} points; write {text}% for {text} points")
+    return asked
+
+
 def load_data(data: str, split_seed: int, reading: Reading | None = None) -> Dataset:
     from smidgen.data import Reading, load
 

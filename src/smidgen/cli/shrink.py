@@ -19,7 +19,9 @@ from smidgen.cli.options import (
     load_data,
     numbers,
     opened,
+    points,
     pool_of,
+    share,
 )
 from smidgen.cli.screen import bars, console, say, table
 from smidgen.errors import RequestError
@@ -56,7 +58,7 @@ def shrink(
     data: DataArgument,
     floor: Annotated[str, _asked("--floor", "The accuracy to hold, 0 to 1.")] = "",
     within: Annotated[str, _asked("--within", "How far below its teacher it may be: 0.5%.")] = "",
-    size_bytes: Annotated[int, _limit("--bytes", "At most so many bytes of weights, as float32")] = 0,
+    size_bytes: Annotated[int, _limit("--bytes", "At most so many bytes of file")] = 0,
     params: Annotated[int, _limit("--params", "At most so many parameters")] = 0,
     macs: Annotated[int, _limit("--macs", "At most so many multiply-accumulates an image")] = 0,
     ram: Annotated[int, _limit("--ram", "At most so many bytes of values at once, as float32")] = 0,
@@ -89,8 +91,8 @@ def shrink(
     """Find the smallest network that holds an accuracy floor, or the best under a limit.
 
     Give an accuracy (--floor or --within), limits, or both. Writes
-    report.html, frontier.png, trials.csv, winner.safetensors and
-    teacher.safetensors. Run the same line again and nothing is trained
+    report.html, frontier.png, trials.csv, winner.smidgen and, in full
+    precision, winner.safetensors and teacher.safetensors. Run the same line again and nothing is trained
     twice; stop it, and it goes on where it was.
     """
     from smidgen.run_folder import write
@@ -132,8 +134,8 @@ def _goal(floor: str, within: str, rule: str, limits: dict[str, int], balanced: 
             "give it, or --within, or a limit: --bytes, --params, --macs, --ram", param_hint="--floor"
         )
     return Goal(
-        floor=Floor(_number(floor, "--floor"), rule) if floor else None,
-        within=_points(within) if within else None,
+        floor=Floor(share(floor, "--floor"), rule) if floor else None,
+        within=points(within) if within else None,
         size_bytes=limits["size_bytes"] or None,
         parameters=limits["parameters"] or None,
         macs=limits["macs"] or None,
@@ -141,23 +143,6 @@ def _goal(floor: str, within: str, rule: str, limits: dict[str, int], balanced: 
         balanced=balanced,
         class_floor=class_floor,
     )
-
-
-def _number(text: str, option: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise RequestError(f"{option} {text} is not a number; give a share of 1, for example {option} 0.97") from None
-
-
-def _points(text: str) -> float:
-    """ "0.5%" and "0.005" are half a point; "0.5" could be meant as either, and is asked about."""
-    if text.endswith("%"):
-        return _number(text[:-1].strip(), "--within") / 100
-    share = _number(text, "--within")
-    if share >= 0.1:
-        raise RequestError(f"--within {text} would be {100 * share:g} points; write {text}% for {text} points")
-    return share
 
 
 def _teacher(source: str, logits: Path | None, weights: Path | None, text: str) -> Teacher | None:
@@ -197,6 +182,9 @@ def _print_answer(answer: Answer, report: RunReport, folder: Path) -> None:
     _score_row(rows, "chosen on", outcome.parameters, outcome.selection)
     _score_row(rows, "confirmed on", outcome.parameters, outcome.confirmation)
     _score_row(rows, "test, once", outcome.parameters, answer.test)
+    if answer.compressed:
+        coded = answer.compressed
+        _score_row(rows, "its file, test", coded.winner.outcome.parameters, coded.test)
     if teacher and answer.teacher_test:
         _score_row(rows, "its teacher, test", teacher.parameters, answer.teacher_test)
     screen.print(rows)
@@ -207,9 +195,12 @@ def _print_answer(answer: Answer, report: RunReport, folder: Path) -> None:
     if answer.turning:
         turn = answer.turning
         screen.print(f"Turning point: {turn.parameters:,} parameters ({turn.low:,} to {turn.high:,}).")
+    if answer.compressed:
+        coded = answer.compressed
+        screen.print(f"{coded.winner.file_bytes:,} bytes of file; {report.winner.file_bytes:,} in full precision.")
     screen.print(
         f"{answer.trained} trainings, {answer.remembered} remembered, {answer.seconds:.1f} s; "
-        f"{report.winner.file_bytes:,} bytes in full precision; engine {report.run.engine}."
+        f"engine {report.run.engine}."
     )
     screen.print(f"report {folder / 'report.html'}", soft_wrap=True)
 

@@ -6,6 +6,7 @@ from smidgen.compress.entropy import CODERS, coded, estimate_bits, level_costs
 from smidgen.compress.fold import fold_batch_norm
 from smidgen.compress.levels import MOST_LEVEL
 from smidgen.compress.order import sort_channels
+from smidgen.compress.quantize import Steps, grid_steps, held, quantized, shortest, with_coder
 from smidgen.compress.smidgen_file import (
     Packed,
     Part,
@@ -27,6 +28,7 @@ __all__ = [
     "Codebook",
     "Packed",
     "Part",
+    "Steps",
     "Tensor",
     "Uniform",
     "coded",
@@ -35,16 +37,21 @@ __all__ = [
     "estimate_bits",
     "fold_batch_norm",
     "full_precision",
+    "grid_steps",
+    "held",
     "level_costs",
     "load",
     "nearest_step",
     "packed_model",
+    "quantized",
     "same",
     "save",
+    "shortest",
     "size_report",
     "sort_channels",
     "uniform",
     "unpacked",
     "values",
     "values_of",
+    "with_coder",
 ]

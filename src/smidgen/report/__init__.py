@@ -5,6 +5,8 @@ the page's small images. Nothing here trains, reads a store or loads a data set:
 """
 
 from smidgen.report.page import (
+    Coded,
+    CodedStage,
     Comparison,
     LayerRow,
     Run,
@@ -18,6 +20,8 @@ from smidgen.report.page import (
 )
 
 __all__ = [
+    "Coded",
+    "CodedStage",
     "Comparison",
     "LayerRow",
     "Run",

@@ -59,6 +59,28 @@ class Winner:
 
 
 @dataclass(frozen=True)
+class CodedStage:
+    """A stage of a network's way into its file: how long the file is there, and its score on the selection half."""
+
+    name: str
+    file_bytes: int
+    selection: Score
+
+
+@dataclass(frozen=True)
+class Coded:
+    """The network in the fewest bytes that were found; `selection` and the others are of what the file decodes to."""
+
+    spec: str
+    parameters: int
+    file_bytes: int
+    selection: Score
+    confirmation: Score
+    test: Score
+    stages: tuple[CodedStage, ...]
+
+
+@dataclass(frozen=True)
 class Teacher:
     """The big network that was imitated."""
 
@@ -144,6 +166,7 @@ class RunReport:
     how_chosen: sentences, one a step. learned_from: rows that compare ways to train one network.
     confusion: int [classes, classes] on the test split, row: the true class, column: the predicted one.
     wrong: images of the test split, the worst first; the page shows the first 40.
+    coded: the .smidgen file, where there is one.
     """
 
     title: str
@@ -162,6 +185,7 @@ class RunReport:
     fresh_seeds: tuple[Score, ...] = ()
     fresh_held: int = 0
     learned_from: tuple[Comparison, ...] = ()
+    coded: Coded | None = None
 
     @property
     def answer(self) -> str:

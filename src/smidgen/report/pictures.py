@@ -51,8 +51,12 @@ def frontier_picture(
     winner: Point,
     turning: TurningPoint | None,
     path: Path,
+    unit: str = "parameters",
 ) -> None:
-    """All networks, the front, the floor and the winner: 1280 x 800 pixels."""
+    """All networks, the front, the floor and the winner: 1280 x 800 pixels.
+
+    unit: of the points' sizes, "parameters" or "bytes"
+    """
     everyone = [*points, winner]
     figure, axes = _curve_axes(*_coordinates(everyone), floor, FLOOR_REACH)
     _draw_turning(axes, turning)
@@ -62,7 +66,8 @@ def frontier_picture(
     _dots(axes, *_coordinates([winner]), VERMILION, 130, 1.0)
     _name_winner(axes, winner)
     verb = "hold" if winner.score.rate >= floor else "are nearest to"
-    _title(axes, f"{count_text(winner.parameters)} parameters {verb} {short_percent_text(floor)}")
+    axes.set_xlabel(unit, color=SOFT, fontsize=11, labelpad=7)
+    _title(axes, f"{count_text(winner.parameters)} {unit} {verb} {short_percent_text(floor)}")
     _save(figure, path)
 
 

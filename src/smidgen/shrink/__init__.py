@@ -14,6 +14,8 @@ trial in the store.
     smidgen.shrink.effort    how much is tried
     smidgen.shrink.run       the stages
     smidgen.shrink.answer    what comes of it
+    smidgen.shrink.squeeze   trained networks -> fewer bytes
+    smidgen.shrink.compressed    the fewest bytes at a floor, with the evidence
 """
 
 from __future__ import annotations
@@ -26,9 +28,11 @@ from smidgen.data import Dataset, evened, load
 from smidgen.errors import RequestError
 from smidgen.records import Floor
 from smidgen.shrink.answer import Answer, Tried
+from smidgen.shrink.compressed import Compressed, Rung, compress
 from smidgen.shrink.effort import EFFORTS, WAYS, Effort
-from smidgen.shrink.goal import Goal, Judge, needed_rate, ram_bytes, weight_bytes
+from smidgen.shrink.goal import Goal, Judge, expected_bytes, needed_rate, ram_bytes
 from smidgen.shrink.run import Run
+from smidgen.shrink.squeeze import SQUEEZINGS, Squeeze, Squeezed, Squeezing
 from smidgen.store import Store, default_path
 from smidgen.study import Progress, Study
 from smidgen.teacher import Say, Teacher
@@ -36,16 +40,23 @@ from smidgen.workers import Pool
 
 __all__ = [
     "EFFORTS",
+    "SQUEEZINGS",
     "WAYS",
     "Answer",
+    "Compressed",
     "Effort",
     "Goal",
     "Judge",
+    "Rung",
+    "Squeeze",
+    "Squeezed",
+    "Squeezing",
     "Tried",
+    "compress",
+    "expected_bytes",
     "needed_rate",
     "ram_bytes",
     "shrink",
-    "weight_bytes",
 ]
 
 
@@ -62,6 +73,7 @@ def shrink(
     progress: Progress | None = None,
     pool: Pool | None = None,
     say: Say | None = None,
+    squeezes: bool = True,
 ) -> Answer:
     """The smallest network that holds `floor` on `data`, which may be what `smidgen.data.load` takes.
 
@@ -69,6 +81,7 @@ def shrink(
     teacher: what is imitated: a `smidgen.teacher.Teacher`, or anything that one has as its source; None trains one
     pool: workers in other processes or on other machines (`smidgen.cluster.connect`); the answer is the same
     say: told what was found out about the teacher, and how long it will take
+    squeezes: whether the fewest bytes of a file are searched for at the end
 
     Raises:
         RequestError: a goal, an effort or a seed that cannot be, or a floor that so few images cannot show.
@@ -88,7 +101,7 @@ def shrink(
     brought = Teacher(teacher) if teacher is not None and not isinstance(teacher, Teacher) else teacher
     with store or Store(default_path()) as opened:
         run = Run(Study(opened, workers, progress, pool), Lessons(data, engine), goal, EFFORTS[effort], seed)
-        return run.answer(start, brought, say or (lambda _: None))
+        return run.answer(start, brought, say or (lambda _: None), squeezes)
 
 
 def _goal(asked: float | Floor | Goal) -> Goal:

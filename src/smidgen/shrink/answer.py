@@ -9,6 +9,7 @@ from smidgen.data import Dataset
 from smidgen.frontier import TurningPoint
 from smidgen.modelfile import Model
 from smidgen.records import Floor, Outcome, Score, Trial
+from smidgen.shrink.compressed import Compressed
 from smidgen.shrink.goal import Goal
 from smidgen.teacher import Taught
 
@@ -34,6 +35,8 @@ class Answer:
     fresh: the winner's network and recipe from seeds that took no part in the run; `fresh_held` of them hold
         the floor on the whole validation split.
     refused: networks that held the floor on the selection half and not on the confirmation half.
+    compressed: the winner, or a network near it, in the fewest bytes that were found; None where that was not asked
+        for, or nothing that was tried holds what the winner does
     """
 
     data: Dataset = field(repr=False)
@@ -52,6 +55,7 @@ class Answer:
     tried: tuple[Tried, ...] = field(repr=False)
     refused: tuple[Tried, ...] = field(repr=False)
     turning: TurningPoint | None
+    compressed: Compressed | None
     seconds: float
     trained: int
     remembered: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from smidgen.records import Recipe
+from smidgen.shrink.squeeze import SQUEEZINGS, Squeezing
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Effort:
     near_misses, seeds: of the networks that came nearest to the floor, so many more seeds each
     curve_steps: of the networks that draw accuracy against size; 0 for no curve
     macs_a_value: the most multiply-accumulates of a candidate, for each value of an input
+    squeezing: how much is tried for fewer bytes
     compares_ways: whether a teacher is trained where none is brought, and learning from it held against labels
     """
 
@@ -35,6 +37,7 @@ class Effort:
     curve_steps: int
     long_steps: int
     macs_a_value: int
+    squeezing: Squeezing
     compares_ways: bool = True
 
 
@@ -52,6 +55,7 @@ EFFORTS = {
         curve_steps=0,
         long_steps=2_000,
         macs_a_value=100,
+        squeezing=SQUEEZINGS["glance"],
         compares_ways=False,
     ),
     "quick": Effort(
@@ -67,6 +71,7 @@ EFFORTS = {
         curve_steps=1_600,
         long_steps=12_000,
         macs_a_value=100,
+        squeezing=SQUEEZINGS["glance"],
     ),
     "normal": Effort(
         first=48,
@@ -81,6 +86,7 @@ EFFORTS = {
         curve_steps=2_400,
         long_steps=20_000,
         macs_a_value=100,
+        squeezing=SQUEEZINGS["quick"],
     ),
     "thorough": Effort(
         first=128,
@@ -95,6 +101,7 @@ EFFORTS = {
         curve_steps=8_000,
         long_steps=64_000,
         macs_a_value=400,
+        squeezing=SQUEEZINGS["normal"],
     ),
 }
 

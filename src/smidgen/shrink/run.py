@@ -10,11 +10,13 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from smidgen.candidate import Lessons, score
 from smidgen.errors import FloorNotHeld
 from smidgen.families import FAMILIES
 from smidgen.frontier import TurningPoint, turning_point
+from smidgen.modelfile import Model
 from smidgen.records import Floor, Score, Trial
 from smidgen.search import (
     Ranked,
@@ -29,6 +31,7 @@ from smidgen.search import (
     widened,
 )
 from smidgen.shrink.answer import Answer, Tried
+from smidgen.shrink.compressed import Compressed, squeezed
 from smidgen.shrink.effort import (
     CURVE_REACH,
     CURVE_SEEDS,
@@ -47,13 +50,18 @@ from smidgen.shrink.effort import (
 from smidgen.shrink.goal import Goal, Judge, floor_of, needed_rate, shown_floor
 from smidgen.spec import NetSpec
 from smidgen.study import Study
-from smidgen.teacher import Say, Taught, Teacher, bring, default_recipe, default_spec, lessons_of
+from smidgen.teacher import Say, Taught, Teacher, bring, default_recipe, default_spec, lessons_of, lessons_of_model
 
 SEEN = (
     "if the teacher was trained on these validation images too, its rate on them is too high: --within then asks for "
     "more than it says, never for less"
 )
 """A note on every teacher that was brought and that the floor is measured by."""
+
+CODED_RANGES = (1.0, 1.35, 1.8)
+"""Sizes above the winner's, as shares of it, of which the best is squeezed too: more weights, fewer bits each."""
+CODED_LOSS = 0.002
+"""What the file of the best network within limits may lose, where its bytes are not limited."""
 
 LEAST_ALLOWED_IMAGES = 20
 """Fewer than so many errors more than the teacher's are within chance, which is then said."""
@@ -74,7 +82,7 @@ class Run:
         self.short: list[Ranked] = []
         self.long: list[Ranked] = []
 
-    def answer(self, start: float, brought: Teacher | None, say: Say) -> Answer:
+    def answer(self, start: float, brought: Teacher | None, say: Say, squeezes: bool) -> Answer:
         teacher = self._teach(brought, say)
         floor = floor_of(self.goal, self.data, teacher.validation) if teacher else self.goal.floor
         if floor is not None:
@@ -85,6 +93,7 @@ class Run:
         fresh = self._run(again, "fresh seeds")
         turning = self._curve(winner.outcome.parameters)
         shown = floor or shown_floor(winner.outcome)
+        test = self._test(winner)
         return Answer(
             data=self.data,
             lessons=self.lessons,
@@ -93,7 +102,7 @@ class Run:
             held=held,
             winner=winner.trial,
             outcome=winner.outcome,
-            test=self._test(winner),
+            test=test,
             teacher=teacher,
             teacher_test=teacher.test() if teacher else None,
             fresh=tuple(fresh),
@@ -102,6 +111,7 @@ class Run:
             tried=tuple(self.tried),
             refused=tuple(refused),
             turning=turning,
+            compressed=self._squeezed(winner, shown, test, start) if squeezes else None,
             seconds=time.perf_counter() - start,
             trained=self.study.trained,
             remembered=self.study.remembered,
@@ -246,6 +256,33 @@ class Run:
         for tried in done:
             groups.setdefault(tried.outcome.parameters, []).append(tried.outcome.validation)
         return turning_point(groups)
+
+    def _squeezed(self, winner: Tried, shown: Floor, test: Score, start: float) -> Compressed | None:
+        """The winner, and networks near it that may take fewer bytes because their weights may be coarser."""
+        models = [self._model(tried) for tried in (winner, *self._above(winner.outcome.parameters))]
+        lessons = self.lessons
+        if lessons.teacher_logits is None:
+            lessons = lessons_of_model(self.study.store, lessons, models[0], self.study.workers)
+        goal = replace(self.goal, floor=shown if self.goal.accurate else None, within=None)
+        if not goal.accurate and goal.size_bytes is None:
+            goal = replace(goal, within=CODED_LOSS)
+        try:
+            return squeezed(self.study, lessons, models, goal, self.effort.squeezing, self.seed, start, test)
+        except FloorNotHeld:
+            if self.goal.size_bytes is not None:
+                raise
+            return None
+
+    def _above(self, parameters: int) -> list[Tried]:
+        """The most accurate network, on the selection half, of each range of sizes above this one."""
+        ranges = (
+            [t for t in self.tried if low * parameters < t.outcome.parameters <= high * parameters]
+            for low, high in pairwise(CODED_RANGES)
+        )
+        return [min(tried, key=lambda t: self._ranked(t).error) for tried in ranges if tried]
+
+    def _model(self, tried: Tried) -> Model:
+        return Model(tried.trial.spec, self.data.input_shape, self.data.class_names, tried.outcome.weights)
 
     # --- what the stages share ---
 

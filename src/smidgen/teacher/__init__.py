@@ -11,15 +11,27 @@ so that no shuffling and no other data set can come between a row and its image.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 from smidgen.candidate import Lessons, classify
+from smidgen.modelfile import Model
 from smidgen.records import Outcome, Recipe, Trial
 from smidgen.spec import RELU, Conv, Dense, Dropout, Layer, MaxPool, NetSpec, Shape
 from smidgen.store import Store
 from smidgen.teacher.brought import Advance, Say, Taught, Teacher, bring
 
-__all__ = ["Advance", "Say", "Taught", "Teacher", "bring", "default_recipe", "default_spec", "lessons_of"]
+__all__ = [
+    "Advance",
+    "Say",
+    "Taught",
+    "Teacher",
+    "bring",
+    "default_recipe",
+    "default_spec",
+    "lessons_of",
+    "lessons_of_model",
+]
 
 TRAINING_STEPS = 1_000
 """Optimizer steps that a teacher takes at least, so that a small data set is seen more often."""
@@ -56,3 +68,15 @@ def lessons_of(store: Store, lessons: Lessons, trial: Trial, outcome: Outcome, t
         logits = classify(lessons, trial.spec, outcome.weights, lessons.dataset.train, threads)
         store.put_logits(key, logits)
     return replace(lessons, teacher=trial.key, teacher_logits=logits)
+
+
+def lessons_of_model(store: Store, lessons: Lessons, model: Model, threads: int = 1) -> Lessons:
+    """The same lessons with the logits of a network that comes from a file."""
+    said = f"{model.spec} {model.input_shape}".encode() + model.weights.tobytes()
+    teacher = f"file {hashlib.sha256(said).hexdigest()}"
+    key = f"{teacher} {lessons.dataset.digest} train"
+    logits = store.get_logits(key)
+    if logits is None:
+        logits = classify(lessons, model.spec, model.weights, lessons.dataset.train, threads)
+        store.put_logits(key, logits)
+    return replace(lessons, teacher=teacher, teacher_logits=logits)
