@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +20,16 @@ from PIL import Image
 from smidgen import study as study_module
 from smidgen.candidate import Lessons, evaluate
 from smidgen.data import Dataset, from_arrays
-from smidgen.engine import Start, torch_engine
+from smidgen.engine import Examples, Start, affine_maps, torch_engine
+from smidgen.engine.torch_engine.pictures import moved
 from smidgen.errors import RequestError
 from smidgen.frontier import TurningPoint
 from smidgen.records import Outcome, Recipe, Score, Trial
 from smidgen.reproduce import (
     DOCUMENTS,
+    Finding,
     Report,
+    cautious,
     logit_regression,
     mimic,
     reduce_cnn,
@@ -37,12 +41,13 @@ from smidgen.reproduce import (
 )
 from smidgen.reproduce.authors import all_training_images, selecting_on_test
 from smidgen.reproduce.border import without_constant
+from smidgen.reproduce.copies import COPIES, MOVES, copies, on_copies
 from smidgen.reproduce.features import computed, feature_maps, promised
 from smidgen.reproduce.logit_findings import Measured, shape_answer, strict_answer
 from smidgen.reproduce.mimic_findings import course_answer
 from smidgen.reproduce.reduce_cnn import NETS as REDUCED
 from smidgen.reproduce.statistics import Paired, fit, paired
-from smidgen.reproduce.table import CSV_HEAD, Row, beaten, markdown, met
+from smidgen.reproduce.table import CSV_HEAD, NOTHING, Row, beaten, markdown, met
 from smidgen.reproduce.trainings import EFFORTS, Bench, Effort, Job, Runs
 from smidgen.spec import parse_spec
 from smidgen.store import Store
@@ -167,6 +172,7 @@ def test_what_was_published_is_in_the_rows(reports: dict[str, Report]) -> None:
             "SNN-mimic-8k KL": 0.8709,
         },
         "reduce-cnn": {"baseline": 0.9859, "approach 1": 0.9793, "approach 2": 0.9666},
+        "deep-compression": {"LeNet-300-100": 0.9842, "LeNet-5": 0.9926},
     }
 
 
@@ -175,7 +181,7 @@ def test_what_was_published_is_in_the_rows(reports: dict[str, Report]) -> None:
 
 def test_every_table_has_its_shape(reports: dict[str, Report]) -> None:
     rows = {name: len(report.rows) for name, report in reports.items()}
-    assert rows == {"logit-regression": 10, "width-sweeps": 24, "mimic": 8, "reduce-cnn": 3}
+    assert rows == {"logit-regression": 10, "width-sweeps": 24, "mimic": 8, "reduce-cnn": 3, "deep-compression": 2}
     for report in reports.values():
         assert len(report.tables[0].rows) == len(report.rows)
         for table in report.tables:
@@ -191,12 +197,25 @@ def test_again_it_trains_nothing_and_says_the_same(
 ) -> None:
     monkeypatch.delattr(study_module, "evaluate")
     monkeypatch.setattr("smidgen.reproduce.logit_regression.computed", None)
+    monkeypatch.setattr("smidgen.reproduce.copies.copies", None)
     with Store(tiny_store) as store:
         again = {report.name: report for report in run("all", store=store, data=drawings, effort=TINY)}
     for name, report in again.items():
         assert (report.trained, report.remembered > 0) == (0, True)
         assert report.tables == reports[name].tables
         assert report.findings == reports[name].findings
+
+
+def test_a_cut_run_says_so_beside_published_figures(reports: dict[str, Report]) -> None:
+    cut = "After 5 % of the epochs, so no test of what was published. "
+    for report in reports.values():
+        compared = [finding.answer for finding in report.findings if finding.against_published]
+        assert len(compared) >= 2
+        assert all(answer.startswith(cut) or answer == NOTHING for answer in compared)
+        assert any(answer.startswith(cut) for answer in compared)
+        assert not any(f.answer.startswith(cut) for f in report.findings if not f.against_published)
+    finding = Finding("Met?", "Yes.", against_published=True)
+    assert cautious(finding, EFFORTS["full"]) is finding
 
 
 def test_the_scores_are_those_of_the_trials(reports: dict[str, Report]) -> None:
@@ -299,6 +318,37 @@ def test_the_authors_data_is_told_apart_and_keeps_the_test_split() -> None:
     assert everything.test is data.test
     assert peeking.selection is peeking.test is data.test
     assert peeking.train is data.train
+
+
+# --- moved copies --------------------------------------------------------------------------------
+
+
+def test_copies_are_moved_as_the_engines_move_them() -> None:
+    import torch
+
+    images = np.random.default_rng(0).integers(0, 256, (7, 2, 9, 6), np.uint8)
+    found = copies(images, workers=2)
+    assert found.dtype == np.uint8
+    assert found.shape == (COPIES * 7, 2, 9, 6)
+    np.testing.assert_array_equal(found[:7], images)
+    for copy in range(1, COPIES):
+        maps = torch.from_numpy(affine_maps(MOVES, 7, (9, 6), 0, copy))
+        expected = moved(torch.from_numpy(images).float(), maps).numpy()
+        np.testing.assert_allclose(found[7 * copy : 7 * copy + 7], expected, atol=0.501)  # rounded to a byte
+
+
+def test_a_student_on_copies_learns_what_the_teacher_says_to_each(bench: Bench) -> None:
+    lessons = Lessons(drawings("mnist"), "torch")
+    spec = parse_spec("dense 10")
+    teacher = bench.train(lessons, {"teacher": Job(spec, Recipe(epochs=2), 1)}, "stage")["teacher"]
+    job = Job(spec, Recipe("kl", epochs=3, learning_rate=0.01, batch_size=32), 1)
+    found = on_copies(bench, lessons, teacher, {"student": job}, "stage", "copies: ")["student"]
+    images = copies(np.asarray(lessons.dataset.train.images, np.uint8))
+    logits = torch_engine.predict(spec, teacher.outcomes[0].weights, images)
+    labels = np.tile(lessons.dataset.train.labels, COPIES)
+    expected = torch_engine.train(spec, job.recipe, Examples(images, labels, logits), 0)
+    np.testing.assert_array_equal(found.outcomes[0].weights, expected.weights)
+    assert found.trials[0].data != lessons.dataset.digest
 
 
 # --- frozen layers -------------------------------------------------------------------------------
@@ -465,8 +515,8 @@ FLOORS_OF_OURS = {
 
 @pytest.mark.slow
 def test_our_recipes_reach_their_floors_on_the_real_data(own_store: Path) -> None:
-    """Half an hour: every document at full effort. Put SMIDGEN_STORE's own store in place to make it seconds."""
-    with Store(own_store) as store:
+    """Half an hour, or seconds with SMIDGEN_REPRODUCED, a store that `smidgen reproduce all` has filled."""
+    with Store(os.environ.get("SMIDGEN_REPRODUCED") or own_store) as store:
         found = {(report.name, row.name): row for report in run("all", store=store) for row in report.rows}
     for key, floor in FLOORS_OF_OURS.items():
         ours = found[key].ours

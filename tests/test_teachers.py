@@ -587,7 +587,8 @@ def test_a_keras_model_and_its_file(
 
 
 def test_the_answer_is_within_what_was_asked_of_the_teacher(digits: Dataset, own_store: Path, small: None) -> None:
-    answer = shrink(digits, Goal(within=0.03), teacher=all_logits(digits), effort="quick", store=Store(own_store))
+    goal = Goal(within=0.03, surely=False)
+    answer = shrink(digits, goal, teacher=all_logits(digits), effort="quick", store=Store(own_store))
     assert answer.teacher is not None and answer.teacher.trial is None
     wanted = answer.teacher.validation.rate - 0.03
     assert min(answer.outcome.selection.rate, answer.outcome.confirmation.rate) >= wanted - 1e-6
@@ -603,7 +604,8 @@ def test_logits_through_the_command(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     np.save("logits.npy", all_logits(digits))
-    said = command("shrink", "digits", "--within", "3%", "--teacher-logits", "logits.npy", "--effort", "quick")
+    asked = ("--within", "3%", "--rule", "rate", "--effort", "quick")
+    said = command("shrink", "digits", *asked, "--teacher-logits", "logits.npy")
     assert (said.code, said.err) == (0, "")
     out = " ".join(said.out.split())
     assert "logits.npy is right on" in out

@@ -250,14 +250,15 @@ class Smallest:
 
     def _ask(self, data: Dataset, seed: int) -> Answer:
         goal = Goal(
-            None if self.floor is None else Floor(self.floor, self.rule),
-            self.within,
-            self.size_bytes,
-            self.parameters,
-            self.macs,
-            self.ram_bytes,
-            self.balanced,
-            self.class_floor,
+            floor=None if self.floor is None else Floor(self.floor, self.rule),
+            within=self.within,
+            surely=self.rule == "wilson",
+            size_bytes=self.size_bytes,
+            parameters=self.parameters,
+            macs=self.macs,
+            ram_bytes=self.ram_bytes,
+            balanced=self.balanced,
+            class_floor=self.class_floor,
             or_best=True,
         )
         with TemporaryDirectory(prefix="smidgen-") as folder:

@@ -99,6 +99,7 @@ def _goal(floor: str, within: str, rule: str, size_bytes: int) -> Goal:
     return Goal(
         floor=Floor(share(floor, "--floor"), rule) if floor else None,
         within=points(within) if within else None,
+        surely=rule == "wilson",
         size_bytes=size_bytes or None,
     )
 

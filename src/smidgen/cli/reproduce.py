@@ -17,7 +17,9 @@ EPILOG = "Examples:\n\nsmidgen reproduce reduce-cnn --quick\n\nsmidgen reproduce
 
 
 def reproduce(
-    name: Annotated[str, typer.Argument(help="logit-regression, width-sweeps, mimic, reduce-cnn, or all.")],
+    name: Annotated[
+        str, typer.Argument(help="logit-regression, width-sweeps, mimic, reduce-cnn, deep-compression, or all.")
+    ],
     quick: Annotated[bool, typer.Option("--quick", help="Minutes: fewer epochs, seeds and large networks.")] = False,
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")] = Path("reproduced"),
     store: StoreOption = "",

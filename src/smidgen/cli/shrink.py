@@ -63,7 +63,7 @@ def shrink(
     macs: Annotated[int, _limit("--macs", "At most so many multiply-accumulates an image")] = 0,
     ram: Annotated[int, _limit("--ram", "At most so many bytes of values at once, as float32")] = 0,
     rule: Annotated[
-        str, _asked("--rule", "wilson: the interval's lower end holds; rate: the rate (of --within always).")
+        str, _asked("--rule", "wilson: it holds with 95 % confidence; rate: by the plain rate.")
     ] = "wilson",
     balanced: Annotated[bool, _asked("--balanced", "Accuracy is the mean over the classes.")] = False,
     class_floor: Annotated[float, _asked("--class-floor", "What each class must reach alone.")] = 0.0,
@@ -136,6 +136,7 @@ def _goal(floor: str, within: str, rule: str, limits: dict[str, int], balanced: 
     return Goal(
         floor=Floor(share(floor, "--floor"), rule) if floor else None,
         within=points(within) if within else None,
+        surely=rule == "wilson",
         size_bytes=limits["size_bytes"] or None,
         parameters=limits["parameters"] or None,
         macs=limits["macs"] or None,
@@ -198,11 +199,21 @@ def _print_answer(answer: Answer, report: RunReport, folder: Path) -> None:
     if answer.compressed:
         coded = answer.compressed
         screen.print(f"{coded.winner.file_bytes:,} bytes of file; {report.winner.file_bytes:,} in full precision.")
+    if teacher and teacher.parameters:
+        screen.print(_beside(answer, teacher.parameters))
     screen.print(
         f"{answer.trained} trainings, {answer.remembered} remembered, {answer.seconds:.1f} s; "
         f"engine {report.run.engine}."
     )
     screen.print(f"report {folder / 'report.html'}", soft_wrap=True)
+
+
+def _beside(answer: Answer, parameters: int) -> str:
+    """How much less than its teacher it takes."""
+    text = f"1/{parameters / answer.outcome.parameters:,.0f} of its teacher's parameters"
+    if answer.compressed:
+        text += f", 1/{4 * parameters / answer.compressed.winner.file_bytes:,.0f} of its bytes (4 a parameter)"
+    return f"{text}."
 
 
 def _score_row(rows: Table, name: str, parameters: int, score: Score) -> None:

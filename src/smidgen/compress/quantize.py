@@ -33,7 +33,8 @@ MOMENT_LEVELS = 127
 LEAST_REACH, MOST_REACH = 31, 2**10
 """Levels to either side of zero that a weight may take: enough for twice the largest, within these."""
 OWN_PRICES = 2**12
-"""Tensors of so many weights pay their own prices; smaller ones are priced together, as they are coded."""
+"""Tensors of so many weights pay their own prices; smaller ones are priced together, as they are coded. In a large one
+zero never costs more than its neighbours: weights that hardly matter would all become what is cheapest by chance."""
 
 
 def grid_steps(model: Model, share: float) -> dict[str, float]:
@@ -106,6 +107,8 @@ def _prices(packed: Packed, reach: Mapping[str, int]) -> dict[str, npt.NDArray[n
     for names in groups.values():
         most = max(reach[name] for name in names)
         bits = level_costs(np.concatenate([packed.tensors[name].levels.ravel() for name in names]), most)
+        if packed.tensors[names[0]].levels.size >= OWN_PRICES:
+            bits[most] = bits[most - 1 : most + 2].min()
         prices |= {name: bits[most - reach[name] : most + reach[name] + 1] for name in names}
     return prices
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from smidgen.data import Dataset, load
 from smidgen.errors import RequestError
-from smidgen.reproduce import logit_regression, mimic, reduce_cnn, width_sweeps
-from smidgen.reproduce.table import Document, Finding, Report, Table, csv_text, findings_text, markdown, page
+from smidgen.reproduce import deep_compression, logit_regression, mimic, reduce_cnn, width_sweeps
+from smidgen.reproduce.table import NOTHING, Document, Finding, Report, Table, csv_text, findings_text, markdown, page
 from smidgen.reproduce.trainings import EFFORTS, Bench, Effort
 from smidgen.store import Store, default_path
 from smidgen.study import Progress, Study
@@ -29,7 +29,7 @@ DOCUMENTS: dict[str, Document] = {
     "width-sweeps": width_sweeps.DOCUMENT,
     "mimic": mimic.DOCUMENT,
     "reduce-cnn": reduce_cnn.DOCUMENT,
-    # "deep-compression" comes with compression.
+    "deep-compression": deep_compression.DOCUMENT,
 }
 
 
@@ -95,10 +95,19 @@ def _reproduce(document: Document, bench: Bench, sets: Mapping[str, Dataset]) ->
     return replace(
         report,
         notes=(*report.notes, *cut(bench)),
+        findings=tuple(cautious(finding, bench.effort) for finding in report.findings),
         seconds=time.perf_counter() - began,
         trained=bench.study.trained,
         remembered=bench.study.remembered,
     )
+
+
+def cautious(finding: Finding, effort: Effort) -> Finding:
+    """The finding, and in its own words that epochs were cut, where it stands beside published figures."""
+    if effort.epoch_share >= 1 or not finding.against_published or finding.answer == NOTHING:
+        return finding
+    share = f"{100 * effort.epoch_share:.0f} %"
+    return replace(finding, answer=f"After {share} of the epochs, so no test of what was published. {finding.answer}")
 
 
 def cut(bench: Bench) -> tuple[str, ...]:
@@ -108,7 +117,7 @@ def cut(bench: Bench) -> tuple[str, ...]:
     if effort.epoch_share < 1:
         notes.append(
             f"Effort '{effort.name}': {100 * effort.epoch_share:.0f} % of the epochs, at most {effort.most_seeds} "
-            "seeds; these are not the figures to quote."
+            f"seed{'s' if effort.most_seeds > 1 else ''}; these are not the figures to quote."
         )
     if bench.left_out:
         notes.append(f"Left out: {'; '.join(bench.left_out)}.")

@@ -101,8 +101,8 @@ def smallest_answer(rows: Sequence[Row]) -> str:
         point = smallest_holding(points(rows, whose), HELD)
         if point:
             times = largest / point.parameters
-            answers.append(f"By {name} {point.label}, {point.parameters:,} parameters, {times:.1f}x below the teacher")
-    return "; ".join(answers) + "." if answers else f"None that was trained holds {HELD:.0%}."
+            answers.append(f"By {name} {point.label}, {point.parameters:,} parameters, {times:.1f}x below the teacher.")
+    return " ".join(answers) if answers else f"None that was trained holds {HELD:.0%}."
 
 
 def strict_answer(measured: Measured) -> str:

@@ -95,7 +95,7 @@ def findings(measured: Measured) -> list[Finding]:
     return [
         met(measured.rows),
         beaten(measured.rows),
-        Finding("Which L2 was it?", loss_answer(measured)),
+        Finding("Which L2 was it?", loss_answer(measured), True),
         Finding("Does KL beat L2?", kl_answer(measured)),
         Finding("Does the CNN beat the DNN?", versus(measured, "CNN (teacher)", ("DNN 3 x 2000", "DNN 3 x 64"))),
         Finding("Why does the SNN beat the mimic?", why_answer(measured)),

@@ -47,10 +47,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Finding:
-    """A question and the answer that the numbers give."""
+    """A question and the answer that the numbers give.
+
+    against_published: whether it holds them against the document's figures, and so means little where epochs are cut
+    """
 
     question: str
     answer: str
+    against_published: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,7 @@ def _interval(runs: Runs | None) -> str:
 def met(rows: Sequence[Row]) -> Finding:
     """Whether each published accuracy is met by the document's own recipe, and by how much not."""
     answers = [_met(row, row.published, row.theirs) for row in rows if row.published is not None and row.theirs]
-    return Finding("Does the document's own recipe give its published accuracy?", " ".join(answers) or NOTHING)
+    return Finding("Does the document's own recipe give its published accuracy?", " ".join(answers) or NOTHING, True)
 
 
 def beaten(rows: Sequence[Row]) -> Finding:
@@ -166,7 +170,7 @@ def beaten(rows: Sequence[Row]) -> Finding:
         for row in rows
         if row.published is not None and row.ours
     ]
-    return Finding("What does our recipe give at the same size?", " ".join(answers) or NOTHING)
+    return Finding("What does our recipe give at the same size?", " ".join(answers) or NOTHING, True)
 
 
 NOTHING = "Nothing was trained that would answer it; run it without --quick."

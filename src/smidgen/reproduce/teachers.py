@@ -6,14 +6,16 @@ They are trained on the training split alone and were chosen by validation accur
 from __future__ import annotations
 
 from smidgen.candidate import Lessons
-from smidgen.records import Recipe
+from smidgen.records import Augmentation, Recipe
 from smidgen.reproduce.trainings import Bench, Job, Runs
 from smidgen.spec import parse_spec
 
 TEACHERS: dict[str, tuple[str, Recipe]] = {
     "mnist": (
         "conv 32x3x3 relu, conv 64x3x3 relu, maxpool 2, dense 128 relu, dense 10",
-        Recipe(optimizer="nesterov", learning_rate=0.1, epochs=4),
+        Recipe(
+            optimizer="nesterov", learning_rate=0.1, epochs=5, augment=Augmentation(shift=2, rotation=10, scale=0.1)
+        ),
     ),
     "fashion-mnist": (
         "conv 32x3x3 nobias, batchnorm relu, conv 32x3x3 nobias, batchnorm relu, maxpool 2, "

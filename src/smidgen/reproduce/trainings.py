@@ -44,7 +44,7 @@ class Effort:
 
 EFFORTS = {
     "full": Effort("full", 10, 10e12, 1.0, 100e12),
-    "quick": Effort("quick", 2, 0.3e12, 0.12, 0.6e12),
+    "quick": Effort("quick", 1, 0.3e12, 0.12, 0.6e12),
 }
 
 
@@ -154,7 +154,7 @@ class Bench:
         prefix: put before each name in `self.runs`, which holds the runs of all calls
         ahead: jobs that are asked for later, trained along so that no core waits for one long training
         """
-        _, early = _trials(lessons, self._kept(lessons, ahead or {}))
+        lessons, early = _trials(lessons, self._kept(lessons, ahead or {}))
         kept = self._kept(lessons, jobs)
         self.left_out += [prefix + name for name in jobs if name not in kept]
         lessons, trials = _trials(lessons, kept)

@@ -30,7 +30,7 @@ from smidgen.records import Floor
 from smidgen.shrink.answer import Answer, Tried
 from smidgen.shrink.compressed import Compressed, Rung, compress
 from smidgen.shrink.effort import EFFORTS, WAYS, Effort
-from smidgen.shrink.goal import Goal, Judge, expected_bytes, needed_rate, ram_bytes
+from smidgen.shrink.goal import Goal, Judge, expected_bytes, floor_of, needed_rate, ram_bytes
 from smidgen.shrink.run import Run
 from smidgen.shrink.squeeze import SQUEEZINGS, Squeeze, Squeezed, Squeezing
 from smidgen.store import Store, default_path
@@ -54,6 +54,7 @@ __all__ = [
     "Tried",
     "compress",
     "expected_bytes",
+    "floor_of",
     "needed_rate",
     "ram_bytes",
     "shrink",

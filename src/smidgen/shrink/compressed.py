@@ -201,7 +201,7 @@ def _chosen(squeeze: Squeeze, judge: Judge, goal: Goal, floor: Floor | None) -> 
         most = goal.size_bytes or min(tried.file_bytes for tried in squeeze.tried)
         best = squeeze.best_within(most)
     else:
-        best, refused = squeeze.holding(lambda tried, half: judge.holds(tried.trial, tried.outcome, half))
+        best, refused = squeeze.holding(lambda tried, half: judge.holds(tried.filed, tried.outcome, half))
     if best is None or (goal.size_bytes and best.file_bytes > goal.size_bytes):
         raise FloorNotHeld(_not_held(squeeze, judge, goal, floor, best))
     return best, refused

@@ -23,6 +23,8 @@ from smidgen.search import Space
 from smidgen.spec import NetSpec, Shape
 
 FLOAT_BYTES = 4
+ONE_SIDED = 1.645
+"""Standard deviations that hold 95 % of a normal distribution on one side."""
 CODED_BITS = 4
 """Of a weight in the file of a small network that holds a floor; 3 to 4.5 were seen."""
 
@@ -32,8 +34,8 @@ class Goal:
     """What a network must do; at least one of the first six is given.
 
     floor: an accuracy to hold
-    within: how far below the teacher it may be on the same validation images, by the plain rate: 0.005 is
-        half a point
+    within: how far below the teacher it may be on the same validation images: 0.005 is half a point
+    surely: whether that is to be 95 % sure, one-sided; else the plain rates say it
     size_bytes: of its .smidgen file
     parameters, macs: at most; multiply-accumulates are for one image
     ram_bytes: of the values alive at once while one image goes through, float32
@@ -44,6 +46,7 @@ class Goal:
 
     floor: Floor | None = None
     within: float | None = None
+    surely: bool = True
     size_bytes: int | None = None
     parameters: int | None = None
     macs: int | None = None
@@ -132,7 +135,7 @@ def floor_of(goal: Goal, data: Dataset, teacher: Score) -> Floor | None:
     """
     floors = [] if goal.floor is None else [goal.floor]
     if goal.within is not None:
-        asked = teacher.rate - goal.within
+        asked = teacher.rate - goal.within + (_margin(teacher, goal.within) if goal.surely else 0.0)
         if asked <= 0:
             raise RequestError(
                 f"within={goal.within:g} of a teacher of {teacher} is no accuracy; give a better teacher"
@@ -140,6 +143,16 @@ def floor_of(goal: Goal, data: Dataset, teacher: Score) -> Floor | None:
         # A floor lies below 1, and a count that reaches it must not miss it by the last bit.
         floors.append(Floor(min(asked, 1.0) - 1e-9, "rate"))
     return max(floors, key=lambda floor: needed_rate(data, floor, goal.balanced), default=None)
+
+
+def _margin(teacher: Score, within: float) -> float:
+    """How much nearer a network must be, for the difference to be 95 % sure; never so near that it must be better.
+
+    The standard error of a difference on the same images is that of those which one alone gets right (Agresti & Min
+    2005, section 2): at most the errors of both.
+    """
+    apart = 2 * (1 - teacher.rate) + within
+    return min(within, ONE_SIDED * math.sqrt(apart / teacher.total))
 
 
 def shown_floor(outcome: Outcome) -> Floor:
@@ -176,7 +189,7 @@ def needed_rate(data: Dataset, floor: Floor, balanced: bool = False) -> float:
 # --- the judge ------------------------------------------------------------------------------------
 
 
-SPARE = 1.645
+SPARE = ONE_SIDED
 """Standard deviations of the difference between two halves of the validation split."""
 
 

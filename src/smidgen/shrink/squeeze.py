@@ -39,11 +39,14 @@ from smidgen.compress import (
     shortest,
     unpacked,
     values,
+    without_constant_inputs,
+    without_dead_channels,
 )
 from smidgen.data import Split
 from smidgen.engine import Start
 from smidgen.modelfile import Model
 from smidgen.records import Outcome, Recipe, Score, Trial, Weights
+from smidgen.spec import NetSpec
 from smidgen.study import Study
 
 
@@ -78,9 +81,11 @@ FINE_SHARE = 0.02
 SHARES = (0.2, 0.3)
 """Steps of the first grids, as shares of the root of a tensor's mean square; weights are put on the fine one as they
 are."""
-PRICES = (20.0, 60.0, 180.0)
-"""Of a bit at first, in nats over all training images together; one bit's worth, 0.7 of them, is what minimum
-description length would pay (Hinton & van Camp 1993), and files that must be small are worth more."""
+PRICES = (0.33, 1.0, 3.0)
+"""Of a bit at first, as shares of `_price`."""
+PRICE, PRICE_PARAMETERS, PRICE_POWER = 60.0, 500, 0.65
+"""Nats over all training images together that a bit costs in a network of so many parameters, and how that falls with
+larger ones: of 266,610 it is 1. By minimum description length it would be 0.7 (Hinton & van Camp 1993)."""
 CHEAPER = (0.25, 0.5, 1.0, 1.0, 2.0)
 COARSER = (1.0, 1.0, 1.15, 1.3)
 RATES = (0.3, 1.0, 1.0, 2.0)
@@ -102,7 +107,7 @@ TRAINING_IMAGES = 20_000
 class Squeezed:
     """One file that was tried: the network on its grids, how long the file is, and how it classifies.
 
-    price: of a bit, see PRICES
+    price: of a bit, in nats over all training images
     outcome: of the network that the file decodes to
     training_error: on the first training images
     """
@@ -115,6 +120,11 @@ class Squeezed:
     outcome: Outcome = field(repr=False)
     training_error: float
     stage: str
+
+    @property
+    def filed(self) -> Trial:
+        """The trial with the network that is in the file, which may have lost channels."""
+        return replace(self.trial, spec=self.packed.spec)
 
     @property
     def error(self) -> float:
@@ -157,7 +167,7 @@ class Squeeze:
 
     def search(self, models: Sequence[Model]) -> None:
         """Fill `tried`."""
-        folded = [fold_batch_norm(model) for model in models[: self.effort.networks]]
+        folded = [self._simplified(model) for model in models[: self.effort.networks]]
         for model, plain in zip(models, folded, strict=False):
             self.tried += [self._not_trained(model, packed_model(model)), self._on_fine_grids(plain)]
         self._train([plan for model in folded for plan in self._first(model)], "first grids")
@@ -195,10 +205,14 @@ class Squeeze:
 
     def _first(self, model: Model) -> list[_Plan]:
         return [
-            _Plan(model, grid_steps(model, share), price, _rate(model), self.seed)
+            _Plan(model, grid_steps(model, share), price * _price(model), _rate(model), self.seed)
             for share in SHARES
             for price in PRICES
         ]
+
+    def _simplified(self, model: Model) -> Model:
+        """The same function on the training images, in fewer tensors and with fewer weights that matter."""
+        return without_constant_inputs(fold_batch_norm(model), self.lessons.dataset.train.images)[0]
 
     def _parents(self) -> list[Squeezed]:
         """Those that waste least among those that are about as they are wanted."""
@@ -236,7 +250,8 @@ class Squeeze:
         outcomes = self.study.run(lessons, trials, stage)
         for plan, trial, outcome in zip(plans, trials, outcomes, strict=True):
             if not outcome.diverged_at:
-                found = shortest(quantized(replace(plan.model, weights=outcome.weights), plan.steps))
+                packed = quantized(replace(plan.model, weights=outcome.weights), plan.steps)
+                found = shortest(without_dead_channels(packed))
                 self.tried.append(self._squeezed(*found, plan.steps, plan.price, trial, stage))
 
     def _trial(self, plan: _Plan, start: Start) -> Trial:
@@ -256,7 +271,7 @@ class Squeeze:
         content = encode(packed)
         start = f"{hashlib.sha256(content).hexdigest()} {NOT_TRAINED}"
         trial = self.lessons.trial(model.spec, Recipe(), self.seed, start)
-        return self._squeezed(packed, len(content), grid_steps(model, FINE_SHARE), PRICES[0], trial, NOT_TRAINED)
+        return self._squeezed(packed, len(content), grid_steps(model, FINE_SHARE), _price(model), trial, NOT_TRAINED)
 
     def _squeezed(
         self, packed: Packed, file_bytes: int, steps: Steps, price: float, trial: Trial, stage: str
@@ -265,21 +280,25 @@ class Squeeze:
         weights, data = values(packed), self.lessons.dataset
         train = Split(data.train.images[:TRAINING_IMAGES], data.train.labels[:TRAINING_IMAGES])
         selection, confirmation, training = (
-            self._score(trial, weights, name, split)
+            self._score(trial, packed.spec, weights, name, split)
             for name, split in (("selection", data.selection), ("confirmation", data.confirmation), ("train", train))
         )
         outcome = Outcome(packed.spec.parameters(packed.input_shape), selection, confirmation, (), 0.0, weights)
         return Squeezed(packed, steps, price, file_bytes, trial, outcome, 1 - training.rate, stage)
 
-    def _score(self, trial: Trial, weights: Weights, name: str, split: Split) -> Score:
+    def _score(self, trial: Trial, spec: NetSpec, weights: Weights, name: str, split: Split) -> Score:
         """Remembered beside the logits: of a large network it takes seconds."""
         store, key = self.study.store, f"{trial.key} as filed, {name}"
         known = store.get_logits(key)
         if known is None:
-            found = score(self.lessons, trial.spec, weights, split, self.study.workers)
+            found = score(self.lessons, spec, weights, split, self.study.workers)
             known = np.array([found.correct, found.total], np.float32)
             store.put_logits(key, known)
         return Score(int(known[0]), int(known[1]))
+
+
+def _price(model: Model) -> float:
+    return float(PRICE * (PRICE_PARAMETERS / max(1, model.weights.size)) ** PRICE_POWER)
 
 
 def _rate(model: Model) -> float:
