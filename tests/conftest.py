@@ -17,7 +17,8 @@ from hypothesis import settings
 from services import Server, postgresql
 from smidgen.data import Dataset, load
 from smidgen.engine import native
-from smidgen.shrink import EFFORTS, SQUEEZINGS, Answer, Effort, shrink
+from smidgen.shrink import EFFORTS, Answer, Effort, shrink
+from smidgen.squeeze import SQUEEZINGS
 from smidgen.store import Store
 
 settings.register_profile("smidgen", deadline=None)

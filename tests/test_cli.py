@@ -393,7 +393,7 @@ from importlib import import_module
 signal.signal(signal.SIGINT, signal.default_int_handler)
 effort = json.loads(sys.argv.pop(1))
 shrink = import_module("smidgen.shrink")
-effort["squeezing"] = shrink.Squeezing(**effort["squeezing"])
+effort["squeezing"] = import_module("smidgen.squeeze").Squeezing(**effort["squeezing"])
 shrink.EFFORTS["thorough"] = shrink.Effort(**effort)
 from smidgen.cli import main
 main()

@@ -17,8 +17,9 @@ from smidgen.data import Dataset
 from smidgen.errors import FloorNotHeld, RequestError
 from smidgen.modelfile import Model, save
 from smidgen.records import Floor, Recipe, Score
-from smidgen.shrink import SQUEEZINGS, Compressed, Goal, compress, needed_rate
+from smidgen.shrink import Compressed, Goal, compress, needed_rate
 from smidgen.spec import parse_spec
+from smidgen.squeeze import SQUEEZINGS
 from smidgen.store import Store
 from smidgen.study import Study
 

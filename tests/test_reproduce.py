@@ -24,6 +24,7 @@ from smidgen.engine import Examples, Start, affine_maps, torch_engine
 from smidgen.engine.torch_engine.pictures import moved
 from smidgen.errors import RequestError
 from smidgen.frontier import TurningPoint
+from smidgen.moved import MOVES, moved_copies
 from smidgen.records import Outcome, Recipe, Score, Trial
 from smidgen.reproduce import (
     DOCUMENTS,
@@ -41,7 +42,7 @@ from smidgen.reproduce import (
 )
 from smidgen.reproduce.authors import all_training_images, selecting_on_test
 from smidgen.reproduce.border import without_constant
-from smidgen.reproduce.copies import COPIES, MOVES, copies, on_copies
+from smidgen.reproduce.copies import COPIES, on_copies
 from smidgen.reproduce.features import computed, feature_maps, promised
 from smidgen.reproduce.logit_findings import Measured, shape_answer, strict_answer
 from smidgen.reproduce.mimic_findings import course_answer
@@ -197,7 +198,7 @@ def test_again_it_trains_nothing_and_says_the_same(
 ) -> None:
     monkeypatch.delattr(study_module, "evaluate")
     monkeypatch.setattr("smidgen.reproduce.logit_regression.computed", None)
-    monkeypatch.setattr("smidgen.reproduce.copies.copies", None)
+    monkeypatch.setattr("smidgen.reproduce.copies.with_copies", None)
     with Store(tiny_store) as store:
         again = {report.name: report for report in run("all", store=store, data=drawings, effort=TINY)}
     for name, report in again.items():
@@ -327,7 +328,7 @@ def test_copies_are_moved_as_the_engines_move_them() -> None:
     import torch
 
     images = np.random.default_rng(0).integers(0, 256, (7, 2, 9, 6), np.uint8)
-    found = copies(images, workers=2)
+    found = moved_copies(images, COPIES, workers=2)
     assert found.dtype == np.uint8
     assert found.shape == (COPIES * 7, 2, 9, 6)
     np.testing.assert_array_equal(found[:7], images)
@@ -343,7 +344,7 @@ def test_a_student_on_copies_learns_what_the_teacher_says_to_each(bench: Bench) 
     teacher = bench.train(lessons, {"teacher": Job(spec, Recipe(epochs=2), 1)}, "stage")["teacher"]
     job = Job(spec, Recipe("kl", epochs=3, learning_rate=0.01, batch_size=32), 1)
     found = on_copies(bench, lessons, teacher, {"student": job}, "stage", "copies: ")["student"]
-    images = copies(np.asarray(lessons.dataset.train.images, np.uint8))
+    images = moved_copies(np.asarray(lessons.dataset.train.images, np.uint8), COPIES)
     logits = torch_engine.predict(spec, teacher.outcomes[0].weights, images)
     labels = np.tile(lessons.dataset.train.labels, COPIES)
     expected = torch_engine.train(spec, job.recipe, Examples(images, labels, logits), 0)

@@ -201,7 +201,7 @@ from smidgen.run_folder import write
 from smidgen.store import Store
 effort, store, folder = json.loads(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 shrink = import_module("smidgen.shrink")
-effort["squeezing"] = shrink.Squeezing(**effort["squeezing"])
+effort["squeezing"] = import_module("smidgen.squeeze").Squeezing(**effort["squeezing"])
 shrink.EFFORTS["quick"] = shrink.Effort(**effort)
 answer = shrink.shrink(load("digits"), 0.9, effort="quick", store=Store(store))
 assert answer.trained == 0

@@ -28,8 +28,8 @@ from smidgen.errors import FloorNotHeld, RequestError
 from smidgen.modelfile import load as load_model
 from smidgen.records import Floor, Outcome, Score, Trial
 from smidgen.shrink import WAYS, Answer, Effort, Goal, Tried, floor_of, needed_rate, shrink
-from smidgen.shrink.squeeze import NOT_TRAINED
 from smidgen.spec import Dense, NetSpec, parse_spec
+from smidgen.squeeze import NOT_TRAINED
 from smidgen.store import Store
 
 run_module = import_module("smidgen.shrink.run")
@@ -520,7 +520,7 @@ from importlib import import_module
 from smidgen.store import Store
 effort, after, delay_seconds = json.loads(sys.argv.pop(1))
 shrink = import_module("smidgen.shrink")
-effort["squeezing"] = shrink.Squeezing(**effort["squeezing"])
+effort["squeezing"] = import_module("smidgen.squeeze").Squeezing(**effort["squeezing"])
 shrink.EFFORTS["quick"] = shrink.Effort(**effort)
 
 def kill():

@@ -13,13 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import smidgen
 from smidgen import from_arrays, shrink
 from smidgen.data import Dataset
+from smidgen.engine import Examples, native
 from smidgen.errors import TeacherError
 from smidgen.losses import log_softmax, softmax
+from smidgen.modelfile import Model
 from smidgen.modelfile import load as load_model
-from smidgen.records import Score
+from smidgen.records import Recipe, Score
 from smidgen.shrink import Goal
+from smidgen.spec import parse_spec
 from smidgen.store import Store
 from smidgen.teacher import Taught, Teacher, bring, brought
 from smidgen.teacher.inputs import LAYOUTS, ways
@@ -581,6 +585,21 @@ def test_a_keras_model_and_its_file(
     (tmp_path / "bad.keras").write_bytes(b"no network")
     with pytest.raises(TeacherError, match=r"bad\.keras cannot be read as a Keras model"):
         taught_by(store, digits, tmp_path / "bad.keras")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".smidgen"])
+def test_a_network_of_our_own_file(digits: Dataset, store: Store, tmp_path: Path, suffix: str) -> None:
+    spec = parse_spec("conv 3x3x3 relu, maxpool 2, dense 10")
+    examples = Examples(digits.train.images, digits.train.labels)
+    weights = native.train(spec, Recipe(epochs=20), examples, 0, None, 1, None, None).weights
+    smidgen.save(Model(spec, digits.input_shape, digits.class_names, weights), tmp_path / f"t{suffix}")
+    taught = taught_by(store, digits, tmp_path / f"t{suffix}")
+    wanted = native.predict(spec, weights, digits.train.images, 1)
+    np.testing.assert_allclose(taught.logits, wanted, atol=1e-4)
+    assert taught.parameters == spec.parameters(digits.input_shape)
+    (tmp_path / f"bad{suffix}").write_bytes(b"no network")
+    with pytest.raises(TeacherError, match=f"bad{suffix}"):
+        taught_by(store, digits, tmp_path / f"bad{suffix}")
 
 
 # --- the whole way --------------------------------------------------------------------------------

@@ -84,8 +84,7 @@ def load(path: str | Path) -> Network:
     Raises:
         ModelFileError: no such file, or not such a file.
     """
-    path = Path(path)
-    model = compress.unpacked(compress.load(path)) if path.suffix == ".smidgen" else modelfile.load(path)
+    model = compress.open_model(Path(path))
     names = np.array(model.class_names)
     whole = all(name.removeprefix("-").isdigit() and str(int(name)) == name for name in model.class_names)
     return Network(model, names.astype(np.int64) if whole else names)

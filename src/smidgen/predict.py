@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.compress import open_model
 from smidgen.engine import choose
 from smidgen.errors import DataError
 from smidgen.losses import softmax
-from smidgen.modelfile import Model, load
+from smidgen.modelfile import Model
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def predict(model: Model | Path | str, picture: Path | str, engine: str = "auto"
     Raises:
         ModelFileError: not a network file. DataError: not a picture, or the network does not take pictures.
     """
-    model = model if isinstance(model, Model) else load(Path(model))
+    model = model if isinstance(model, Model) else open_model(Path(model))
     image = read_picture(Path(picture), model)
     logits = choose(model.spec, engine).predict(model.spec, model.weights, image[None])
     shares = softmax(logits.astype(np.float64))[0]

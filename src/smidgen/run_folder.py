@@ -41,7 +41,8 @@ from smidgen.report import (
     write_page,
 )
 from smidgen.report.pictures import frontier_picture
-from smidgen.shrink import Answer, Compressed, Squeezed, needed_rate
+from smidgen.shrink import Answer, Compressed, needed_rate
+from smidgen.squeeze import Squeezed
 
 
 def write(answer: Answer, folder: Path, command: str = "") -> RunReport:

@@ -155,18 +155,18 @@ def sweep(
 
 @app.command(epilog='Examples:\n\nsmidgen show "conv 2x3x3 relu, maxpool 2, dense 10"\n\nsmidgen show cnn2 --width 2')
 def show(
-    network: Annotated[str, typer.Argument(help="A family's name, a network's text, or a .safetensors file.")],
+    network: Annotated[str, typer.Argument(help="A family's name, a network's text, or a network file.")],
     width: Annotated[int, typer.Option("--width", help="Of a family.")] = 2,
     input_shape: Annotated[str, typer.Option("--input", help="channels x height x width.")] = "1x28x28",
     classes: Annotated[int, typer.Option("--classes", help="Of a family.")] = 10,
 ) -> None:
     """Print a network's layers: shapes, parameters and their shares, multiply-accumulates, memory."""
+    from smidgen.compress import open_model
     from smidgen.families import FAMILIES, family
-    from smidgen.modelfile import load
     from smidgen.spec import parse_spec
 
-    if network.endswith(".safetensors"):
-        model = load(Path(network))
+    if network.endswith((".safetensors", ".smidgen")):
+        model = open_model(Path(network))
         spec, shape = model.spec, model.input_shape
     else:
         channels, height, columns = numbers(input_shape, "--input", separator="x", count=3)

@@ -9,6 +9,7 @@ import typer
 
 from smidgen.cli.options import (
     ClusterOption,
+    CopiesOption,
     EngineOption,
     SplitOption,
     StoreOption,
@@ -47,6 +48,7 @@ def compress(
     ] = "",
     effort: Annotated[str, typer.Option("--effort", help="glance, quick, normal or thorough.")] = "normal",
     seed: Annotated[int, typer.Option("--seed", help="Of the search and of its trainings.")] = 0,
+    copies: CopiesOption = 1,
     split_seed: SplitOption = 0,
     out: Annotated[Path | None, typer.Option("--out", help="The file to write; default: beside the first.")] = None,
     store: StoreOption = "",
@@ -60,17 +62,17 @@ def compress(
     and every file that was tried as NAME.csv. Run the same line again and
     nothing is trained twice.
     """
-    from smidgen.modelfile import load
+    from smidgen.compress import open_model
     from smidgen.run_folder import write_compressed
     from smidgen.shrink import compress as run
 
     goal = _goal(floor, within, rule, size_bytes)
-    models = [load(file) for file in files]
+    models = [open_model(file) for file in files]
     path = out or files[0].with_suffix(".smidgen")
     if path.suffix != ".smidgen":
         raise RequestError(f"--out {path} must end in .smidgen; give for example {path.with_suffix('.smidgen')}")
     check_writable(path.parent)
-    dataset = load_data(data or _data_of(models[0], files[0]), split_seed)
+    dataset = load_data(data or _data_of(models[0], files[0]), split_seed, copies=copies)
     with bars() as progress, opened(store) as memo, pool_of(cluster) as pool:
         found = run(
             models,
@@ -114,15 +116,15 @@ def _data_of(model: Model, file: Path) -> str:
 
 def _teacher(source: str, file: Path) -> object:
     """A network file of ours, a teacher of the user's, the one that stands beside the file, or None for itself."""
-    from smidgen.modelfile import load
+    from smidgen.compress import open_model
     from smidgen.teacher import Teacher
 
     beside = file.with_name("teacher.safetensors")
     if not source and beside.is_file():
         say(f"learning from {beside}")
-        return load(beside)
-    if source.endswith(".safetensors"):
-        return load(Path(source))
+        return open_model(beside)
+    if source.endswith((".safetensors", ".smidgen")):
+        return open_model(Path(source))
     return Teacher(source) if source else None
 
 

@@ -27,6 +27,9 @@ ClusterOption = Annotated[
     str, typer.Option("--cluster", help="Where to train: a Dask scheduler as tcp://host:8786, or local:4 processes.")
 ]
 EngineOption = Annotated[str, typer.Option("--engine", help="auto, native or torch.")]
+CopiesOption = Annotated[
+    int, typer.Option("--copies", help="So many of each training image, all but the first moved a little.")
+]
 SplitOption = Annotated[int, typer.Option("--split-seed", help="Which images are set aside for validation.")]
 
 
@@ -58,10 +61,12 @@ def points(text: str) -> float:
     return asked
 
 
-def load_data(data: str, split_seed: int, reading: Reading | None = None) -> Dataset:
+def load_data(data: str, split_seed: int, reading: Reading | None = None, copies: int = 1) -> Dataset:
     from smidgen.data import Reading, load
+    from smidgen.moved import with_copies
+    from smidgen.workers import default_workers
 
-    return load(data, split_seed, say=say, reading=reading or Reading())
+    return with_copies(load(data, split_seed, say=say, reading=reading or Reading()), copies, default_workers())
 
 
 @contextmanager

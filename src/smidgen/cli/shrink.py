@@ -9,6 +9,7 @@ import typer
 
 from smidgen.cli.options import (
     ClusterOption,
+    CopiesOption,
     DataArgument,
     EngineOption,
     SplitOption,
@@ -81,6 +82,7 @@ def shrink(
     ] = "",
     effort: Annotated[str, typer.Option("--effort", help="glance, quick, normal or thorough.")] = "normal",
     seed: Annotated[int, typer.Option("--seed", help="Of the search and of its trainings.")] = 0,
+    copies: CopiesOption = 1,
     split_seed: SplitOption = 0,
     out: Annotated[Path | None, typer.Option("--out", help="The folder to write; default runs/DATA-FLOOR.")] = None,
     store: StoreOption = "",
@@ -103,7 +105,7 @@ def shrink(
     brought = _teacher(teacher, teacher_logits, weights, teacher_input)
     folder = out or Path("runs") / f"{Path(data).stem}-{goal.slug}"
     check_writable(folder)
-    dataset = load_data(data, split_seed, _reading(resize, group_column))
+    dataset = load_data(data, split_seed, _reading(resize, group_column), copies)
     with bars() as progress, opened(store) as memo, pool_of(cluster) as pool:
         answer = run(
             dataset,

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from smidgen import modelfile
 from smidgen.compress.entropy import is_rising
 from smidgen.compress.rangecoder import Decoder, Encoder
 from smidgen.compress.spec_bits import read_spec, write_spec
@@ -230,6 +231,15 @@ def load(path: Path) -> Packed:
         raise ModelFileError(f"cannot read {path}: {error.strerror or error}; give a .smidgen file") from error
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
+
+
+def open_model(path: Path) -> Model:
+    """The network in a .smidgen or a .safetensors file, in full precision.
+
+    Raises:
+        ModelFileError: no such file, or not such a file.
+    """
+    return unpacked(load(path)) if path.suffix.lower() == ".smidgen" else modelfile.load(path)
 
 
 def decode(content: bytes) -> Packed:

@@ -14,7 +14,6 @@ trial in the store.
     smidgen.shrink.effort    how much is tried
     smidgen.shrink.run       the stages
     smidgen.shrink.answer    what comes of it
-    smidgen.shrink.squeeze   trained networks -> fewer bytes
     smidgen.shrink.compressed    the fewest bytes at a floor, with the evidence
 """
 
@@ -32,7 +31,6 @@ from smidgen.shrink.compressed import Compressed, Rung, compress
 from smidgen.shrink.effort import EFFORTS, WAYS, Effort
 from smidgen.shrink.goal import Goal, Judge, expected_bytes, floor_of, needed_rate, ram_bytes
 from smidgen.shrink.run import Run
-from smidgen.shrink.squeeze import SQUEEZINGS, Squeeze, Squeezed, Squeezing
 from smidgen.store import Store, default_path
 from smidgen.study import Progress, Study
 from smidgen.teacher import Say, Teacher
@@ -40,7 +38,6 @@ from smidgen.workers import Pool
 
 __all__ = [
     "EFFORTS",
-    "SQUEEZINGS",
     "WAYS",
     "Answer",
     "Compressed",
@@ -48,9 +45,6 @@ __all__ = [
     "Goal",
     "Judge",
     "Rung",
-    "Squeeze",
-    "Squeezed",
-    "Squeezing",
     "Tried",
     "compress",
     "expected_bytes",

@@ -4,7 +4,7 @@
     Goal(within=0.001)             the shortest within a tenth of a point of the network that was given
     Goal(size_bytes=256)           the most accurate file of at most 256 bytes
 
-The search is in `shrink.squeeze`; here is what is asked, and the evidence.
+The search is in `smidgen.squeeze`; here is what is asked, and the evidence.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from smidgen.errors import FloorNotHeld, RequestError
 from smidgen.modelfile import Model
 from smidgen.records import Floor, Score
 from smidgen.shrink.goal import Goal, Judge, floor_of, needed_rate, shown_floor
-from smidgen.shrink.squeeze import NOT_TRAINED, SQUEEZINGS, Squeeze, Squeezed, Squeezing
+from smidgen.squeeze import NOT_TRAINED, SQUEEZINGS, Squeeze, Squeezed, Squeezing
 from smidgen.store import Store, default_path
 from smidgen.study import Progress, Study
 from smidgen.teacher import Say, Teacher, bring, lessons_of_model

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from smidgen.records import Recipe
-from smidgen.shrink.squeeze import SQUEEZINGS, Squeezing
+from smidgen.squeeze import SQUEEZINGS, Squeezing
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
     model.onnx                    run by onnxruntime (pip install 'smidgen[onnx]')
     model.keras                   Keras 3, in its safe mode (pip install 'smidgen[keras]' and a backend)
+    net.safetensors, net.smidgen  a network of Smidgen's own, as it writes them
     module.py:factory, weights    torch; weights from .safetensors, or .pt by torch's own safe reader
     a Keras model, a torch module, a scikit-learn classifier, any function of a batch
 
@@ -23,7 +24,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.errors import TeacherError
+from smidgen.compress import open_model
+from smidgen.engine import choose
+from smidgen.errors import ModelFileError, TeacherError
 
 Batch = npt.NDArray[np.float32]
 Outputs = npt.NDArray[Any]
@@ -157,6 +160,23 @@ def _onnx_parameters(path: Path) -> int:
     floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16)
     graph = onnx.load(str(path), load_external_data=False).graph
     return sum(int(np.prod(tensor.dims)) for tensor in graph.initializer if tensor.data_type in floats)
+
+
+# --- our own ----------------------------------------------------------------------------------
+
+
+def _own(path: Path) -> Network:
+    try:
+        model = open_model(path)
+    except ModelFileError as error:
+        raise TeacherError(f"{error}; {_advice(path.suffix.lower())}") from error
+    engine = choose(model.spec)
+
+    def run(images: Batch) -> Outputs:
+        return engine.predict(model.spec, model.weights, images, 1)  # type: ignore[no-any-return]
+
+    parameters = model.spec.parameters(model.input_shape)
+    return Network(str(model.spec), run, tuple(model.input_shape), parameters, _digest(path))
 
 
 # --- Keras ------------------------------------------------------------------------------------
@@ -323,4 +343,9 @@ def _first_line(error: Exception) -> str:
     return lines[0][:200] if lines else type(error).__name__
 
 
-FILES: dict[str, Callable[[Path], Network]] = {".onnx": _onnx, ".keras": _keras}
+FILES: dict[str, Callable[[Path], Network]] = {
+    ".onnx": _onnx,
+    ".keras": _keras,
+    ".safetensors": _own,
+    ".smidgen": _own,
+}
