@@ -32,6 +32,7 @@ from smidgen.reproduce.deep_compression_networks import (
     validation,
 )
 from smidgen.reproduce.pictures import Mark, Series, curves
+from smidgen.reproduce.shortest_files import shortest_answer, shortest_files, shortest_table
 from smidgen.reproduce.table import NOTHING, Document, Finding, Picture, Report, Row, Table
 from smidgen.reproduce.trainings import Bench, Job, Runs
 
@@ -120,14 +121,25 @@ def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
         for name, net in NETS.items()
     }
     clusters = {name: rounds_of_k_means(lessons, net, trained.pruned[name], threads) for name, net in NETS.items()}
+    ours = shortest_files(bench, lessons, trained.dense)
+    float_bytes = {name: net.float_bytes for name, net in NETS.items()}
     rows = [Row(name, net.parameters, 1 - net.error, trained.runs[name]) for name, net in NETS.items()]
     return Report(
         name="deep-compression",
         title=DOCUMENT.title,
         notes=NOTES,
         rows=tuple(rows),
-        tables=(answer_table(files), stage_table(files), layer_table(files), cluster_table(clusters)),
-        findings=findings(files, clusters, trained),
+        tables=(
+            answer_table(files),
+            stage_table(files),
+            layer_table(files),
+            cluster_table(clusters),
+            shortest_table(ours, float_bytes),
+        ),
+        findings=(
+            *findings(files, clusters, trained),
+            Finding("How short can the files be?", shortest_answer(ours) or NOTHING, True),
+        ),
         pictures=(picture(files),),
         runs=dict(bench.runs),
     )

@@ -147,10 +147,7 @@ DENSE, PRUNED, FINE, HUFFMAN, BEST = range(5)
 
 
 def stored(lessons: Lessons, net: Net, dense: Model, pruned: Model, shared: Model, threads: int) -> list[Stored]:
-    """The stages of one network, each as a file that is decoded again and scored.
-
-    A network of the same structure that is trained for its file's length would be one line more.
-    """
+    """The stages of one network, each as a file that is decoded again and scored."""
     files: list[tuple[str, Callable[[Path], Decoded]]] = [
         ("trained, float32", partial(_float_file, dense)),
         ("pruned, float32", partial(_float_file, pruned)),

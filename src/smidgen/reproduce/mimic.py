@@ -17,6 +17,7 @@ import numpy as np
 from smidgen.candidate import Lessons, classify
 from smidgen.data import Dataset
 from smidgen.records import Recipe
+from smidgen.reproduce.authors import all_training_images
 from smidgen.reproduce.mimic_findings import (
     Measured,
     ablation_table,
@@ -26,7 +27,17 @@ from smidgen.reproduce.mimic_findings import (
     published_cost_table,
 )
 from smidgen.reproduce.pictures import Mark, Series, curves
-from smidgen.reproduce.table import Document, Picture, Report, Row, accuracy_table, cost_table, seeds_table
+from smidgen.reproduce.table import (
+    Document,
+    Picture,
+    Report,
+    Row,
+    accuracy_table,
+    beaten_on_all,
+    cost_table,
+    our_images_table,
+    seeds_table,
+)
 from smidgen.reproduce.teachers import teacher as our_teacher
 from smidgen.reproduce.teachers import teacher_job
 from smidgen.reproduce.trainings import Bench, Job, Runs
@@ -70,7 +81,7 @@ class Net:
 TEACHER = "conv 16x3x3 same relu, maxpool 2, dense 64 relu, dense 64 relu, dense 64 relu, dense 10"
 OURS = Recipe("kl", 2.0, learning_rate=0.002, epochs=45)
 """For students behind a bottleneck; from our teacher, not from the document's."""
-OUR_SEEDS = 4
+OUR_SEEDS = 3
 
 NETS = {
     "CNN (teacher)": Net(TEACHER, SGD, 0.9024, 16.5, 10, Recipe("kl", 2.0, learning_rate=0.003, epochs=15)),
@@ -148,6 +159,7 @@ def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
     theirs |= bench.train(taught, mimic_jobs(), "mimic: students", "document: ")
     best_teacher, our_taught = our_teacher(bench, lessons, "mimic: our teacher")
     ours = bench.train(our_taught, our_jobs(), "mimic: our recipe", "ours: ")
+    on_all = on_all_images(bench, data["fashion-mnist"])
     ablation = {
         "fashion-mnist": bench.train(taught, ablation_jobs(), "mimic: ablation", "ablation, fashion-mnist: "),
         "mnist": on_mnist(bench, data["mnist"]),
@@ -167,6 +179,7 @@ def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
         rows=tuple(rows),
         tables=(
             accuracy_table(rows, "Test accuracy in %, mean ± standard deviation (seeds)"),
+            our_images_table(rows, on_all),
             seeds_table(rows),
             loss_table(measured),
             ablation_table(measured),
@@ -174,7 +187,7 @@ def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
             published_cost_table(measured, SHAPE),
             cost_table(rows),
         ),
-        findings=tuple(findings(measured)),
+        findings=(*findings(measured), beaten_on_all(rows, on_all)),
         pictures=tuple(pictures(measured)),
         runs=dict(bench.runs),
     )
@@ -185,9 +198,20 @@ NOTES = (
     f"({GIANT.epochs} for the nets of millions of parameters). 50,000 images train; it trained on 60,000 and "
     "judged on the test images.",
     "L2 is squared error on probabilities, as the author's notebook has it; the other readings have their own table.",
-    "Ours: one-cycle Adam and KL at T = 2 from a better teacher, which has batch norm.",
+    "Ours: one-cycle Adam and KL at T = 2 from a better teacher, which has batch norm. Chosen on the validation split "
+    "of 50,000 and 10,000 images; then the same on all 60,000, where there is nothing left to choose by.",
     f"The ablation trains every network for {ABLATION_EPOCHS} epochs, on both data sets.",
 )
+
+
+def on_all_images(bench: Bench, dataset: Dataset) -> dict[str, Runs]:
+    """Our recipe for the two rows of 8,000 hidden units, teacher and student on all 60,000 images."""
+    lessons = Lessons(all_training_images(dataset), bench.engine)
+    _, taught = our_teacher(bench, lessons, "mimic: our teacher, all images", "all images: ")
+    rows = [name for name, net in NETS.items() if net.text == bottleneck(8000)]
+    jobs = {rows[0]: Job(NETS[rows[0]].spec, OURS, OUR_SEEDS)}
+    found = bench.train(taught, jobs, "mimic: our recipe, all images", "ours, all images: ")
+    return {name: found[rows[0]] for name in rows if rows[0] in found}
 
 
 def on_mnist(bench: Bench, dataset: Dataset) -> dict[str, Runs]:

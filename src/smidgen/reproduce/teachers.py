@@ -32,7 +32,7 @@ def teacher_job(lessons: Lessons) -> dict[str, Job]:
     return {f"our teacher, {lessons.dataset.name}": Job(parse_spec(text), recipe, seeds=1, needed=True)}
 
 
-def teacher(bench: Bench, lessons: Lessons, stage: str) -> tuple[Runs, Lessons]:
+def teacher(bench: Bench, lessons: Lessons, stage: str, prefix: str = "") -> tuple[Runs, Lessons]:
     """Our teacher's runs, and the lessons with its logits."""
-    (runs,) = bench.train(lessons, teacher_job(lessons), stage).values()
+    (runs,) = bench.train(lessons, teacher_job(lessons), stage, prefix).values()
     return runs, bench.taught(lessons, runs)

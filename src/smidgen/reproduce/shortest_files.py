@@ -1,0 +1,127 @@
+"""The paper's two networks again, trained for the length of their files: what our own search makes of the structures.
+
+Fewer channels and units are allowed, as in the best published results; a LeNet-5 stays convolution, pool, convolution,
+pool, dense, dense. Chosen on the validation split as `smidgen compress` chooses, and scored on the test split once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from smidgen.candidate import Lessons, score
+from smidgen.modelfile import Model
+from smidgen.moved import with_copies
+from smidgen.records import Recipe, Score
+from smidgen.reproduce.copies import COPIES
+from smidgen.reproduce.table import Table
+from smidgen.reproduce.teachers import teacher
+from smidgen.reproduce.trainings import Bench, Job
+from smidgen.spec import NetSpec, parse_spec
+from smidgen.squeeze import Squeeze, Squeezed, Squeezing
+
+EFFORT = Squeezing(networks=1, generations=2, children=4, steps=5_000, training_macs=3e12, total_macs=60e12)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """How few errors are asked for, where it begins, and the shortest that was published.
+
+    error: on either half of the validation split, by the plain rate
+    text: a smaller network of the same structure, or "" for the paper's own
+    best_bytes, best_error: published; who: by whom
+    """
+
+    error: float
+    text: str
+    best_bytes: int
+    best_error: float
+    who: str
+
+    def held_by(self, tried: Squeezed, half: str) -> bool:
+        found: Score = getattr(tried.outcome, half)
+        return 1 - found.rate <= self.error
+
+
+AIMS = {
+    "LeNet-300-100": Aim(0.015, "", 8_560, 0.019, "Oktay et al. 2020"),
+    "LeNet-5": Aim(
+        0.0078,
+        "conv 10x5x5 relu, maxpool 2, conv 20x5x5 relu, maxpool 2, dense 40 relu, dense 10",
+        2_600,
+        0.0079,
+        "Havasi et al. 2019",
+    ),
+}
+SMALLER = Recipe("kl", 2.0, learning_rate=0.02, epochs=12)
+"""Of the smaller network, over copies."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shortest:
+    """The file of one aim, and its test score."""
+
+    found: Squeezed
+    test: Score
+
+
+def shortest_files(bench: Bench, lessons: Lessons, dense: Mapping[str, Model]) -> dict[str, Shortest]:
+    """By the paper's name of the network; empty where the effort cuts epochs.
+
+    dense: the paper's networks as they were trained
+    """
+    if bench.effort.epoch_share < 1:
+        return {}
+    runs, _ = teacher(bench, lessons, "deep-compression: our teacher")
+    data = with_copies(lessons.dataset, COPIES, bench.study.workers)
+    copied = bench.taught(replace(lessons, dataset=data), runs)
+    found = {}
+    for name, aim in AIMS.items():
+        model = dense[name] if not aim.text else _trained(bench, copied, parse_spec(aim.text))
+        squeeze = Squeeze(bench.study, copied, EFFORT, aim.error, 0)
+        squeeze.search([model])
+        file, _ = squeeze.holding(aim.held_by)
+        if file is not None:
+            test = score(lessons, file.packed.spec, file.outcome.weights, data.test, bench.study.workers)
+            found[name] = Shortest(file, test)
+    return found
+
+
+def _trained(bench: Bench, copied: Lessons, spec: NetSpec) -> Model:
+    job = Job(spec, SMALLER, 1, needed=True)
+    runs = bench.train(copied, {"smaller": job}, "deep-compression: a smaller LeNet-5", "smaller: ")["smaller"]
+    data = copied.dataset
+    return Model(spec, data.input_shape, data.class_names, runs.outcomes[0].weights)
+
+
+def shortest_table(files: Mapping[str, Shortest], float_bytes: Mapping[str, int]) -> Table:
+    """Ours beside the shortest that was published."""
+    rows = []
+    for name, file in files.items():
+        aim, size = AIMS[name], file.found.file_bytes
+        wrong = file.test.total - file.test.correct
+        rows.append(
+            (
+                name,
+                str(file.found.packed.spec),
+                f"{size:,}",
+                f"{float_bytes[name] / size:,.0f}",
+                f"{100 * (1 - file.test.rate):.2f} ({wrong}/{file.test.total})",
+                f"{aim.best_bytes:,} at {100 * aim.best_error:.2f} % ({aim.who})",
+            )
+        )
+    heads = ("", "network", ">bytes", ">times", ">test error, %", "shortest published")
+    return Table("Trained for the length of the file", heads, tuple(rows))
+
+
+def shortest_answer(files: Mapping[str, Shortest]) -> str:
+    answers = []
+    for name, file in files.items():
+        aim, size, error = AIMS[name], file.found.file_bytes, 1 - file.test.rate
+        verdict = "shorter" if size < aim.best_bytes else "not shorter"
+        fewer = "at no more error" if error <= aim.best_error else f"at {100 * error:.2f} % error"
+        answers.append(
+            f"{name}: {size:,} bytes, {verdict} than the {aim.best_bytes:,} of {aim.who}, {fewer} "
+            f"({100 * aim.best_error:.2f} %)."
+        )
+    return " ".join(answers)
