@@ -7,6 +7,7 @@ fall still depends on the machine. After each fault what was stored must be ther
 
 from __future__ import annotations
 
+import csv
 import os
 import random
 import signal
@@ -303,6 +304,42 @@ def test_workers_on_three_hosts_one_of_which_is_cut_off_for_a_while(
         caches = list(tmp_path.glob("cache-*/content"))
         assert len(caches) == 3, "each of the hosts has trained"
     report(f"a worker cut off for {cut_seconds} s", 1, seconds=f"{time.monotonic() - began:.0f}", wrong=0)
+
+
+@pytest.mark.slow
+def test_mnist_gives_the_same_on_threads_on_processes_and_on_three_hosts(tmp_path: Path) -> None:
+    """The same winner and the same file, byte for byte, and the same table of trials."""
+    folders = {"threads": shrunk_mnist(tmp_path / "threads"), "local:2": shrunk_mnist(tmp_path / "local", "local:2")}
+    with hosts(4) as places, dask_cluster(tmp_path, host=places[0].address) as cluster:
+        on_hosts(cluster, list(places))
+        folders["three hosts"] = shrunk_mnist(tmp_path / "hosts", cluster.address)
+    for name, folder in folders.items():
+        for file in ("winner.safetensors", "winner.smidgen", "winner.csv"):
+            assert (folder / file).read_bytes() == (folders["threads"] / file).read_bytes(), (name, file)
+        tables = [[row | {"train_seconds": ""} for row in rows_of(each / "trials.csv")] for each in
+                  (folder, folders["threads"])]  # fmt: skip
+        assert tables[0] == tables[1], name
+
+
+def shrunk_mnist(folder: Path, cluster: str = "") -> Path:
+    """What `shrink mnist --floor 0.97` writes, from a store of its own."""
+    folder.mkdir()
+    command = [sys.executable, "-c", "from smidgen.cli import main; main()", "shrink", "mnist", "--floor", "0.97"]
+    where = ["--out", str(folder / "out"), "--store", str(folder / "store.sqlite")]
+    where += ["--cluster", cluster] if cluster else []
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    began = time.monotonic()
+    done = subprocess.run(
+        [*command, *where], capture_output=True, text=True, timeout=1800, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    report("MNIST on " + (cluster or "threads"), 1, seconds=f"{time.monotonic() - began:.0f}", wrong=0)
+    return folder / "out"
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 # --- the store ---------------------------------------------------------------------------------

@@ -78,9 +78,12 @@ SQUEEZINGS = {
 NOT_TRAINED = "not trained"
 """The stage of files whose weights are as they were given, or put on a fine grid."""
 FINE_SHARE = 0.02
-SHARES = (0.2, 0.3)
-"""Steps of the first grids, as shares of the root of a tensor's mean square; weights are put on the fine one as they
-are."""
+"""The step of a grid that weights are put on as they are, as a share of the root of a tensor's mean square."""
+SHARES = (0.8, 1.2)
+"""Steps of the first grids, as shares of `_share`."""
+SHARE, SHARE_POWER = 0.25, 0.15
+"""Of a network of `PRICE_PARAMETERS` parameters, as a share of the root of a tensor's mean square, and how it rises
+with larger ones, which can do with coarser weights: of 266,610 it is 0.64."""
 PRICES = (0.33, 1.0, 3.0)
 """Of a bit at first, as shares of `_price`."""
 PRICE, PRICE_PARAMETERS, PRICE_POWER = 60.0, 500, 0.65
@@ -205,7 +208,7 @@ class Squeeze:
 
     def _first(self, model: Model) -> list[_Plan]:
         return [
-            _Plan(model, grid_steps(model, share), price * _price(model), _rate(model), self.seed)
+            _Plan(model, grid_steps(model, share * _share(model)), price * _price(model), _rate(model), self.seed)
             for share in SHARES
             for price in PRICES
         ]
@@ -299,6 +302,10 @@ class Squeeze:
 
 def _price(model: Model) -> float:
     return float(PRICE * (PRICE_PARAMETERS / max(1, model.weights.size)) ** PRICE_POWER)
+
+
+def _share(model: Model) -> float:
+    return float(SHARE * max(1.0, model.weights.size / PRICE_PARAMETERS) ** SHARE_POWER)
 
 
 def _rate(model: Model) -> float:

@@ -123,6 +123,7 @@ def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
     clusters = {name: rounds_of_k_means(lessons, net, trained.pruned[name], threads) for name, net in NETS.items()}
     ours = shortest_files(bench, lessons, trained.dense)
     float_bytes = {name: net.float_bytes for name, net in NETS.items()}
+    ours_tables = (shortest_table(ours, float_bytes),) if ours else ()
     rows = [Row(name, net.parameters, 1 - net.error, trained.runs[name]) for name, net in NETS.items()]
     return Report(
         name="deep-compression",
@@ -134,7 +135,7 @@ def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
             stage_table(files),
             layer_table(files),
             cluster_table(clusters),
-            shortest_table(ours, float_bytes),
+            *ours_tables,
         ),
         findings=(
             *findings(files, clusters, trained),

@@ -179,7 +179,7 @@ def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
         rows=tuple(rows),
         tables=(
             accuracy_table(rows, "Test accuracy in %, mean ± standard deviation (seeds)"),
-            our_images_table(rows, on_all),
+            *our_images_table(rows, on_all),
             seeds_table(rows),
             loss_table(measured),
             ablation_table(measured),

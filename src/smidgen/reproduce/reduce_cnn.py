@@ -116,7 +116,7 @@ def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
         rows=tuple(rows),
         tables=(
             accuracy_table(rows, "Test accuracy in %, mean ± standard deviation (seeds)"),
-            our_images_table(rows, on_all),
+            *our_images_table(rows, on_all),
             seeds_table(rows),
             stopping_table(theirs, authors),
             count_table(),

@@ -10,7 +10,7 @@ The search is in `smidgen.squeeze`; here is what is asked, and the evidence.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from smidgen.candidate import Lessons, score
@@ -26,6 +26,7 @@ from smidgen.study import Progress, Study
 from smidgen.teacher import Say, Teacher, bring, lessons_of_model
 from smidgen.workers import Pool
 
+HALVES = ("selection", "confirmation")
 FINE_SHARE = 0.02
 """The step of grids that hardly change a network, as a share of a tensor's root mean square."""
 
@@ -128,12 +129,14 @@ def squeezed(
     """The same with a study and lessons that are there already; the first network is the one to compare with,
     and `given_test` its test score where that is known."""
     data, given = lessons.dataset, models[0]
-    validation = _validation(lessons, given)
+    halves = {half: score(lessons, given.spec, given.weights, getattr(data, half)) for half in HALVES}
+    validation = sum(halves.values(), Score(0, 0))
     floor = floor_of(goal, data, validation)
     judge = Judge(lessons, goal, 1.0 if floor is None else needed_rate(data, floor, goal.balanced))
-    squeeze = Squeeze(study, lessons, effort, 1.0 - judge.needed, seed, _near_bytes(goal))
+    asked = _Asked(judge, goal, floor, halves, validation)
+    squeeze = Squeeze(study, lessons, effort, 1.0 - asked.least("selection"), seed, _near_bytes(goal))
     squeeze.search(models)
-    winner, refused = _chosen(squeeze, judge, goal, floor)
+    winner, refused = _chosen(squeeze, asked)
     return Compressed(
         data=data,
         goal=goal,
@@ -183,9 +186,7 @@ def _lessons(study: Study, lessons: Lessons, models: Sequence[Model], teacher: o
 
 def _validation(lessons: Lessons, model: Model) -> Score:
     data = lessons.dataset
-    return sum(
-        (score(lessons, model.spec, model.weights, half) for half in (data.selection, data.confirmation)), Score(0, 0)
-    )
+    return sum((score(lessons, model.spec, model.weights, getattr(data, half)) for half in HALVES), Score(0, 0))
 
 
 # --- what is chosen --------------------------------------------------------------------------
@@ -195,29 +196,50 @@ def _near_bytes(goal: Goal) -> int | None:
     return None if goal.accurate else goal.size_bytes
 
 
-def _chosen(squeeze: Squeeze, judge: Judge, goal: Goal, floor: Floor | None) -> tuple[Squeezed, list[Squeezed]]:
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What a file must do on each half, of which the network that was given may find one harder than the other."""
+
+    judge: Judge
+    goal: Goal
+    floor: Floor | None
+    halves: Mapping[str, Score]
+    validation: Score
+
+    def least(self, half: str) -> float:
+        """The rate on a half; measured by the network that was given, so much less than its own there."""
+        if self.goal.within is None or self.floor is None:
+            return self.judge.needed
+        return min(self.judge.needed, self.halves[half].rate - (self.validation.rate - self.floor.accuracy))
+
+    def held_by(self, tried: Squeezed, half: str) -> bool:
+        judge = replace(self.judge, needed=self.least(half))
+        return judge.holds(tried.filed, tried.outcome, half)
+
+
+def _chosen(squeeze: Squeeze, asked: _Asked) -> tuple[Squeezed, list[Squeezed]]:
     refused: list[Squeezed] = []
-    if floor is None:
-        most = goal.size_bytes or min(tried.file_bytes for tried in squeeze.tried)
-        best = squeeze.best_within(most)
+    most = asked.goal.size_bytes
+    if asked.floor is None:
+        best = squeeze.best_within(most or min(tried.file_bytes for tried in squeeze.tried))
     else:
-        best, refused = squeeze.holding(lambda tried, half: judge.holds(tried.filed, tried.outcome, half))
-    if best is None or (goal.size_bytes and best.file_bytes > goal.size_bytes):
-        raise FloorNotHeld(_not_held(squeeze, judge, goal, floor, best))
+        best, refused = squeeze.holding(asked.held_by)
+    if best is None or (most and best.file_bytes > most):
+        raise FloorNotHeld(_not_held(squeeze, asked, best))
     return best, refused
 
 
-def _not_held(squeeze: Squeeze, judge: Judge, goal: Goal, floor: Floor | None, best: Squeezed | None) -> str:
+def _not_held(squeeze: Squeeze, asked: _Asked, best: Squeezed | None) -> str:
     shortest = min(squeeze.tried, key=lambda tried: tried.file_bytes)
-    within = f" of at most {goal.size_bytes:,} bytes" if goal.size_bytes else ""
-    if floor is None:
+    within = f" of at most {asked.goal.size_bytes:,} bytes" if asked.goal.size_bytes else ""
+    if asked.floor is None:
         return f"no file{within} was found; the shortest of {len(squeeze.tried)} has {shortest.file_bytes:,} bytes"
     most = max(squeeze.tried, key=lambda tried: tried.outcome.validation.rate)
     found = f"; {best.file_bytes:,} bytes hold it" if best else ""
     return (
-        f"no file{within} of {len(squeeze.tried)} that were tried holds a floor of {floor.accuracy:.6g}{found}: "
-        f"that takes {100 * judge.needed:.2f} % on both halves of the validation split, and the most accurate has "
-        f"{most.outcome.validation} in {most.file_bytes:,} bytes; lower the floor, raise --effort, or give a "
+        f"no file{within} of {len(squeeze.tried)} that were tried holds a floor of {asked.floor.accuracy:.6g}{found}: "
+        f"that takes {100 * asked.judge.needed:.2f} % on both halves of the validation split, and the most accurate "
+        f"has {most.outcome.validation} in {most.file_bytes:,} bytes; lower the floor, raise --effort, or give a "
         "better network"
     )
 
