@@ -109,6 +109,15 @@ def test_within_a_share_of_what_was_given(digits: Dataset, model: Model, own: Pa
     assert found.winner.outcome.validation.rate >= rate - 0.03
 
 
+def test_each_half_is_measured_by_the_given_network_on_it(digits: Dataset, model: Model, own: Path) -> None:
+    """The given network is within nothing of itself, though one half is harder than the other."""
+    found = compress(model, digits, Goal(within=0.0, surely=False), effort="glance", store=Store(own))
+    for half in ("selection", "confirmation"):
+        split = getattr(digits, half)
+        given = classify(Lessons(digits), model.spec, model.weights, split).argmax(axis=1) == split.labels
+        assert getattr(found.winner.outcome, half).correct >= given.sum()
+
+
 def test_what_no_file_holds_is_said(digits: Dataset, model: Model, own: Path) -> None:
     with pytest.raises(FloorNotHeld, match=r"no file of 11 that were tried holds a floor of 0\.985: that takes 100"):
         compress(model, digits, 0.985, effort="glance", store=Store(own))

@@ -86,7 +86,7 @@ EFFORTS = {
         curve_steps=2_400,
         long_steps=20_000,
         macs_a_value=100,
-        squeezing=SQUEEZINGS["quick"],
+        squeezing=SQUEEZINGS["glance"],
     ),
     "thorough": Effort(
         first=128,
@@ -101,7 +101,7 @@ EFFORTS = {
         curve_steps=8_000,
         long_steps=64_000,
         macs_a_value=400,
-        squeezing=SQUEEZINGS["normal"],
+        squeezing=SQUEEZINGS["quick"],
     ),
 }
 
