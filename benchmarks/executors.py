@@ -1,6 +1,6 @@
 """What it costs to run a trial: on threads, on processes of the standard library, on Dask's.
 
-    python benchmarks/executors.py                      about three minutes; the machine should be quiet
+    python benchmarks/executors.py                      about ten minutes; the machine should be quiet
     python benchmarks/executors.py --json executors.json --rounds 5
 
 First, trials that only wait: of so many seconds, on one and two workers. The overhead of a trial is what the run took

@@ -69,7 +69,7 @@ class Squeezing:
 
 
 SQUEEZINGS = {
-    "glance": Squeezing(1, 1, 4, 2_000, 0.2e12, 1e12),
+    "glance": Squeezing(2, 1, 4, 2_000, 0.4e12, 4e12),
     "quick": Squeezing(1, 2, 8, 6_000, 1e12, 20e12),
     "normal": Squeezing(3, 10, 16, 8_000, 3e12, 60e12),
     "thorough": Squeezing(4, 40, 24, 16_000, 12e12, 480e12),
