@@ -21,7 +21,7 @@ from smidgen.cli.options import (
     pool_of,
     share,
 )
-from smidgen.cli.screen import bars, console, say, table
+from smidgen.cli.screen import bars, console, say, score_row, table
 from smidgen.errors import RequestError
 
 if TYPE_CHECKING:
@@ -141,9 +141,7 @@ def print_compressed(found: Compressed, path: Path) -> None:
         ("test, once", winner.file_bytes, found.test),
         ("given, test", found.given_bytes, found.given_test),
     ):
-        low, high = score.interval()
-        rate, interval = f"{100 * score.rate:.2f} %", f"{100 * low:.2f} to {100 * high:.2f} %"
-        scores.add_row(name, f"{size:,}", f"{score.correct:,}", f"{score.total:,}", rate, interval)
+        score_row(scores, name, size, score)
     screen.print(scores)
     rungs = table("stage", ">bytes", ">chosen on")
     for rung in found.rungs:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.table import Table
 
+    from smidgen.records import Score
+
 WIDTH = 80
 
 
@@ -33,6 +35,13 @@ def table(*heads: str) -> Table:
     for head in heads:
         made.add_column(head.lstrip(">"), justify="right" if head.startswith(">") else "left", overflow="fold")
     return made
+
+
+def score_row(rows: Table, name: str, size: int, score: Score) -> None:
+    """A size in the table's own unit, and what was right; a size of 0 is not known."""
+    low, high = score.interval()
+    counts = (f"{size:,}" if size else "?", f"{score.correct:,}", f"{score.total:,}")
+    rows.add_row(name, *counts, f"{100 * score.rate:.2f} %", f"{100 * low:.2f} to {100 * high:.2f} %")
 
 
 class _Bars:

@@ -24,14 +24,11 @@ from smidgen.cli.options import (
     pool_of,
     share,
 )
-from smidgen.cli.screen import bars, console, say, table
+from smidgen.cli.screen import bars, console, say, score_row, table
 from smidgen.errors import RequestError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from smidgen.data import Reading
-    from smidgen.records import Score
     from smidgen.report import RunReport
     from smidgen.shrink import Answer, Goal
     from smidgen.teacher import Teacher
@@ -94,8 +91,9 @@ def shrink(
 
     Give an accuracy (--floor or --within), limits, or both. Writes
     report.html, frontier.png, trials.csv, winner.smidgen and, in full
-    precision, winner.safetensors and teacher.safetensors. Run the same line again and nothing is trained
-    twice; stop it, and it goes on where it was.
+    precision, winner.safetensors and teacher.safetensors. Run the same
+    line again and nothing is trained twice; stop it, and it goes on
+    where it was.
     """
     from smidgen.run_folder import write
     from smidgen.shrink import shrink as run
@@ -182,14 +180,14 @@ def _print_answer(answer: Answer, report: RunReport, folder: Path) -> None:
     screen.print(f"{answer.winner.spec}")
     rows = table("", ">parameters", ">right", ">of", ">rate", "95 % interval")
     outcome, teacher = answer.outcome, answer.teacher
-    _score_row(rows, "chosen on", outcome.parameters, outcome.selection)
-    _score_row(rows, "confirmed on", outcome.parameters, outcome.confirmation)
-    _score_row(rows, "test, once", outcome.parameters, answer.test)
-    if answer.compressed:
-        coded = answer.compressed
-        _score_row(rows, "its file, test", coded.winner.outcome.parameters, coded.test)
+    score_row(rows, "chosen on", outcome.parameters, outcome.selection)
+    score_row(rows, "confirmed on", outcome.parameters, outcome.confirmation)
+    score_row(rows, "test, once", outcome.parameters, answer.test)
+    coded = answer.compressed
+    if coded:
+        score_row(rows, "its file, test", coded.winner.outcome.parameters, coded.test)
     if teacher and answer.teacher_test:
-        _score_row(rows, "its teacher, test", teacher.parameters, answer.teacher_test)
+        score_row(rows, "its teacher, test", teacher.parameters, answer.teacher_test)
     screen.print(rows)
     for note in teacher.notes if teacher else ():
         screen.print(f"- {note}", markup=False)
@@ -198,8 +196,7 @@ def _print_answer(answer: Answer, report: RunReport, folder: Path) -> None:
     if answer.turning:
         turn = answer.turning
         screen.print(f"Turning point: {turn.parameters:,} parameters ({turn.low:,} to {turn.high:,}).")
-    if answer.compressed:
-        coded = answer.compressed
+    if coded:
         screen.print(f"{coded.winner.file_bytes:,} bytes of file; {report.winner.file_bytes:,} in full precision.")
     if teacher and teacher.parameters:
         screen.print(_beside(answer, teacher.parameters))
@@ -216,10 +213,3 @@ def _beside(answer: Answer, parameters: int) -> str:
     if answer.compressed:
         text += f", 1/{4 * parameters / answer.compressed.winner.file_bytes:,.0f} of its bytes (4 a parameter)"
     return f"{text}."
-
-
-def _score_row(rows: Table, name: str, parameters: int, score: Score) -> None:
-    """A size of 0 is not known."""
-    low, high = score.interval()
-    counts = (f"{parameters:,}" if parameters else "?", f"{score.correct:,}", f"{score.total:,}")
-    rows.add_row(name, *counts, f"{100 * score.rate:.2f} %", f"{100 * low:.2f} to {100 * high:.2f} %")

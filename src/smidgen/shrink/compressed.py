@@ -173,10 +173,9 @@ def _check(models: Sequence[Model], data: Dataset, effort: str) -> None:
 
 def _lessons(study: Study, lessons: Lessons, models: Sequence[Model], teacher: object, say: Say) -> Lessons:
     """With the logits of the teacher, or of the first network."""
-    if teacher is None:
-        return lessons_of_model(study.store, lessons, models[0], study.workers)
-    if isinstance(teacher, Model):
-        return lessons_of_model(study.store, lessons, teacher, study.workers)
+    imitated = models[0] if teacher is None else teacher
+    if isinstance(imitated, Model):
+        return lessons_of_model(study.store, lessons, imitated, study.workers)
     data = lessons.dataset
     study.progress.stage("the teacher's logits", len(data.train) + len(data.selection) + len(data.confirmation))
     brought = teacher if isinstance(teacher, Teacher) else Teacher(teacher)
