@@ -90,7 +90,7 @@ def stub_jobs(workers: int) -> list[Job]:
     known = stubs.lessons()
 
     def made(seconds: float) -> Callable[[int], list[Trial]]:
-        count = STUBS[seconds] * workers
+        count = STUBS[seconds] * workers + 1  # the first is not timed
         return lambda number: stubs.trials(known, count, seconds, number * count)
 
     return [(seconds, known, made(seconds)) for seconds in STUBS]
@@ -99,7 +99,7 @@ def stub_jobs(workers: int) -> list[Job]:
 def training_jobs(count: int) -> list[Job]:
     known = Lessons(load("mnist"))
     spec, recipe = parse_spec(NETWORK), Recipe(epochs=1)
-    return [(0.0, known, lambda number: [known.trial(spec, recipe, number * count + n) for n in range(count)])]
+    return [(0.0, known, lambda number: [known.trial(spec, recipe, number * count + n) for n in range(count + 1)])]
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from smidgen.compress import Codebook, Uniform, decode, encode, values
 from smidgen.compress.prune import gradual_shares, smallest
 from smidgen.compress.sharing import shared_start
 from smidgen.data import Dataset, from_arrays
-from smidgen.engine import Examples, native
 from smidgen.modelfile import Model, named_arrays
 from smidgen.records import Recipe, Score
 from smidgen.reproduce import Report, cut, shortest_files, teachers
@@ -265,27 +264,26 @@ def test_the_shortest_file_holds_what_was_asked_and_beats_coding_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(teachers.TEACHERS, "mnist", ("dense 16 relu, dense 10", Recipe(epochs=20)))
-    monkeypatch.setattr(shortest_files, "AIMS", {"small": shortest_files.Aim(0.2, "", 2_600, 0.01, "somebody")})
+    spec = "maxpool 2, dense 10"
+    aim = shortest_files.Aim(0.2, spec, Recipe("kl", epochs=60), 2_600, 0.01, "somebody")
+    monkeypatch.setattr(shortest_files, "AIMS", {"small": aim})
     monkeypatch.setattr(shortest_files, "EFFORT", replace(shortest_files.EFFORT, children=2, steps=200))
     data = drawings()
     whole = Effort("whole", most_seeds=1, row_macs=1e12, epoch_share=1.0, largest_macs=1e12)
     with Store(tmp_path / "store.sqlite") as store:
         bench = Bench(Study(store, 1), whole)
-        examples = Examples(data.train.images, data.train.labels)
-        spec = parse_spec("maxpool 2, dense 10")
-        weights = native.train(spec, Recipe(epochs=60), examples, 0, None, 1, None, None).weights
-        dense = {"small": Model(spec, data.input_shape, data.class_names, weights)}
-        files = shortest_files.shortest_files(bench, Lessons(data), dense)
+        files = shortest_files.shortest_files(bench, Lessons(data))
     found = files["small"].found
     assert found.file_bytes == len(encode(found.packed))
     for half in (data.selection, data.confirmation):
-        assert 1 - score(Lessons(data), spec, values(decode(encode(found.packed))), half).rate <= 0.2
-    assert found.file_bytes < len(weights)
-    table = shortest_files.shortest_table(files, {"small": 4 * len(weights)})
+        assert 1 - score(Lessons(data), found.packed.spec, values(decode(encode(found.packed))), half).rate <= 0.2
+    count = parse_spec(spec).parameters(data.input_shape)
+    assert found.file_bytes < count
+    table = shortest_files.shortest_table(files, {"small": 4 * count})
     assert table.rows[0][2] == f"{found.file_bytes:,}"
     assert f"{found.file_bytes:,} bytes" in shortest_files.shortest_answer(files)
 
 
 def test_where_epochs_are_cut_no_file_is_searched_for(tmp_path: Path) -> None:
     with Store(tmp_path / "store.sqlite") as store:
-        assert shortest_files.shortest_files(Bench(Study(store, 1), TINY), Lessons(drawings()), {}) == {}
+        assert shortest_files.shortest_files(Bench(Study(store, 1), TINY), Lessons(drawings())) == {}

@@ -28,6 +28,7 @@ from smidgen.store import Store
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
 
 PATIENCE_SECONDS = 300
+CUT_SECONDS = 30
 
 Row = tuple[object, ...]
 
@@ -283,27 +284,28 @@ def on_hosts(cluster: Cluster, places: list[object]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cut_seconds", [0, 30])
-def test_workers_on_three_hosts_one_of_which_is_cut_off_for_a_while(
-    cut_seconds: int, tmp_path: Path, reference: Reference
-) -> None:
+def test_workers_on_three_hosts_one_of_which_is_cut_off_again_and_again(tmp_path: Path, reference: Reference) -> None:
     """The scheduler and each worker have a network namespace and an address of their own."""
+    draw, cuts = random.Random(5), max(1, int(os.environ.get("SMIDGEN_FAULTS", "100")) // 10)
     with hosts(4) as places, dask_cluster(tmp_path, host=places[0].address) as cluster:
         on_hosts(cluster, list(places))
-        run = new_run(tmp_path, 0, "--cluster", cluster.address)
-        began = time.monotonic()
-        with run.start() as process:
-            wait_for_rows(run, process)
-            if cut_seconds:
-                places[1].cut()
-                time.sleep(cut_seconds)
-                places[1].join()
-            out, err = process.communicate(timeout=PATIENCE_SECONDS)
-        assert process.returncode == 0, out + err
-        check_the_end(run, reference)
-        caches = list(tmp_path.glob("cache-*/content"))
-        assert len(caches) == 3, "each of the hosts has trained"
-    report(f"a worker cut off for {cut_seconds} s", 1, seconds=f"{time.monotonic() - began:.0f}", wrong=0)
+        undisturbed = new_run(tmp_path, 0, "--cluster", cluster.address)
+        undisturbed.finish()
+        check_the_end(undisturbed, reference)
+        assert len(list(tmp_path.glob("cache-*/content"))) == 3, "each of the hosts has trained"
+        for number in range(1, cuts + 1):
+            run = new_run(tmp_path, number, "--cluster", cluster.address)
+            with run.start() as process:
+                wait_for_rows(run, process)
+                time.sleep(draw.uniform(0, 0.5) * reference[2])
+                victim = draw.choice(places[1:])
+                victim.cut()
+                time.sleep(CUT_SECONDS)
+                victim.join()
+                out, err = process.communicate(timeout=PATIENCE_SECONDS)
+            assert process.returncode == 0, out + err
+            check_the_end(run, reference)
+    report(f"a worker cut off for {CUT_SECONDS} s", cuts, wrong=0)
 
 
 @pytest.mark.slow
@@ -371,32 +373,53 @@ def restart(server: Server, draw: random.Random) -> None:
 
 
 SMALL_DISK = """
-mount -t tmpfs -o size=300k tmpfs "$1" || exit 77
-shift
+mount -t tmpfs -o size="$2" tmpfs "$1" || exit 77
+disk="$1"
+shift 2
 "$@"
 echo "first $?"
-mount -o remount,size=100m "$(dirname "$(findmnt -n -o TARGET --target "$PWD/disk/store.sqlite")")/disk" || exit 77
+mount -o remount,size=100m "$disk" || exit 77
 "$@"
 echo "second $?"
-cp disk/store.sqlite kept.sqlite
+cp "$disk/store.sqlite" kept.sqlite
 """
+"""A disk of a size, on which the command is run, then with more room again."""
+DISK_KIB = 296, 960
+"""The store's file has no room for a training below the first; an undisturbed run fills more than the second."""
 
 
-def test_a_full_disk_is_one_line_and_the_rest_is_done_later(tmp_path: Path, reference: Reference) -> None:
-    (tmp_path / "disk").mkdir()
-    run = Run(tmp_path, str(tmp_path / "disk" / "store.sqlite"))
+@pytest.mark.parametrize("disks", times(1))
+def test_a_full_disk_is_one_line_and_the_rest_is_done_later(disks: int, tmp_path: Path, reference: Reference) -> None:
+    draw, full = random.Random(6), 0
+    disks = max(1, disks // 5)
+    for number in range(disks):
+        run = new_run(tmp_path, number)
+        (run.folder / "disk").mkdir()
+        run = replace(run, store=str(run.folder / "disk" / "store.sqlite"))
+        out, err = on_a_small_disk(run, draw.randint(*DISK_KIB))
+        assert "second 0" in out, out + err
+        if "first 0" not in out:
+            assert "first 2" in out, out + err
+            assert "Traceback" not in err
+            assert "disk is full; free some space" in " ".join(err.split())
+            full += 1
+        check_the_end(replace(run, store=str(run.folder / "kept.sqlite")), reference)
+    assert full
+    report("a disk of a random size", disks, **{"one clear line": full, "wrong": 0})
+
+
+def on_a_small_disk(run: Run, kib: int) -> tuple[str, str]:
+    """What the command printed, on a disk of that size and again with room."""
+    disk = f"{run.folder}/disk"
     try:
-        process = run.start("unshare", "--mount", "--map-root-user", "sh", "-c", SMALL_DISK, "sh", f"{tmp_path}/disk")
+        process = run.start("unshare", "--mount", "--map-root-user", "sh", "-c", SMALL_DISK, "sh", disk, f"{kib}k")
     except FileNotFoundError:
         pytest.skip("needs unshare (Linux)")
     with process:
         out, err = process.communicate(timeout=PATIENCE_SECONDS)
     if process.returncode == 77 or "unshare" in err:
         pytest.skip(f"no small disk can be mounted here: {err.strip()}")
-    assert ("first 2" in out, "second 0" in out) == (True, True), out + err
-    assert "Traceback" not in err
-    assert "disk is full; free some space" in " ".join(err.split())
-    check_the_end(replace(run, store=str(tmp_path / "kept.sqlite")), reference)
+    return out, err
 
 
 # --- two coordinators --------------------------------------------------------------------------

@@ -81,19 +81,21 @@ FINE_SHARE = 0.02
 """The step of a grid that weights are put on as they are, as a share of the root of a tensor's mean square."""
 SHARES = (0.8, 1.2)
 """Steps of the first grids, as shares of `_share`."""
-SHARE, SHARE_POWER = 0.25, 0.15
+SHARE, SHARE_POWER = 0.25, 0.2
 """Of a network of `PRICE_PARAMETERS` parameters, as a share of the root of a tensor's mean square, and how it rises
-with larger ones, which can do with coarser weights: of 266,610 it is 0.64."""
+with larger ones, which can do with coarser weights: of 100,000 it is 0.72."""
 PRICES = (0.33, 1.0, 3.0)
 """Of a bit at first, as shares of `_price`."""
 PRICE, PRICE_PARAMETERS, PRICE_POWER = 60.0, 500, 0.65
 """Nats over all training images together that a bit costs in a network of so many parameters, and how that falls with
 larger ones: of 266,610 it is 1. By minimum description length it would be 0.7 (Hinton & van Camp 1993)."""
-CHEAPER = (0.25, 0.5, 1.0, 1.0, 2.0)
+RELIEF = (0.05, 0.25, 0.5, 1.0)
+PRESSURE = (0.5, 1.0, 1.5, 2.0)
+"""What a child does to its parent's price: of one that errs more than it may, and of one that errs less."""
 COARSER = (1.0, 1.0, 1.15, 1.3)
 RATES = (0.3, 1.0, 1.0, 2.0)
 ONE_TENSOR = (0.7, 0.85, 1.2, 1.5)
-"""What a child does to its parent's price, to all steps, to the learning rate, and to one tensor's step."""
+"""What it does to all steps, to the learning rate, and to one tensor's step."""
 PARENTS = 6
 NEAR = (0.6, 1.7)
 """Parents err so much, or take so many bytes, as shares of what is allowed."""
@@ -178,8 +180,9 @@ class Squeeze:
             if self.macs >= self.effort.total_macs:
                 break
             random = Random(self.seed * 1_000 + generation)
-            parents = self._parents()
-            plans = [self._child(random, random.choice(parents)) for _ in range(self.effort.children)]
+            parents, error = self._parents(), self.estimates()
+            drawn = [random.choice(parents) for _ in range(self.effort.children)]
+            plans = [self._child(random, parent, self._spares(parent, error[parent.trial.key])) for parent in drawn]
             self._train(plans, f"bytes, generation {generation} of {self.effort.generations}")
 
     def holding(self, holds: Holds) -> tuple[Squeezed | None, list[Squeezed]]:
@@ -231,8 +234,12 @@ class Squeeze:
             return tried.file_bytes / self.most_bytes
         return error / max(self.allowed, LEAST_ALLOWED)
 
-    def _child(self, random: Random, parent: Squeezed) -> _Plan:
-        """Its parent's network with other grids, at another price."""
+    def _spares(self, tried: Squeezed, error: float) -> bool:
+        """Whether it has errors to spare for fewer bytes."""
+        return (self._off(tried, error) < 1) != bool(self.most_bytes)
+
+    def _child(self, random: Random, parent: Squeezed, spares: bool) -> _Plan:
+        """Its parent's network with other grids, at another price: a lower one lets it learn its errors away."""
         coarser = random.choice(COARSER)
         steps = {name: _scaled(step, coarser) for name, step in parent.steps.items()}
         if random.random() < 0.5:
@@ -240,7 +247,8 @@ class Squeeze:
             steps[name] = _scaled(steps[name], random.choice(ONE_TENSOR))
         model = unpacked(parent.packed)
         rate = _rate(model) * random.choice(RATES)
-        return _Plan(model, steps, parent.price * random.choice(CHEAPER), rate, random.randrange(2**31))
+        price = parent.price * random.choice(PRESSURE if spares else RELIEF)
+        return _Plan(model, steps, price, rate, random.randrange(2**31))
 
     # --- trying it ---
 

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.candidate import Lessons, score
+from smidgen.data import Dataset
 from smidgen.records import Score, Weights
-from smidgen.reproduce.features import feature_maps
+from smidgen.reproduce.features import promised
 from smidgen.reproduce.trainings import Bench, Runs
 from smidgen.spec import NetSpec, parse_spec
 
@@ -39,12 +40,13 @@ class Border:
 def border_of(bench: Bench, lessons: Lessons, teacher: Runs, student: Runs | None, convs: str) -> Border | None:
     """The border of a student whose head stands on the teacher's frozen layers; None where it was left out.
 
-    convs: those layers' text
+    convs: those layers' text, whose features' ranges are in the store
     """
     if student is None:
         return None
     layers, place = parse_spec(convs), teacher.best
-    ranges = feature_ranges(bench, lessons, teacher, layers)
+    ranges = bench.study.store.get_logits(ranges_key(promised(lessons.dataset, layers, teacher.trials[place].key)))
+    assert ranges is not None, "what computes features remembers their ranges"
     constant = ranges[0] == ranges[1]
     images = lessons.dataset.train.images
     shape = lessons.dataset.input_shape
@@ -71,16 +73,15 @@ def border_of(bench: Bench, lessons: Lessons, teacher: Runs, student: Runs | Non
     )
 
 
-def feature_ranges(bench: Bench, lessons: Lessons, teacher: Runs, layers: NetSpec) -> Ranges:
-    """The least and the greatest value of each feature over the training images: float32 [2, features], remembered."""
-    store, place = bench.study.store, teacher.best
-    key = f"{teacher.trials[place].key} {layers} {lessons.dataset.digest} feature ranges"
-    found = store.get_logits(key)
-    if found is None:
-        images, weights = lessons.dataset.train.images, teacher.outcomes[place].weights
-        found = np.stack(_extremes(layers, weights, images, bench.study.workers))
-        store.put_logits(key, found)
-    return found
+def ranges_key(features: Dataset) -> str:
+    """Where the store has the ranges of a data set of features."""
+    return f"{features.digest} ranges"
+
+
+def ranges_of(features: Dataset) -> Ranges:
+    """The least and the greatest value of each feature over the training images: float32 [2, features]."""
+    rows = features.train.images.reshape(len(features.train), -1)
+    return np.stack([rows.min(axis=0), rows.max(axis=0)])
 
 
 def without_constant(head: NetSpec, weights: Weights, constant: npt.NDArray[np.bool_], values: Ranges) -> Weights:
@@ -96,16 +97,3 @@ def without_constant(head: NetSpec, weights: Weights, constant: npt.NDArray[np.b
 
 def hidden_units(head: NetSpec) -> int:
     return next(int(layer.units) for layer in head.layers if hasattr(layer, "units"))
-
-
-def _extremes(
-    layers: NetSpec, weights: Weights, images: npt.NDArray[np.uint8] | Ranges, workers: int, part: int = 2000
-) -> tuple[Ranges, Ranges]:
-    """In parts, so that only one part's features are in memory."""
-    features = int(np.prod(layers.output_shape((images.shape[1], images.shape[2], images.shape[3]))))
-    least, greatest = np.full(features, np.inf, np.float32), np.full(features, -np.inf, np.float32)
-    for first in range(0, len(images), part):
-        maps = feature_maps(layers, weights, images[first : first + part], workers)
-        rows = maps.reshape(len(maps), -1)
-        least, greatest = np.minimum(least, rows.min(axis=0)), np.maximum(greatest, rows.max(axis=0))
-    return least, greatest

@@ -121,7 +121,7 @@ def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
         for name, net in NETS.items()
     }
     clusters = {name: rounds_of_k_means(lessons, net, trained.pruned[name], threads) for name, net in NETS.items()}
-    ours = shortest_files(bench, lessons, trained.dense)
+    ours = shortest_files(bench, lessons)
     float_bytes = {name: net.float_bytes for name, net in NETS.items()}
     ours_tables = (shortest_table(ours, float_bytes),) if ours else ()
     rows = [Row(name, net.parameters, 1 - net.error, trained.runs[name]) for name, net in NETS.items()]

@@ -84,7 +84,7 @@ NETS = {
     "approach 2": Net(
         "conv 32x3x3 relu, maxpool 2, batchnorm, maxpool 2, conv 16x2x2 relu, maxpool 2, batchnorm, dense 10",
         0.9666,
-        replace(SMALL, epochs=14),
+        replace(SMALL, epochs=9),
     ),
 }
 

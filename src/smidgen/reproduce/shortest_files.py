@@ -17,10 +17,10 @@ from smidgen.reproduce.copies import COPIES
 from smidgen.reproduce.table import Table
 from smidgen.reproduce.teachers import teacher
 from smidgen.reproduce.trainings import Bench, Job
-from smidgen.spec import NetSpec, parse_spec
+from smidgen.spec import parse_spec
 from smidgen.squeeze import Squeeze, Squeezed, Squeezing
 
-EFFORT = Squeezing(networks=1, generations=2, children=8, steps=5_000, training_macs=3e12, total_macs=60e12)
+EFFORT = Squeezing(networks=1, generations=2, children=6, steps=5_000, training_macs=3e12, total_macs=60e12)
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,13 @@ class Aim:
     """How few errors are asked for, where it begins, and the shortest that was published.
 
     error: on either half of the validation split, by the plain rate
-    text: a smaller network of the same structure, or "" for the paper's own
+    text, recipe: a smaller network of the same structure, and how it is trained, over copies
     best_bytes, best_error: published; who: by whom
     """
 
     error: float
     text: str
+    recipe: Recipe
     best_bytes: int
     best_error: float
     who: str
@@ -43,18 +44,25 @@ class Aim:
         return 1 - found.rate <= self.error
 
 
+SMALLER = Recipe("kl", 2.0, learning_rate=0.02, epochs=12)
 AIMS = {
-    "LeNet-300-100": Aim(0.015, "", 8_560, 0.019, "Oktay et al. 2020"),
+    "LeNet-300-100": Aim(
+        0.015,
+        "dense 100 relu, dense 50 relu, dense 10",
+        replace(SMALLER, learning_rate=0.003, epochs=6),
+        8_560,
+        0.019,
+        "Oktay et al. 2020",
+    ),
     "LeNet-5": Aim(
         0.0088,
         "conv 10x5x5 relu, maxpool 2, conv 20x5x5 relu, maxpool 2, dense 40 relu, dense 10",
+        SMALLER,
         2_600,
         0.0079,
         "Havasi et al. 2019",
     ),
 }
-SMALLER = Recipe("kl", 2.0, learning_rate=0.02, epochs=12)
-"""Of the smaller network, over copies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +73,8 @@ class Shortest:
     test: Score
 
 
-def shortest_files(bench: Bench, lessons: Lessons, dense: Mapping[str, Model]) -> dict[str, Shortest]:
-    """By the paper's name of the network; empty where the effort cuts epochs.
-
-    dense: the paper's networks as they were trained
-    """
+def shortest_files(bench: Bench, lessons: Lessons) -> dict[str, Shortest]:
+    """By the paper's name of the network; empty where the effort cuts epochs."""
     if bench.effort.epoch_share < 1:
         return {}
     runs, _ = teacher(bench, lessons, "deep-compression: our teacher")
@@ -77,9 +82,8 @@ def shortest_files(bench: Bench, lessons: Lessons, dense: Mapping[str, Model]) -
     copied = bench.taught(replace(lessons, dataset=data), runs)
     found = {}
     for name, aim in AIMS.items():
-        model = dense[name] if not aim.text else _trained(bench, copied, parse_spec(aim.text))
         squeeze = Squeeze(bench.study, copied, EFFORT, aim.error, 0)
-        squeeze.search([model])
+        squeeze.search([_trained(bench, copied, name, aim)])
         file, _ = squeeze.holding(aim.held_by)
         if file is not None:
             test = score(lessons, file.packed.spec, file.outcome.weights, data.test, bench.study.workers)
@@ -87,11 +91,12 @@ def shortest_files(bench: Bench, lessons: Lessons, dense: Mapping[str, Model]) -
     return found
 
 
-def _trained(bench: Bench, copied: Lessons, spec: NetSpec) -> Model:
-    job = Job(spec, SMALLER, 1, needed=True)
-    runs = bench.train(copied, {"smaller": job}, "deep-compression: a smaller LeNet-5", "smaller: ")["smaller"]
+def _trained(bench: Bench, copied: Lessons, name: str, aim: Aim) -> Model:
+    stage = "deep-compression: a smaller network"
+    job = {name: Job(parse_spec(aim.text), aim.recipe, 1, needed=True)}
+    runs = bench.train(copied, job, stage, "smaller: ")[name]
     data = copied.dataset
-    return Model(spec, data.input_shape, data.class_names, runs.outcomes[0].weights)
+    return Model(runs.job.spec, data.input_shape, data.class_names, runs.outcomes[0].weights)
 
 
 def shortest_table(files: Mapping[str, Shortest], float_bytes: Mapping[str, int]) -> Table:

@@ -12,9 +12,15 @@ from smidgen.spec import parse_spec
 
 TEACHERS: dict[str, tuple[str, Recipe]] = {
     "mnist": (
-        "conv 32x3x3 relu, conv 64x3x3 relu, maxpool 2, dense 128 relu, dense 10",
+        "conv 16x3x3 same nobias, batchnorm, conv 16x3x3 same relu, maxpool 2, "
+        "conv 32x3x3 same nobias, batchnorm, conv 32x3x3 same relu, maxpool 2, "
+        "conv 64x3x3 relu, maxpool 2, dense 64 relu, dense 10",
         Recipe(
-            optimizer="nesterov", learning_rate=0.1, epochs=5, augment=Augmentation(shift=2, rotation=10, scale=0.1)
+            optimizer="nesterov",
+            learning_rate=0.05,
+            epochs=8,
+            average=0.995,
+            augment=Augmentation(shift=2, rotation=10, scale=0.1, shear=0.1),
         ),
     ),
     "fashion-mnist": (
