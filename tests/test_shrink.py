@@ -27,7 +27,7 @@ from smidgen.engine import Watch
 from smidgen.errors import FloorNotHeld, RequestError
 from smidgen.modelfile import load as load_model
 from smidgen.records import Floor, Outcome, Score, Trial
-from smidgen.shrink import WAYS, Answer, Effort, Goal, Tried, floor_of, needed_rate, shrink
+from smidgen.shrink import WAYS, Answer, Effort, Goal, Tried, floor_of, least_rates, needed_rate, shrink
 from smidgen.spec import Dense, NetSpec, parse_spec
 from smidgen.squeeze import NOT_TRAINED
 from smidgen.store import Store
@@ -407,6 +407,26 @@ def test_to_be_sure_of_a_difference_asks_for_more_and_never_for_more_than_the_te
     assert all(right / images - within < floor < right / images for right, floor in floors.items())
     few = Score(98, 100)
     assert floor_of(Goal(within=within), data, few).accuracy == pytest.approx(few.rate, abs=1e-6)
+
+
+def test_what_each_half_must_reach(digits: Dataset) -> None:
+    """So far below a teacher is measured on each half by the teacher; an accuracy is asked of both alike."""
+    count = len(digits.selection), len(digits.confirmation)
+    halves = {"selection": Score(count[0] - 9, count[0]), "confirmation": Score(count[1] - 2, count[1])}
+    teacher = sum(halves.values(), Score(0, 0))
+
+    def least(goal: Goal) -> dict[str, float]:
+        floor = floor_of(goal, digits, teacher)
+        assert floor is not None
+        return least_rates(goal, digits, floor, halves)
+
+    near = least(Goal(within=0.01, surely=False))
+    assert near == pytest.approx({half: score.rate - 0.01 for half, score in halves.items()}, abs=1 / teacher.total)
+    high = Goal(Floor(teacher.rate, "rate"), within=0.01, surely=False)
+    assert set(least(high).values()) == {needed_rate(digits, Floor(teacher.rate, "rate"))}
+    between = Floor(teacher.rate - 0.015, "rate")
+    both = least(Goal(between, within=0.01, surely=False))
+    assert both == {**near, "selection": max(near["selection"], needed_rate(digits, between))}
 
 
 def test_a_glance_trains_no_teacher_and_draws_no_curve(

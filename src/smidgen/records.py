@@ -267,6 +267,10 @@ class Outcome:
     diverged_at: int = 0
 
     @property
+    def halves(self) -> dict[str, Score]:
+        return {"selection": self.selection, "confirmation": self.confirmation}
+
+    @property
     def validation(self) -> Score:
         return self.selection + self.confirmation
 

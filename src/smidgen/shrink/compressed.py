@@ -10,7 +10,7 @@ The search is in `smidgen.squeeze`; here is what is asked, and the evidence.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from smidgen.candidate import Lessons, score
@@ -19,14 +19,13 @@ from smidgen.data import Dataset
 from smidgen.errors import FloorNotHeld, RequestError
 from smidgen.modelfile import Model
 from smidgen.records import Floor, Score
-from smidgen.shrink.goal import Goal, Judge, floor_of, needed_rate, shown_floor
+from smidgen.shrink.goal import HALVES, Goal, Judge, floor_of, least_rates, shown_floor
 from smidgen.squeeze import NOT_TRAINED, SQUEEZINGS, Squeeze, Squeezed, Squeezing
 from smidgen.store import Store, default_path
 from smidgen.study import Progress, Study
 from smidgen.teacher import Say, Teacher, bring, lessons_of_model
 from smidgen.workers import Pool
 
-HALVES = ("selection", "confirmation")
 FINE_SHARE = 0.02
 """The step of grids that hardly change a network, as a share of a tensor's root mean square."""
 
@@ -132,11 +131,10 @@ def squeezed(
     halves = {half: score(lessons, given.spec, given.weights, getattr(data, half)) for half in HALVES}
     validation = sum(halves.values(), Score(0, 0))
     floor = floor_of(goal, data, validation)
-    judge = Judge(lessons, goal, 1.0 if floor is None else needed_rate(data, floor, goal.balanced))
-    asked = _Asked(judge, goal, floor, halves, validation)
-    squeeze = Squeeze(study, lessons, effort, 1.0 - asked.least("selection"), seed, _near_bytes(goal))
+    judge = Judge(lessons, goal, least_rates(goal, data, floor, halves)) if floor else Judge(lessons, goal)
+    squeeze = Squeeze(study, lessons, effort, 1.0 - judge.least["selection"], seed, _near_bytes(goal))
     squeeze.search(models)
-    winner, refused = _chosen(squeeze, asked)
+    winner, refused = _chosen(squeeze, judge, floor)
     return Compressed(
         data=data,
         goal=goal,
@@ -195,51 +193,29 @@ def _near_bytes(goal: Goal) -> int | None:
     return None if goal.accurate else goal.size_bytes
 
 
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """What a file must do on each half, of which the network that was given may find one harder than the other."""
-
-    judge: Judge
-    goal: Goal
-    floor: Floor | None
-    halves: Mapping[str, Score]
-    validation: Score
-
-    def least(self, half: str) -> float:
-        """The rate on a half; measured by the network that was given, so much less than its own there."""
-        if self.goal.within is None or self.floor is None:
-            return self.judge.needed
-        return min(self.judge.needed, self.halves[half].rate - (self.validation.rate - self.floor.accuracy))
-
-    def held_by(self, tried: Squeezed, half: str) -> bool:
-        judge = replace(self.judge, needed=self.least(half))
-        return judge.holds(tried.filed, tried.outcome, half)
-
-
-def _chosen(squeeze: Squeeze, asked: _Asked) -> tuple[Squeezed, list[Squeezed]]:
+def _chosen(squeeze: Squeeze, judge: Judge, floor: Floor | None) -> tuple[Squeezed, list[Squeezed]]:
     refused: list[Squeezed] = []
-    most = asked.goal.size_bytes
-    if asked.floor is None:
+    most = judge.goal.size_bytes
+    if floor is None:
         best = squeeze.best_within(most or min(tried.file_bytes for tried in squeeze.tried))
     else:
-        best, refused = squeeze.holding(asked.held_by)
+        best, refused = squeeze.holding(lambda tried, half: judge.holds(tried.filed, tried.outcome, half))
     if best is None or (most and best.file_bytes > most):
-        raise FloorNotHeld(_not_held(squeeze, asked, best))
+        raise FloorNotHeld(_not_held(squeeze, judge, floor, best))
     return best, refused
 
 
-def _not_held(squeeze: Squeeze, asked: _Asked, best: Squeezed | None) -> str:
+def _not_held(squeeze: Squeeze, judge: Judge, floor: Floor | None, best: Squeezed | None) -> str:
     shortest = min(squeeze.tried, key=lambda tried: tried.file_bytes)
-    within = f" of at most {asked.goal.size_bytes:,} bytes" if asked.goal.size_bytes else ""
-    if asked.floor is None:
+    within = f" of at most {judge.goal.size_bytes:,} bytes" if judge.goal.size_bytes else ""
+    if floor is None:
         return f"no file{within} was found; the shortest of {len(squeeze.tried)} has {shortest.file_bytes:,} bytes"
     most = max(squeeze.tried, key=lambda tried: tried.outcome.validation.rate)
     found = f"; {best.file_bytes:,} bytes hold it" if best else ""
     return (
-        f"no file{within} of {len(squeeze.tried)} that were tried holds a floor of {asked.floor.accuracy:.6g}{found}: "
-        f"that takes {100 * asked.judge.needed:.2f} % on both halves of the validation split, and the most accurate "
-        f"has {most.outcome.validation} in {most.file_bytes:,} bytes; lower the floor, raise --effort, or give a "
-        "better network"
+        f"no file{within} of {len(squeeze.tried)} that were tried holds a floor of {floor.accuracy:.6g}{found}: "
+        f"that takes {judge.needed}, and the most accurate has {most.outcome.validation} in {most.file_bytes:,} "
+        "bytes; lower the floor, raise --effort, or give a better network"
     )
 
 

@@ -47,7 +47,7 @@ from smidgen.shrink.effort import (
     WIDENED,
     Effort,
 )
-from smidgen.shrink.goal import Goal, Judge, floor_of, needed_rate, shown_floor
+from smidgen.shrink.goal import HALVES, Goal, Judge, floor_of, least_rates, shown_floor
 from smidgen.spec import NetSpec
 from smidgen.study import Study
 from smidgen.teacher import Say, Taught, Teacher, bring, default_recipe, default_spec, lessons_of, lessons_of_model
@@ -76,7 +76,7 @@ class Run:
     def __init__(self, study: Study, lessons: Lessons, goal: Goal, effort: Effort, seed: int) -> None:
         self.study, self.lessons, self.goal, self.effort, self.seed = study, lessons, goal, effort, seed
         self.data = lessons.dataset
-        self.judge = Judge(lessons, goal, 1.0)
+        self.judge = Judge(lessons, goal)
         self.way = "labels"
         self.tried: list[Tried] = []
         self.short: list[Ranked] = []
@@ -86,7 +86,7 @@ class Run:
         teacher = self._teach(brought, say)
         floor = floor_of(self.goal, self.data, teacher.validation) if teacher else self.goal.floor
         if floor is not None:
-            self.judge.needed = needed_rate(self.data, floor, self.goal.balanced)
+            self.judge.least = least_rates(self.goal, self.data, floor, teacher.halves if teacher else {})
         ways = self._search(floor)
         winner, refused, held = self._confirm(floor) if floor else (self._best(), [], True)
         again = [winner.trial.with_seed(self._fresh_seed(k)) for k in range(self.effort.fresh_seeds)]
@@ -159,7 +159,7 @@ class Run:
             return self._test(Tried(trial, outcome, "teacher"))
 
         return Taught(
-            trial.key, str(spec), outcome.parameters, logits, outcome.validation, test, trial=trial, outcome=outcome
+            trial.key, str(spec), outcome.parameters, logits, outcome.halves, test, trial=trial, outcome=outcome
         )
 
     def _search(self, floor: Floor | None) -> dict[str, tuple[Tried, ...]]:
@@ -206,7 +206,7 @@ class Run:
 
     def _try_seeds(self) -> None:
         """More seeds for the networks that came nearest to the floor: one of them may hold it."""
-        specs = nearest(self.long, 1.0 - self.judge.needed, self.effort.near_misses)
+        specs = nearest(self.long, 1.0 - self.judge.least["selection"], self.effort.near_misses)
         trials = self._seeded(specs, self.effort.long_steps, self.effort.seeds, first=FINALIST_SEEDS)
         self.long += map(self._ranked, self._run(trials, "more seeds"))
 
@@ -343,7 +343,7 @@ class Run:
 
     def _allowed(self) -> float:
         """The error that a short training may have to be expected to end at the floor in a long one."""
-        return (1.0 - self.judge.needed) / expected_share(self.short, self.long)
+        return (1.0 - self.judge.least["selection"]) / expected_share(self.short, self.long)
 
     def _fresh_seed(self, index: int) -> int:
         return 1_000_003 * (self.seed + 1) + index
@@ -358,8 +358,8 @@ class Run:
     def _held_again(self, tried: Tried, floor: Floor) -> bool:
         if not self.goal.balanced:
             return floor.holds(tried.outcome.validation)
-        rates = [self.judge.rate(tried.trial, tried.outcome, half) for half in ("selection", "confirmation")]
-        return sum(rates) / 2 >= self.judge.needed
+        rates = [self.judge.rate(tried.trial, tried.outcome, half) for half in HALVES]
+        return sum(rates) >= sum(self.judge.least.values())
 
     def _not_held(self, floor: Floor) -> str:
         best = max(self.tried, key=lambda tried: tried.outcome.validation.rate)
@@ -367,7 +367,7 @@ class Run:
         classes = f", and {100 * self.goal.class_floor:g} % of each class" if self.goal.class_floor else ""
         return (
             f"nothing{within} that was tried holds a floor of {floor.accuracy:.6g} on {self.data.name}: that takes "
-            f"{100 * self.judge.needed:.2f} % on both halves of the validation split{classes}, and the best of "
+            f"{self.judge.needed}{classes}, and the best of "
             f"{len(self.tried)} trainings has {best.outcome.validation} on both, with {best.outcome.parameters:,} "
             f"parameters; lower the floor, raise {'the limit or ' if within else ''}--effort, or give more data"
         )

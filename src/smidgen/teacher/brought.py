@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ class Taught:
     name: its network text, or what it was brought as
     parameters: 0 where they are not known
     logits: float32 [n, classes], row i for image i of the training split
-    validation: on both halves of the validation split
+    halves: its scores on "selection" and "confirmation", the halves of the validation split
     test: asked for once, after everything was chosen; None where it cannot be known
     notes: what was found out about it and what to beware of, a sentence each
     trial, outcome: of a network that was trained here; None for one that was brought
@@ -74,11 +74,15 @@ class Taught:
     name: str
     parameters: int
     logits: Logits = field(repr=False)
-    validation: Score
+    halves: Mapping[str, Score]
     test: Callable[[], Score | None] = field(repr=False)
     notes: tuple[str, ...] = ()
     trial: Trial | None = None
     outcome: Outcome | None = field(default=None, repr=False)
+
+    @property
+    def validation(self) -> Score:
+        return sum(self.halves.values(), Score(0, 0))
 
 
 def bring(store: Store, data: Dataset, teacher: Teacher, say: Say, advance: Advance) -> Taught:
@@ -286,19 +290,23 @@ def _taught(
     logits_of: Callable[[str], Logits | None], data: Dataset, name: str, parameters: int, notes: tuple[str, ...]
 ) -> Taught:
     logits = logits_of("train")
-    halves = [logits_of("selection"), logits_of("confirmation")]
-    assert logits is not None and halves[0] is not None and halves[1] is not None, "they are cut from the training data"
+    selection, confirmation = logits_of("selection"), logits_of("confirmation")
+    assert logits is not None and selection is not None and confirmation is not None, "they are cut from training data"
     own = _score(logits, data.train.labels)
     _check_above_chance(logits, data, own, name)
-    validation = _score(halves[0], data.selection.labels) + _score(halves[1], data.confirmation.labels)
+    halves = {
+        "selection": _score(selection, data.selection.labels),
+        "confirmation": _score(confirmation, data.confirmation.labels),
+    }
 
     def test() -> Score | None:
         tested = logits_of("test")
         return None if tested is None else _score(tested, data.test.labels)
 
-    right = f"{name} is right on {own} of the training images and {validation} of the validation images"
+    whole = sum(halves.values(), Score(0, 0))
+    right = f"{name} is right on {own} of the training images and {whole} of the validation images"
     key = "logits " + hashlib.sha256(logits.tobytes()).hexdigest()
-    return Taught(key, name, parameters, logits, validation, test, (*notes, right))
+    return Taught(key, name, parameters, logits, halves, test, (*notes, right))
 
 
 def _score(logits: Logits, labels: npt.NDArray[np.int32]) -> Score:
