@@ -67,7 +67,7 @@ class Net:
         return self.parameters + sum(plan.moments for plan in self.spec.plan(SHAPE))
 
 
-SMALL = Recipe("kl", 2.0, learning_rate=0.05, epochs=5, average=0.999)
+SMALL = Recipe("kl", 2.0, learning_rate=0.05, epochs=4, average=0.999)
 """Its epochs are over four copies of each image."""
 NETS = {
     "baseline": Net(

@@ -20,7 +20,7 @@ from smidgen.reproduce.trainings import Bench, Job
 from smidgen.spec import parse_spec
 from smidgen.squeeze import Squeeze, Squeezed, Squeezing
 
-EFFORT = Squeezing(networks=1, generations=2, children=6, steps=5_000, training_macs=3e12, total_macs=60e12)
+EFFORT = Squeezing(networks=1, generations=2, children=6, steps=4_000, training_macs=3e12, total_macs=60e12)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from smidgen.records import Floor
 from smidgen.shrink.answer import Answer, Tried
 from smidgen.shrink.compressed import Compressed, Rung, compress
 from smidgen.shrink.effort import EFFORTS, WAYS, Effort
-from smidgen.shrink.goal import Goal, Judge, expected_bytes, floor_of, least_rates, needed_rate, ram_bytes
+from smidgen.shrink.goal import Goal, Judge, expected_bytes, floor_of, needed_rate, ram_bytes
 from smidgen.shrink.run import Run
 from smidgen.store import Store, default_path
 from smidgen.study import Progress, Study
@@ -49,7 +49,6 @@ __all__ = [
     "compress",
     "expected_bytes",
     "floor_of",
-    "least_rates",
     "needed_rate",
     "ram_bytes",
     "shrink",

@@ -19,7 +19,7 @@ from smidgen.data import Dataset
 from smidgen.errors import FloorNotHeld, RequestError
 from smidgen.modelfile import Model
 from smidgen.records import Floor, Score
-from smidgen.shrink.goal import HALVES, Goal, Judge, floor_of, least_rates, shown_floor
+from smidgen.shrink.goal import HALVES, Goal, Judge, floor_of, shown_floor
 from smidgen.squeeze import NOT_TRAINED, SQUEEZINGS, Squeeze, Squeezed, Squeezing
 from smidgen.store import Store, default_path
 from smidgen.study import Progress, Study
@@ -131,7 +131,9 @@ def squeezed(
     halves = {half: score(lessons, given.spec, given.weights, getattr(data, half)) for half in HALVES}
     validation = sum(halves.values(), Score(0, 0))
     floor = floor_of(goal, data, validation)
-    judge = Judge(lessons, goal, least_rates(goal, data, floor, halves)) if floor else Judge(lessons, goal)
+    judge = Judge(lessons, goal)
+    if floor is not None:
+        judge.ask(floor, halves)
     squeeze = Squeeze(study, lessons, effort, 1.0 - judge.least["selection"], seed, _near_bytes(goal))
     squeeze.search(models)
     winner, refused = _chosen(squeeze, judge, floor)
@@ -214,7 +216,7 @@ def _not_held(squeeze: Squeeze, judge: Judge, floor: Floor | None, best: Squeeze
     found = f"; {best.file_bytes:,} bytes hold it" if best else ""
     return (
         f"no file{within} of {len(squeeze.tried)} that were tried holds a floor of {floor.accuracy:.6g}{found}: "
-        f"that takes {judge.needed}, and the most accurate has {most.outcome.validation} in {most.file_bytes:,} "
+        f"that takes {judge.asked}, and the most accurate has {most.outcome.validation} in {most.file_bytes:,} "
         "bytes; lower the floor, raise --effort, or give a better network"
     )
 

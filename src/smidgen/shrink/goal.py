@@ -24,6 +24,8 @@ from smidgen.spec import NetSpec, Shape
 
 HALVES = ("selection", "confirmation")
 """Of the validation split."""
+LAST_BIT = 1e-9
+"""Of a rate: a count that reaches what is asked must not miss it by rounding."""
 FLOAT_BYTES = 4
 ONE_SIDED = 1.645
 """Standard deviations that hold 95 % of a normal distribution on one side."""
@@ -142,8 +144,7 @@ def floor_of(goal: Goal, data: Dataset, teacher: Score) -> Floor | None:
             raise RequestError(
                 f"within={goal.within:g} of a teacher of {teacher} is no accuracy; give a better teacher"
             )
-        # A floor lies below 1, and a count that reaches it must not miss it by the last bit.
-        floors.append(Floor(min(asked, 1.0) - 1e-9, "rate"))
+        floors.append(Floor(min(asked, 1.0) - LAST_BIT, "rate"))
     return max(floors, key=lambda floor: needed_rate(data, floor, goal.balanced), default=None)
 
 
@@ -188,20 +189,6 @@ def needed_rate(data: Dataset, floor: Floor, balanced: bool = False) -> float:
     return needed.rate
 
 
-def least_rates(goal: Goal, data: Dataset, floor: Floor, halves: Mapping[str, Score]) -> dict[str, float]:
-    """What each half of the validation split must reach for `floor`, which `floor_of` gave.
-
-    An accuracy is asked of both alike. So far below a network is measured on each by that network, which may find
-    one half harder than the other. halves: its scores
-    """
-    needed = needed_rate(data, floor, goal.balanced)
-    if goal.within is None or goal.balanced or floor is goal.floor:
-        return dict.fromkeys(HALVES, needed)
-    absolute = needed_rate(data, goal.floor) if goal.floor else 0.0
-    lost = sum(halves.values(), Score(0, 0)).rate - needed + 1e-9  # a count that reaches it must not miss it by a bit
-    return {half: min(1.0, max(absolute, halves[half].rate - lost)) for half in HALVES}
-
-
 # --- the judge ------------------------------------------------------------------------------------
 
 
@@ -213,11 +200,13 @@ SPARE = ONE_SIDED
 class Judge:
     """Says how good an outcome is on either half, by the goal's own measure.
 
-    least: the rate that each half must reach; 1 where the best is asked for, so that nothing ever is enough
+    needed: the rate to reach on both halves together; 1 where the best is asked for, so that nothing ever is enough
+    least: the rate to reach on each
     """
 
     lessons: Lessons
     goal: Goal
+    needed: float = 1.0
     least: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(HALVES, 1.0))
     _recalls: dict[tuple[str, str], npt.NDArray[np.float64]] = field(default_factory=dict)
 
@@ -228,16 +217,37 @@ class Judge:
         score: Score = getattr(outcome, half)
         return score.rate
 
+    def ask(self, floor: Floor, given: Mapping[str, Score]) -> None:
+        """Ask for a floor that `floor_of` gave, from now on.
+
+        An accuracy is asked of both halves alike. Of `within`, a half that is harder for the network to be near to is
+        allowed to be as much harder for others. given: that network's scores on the halves
+        """
+        data, goal = self.lessons.dataset, self.goal
+        self.needed = needed_rate(data, floor, goal.balanced)
+        self.least = dict.fromkeys(HALVES, self.needed)
+        if goal.within is None or goal.balanced or floor is goal.floor:
+            return
+        absolute = needed_rate(data, goal.floor) if goal.floor else 0.0
+        lost = sum(given.values(), Score(0, 0)).rate - self.needed + LAST_BIT
+        self.least = {half: max(absolute, min(self.needed, given[half].rate - lost)) for half in HALVES}
+
     @property
-    def needed(self) -> str:
+    def asked(self) -> str:
         """For a sentence: "97.33 % on both halves of the validation split"."""
-        first, second = (f"{100 * self.least[half]:.2f} %" for half in HALVES)
-        both = f"{first} on both halves" if first == second else f"{first} and {second} on the halves"
-        return f"{both} of the validation split"
+        needed, first, second = (f"{100 * rate:.2f} %" for rate in (self.needed, *self.least.values()))
+        if needed == first == second:
+            return f"{needed} on both halves of the validation split"
+        return f"{needed} on the validation split, {first} and {second} on its halves"
 
     def holds(self, trial: Trial, outcome: Outcome, half: str) -> bool:
-        """Whether a half reaches the rate that is needed, and each class on it the floor of the classes."""
+        """Whether a half reaches the rate that is needed, and each class on it the floor of the classes.
+
+        The confirmation half is looked at last: with it both together must reach what is needed.
+        """
         if self.rate(trial, outcome, half) < self.least[half]:
+            return False
+        if half == "confirmation" and not self.goal.balanced and outcome.validation.rate < self.needed:
             return False
         floor = self.goal.class_floor
         return not floor or bool(self._class_rates(trial, outcome, half).min() >= floor)

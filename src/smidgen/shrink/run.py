@@ -47,7 +47,7 @@ from smidgen.shrink.effort import (
     WIDENED,
     Effort,
 )
-from smidgen.shrink.goal import HALVES, Goal, Judge, floor_of, least_rates, shown_floor
+from smidgen.shrink.goal import HALVES, Goal, Judge, floor_of, shown_floor
 from smidgen.spec import NetSpec
 from smidgen.study import Study
 from smidgen.teacher import Say, Taught, Teacher, bring, default_recipe, default_spec, lessons_of, lessons_of_model
@@ -86,7 +86,7 @@ class Run:
         teacher = self._teach(brought, say)
         floor = floor_of(self.goal, self.data, teacher.validation) if teacher else self.goal.floor
         if floor is not None:
-            self.judge.least = least_rates(self.goal, self.data, floor, teacher.halves if teacher else {})
+            self.judge.ask(floor, teacher.halves if teacher else {})
         ways = self._search(floor)
         winner, refused, held = self._confirm(floor) if floor else (self._best(), [], True)
         again = [winner.trial.with_seed(self._fresh_seed(k)) for k in range(self.effort.fresh_seeds)]
@@ -359,7 +359,7 @@ class Run:
         if not self.goal.balanced:
             return floor.holds(tried.outcome.validation)
         rates = [self.judge.rate(tried.trial, tried.outcome, half) for half in HALVES]
-        return sum(rates) >= sum(self.judge.least.values())
+        return sum(rates) >= 2 * self.judge.needed
 
     def _not_held(self, floor: Floor) -> str:
         best = max(self.tried, key=lambda tried: tried.outcome.validation.rate)
@@ -367,7 +367,7 @@ class Run:
         classes = f", and {100 * self.goal.class_floor:g} % of each class" if self.goal.class_floor else ""
         return (
             f"nothing{within} that was tried holds a floor of {floor.accuracy:.6g} on {self.data.name}: that takes "
-            f"{self.judge.needed}{classes}, and the best of "
+            f"{self.judge.asked}{classes}, and the best of "
             f"{len(self.tried)} trainings has {best.outcome.validation} on both, with {best.outcome.parameters:,} "
             f"parameters; lower the floor, raise {'the limit or ' if within else ''}--effort, or give more data"
         )
