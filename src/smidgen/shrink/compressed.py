@@ -124,16 +124,15 @@ def squeezed(
     seed: int,
     start: float,
     given_test: Score | None = None,
+    asked: tuple[Floor, Judge] | None = None,
 ) -> Compressed:
-    """The same with a study and lessons that are there already; the first network is the one to compare with,
-    and `given_test` its test score where that is known."""
+    """The same with a study and lessons that are there already.
+
+    models: the first is the one to compare with; given_test: its test score where that is known
+    asked: a floor and the judge who was asked for it; None: as `goal` says of the first network
+    """
     data, given = lessons.dataset, models[0]
-    halves = {half: score(lessons, given.spec, given.weights, getattr(data, half)) for half in HALVES}
-    validation = sum(halves.values(), Score(0, 0))
-    floor = floor_of(goal, data, validation)
-    judge = Judge(lessons, goal)
-    if floor is not None:
-        judge.ask(floor, halves)
+    floor, judge = asked or _asked(lessons, goal, given)
     squeeze = Squeeze(study, lessons, effort, 1.0 - judge.least["selection"], seed, _near_bytes(goal))
     squeeze.search(models)
     winner, refused = _chosen(squeeze, judge, floor)
@@ -189,6 +188,16 @@ def _validation(lessons: Lessons, model: Model) -> Score:
 
 
 # --- what is chosen --------------------------------------------------------------------------
+
+
+def _asked(lessons: Lessons, goal: Goal, given: Model) -> tuple[Floor | None, Judge]:
+    """The floor that the goal asks for, as it is measured by the network that is given."""
+    data, judge = lessons.dataset, Judge(lessons, goal)
+    halves = {half: score(lessons, given.spec, given.weights, getattr(data, half)) for half in HALVES}
+    floor = floor_of(goal, data, sum(halves.values(), Score(0, 0)))
+    if floor is not None:
+        judge.ask(floor, halves)
+    return floor, judge
 
 
 def _near_bytes(goal: Goal) -> int | None:

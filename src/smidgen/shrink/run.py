@@ -263,11 +263,12 @@ class Run:
         lessons = self.lessons
         if lessons.teacher_logits is None:
             lessons = lessons_of_model(self.study.store, lessons, models[0], self.study.workers)
-        goal = replace(self.goal, floor=shown if self.goal.accurate else None, within=None)
+        goal, asked = self.goal, (shown, self.judge) if self.goal.accurate else None
         if not goal.accurate and goal.size_bytes is None:
             goal = replace(goal, within=CODED_LOSS)
+        effort = self.effort.squeezing
         try:
-            return squeezed(self.study, lessons, models, goal, self.effort.squeezing, self.seed, start, test)
+            return squeezed(self.study, lessons, models, goal, effort, self.seed, start, test, asked)
         except FloorNotHeld:
             if self.goal.size_bytes is not None:
                 raise
