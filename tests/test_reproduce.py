@@ -508,18 +508,20 @@ FLOORS_OF_OURS = {
     ("width-sweeps", "cnn2, n = 2"): 0.98,
     ("width-sweeps", "cnn2, n = 1"): 0.95,
     ("logit-regression", "h = 6"): 0.985,
-    ("mimic", "SNN-mimic-8k KL"): 0.90,
-    ("reduce-cnn", "approach 1"): 0.988,
-    ("reduce-cnn", "approach 2"): 0.987,
+    ("mimic", "ours, all images: SNN-mimic-8k L2"): 0.90,
+    ("reduce-cnn", "ours, all images: approach 1"): 0.988,
+    ("reduce-cnn", "ours, all images: approach 2"): 0.987,
 }
+"""Mean test accuracy of a row or of trainings; on all 60,000 images where the document trained on them."""
 
 
 @pytest.mark.slow
 def test_our_recipes_reach_their_floors_on_the_real_data(own_store: Path) -> None:
     """Half an hour, or seconds with SMIDGEN_REPRODUCED, a store that `smidgen reproduce all` has filled."""
     with Store(os.environ.get("SMIDGEN_REPRODUCED") or own_store) as store:
-        found = {(report.name, row.name): row for report in run("all", store=store) for row in report.rows}
-    for key, floor in FLOORS_OF_OURS.items():
-        ours = found[key].ours
-        assert ours is not None
-        assert ours.mean >= floor, f"{key}: {ours}"
+        reports = list(run("all", store=store))
+    found = {(report.name, row.name): row.ours for report in reports for row in report.rows}
+    found |= {(report.name, name): runs for report in reports for name, runs in report.runs.items()}
+    means = {key: ours.mean for key in FLOORS_OF_OURS if (ours := found[key])}
+    assert {key: mean for key, mean in means.items() if mean < FLOORS_OF_OURS[key]} == {}
+    assert means.keys() == FLOORS_OF_OURS.keys()
