@@ -352,6 +352,20 @@ def test_a_scheduler_without_workers_is_said(monkeypatch: pytest.MonkeyPatch, tm
             pass
 
 
+def test_a_cluster_without_workers_is_waited_for_and_then_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smidgen.cluster.WORKERLESS_SECONDS", 2)
+    with dask_cluster(tmp_path, workers=1) as cluster, connect(cluster.address) as pool:
+        assert list(map_unordered(abs, [-1], pool.capacity, pool.executor)) == [(0, 1)]
+        cluster.processes[1].kill()
+        with pytest.raises(RunError, match=f"no worker for 2 s; start one .dask worker {cluster.address}."):
+            list(map_unordered(abs, range(3), pool.capacity, pool.executor))
+        cluster.worker()
+        pool.capacity.client.wait_for_workers(1, timeout=30)  # type: ignore[attr-defined]
+        assert len(list(map_unordered(abs, range(3), pool.capacity, pool.executor))) == 3
+
+
 def test_without_dask_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(EngineError, match=r"pip install 'smidgen\[cluster\]'"), connect("local:1"):

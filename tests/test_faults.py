@@ -17,12 +17,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from services import Cluster, Server, dask_cluster, hosts, postgresql
+from services import Cluster, Host, Server, dask_cluster, hosts, postgresql
 from smidgen.store import Store
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
@@ -275,12 +275,21 @@ def test_a_scheduler_that_is_killed_is_one_line(tmp_path: Path, reference: Refer
     report("SIGKILL of the scheduler", kills, **{"one clear line": ended, "wrong": 0})
 
 
-def on_hosts(cluster: Cluster, places: list[object]) -> None:
-    """A scheduler on the first host and a worker on each of the others."""
-    first, *others = places
-    cluster.scheduler(*first.inside)  # type: ignore[attr-defined]
-    for host in others:
-        cluster.worker(*host.inside, host=host.address)  # type: ignore[attr-defined]
+@dataclass
+class Workers:
+    """A worker on each host, begun again where it has ended, as the machine's own service manager would."""
+
+    cluster: Cluster
+    places: list[Host]
+    begun: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    again: int = 0
+
+    def begin(self) -> None:
+        for host in self.places:
+            old = self.begun.get(host.address)
+            if old is None or old.poll() is not None:
+                self.again += old is not None
+                self.begun[host.address] = self.cluster.worker(*host.inside, host=host.address)
 
 
 @pytest.mark.slow
@@ -288,7 +297,9 @@ def test_workers_on_three_hosts_one_of_which_is_cut_off_again_and_again(tmp_path
     """The scheduler and each worker have a network namespace and an address of their own."""
     draw, cuts = random.Random(5), max(1, int(os.environ.get("SMIDGEN_FAULTS", "100")) // 10)
     with hosts(4) as places, dask_cluster(tmp_path, host=places[0].address) as cluster:
-        on_hosts(cluster, list(places))
+        cluster.scheduler(*places[0].inside)
+        workers = Workers(cluster, places[1:])
+        workers.begin()
         undisturbed = new_run(tmp_path, 0, "--cluster", cluster.address)
         undisturbed.finish()
         check_the_end(undisturbed, reference)
@@ -305,7 +316,8 @@ def test_workers_on_three_hosts_one_of_which_is_cut_off_again_and_again(tmp_path
                 out, err = process.communicate(timeout=PATIENCE_SECONDS)
             assert process.returncode == 0, out + err
             check_the_end(run, reference)
-    report(f"a worker cut off for {CUT_SECONDS} s", cuts, wrong=0)
+            workers.begin()
+    report(f"a worker cut off for {CUT_SECONDS} s", cuts, wrong=0, **{"workers begun again": workers.again})
 
 
 @pytest.mark.slow
@@ -313,7 +325,8 @@ def test_mnist_gives_the_same_on_threads_on_processes_and_on_three_hosts(tmp_pat
     """The same winner and the same file, byte for byte, and the same table of trials."""
     folders = {"threads": shrunk_mnist(tmp_path / "threads"), "local:2": shrunk_mnist(tmp_path / "local", "local:2")}
     with hosts(4) as places, dask_cluster(tmp_path, host=places[0].address) as cluster:
-        on_hosts(cluster, list(places))
+        cluster.scheduler(*places[0].inside)
+        Workers(cluster, places[1:]).begin()
         folders["three hosts"] = shrunk_mnist(tmp_path / "hosts", cluster.address)
     for name, folder in folders.items():
         for file in ("winner.safetensors", "winner.smidgen", "winner.csv"):

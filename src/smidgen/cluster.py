@@ -29,6 +29,9 @@ CONNECT_SECONDS = 10
 WORKER_SECONDS = 60
 """How long a scheduler, and the first of its workers, is waited for."""
 
+WORKERLESS_SECONDS = 300
+"""A cluster that grows may have no worker for a while; after so long nobody brings one."""
+
 CAPACITY_SECONDS = 1.0
 """A cluster grows and shrinks slowly."""
 
@@ -44,7 +47,8 @@ def connect(address: str) -> Iterator[Pool]:
 
     Raises:
         RequestError: the address cannot be read. EngineError: Dask is not installed, or no scheduler or no
-            worker answers. RunError: the cluster went away in the middle of the run, or a task ends its workers.
+            worker answers. RunError: the cluster, or its last worker, went away in the middle of the run, or a task
+            ends its workers.
     """
     try:
         import distributed
@@ -55,7 +59,8 @@ def connect(address: str) -> Iterator[Pool]:
         client = _client(opened, address, _scheduler(opened, address))
         lost = (CancelledError, distributed.comm.CommClosedError, TimeoutError, OSError)
         try:
-            yield Pool(client.get_executor(pure=False), _Capacity(client), lambda key, data: _offer(client, key, data))
+            capacity = _Capacity(client, address)
+            yield Pool(client.get_executor(pure=False), capacity, lambda key, data: _offer(client, key, data))
         except distributed.scheduler.KilledWorker as error:
             raise RunError(
                 f"a task of the cluster {address} has lost its worker {error.allowed_failures + 1} times, at last "
@@ -97,13 +102,20 @@ def is_wanted() -> bool:
 class _Capacity:
     """How many tasks the cluster runs at once: every thread of every worker, asked once in a while."""
 
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self.threads, self.asked = 0, -math.inf
+    def __init__(self, client: Client, address: str) -> None:
+        self.client, self.address = client, address
+        self.threads, self.asked, self.seen = 0, -math.inf, time.monotonic()
 
     def __call__(self) -> int:
+        """Raises RunError when there has been no worker for long."""
         if time.monotonic() - self.asked > CAPACITY_SECONDS:
             self.threads, self.asked = sum(self.client.nthreads().values()), time.monotonic()
+            self.seen = self.asked if self.threads else self.seen
+            if self.asked - self.seen > WORKERLESS_SECONDS:
+                raise RunError(
+                    f"the cluster {self.address} has had no worker for {WORKERLESS_SECONDS} s; start one (dask worker "
+                    f"{self.address}), and the same line goes on from here: what had come back is kept"
+                )
         return self.threads
 
 

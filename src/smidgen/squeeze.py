@@ -89,13 +89,13 @@ PRICES = (0.33, 1.0, 3.0)
 PRICE, PRICE_PARAMETERS, PRICE_POWER = 60.0, 500, 0.65
 """Nats over all training images together that a bit costs in a network of so many parameters, and how that falls with
 larger ones: of 266,610 it is 1. By minimum description length it would be 0.7 (Hinton & van Camp 1993)."""
-RELIEF = (0.05, 0.25, 0.5, 1.0)
+RELIEF = (0.25, 0.5, 1.0, 1.0)
 PRESSURE = (0.5, 1.0, 1.5, 2.0)
-"""What a child does to its parent's price: of one that errs more than it may, and of one that errs less."""
-COARSER = (1.0, 1.0, 1.15, 1.3)
+COARSER, FINER = (1.0, 1.0, 1.15, 1.3), (0.75, 0.87, 1.0, 1.0)
 RATES = (0.3, 1.0, 1.0, 2.0)
 ONE_TENSOR = (0.7, 0.85, 1.2, 1.5)
-"""What it does to all steps, to the learning rate, and to one tensor's step."""
+"""What a child does to its parent's price and to all steps: of one that errs too much, and of one that has errors to
+spare; and to the learning rate and to one tensor's step."""
 PARENTS = 6
 NEAR = (0.6, 1.7)
 """Parents err so much, or take so many bytes, as shares of what is allowed."""
@@ -239,9 +239,10 @@ class Squeeze:
         return (self._off(tried, error) < 1) != bool(self.most_bytes)
 
     def _child(self, random: Random, parent: Squeezed, spares: bool) -> _Plan:
-        """Its parent's network with other grids, at another price: a lower one lets it learn its errors away."""
-        coarser = random.choice(COARSER)
-        steps = {name: _scaled(step, coarser) for name, step in parent.steps.items()}
+        """Its parent's network with other grids, at another price: finer and lower to learn its errors away, or coarser
+        and higher, for fewer bytes."""
+        factor = random.choice(COARSER if spares else FINER)
+        steps = {name: _scaled(step, factor) for name, step in parent.steps.items()}
         if random.random() < 0.5:
             name = random.choice(list(steps))
             steps[name] = _scaled(steps[name], random.choice(ONE_TENSOR))
