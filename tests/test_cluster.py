@@ -352,9 +352,7 @@ def test_a_scheduler_without_workers_is_said(monkeypatch: pytest.MonkeyPatch, tm
             pass
 
 
-def test_a_cluster_without_workers_is_waited_for_and_then_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cluster_without_workers_is_waited_for_and_then_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smidgen.cluster.WORKERLESS_SECONDS", 2)
     with dask_cluster(tmp_path, workers=1) as cluster, connect(cluster.address) as pool:
         assert list(map_unordered(abs, [-1], pool.capacity, pool.executor)) == [(0, 1)]

@@ -104,7 +104,7 @@ def _reproduce(document: Document, bench: Bench, sets: Mapping[str, Dataset]) ->
 
 def cautious(finding: Finding, effort: Effort) -> Finding:
     """The finding, and in its own words that epochs were cut, where it stands beside published figures."""
-    if effort.epoch_share >= 1 or not finding.against_published or finding.answer == NOTHING:
+    if effort.whole or not finding.against_published or finding.answer == NOTHING:
         return finding
     share = f"{100 * effort.epoch_share:.0f} %"
     return replace(finding, answer=f"After {share} of the epochs, so no test of what was published. {finding.answer}")
@@ -114,10 +114,11 @@ def cut(bench: Bench) -> tuple[str, ...]:
     """What the effort left out, as a note; none for a full run that trained everything."""
     effort = bench.effort
     notes = []
-    if effort.epoch_share < 1:
+    if not effort.whole:
         notes.append(
             f"Effort '{effort.name}': {100 * effort.epoch_share:.0f} % of the epochs, at most {effort.most_seeds} "
-            f"seed{'s' if effort.most_seeds > 1 else ''}; these are not the figures to quote."
+            f"seed{'s' if effort.most_seeds > 1 else ''}, nothing on the validation images too; these are not the "
+            "figures to quote."
         )
     if bench.left_out:
         notes.append(f"Left out: {'; '.join(bench.left_out)}.")

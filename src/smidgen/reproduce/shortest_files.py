@@ -75,7 +75,7 @@ class Shortest:
 
 def shortest_files(bench: Bench, lessons: Lessons) -> dict[str, Shortest]:
     """By the paper's name of the network; empty where the effort cuts epochs."""
-    if bench.effort.epoch_share < 1:
+    if not bench.effort.whole:
         return {}
     runs, _ = teacher(bench, lessons, "deep-compression: our teacher")
     data = with_copies(lessons.dataset, COPIES, bench.study.workers)

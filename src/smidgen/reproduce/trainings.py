@@ -41,6 +41,12 @@ class Effort:
     epoch_share: float
     largest_macs: float
 
+    @property
+    def whole(self) -> bool:
+        """Whether epochs are as the recipes have them. Where they are cut, nothing is trained on the validation images
+        too, and no shortest file is searched for."""
+        return self.epoch_share >= 1
+
 
 EFFORTS = {
     "full": Effort("full", 10, 10e12, 1.0, 100e12),
