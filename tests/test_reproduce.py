@@ -219,6 +219,21 @@ def test_a_cut_run_says_so_beside_published_figures(reports: dict[str, Report]) 
     assert cautious(finding, EFFORTS["full"]) is finding
 
 
+def test_where_epochs_are_cut_nothing_learns_from_the_validation_images(reports: dict[str, Report]) -> None:
+    assert not any("all images" in name for report in reports.values() for name in report.runs)
+
+
+def test_on_all_images_the_validation_images_are_learned_from_too(own_store: Path) -> None:
+    whole = Effort("whole", most_seeds=1, row_macs=1.0, epoch_share=1.0, largest_macs=1e12)
+    with Store(own_store) as store:
+        (report,) = run("reduce-cnn", store=store, data=drawings, effort=whole)
+    runs = {name: found for name, found in report.runs.items() if "all images" in name}
+    assert list(runs) == ["ours, all images: approach 1", "ours, all images: approach 2"]
+    (table,) = (table for table in report.tables if table.heads[-1] == ">60,000 images")
+    assert [row[-1] for row in table.rows] == [str(found) for found in runs.values()]
+    assert [row[-2] for row in table.rows] == [str(row.ours) for row in report.rows[1:]]
+
+
 def test_the_scores_are_those_of_the_trials(reports: dict[str, Report]) -> None:
     dataset = drawings("mnist")
     lessons = Lessons(dataset)
