@@ -21,7 +21,7 @@ from smidgen.compress.prune import (
     without_constant_inputs,
     without_dead_channels,
 )
-from smidgen.compress.quantize import Steps, grid_steps, held, quantized, shortest, with_coder
+from smidgen.compress.quantize import Steps, channel_steps, grid_steps, held, quantized, shortest, with_coder
 from smidgen.compress.sharing import k_means, shared_start, with_codebooks
 from smidgen.compress.smidgen_file import (
     Packed,
@@ -50,6 +50,7 @@ __all__ = [
     "Tensor",
     "Uniform",
     "below_deviations",
+    "channel_steps",
     "coded",
     "decode",
     "encode",

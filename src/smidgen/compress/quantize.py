@@ -23,10 +23,12 @@ from smidgen.compress.tensors import nearest_step, uniform
 from smidgen.engine import Projection, Start
 from smidgen.modelfile import Model, named_arrays
 
+Floats = npt.NDArray[np.float32]
+
 Steps = Mapping[str, float]
 """The step of each tensor's grid, by the tensor's name."""
-
-Floats = npt.NDArray[np.float32]
+RowSteps = Mapping[str, float | Floats]
+"""The same, or float32 [rows]: one for each row (channel out) of a tensor."""
 
 MOMENTS = (".mean", ".variance")
 MOMENT_LEVELS = 127
@@ -53,7 +55,20 @@ def grid_steps(model: Model, share: float) -> dict[str, float]:
     return steps
 
 
-def quantized(model: Model, steps: Steps) -> Packed:
+def channel_steps(model: Model, share: float) -> dict[str, float | Floats]:
+    """The same, and of the tensors of weights a step for each channel out, by that channel's own mean square.
+
+    Each takes a byte of the file. A channel of zeros has its tensor's step.
+    """
+    steps: dict[str, float | Floats] = dict(grid_steps(model, share))
+    for name, values in _arrays(model).items():
+        if values.ndim > 1:
+            roots = np.sqrt(np.square(values.reshape(len(values), -1), dtype=np.float64).mean(axis=1))
+            steps[name] = np.array([nearest_step(share * root or float(np.max(steps[name]))) for root in roots])
+    return steps
+
+
+def quantized(model: Model, steps: RowSteps) -> Packed:
     """Every weight at its nearest level; a variance is never less than one step."""
     tensors = {name: uniform(values, steps[name]) for name, values in _arrays(model).items()}
     for name, tensor in tensors.items():
@@ -62,18 +77,23 @@ def quantized(model: Model, steps: Steps) -> Packed:
     return Packed(model.spec, model.input_shape, model.class_names, tensors)
 
 
-def held(model: Model, steps: Steps, nats_per_bit: float) -> Start:
+def held(model: Model, steps: RowSteps, nats_per_bit: float) -> Start:
     """From the model's weights, held to the grids; every bit costs so much of the loss."""
     arrays = _arrays(model)
     names = [name for name in arrays if not name.endswith(MOMENTS)]
-    reach = {name: _reach(arrays[name], steps[name]) for name in names}
-    levels = tuple(_levels(reach[name], steps[name]) for name in names)
+    rows = {name: np.array(steps[name], np.float32, ndmin=1) for name in names}
+    reach = {name: _reach(arrays[name], rows[name]) for name in names}
+    levels = tuple(_levels(reach[name], step) for name in names for step in rows[name])
     costs = None
     if nats_per_bit:
         bits = _prices(quantized(model, steps), reach)
-        costs = tuple((nats_per_bit * bits[name]).astype(np.float32) for name in names)
-    numbers = {name: number for number, name in enumerate(names)}
-    codebook = [np.full(values.size, numbers.get(name, -1), np.int32) for name, values in arrays.items()]
+        costs = tuple((nats_per_bit * bits[name]).astype(np.float32) for name in names for _ in rows[name])
+    codebook, first = [], 0
+    for name, values in arrays.items():
+        grids = len(rows.get(name, ()))
+        numbers = np.arange(first, first + grids, dtype=np.int32) if grids else np.array([-1], np.int32)
+        codebook.append(np.repeat(numbers, values.size // len(numbers)))
+        first += grids
     return Start(model.weights, projection=Projection(np.concatenate(codebook), levels, costs))
 
 
@@ -87,13 +107,13 @@ def with_coder(packed: Packed, coder: str) -> Packed:
     return replace(packed, tensors={name: replace(tensor, coder=coder) for name, tensor in packed.tensors.items()})
 
 
-def _reach(values: Floats, step: float) -> int:
-    largest = math.ceil(2 * float(np.abs(values).max(initial=0)) / step)
-    return min(max(largest, LEAST_REACH), MOST_REACH)
+def _reach(values: Floats, steps: Floats) -> int:
+    largest = np.abs(values.reshape(len(steps), -1)).max(axis=1, initial=0)
+    return min(max(math.ceil(float((2 * largest.astype(float) / steps).max())), LEAST_REACH), MOST_REACH)
 
 
-def _levels(reach: int, step: float) -> Floats:
-    levels: Floats = np.arange(-reach, reach + 1).astype(np.float32) * np.float32(step)
+def _levels(reach: int, step: np.float32) -> Floats:
+    levels: Floats = np.arange(-reach, reach + 1).astype(np.float32) * step
     return levels
 
 

@@ -60,10 +60,11 @@ class Tensor:
     coder: str = "auto"
 
 
-def uniform(weights: Floats, step: float, largest: int = MOST_LEVEL) -> Tensor:
-    """Each weight at its nearest level on a grid of one step, at most `largest` from zero."""
-    levels = np.clip(np.rint(weights / np.float32(step)), -largest, largest).astype(np.int32)
-    return Tensor(levels, Uniform(np.array([step], np.float32)))
+def uniform(weights: Floats, step: float | Floats, largest: int = MOST_LEVEL) -> Tensor:
+    """Each weight at its nearest level, at most `largest` from zero. step: of all, or float32 [rows], one a row."""
+    steps = np.array(step, np.float32, ndmin=1)
+    levels = np.rint(weights / steps.reshape(-1, *[1] * (weights.ndim - 1)))
+    return Tensor(np.clip(levels, -largest, largest).astype(np.int32), Uniform(steps))
 
 
 def full_precision(weights: Floats) -> Tensor:
