@@ -56,15 +56,16 @@ def grid_steps(model: Model, share: float) -> dict[str, float]:
 
 
 def channel_steps(model: Model, share: float) -> dict[str, float | Floats]:
-    """The same, and of the tensors of weights a step for each channel out, by that channel's own mean square.
+    """`grid_steps`, and of the tensors of weights a step for each channel out, by that channel's own mean square.
 
     Each takes a byte of the file. A channel of zeros has its tensor's step.
     """
-    steps: dict[str, float | Floats] = dict(grid_steps(model, share))
+    whole = grid_steps(model, share)
+    steps: dict[str, float | Floats] = dict(whole)
     for name, values in _arrays(model).items():
         if values.ndim > 1:
             roots = np.sqrt(np.square(values.reshape(len(values), -1), dtype=np.float64).mean(axis=1))
-            steps[name] = np.array([nearest_step(share * root or float(np.max(steps[name]))) for root in roots])
+            steps[name] = np.array([nearest_step(share * root or whole[name]) for root in roots])
     return steps
 
 
