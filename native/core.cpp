@@ -218,7 +218,13 @@ NB_MODULE(_core, m) {
                  std::copy(kept.begin(), kept.end(), out.data());
              },
              nb::arg("out").noconvert(), "Copy the weights that are kept into `out`.")
-        .def_prop_ro("threads", &Network::threads, "The threads that share a batch: 1 unless a dense layer is large.")
+        .def_prop_rw("threads", &Network::threads,
+                     [](Network& self, int threads) {
+                         if (threads < 1 || threads > MAX_THREADS)
+                             throw std::invalid_argument("threads is below 1 or too large");
+                         self.share(threads);
+                     },
+                     "The threads that share a batch: 1 unless a layer sees all of it. No bit depends on them.")
         .def("predict",
              [](Network& self, ImageArray images, long first, Output<float, nb::ndim<2>> logits) {
                  const Images all = images_of(images, self.plan());

@@ -10,14 +10,21 @@ namespace smidgen {
 
 Network::Network(Plan plan, const Kernels& kernels, int batch_size, int threads, uint64_t seed)
     : plan_(std::move(plan)), kernels_(kernels), batch_size_(batch_size), chunks_((batch_size + LANES - 1) / LANES),
-      team_(plan_.layered ? threads : 1), seed_(seed), weights_(plan_.parameters), gradient_(plan_.parameters),
+      seed_(seed), weights_(plan_.parameters), gradient_(plan_.parameters),
       first_(plan_.parameters), second_(plan_.parameters),
       memory_(size_t(plan_.layered ? chunks_ : 1) * plan_.chunk_floats / LANES + 1),
       transformed_(plan_.transformed_floats / LANES), statistics_(plan_.statistics_floats) {
     for (Layer& l : plan_.layers)
         if (!l.batched) unbatched_ = std::max(unbatched_, l.weights + l.count);
     if (plan_.layered) chunk_gradients_.assign(chunks_, std::vector<float>(unbatched_));
-    scratch_.assign(team_.size(), std::vector<Line>(scratch_floats(plan_, chunks_) / LANES + 1));
+    share(threads);
+}
+
+void Network::share(int threads) {
+    if (team_ && (threads == asked_ || !plan_.layered)) return;
+    team_ = std::make_unique<Team>(plan_.layered ? threads : 1);
+    asked_ = threads;
+    scratch_.assign(team_->size(), std::vector<Line>(scratch_floats(plan_, chunks_) / LANES + 1));
 }
 
 uint64_t Network::mask_seed(int chunk, size_t layer) const {
@@ -210,18 +217,18 @@ double Network::by_layer(const Batch& batch) {
     const int chunks = batch.chunks();
     const size_t layers = plan_.layers.size();
     const auto& all = plan_.layers;
-    team_.each(chunks, [&](int c, int t) { load_chunk(batch, c, scratch_[t][0].values); });
+    team_->each(chunks, [&](int c, int t) { load_chunk(batch, c, scratch_[t][0].values); });
     for (size_t i = 0, end; i < layers; i = end) {
         for (end = i; end < layers && !all[end].whole();) ++end;
-        if (end > i) team_.each(chunks, [&](int c, int t) { forward_chunk(c, i, end, scratch_[t][0].values); });
+        if (end > i) team_->each(chunks, [&](int c, int t) { forward_chunk(c, i, end, scratch_[t][0].values); });
         else whole_forward(all[end++], batch);
     }
     std::vector<double> losses(chunks);
-    team_.each(chunks, [&](int c, int t) { losses[c] = chunk_loss(batch, c, scratch_[t][0].values); });
+    team_->each(chunks, [&](int c, int t) { losses[c] = chunk_loss(batch, c, scratch_[t][0].values); });
     for (size_t i = layers, begin; i > first_trained_; i = begin) {
         for (begin = i; begin > 0 && !all[begin - 1].whole();) --begin;
         if (begin < i)
-            team_.each(chunks, [&](int c, int t) {
+            team_->each(chunks, [&](int c, int t) {
                 backward_chunk(c, begin, i, chunk_gradients_[c].data(), scratch_[t][0].values);
             });
         else whole_backward(all[--begin], batch);
@@ -247,7 +254,7 @@ std::vector<float> Network::channel_means(const Layer& l, const Batch& batch, in
                                           const std::function<void(int, float*)>& add) {
     const int chunks = batch.chunks();
     std::vector<float> parts(size_t(chunks) * sums);
-    team_.each(chunks, [&](int chunk, int) { add(chunk, parts.data() + size_t(chunk) * sums); });
+    team_->each(chunks, [&](int chunk, int) { add(chunk, parts.data() + size_t(chunk) * sums); });
     const double values = double(batch.count) * l.out.height * l.out.width;
     std::vector<float> means(sums);
     for (int k = 0; k < sums; ++k) {
@@ -284,7 +291,7 @@ void Network::normalize_forward(const Layer& l, const Batch& batch) {
         moments[c] += (1.0f - BATCH_NORM_MOMENTUM) * (mean[c] - moments[c]);
         moments[channels + c] += (1.0f - BATCH_NORM_MOMENTUM) * (variance[c] - moments[channels + c]);
     }
-    team_.each(batch.chunks(), [&](int chunk, int) { kernels_.normalize(normalization(l, batch, chunk)); });
+    team_->each(batch.chunks(), [&](int chunk, int) { kernels_.normalize(normalization(l, batch, chunk)); });
 }
 
 void Network::normalize_backward(const Layer& l, const Batch& batch) {
@@ -300,7 +307,7 @@ void Network::normalize_backward(const Layer& l, const Batch& batch) {
         gradient_[l.biases + c] += means[c] * values;
     }
     if (!l.needs_input_gradient) return;
-    team_.each(batch.chunks(), [&](int chunk, int) {
+    team_->each(batch.chunks(), [&](int chunk, int) {
         Normalization n = normalization(l, batch, chunk);
         n.sums = means.data(), n.slope = l.in_slope;
         kernels_.normalize_backward(n);
@@ -308,24 +315,24 @@ void Network::normalize_backward(const Layer& l, const Batch& batch) {
 }
 
 void Network::batched_forward(const Layer& l, int chunks) {
-    const int parts = std::min(chunks, team_.size());
-    team_.each(parts, [&](int part, int) {
+    const int parts = std::min(chunks, team_->size());
+    team_->each(parts, [&](int part, int) {
         const int begin = chunks * part / parts, end = chunks * (part + 1) / parts;
         forward(l, chunk_memory(begin), end - begin, true, 0, nullptr);
     });
 }
 
 void Network::batched_backward(const Layer& l, int chunks) {
-    const int outs = l.out.channels, blocks = std::min(outs, team_.size());
-    team_.each(blocks, [&](int block, int thread) {
+    const int outs = l.out.channels, blocks = std::min(outs, team_->size());
+    team_->each(blocks, [&](int block, int thread) {
         const Map in = vector_of(at_chunk(l.in, chunk_memory(0))), out = at_chunk(l.out, chunk_memory(0));
         kernels_.dense_gradient({in.data, out.data, plan_.chunk_floats, plan_.chunk_floats, chunks, in.channels,
                                  outs * block / blocks, outs * (block + 1) / blocks, gradient_.data() + l.weights,
                                  bias_of(l, gradient_.data()), scratch_[thread][0].values});
     });
     if (!l.needs_input_gradient) return;
-    const int parts = std::min(chunks, team_.size());
-    team_.each(parts, [&](int part, int thread) {
+    const int parts = std::min(chunks, team_->size());
+    team_->each(parts, [&](int part, int thread) {
         const int begin = chunks * part / parts, end = chunks * (part + 1) / parts;
         Convolution c = dense(l, used().data(), chunk_memory(begin), end - begin, plan_.chunk_floats, true);
         c.scratch = scratch_[thread][0].values;
@@ -344,8 +351,8 @@ void Network::optimize(float rate, const OptimizerSettings& s) {
     const bool adam = s.kind == OptimizerKind::adam;  // nobody else reads them
     const float correction1 = adam ? float(1.0 - std::pow(double(s.momentum), double(step_))) : 1.0f;
     const float correction2 = adam ? float(1.0 - std::pow(double(s.beta2), double(step_))) : 1.0f;
-    const int parts = team_.size();
-    team_.each(parts, [&](int part, int) {
+    const int parts = team_->size();
+    team_->each(parts, [&](int part, int) {
         const long begin = plan_.parameters * part / parts, end = plan_.parameters * (part + 1) / parts;
         kernels_.optimize({s.kind, rate, s.momentum, s.beta2, s.epsilon, correction1, correction2,
                            weights_.data() + begin, gradient_.data() + begin, first_.data() + begin,

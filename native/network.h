@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "hold.h"
@@ -49,8 +50,11 @@ class Network {
 
     const Plan& plan() const { return plan_; }
     int batch_size() const { return batch_size_; }
-    int threads() const { return team_.size(); }
+    int threads() const { return team_->size(); }
     const std::vector<float>& gradient() const { return gradient_; }
+
+    // From the next batch on, so many threads share one; no bit depends on it.
+    void share(int threads);
 
     // Start from these weights, of which there are plan().parameters, held to what is asked.
     void start(const float* weights, HoldRequest request);
@@ -118,8 +122,8 @@ class Network {
 
     Plan plan_;
     const Kernels& kernels_;
-    int batch_size_, chunks_;
-    Team team_;
+    int batch_size_, chunks_, asked_ = 0;  // asked_: threads, which the machine may not give
+    std::unique_ptr<Team> team_;
     uint64_t seed_;
     long step_ = 0;
     std::vector<float> weights_, gradient_, first_, second_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -12,6 +13,8 @@
 namespace smidgen {
 
 class Team {
+    static constexpr int SPIN_MICROSECONDS = 20;
+
    public:
     explicit Team(int threads) {
         try {
@@ -48,23 +51,34 @@ class Team {
         }
         wake_.notify_all();
         take(0);
+        if (spin([this] { return busy_ == 0; })) return;
         std::unique_lock<std::mutex> hold(mutex_);
         done_.wait(hold, [this] { return busy_ == 0; });
     }
 
    private:
+    // To fall asleep and to be woken takes as long as many a loop: a short look first. Whether `ready` came true.
+    template <typename Ready>
+    static bool spin(const Ready& ready) {
+        const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(SPIN_MICROSECONDS);
+        while (!ready())
+            if (std::chrono::steady_clock::now() > end) return false;
+        return true;
+    }
+
     void take(int thread) {
         for (int item; (item = next_.fetch_add(1)) < items_;) (*work_)(item, thread);
     }
 
     void serve(int thread) {
         for (long seen = 0;;) {
-            {
+            const auto called = [&] { return ending_ || round_ != seen; };
+            if (!spin(called)) {
                 std::unique_lock<std::mutex> hold(mutex_);
-                wake_.wait(hold, [&] { return ending_ || round_ != seen; });
-                if (ending_) return;
-                seen = round_;
+                wake_.wait(hold, called);
             }
+            if (ending_) return;
+            seen = round_;  // the next one begins when all are through with this one
             take(thread);
             std::lock_guard<std::mutex> hold(mutex_);
             if (--busy_ == 0) done_.notify_one();
@@ -76,9 +90,10 @@ class Team {
     std::condition_variable wake_, done_;
     const std::function<void(int, int)>* work_ = nullptr;
     std::atomic<int> next_{0};
-    int items_ = 0, busy_ = 0;
-    long round_ = 0;
-    bool ending_ = false;
+    int items_ = 0;
+    std::atomic<int> busy_{0};
+    std::atomic<long> round_{0};
+    std::atomic<bool> ending_{false};
 };
 
 }  // namespace smidgen

@@ -178,6 +178,27 @@ def test_the_error_of_one_training_stops_the_others(
     assert 1 in ended
 
 
+def test_a_training_that_is_left_alone_is_lent_the_cores_of_the_others(
+    lessons: Lessons, trials: list[Trial], own_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, lent = threading.Barrier(2), {}
+
+    def work(lessons: Lessons, trial: Trial, watch: Watch, threads: int) -> Outcome:
+        both.wait(PATIENCE_SECONDS)
+        lent["while two run"] = watch(0, 100)
+        both.wait(PATIENCE_SECONDS)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while trial.seed == 0 and watch(50, 100) == 2 and time.monotonic() < deadline:
+            pass
+        lent[f"seed {trial.seed}, at its end"] = watch(99, 100)
+        return evaluate(lessons, trial, None, threads)
+
+    monkeypatch.setattr(study_module, "evaluate", work)
+    with Store(own_store) as store:
+        Study(store, workers=5).run(lessons, [trials[0].with_seed(seed) for seed in (0, 1)], "two on five cores")
+    assert lent["while two run"] == 2 and lent["seed 0, at its end"] == 5
+
+
 def test_a_store_that_cannot_take_an_outcome_ends_the_run(
     lessons: Lessons, trials: list[Trial], own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

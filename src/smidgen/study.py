@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Protocol
 
 from smidgen import remote
@@ -75,6 +75,7 @@ class Study:
         self.remembered = 0
         self.places: Counter[str] = Counter()
         self._stop = threading.Event()
+        self._cores = _Cores(self.workers)
         self._pace = _Pace()
         self._sent: dict[str, str] = {}
         self._sent_again: set[str] = set()
@@ -82,7 +83,7 @@ class Study:
     def run(self, lessons: Lessons, trials: Sequence[Trial], stage: str, threads: int = 1) -> list[Outcome]:
         """The outcomes in the order of the trials, each trained once or remembered.
 
-        threads: of each training; for one large network alone.
+        threads: of each training, for one large network alone, by an engine that takes no cores that are idle.
         """
         known = self.store.get_many(trials)
         missing = list({trial.key: trial for trial in trials if trial.key not in known}.values())
@@ -145,10 +146,11 @@ class Study:
 
     def _trained(self, lessons: Lessons, trial: Trial, threads: int) -> Outcome:
         """On a thread of this process, with its progress as it goes."""
-        watch = self._watch(lessons.cost(trial))
-        outcome = evaluate(lessons, trial, watch, threads)
-        watch(1, 1)
-        return outcome
+        with self._cores.one():
+            watch = self._watch(lessons.cost(trial))
+            outcome = evaluate(lessons, trial, watch, threads)
+            watch(1, 1)
+            return outcome
 
     def _of_pool(self, pool: Pool, lessons: Lessons, batches: Batches, threads: int) -> Results:
         """In tasks of about a second. What lacks its content is left out, for the next round."""
@@ -192,18 +194,41 @@ class Study:
         return min(self._pace.cost(seconds), left / (2 * max(1, workers)))
 
     def _watch(self, cost: float) -> Watch:
-        """Tells the progress how far one training is, and ends it when the run is being stopped."""
+        """Tells the progress how far one training is, ends it when the run is being stopped, and lends it idle cores."""
         told = 0.0
 
-        def watch(done: int, total: int) -> None:
+        def watch(done: int, total: int) -> int:
             nonlocal told
             if self._stop.is_set():
                 raise Stopped
             now = cost * done / total
             self.progress.advance(now - told)
             told = now
+            return self._cores.share()
 
         return watch
+
+
+class _Cores:
+    """Those of this process, shared by the trainings that run: at the end of a stage a long one has all of them."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._running, self._lock = count, 0, threading.Lock()
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Somebody runs."""
+        with self._lock:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+
+    def share(self) -> int:
+        """For each of them, at least one."""
+        return max(1, self._count // max(1, self._running))
 
 
 class _Pace:

@@ -35,6 +35,14 @@ def test_threads_do_not_change_a_bit(threads, spec, instruction_set):
     assert one.weights.tobytes() == shared.weights.tobytes() and one.losses == shared.losses
 
 
+@pytest.mark.parametrize("spec", [LAYERED, WIDE, CNN], ids=["narrow", "wide", "by chunk"])
+def test_threads_that_come_and_go_do_not_change_a_bit(spec, instruction_set, monkeypatch):
+    monkeypatch.setattr(native, "_IMAGES_BETWEEN_WATCHES", 50)
+    lent = iter([3, None, 1, 2, 8, 1, 3, 3])
+    changing = native.train(spec, SHORT, patterns(images=170), 5, lambda done, total: next(lent))
+    assert changing.weights.tobytes() == trained(spec).weights.tobytes() and next(lent, None) is None
+
+
 def test_only_networks_with_layers_that_see_a_whole_batch_use_threads():
     """A large dense layer, or a batch norm."""
 

@@ -25,9 +25,12 @@ from smidgen.errors import EngineError
 from smidgen.records import Augmentation, Weights
 from smidgen.spec import NetSpec, PReLU, Shape
 
-Watch = Callable[[int, int], None]
-"""Called as watch(steps done, steps in all) a few times a second; what it raises stops the training."""
+Watch = Callable[[int, int], int | None]
+"""Called as watch(steps done, steps in all) a few times a second; what it raises stops the training.
 
+It may return how many threads there are now for this training: cores that have nothing else to do. An engine whose
+result depends on that number does not listen.
+"""
 
 AfterEpoch = Callable[[int, Weights], bool]
 """Called as after_epoch(epoch from 0, the weights that would be kept now); True ends the training."""

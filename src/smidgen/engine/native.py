@@ -93,7 +93,8 @@ def train(
     """Train from `start`, or `initial_weights(spec, ..., seed)`; a pure function of its arguments but `threads`.
 
     A training that diverges gives the weights that it started from.
-    threads: used by networks with large dense layers only; the result does not depend on it.
+    threads: until `watch` gives another number; used by networks with a batch norm or a large dense layer only.
+        The result does not depend on it.
     """
     if start is not None:
         check_start(spec, examples.input_shape, start)
@@ -175,8 +176,8 @@ class _Lesson:
         total, at_once = 0.0, max(1, _IMAGES_BETWEEN_WATCHES // batch_size)
         for step in range(0, steps, at_once):
             done = epoch * steps + step
-            if watch is not None:
-                watch(done, len(self.rates))
+            if watch is not None and (threads := watch(done, len(self.rates))):
+                network.threads = threads
             part = order[step * batch_size : (step + at_once) * batch_size]
             total += network.train(*self.arrays, part, self.rates[done:], *self.loss, *self.optimizer, warps)
             if not np.isfinite(total):

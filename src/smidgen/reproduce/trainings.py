@@ -165,8 +165,7 @@ class Bench:
         self.left_out += [prefix + name for name in jobs if name not in kept]
         lessons, trials = _trials(lessons, kept)
         wanted = [trial for many in (*trials.values(), *early.values()) for trial in many]
-        alone = len({trial.key for trial in wanted}) == 1
-        outcomes = self.study.run(lessons, wanted, stage, self.study.workers if alone else 1)
+        outcomes = self.study.run(lessons, wanted, stage)
         runs, place = {}, 0
         for name, many in trials.items():
             runs[name] = self._runs(lessons, kept[name], many, tuple(outcomes[place : place + len(many)]))
