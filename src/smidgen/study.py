@@ -194,7 +194,7 @@ class Study:
         return min(self._pace.cost(seconds), left / (2 * max(1, workers)))
 
     def _watch(self, cost: float) -> Watch:
-        """Tells the progress how far one training is, ends it when the run is being stopped, and lends it idle cores."""
+        """Tells the progress how far one training is, ends it when the run is stopped, and lends it idle cores."""
         told = 0.0
 
         def watch(done: int, total: int) -> int:
