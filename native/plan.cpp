@@ -158,9 +158,8 @@ Plan::Plan(const std::vector<LayerRequest>& given, int channels, int height, int
         slope = layer.slope;
         layers.push_back(layer);
     }
-    if (in.height != 1 || in.width != 1) throw std::invalid_argument("the network does not end in a vector");
     output = in;
-    classes = in.channels;
+    classes = in.channels * in.height * in.width;
     for (Layer& l : layers) {
         l.batched = l.kind == LayerKind::dense && l.count >= BATCHED_WEIGHTS &&
                     l.count >= BATCHED_RATIO * chunk_floats / LANES_PER_CHUNK;

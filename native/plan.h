@@ -48,7 +48,7 @@ struct Plan {
     Map input, output;
     long parameters = 0;  // with the moments of batch norms: scale, shift, mean, variance
     long chunk_floats = 0, transformed_floats = 0, statistics_floats = 0;
-    int classes = 0;
+    int classes = 0;  // the values of the output; of a map, in the order [channel][y][x]
     bool layered = false;  // some layer sees a whole batch at once: every chunk of it keeps its memory
 
     // Throws std::invalid_argument where a layer cannot be: no index may leave its map, no size its type.

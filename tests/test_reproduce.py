@@ -43,7 +43,7 @@ from smidgen.reproduce import (
 from smidgen.reproduce.authors import all_training_images, selecting_on_test
 from smidgen.reproduce.border import without_constant
 from smidgen.reproduce.copies import COPIES, on_copies
-from smidgen.reproduce.features import computed, feature_maps, promised
+from smidgen.reproduce.features import computed, promised
 from smidgen.reproduce.logit_findings import Measured, shape_answer, strict_answer
 from smidgen.reproduce.mimic_findings import course_answer
 from smidgen.reproduce.reduce_cnn import NETS as REDUCED
@@ -372,17 +372,6 @@ def test_a_student_on_copies_learns_what_the_teacher_says_to_each(bench: Bench) 
 LAYERS = parse_spec("conv 3x3x3 relu, maxpool 2, conv 4x4x2 leaky_relu(0.1)")
 
 
-def test_feature_maps_are_what_the_engine_computes() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (37, 1, 14, 13), np.uint8)
-    weights = np.random.default_rng(1).normal(size=LAYERS.parameters((1, 14, 13))).astype(np.float32)
-    found = feature_maps(LAYERS, weights, images, workers=2)
-    assert found.shape == (37, *LAYERS.output_shape((1, 14, 13)))
-    expected = torch_engine.predict(LAYERS, weights, images)
-    np.testing.assert_allclose(found.reshape(37, -1), expected, rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match="'dense 3' is not a layer whose features"):
-        feature_maps(parse_spec("dense 3"), np.zeros(10_000, np.float32), images)
-
-
 def test_a_head_on_features_learns_as_the_whole_with_its_layers_fixed(bench: Bench) -> None:
     """Same order of images, same first weights: the two trainings differ by rounding alone."""
     lessons = Lessons(drawings("mnist"), "torch")
@@ -393,7 +382,7 @@ def test_a_head_on_features_learns_as_the_whole_with_its_layers_fixed(bench: Ben
     recipe = Recipe(epochs=3, learning_rate=0.01, batch_size=32)
     held = Job(whole, recipe, 1, start=lambda seed: Start(weights, fixed))
     promise = promised(lessons.dataset, LAYERS, "a trial")
-    features = computed(promise, lessons.dataset, LAYERS, weights)
+    features = computed(promise, lessons, LAYERS, weights)
     assert features.digest == promise.digest != lessons.dataset.digest
     assert features.train.images.shape == promise.train.images.shape
     head = Job(parse_spec("dense 5 relu, dense 10"), recipe, 1, start=lambda seed: Start(weights[below:]))

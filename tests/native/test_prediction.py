@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from oracle import EVERY_LAYER, LAYERED, MNIST, WIDE, patterns, random_weights
 
-from smidgen.engine import native
+from smidgen.engine import native, torch_engine
 from smidgen.spec import parse_spec
 
 
@@ -35,3 +35,20 @@ def test_every_byte_is_read_as_its_fraction(instruction_set):
     weights = np.concatenate([np.eye(17).ravel(), np.zeros(17)], dtype=np.float32)
     found = native.predict(spec, weights, bytes_)
     np.testing.assert_allclose(found, bytes_[:, :, 0, 0] / 255, rtol=2e-7)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "conv 4x3x3 same relu",
+        "conv 3x4x4, avgpool 2, conv 20x3x3 same, batchnorm",
+        "depthwise 3x3 relu, pointwise 5 leaky_relu(0.1), dropout 0.3",
+        "maxpool 3",
+    ],
+)
+def test_a_network_that_ends_in_a_map_gives_its_values(text, instruction_set):
+    spec, images = parse_spec(text), patterns(images=37).images
+    weights = random_weights(spec, MNIST, 4)
+    found = native.predict(spec, weights, images)
+    assert found.shape == (37, np.prod(spec.output_shape(MNIST)))
+    np.testing.assert_allclose(found, torch_engine.predict(spec, weights, images), atol=1e-6)

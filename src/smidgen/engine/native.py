@@ -6,6 +6,7 @@ numbers. Learning rates, the order of the images, the first weights and the targ
 
 from __future__ import annotations
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -123,9 +124,9 @@ def predict(
     images: npt.NDArray[np.uint8] | npt.NDArray[np.float32],
     threads: int = 1,
 ) -> npt.NDArray[np.float32]:
-    """The logits: float32 [n, classes]."""
+    """The logits: float32 [n, classes]; of a network that ends in a map, its values, [channel][y][x]."""
     input_shape: Shape = (images.shape[1], images.shape[2], images.shape[3])
-    logits = np.empty((len(images), spec.output_shape(input_shape)[0]), np.float32)
+    logits = np.empty((len(images), math.prod(spec.output_shape(input_shape))), np.float32)
     pixels = np.ascontiguousarray(images)
     bounds = [len(images) * part // threads for part in range(threads + 1)]
 

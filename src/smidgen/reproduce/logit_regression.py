@@ -185,7 +185,7 @@ def on_features(
     features = promised(data, convs, teacher.trials[place].key)
     known = all(bench.remembers(replace(taught, dataset=features), jobs) for taught, jobs, _ in groups)
     if not known or bench.study.store.get_logits(ranges_key(features)) is None:
-        features = computed(features, data, convs, teacher.outcomes[place].weights, bench.study.workers)
+        features = computed(features, groups[0][0], convs, teacher.outcomes[place].weights, bench.study.workers)
         bench.study.store.put_logits(ranges_key(features), ranges_of(features))
     stage = "logit-regression: heads on frozen layers"
     return [bench.train(replace(taught, dataset=features), jobs, stage, prefix) for taught, jobs, prefix in groups]
