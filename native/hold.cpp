@@ -28,17 +28,35 @@ bool is_even(const std::vector<float>& levels) {
     return true;
 }
 
+// How many of so many ascending bounds are passed, near a guess.
+template <typename Passed>
+long count(long bounds, float guess, const Passed& passed) {
+    long found = guess > 0 ? long(std::min(guess, float(bounds))) : 0;
+    while (found < bounds && passed(found)) ++found;
+    while (found > 0 && !passed(found - 1)) --found;
+    return found;
+}
+
 }  // namespace
 
-// About even levels are guessed at and the guess is put right; others are searched for. A NaN is below none.
 long Hold::Book::nearest(float weight) const {
-    const long last = long(midpoints.size());
     if (per_step == 0) return std::lower_bound(midpoints.begin(), midpoints.end(), weight) - midpoints.begin();
-    const float guess = (weight - first) * per_step;
-    long level = guess > 0 ? long(std::min(guess, float(last))) : 0;
-    while (level < last && midpoints[level] < weight) ++level;
-    while (level > 0 && !(midpoints[level - 1] < weight)) --level;
-    return level;
+    return count(long(midpoints.size()), (weight - first) * per_step + 0.5f,
+                 [&](long i) { return midpoints[i] < weight; });
+}
+
+float Hold::Book::slope(const std::vector<float>& levels, float weight) const {
+    if (per_step == 0) return slopes[std::upper_bound(levels.begin(), levels.end(), weight) - levels.begin()];
+    return slopes[count(long(levels.size()), (weight - first) * per_step + 1.0f,
+                        [&](long i) { return !(weight < levels[i]); })];
+}
+
+Hold::Book::Book(const std::vector<float>& levels, const std::vector<float>& costs) : first(levels.front()) {
+    for (size_t i = 1; i < levels.size(); ++i) midpoints.push_back(0.5f * (levels[i - 1] + levels[i]));
+    if (is_even(levels)) per_step = float(levels.size() - 1) / (levels.back() - levels.front());
+    if (costs.empty()) return;
+    slopes.assign(levels.size() + 1, 0.0f);
+    for (size_t i = 1; i < levels.size(); ++i) slopes[i] = (costs[i] - costs[i - 1]) / (levels[i] - levels[i - 1]);
 }
 
 Hold::Hold(HoldRequest request, long parameters) : request_(std::move(request)) {
@@ -52,11 +70,7 @@ Hold::Hold(HoldRequest request, long parameters) : request_(std::move(request)) 
         const std::vector<float>& levels = request_.levels[book];
         check(ascends(levels), "the levels of a codebook must be finite and ascend");
         check(request_.costs.empty() || request_.costs[book].size() == levels.size(), "costs and levels differ in length");
-        Book looked_up;
-        for (size_t i = 1; i < levels.size(); ++i) looked_up.midpoints.push_back(0.5f * (levels[i - 1] + levels[i]));
-        looked_up.first = levels.front();
-        if (is_even(levels)) looked_up.per_step = float(levels.size() - 1) / (levels.back() - levels.front());
-        books_.push_back(looked_up);
+        books_.emplace_back(levels, request_.costs.empty() ? std::vector<float>() : request_.costs[book]);
     }
     if (!request_.tied.empty()) sums_.resize(*std::max_element(request_.tied.begin(), request_.tied.end()) + 1);
 }
@@ -81,10 +95,7 @@ void Hold::change(const std::vector<float>& weights, std::vector<float>& gradien
     for (size_t k = 0; k < weights.size() && !request_.costs.empty(); ++k) {
         const int32_t book = request_.codebook[k];
         if (book < 0) continue;
-        const std::vector<float>&levels = request_.levels[book], &costs = request_.costs[book];
-        const size_t above = std::upper_bound(levels.begin(), levels.end(), weights[k]) - levels.begin();
-        if (above > 0 && above < levels.size())
-            gradient[k] += (costs[above] - costs[above - 1]) / (levels[above] - levels[above - 1]);
+        gradient[k] += books_[book].slope(request_.levels[book], weights[k]);
     }
     if (!request_.tied.empty()) {
         std::fill(sums_.begin(), sums_.end(), 0.0f);

@@ -30,12 +30,14 @@ class Hold {
     void change(const std::vector<float>& weights, std::vector<float>& gradient);
 
    private:
-    // The levels of a codebook as they are looked up: the nearest is the number of midpoints below a weight.
+    // A codebook as it is looked up. Near which of its levels a weight lies is guessed where they lie about evenly.
     struct Book {
-        std::vector<float> midpoints;
-        float first = 0, per_step = 0;  // of levels that lie about evenly: near which one to look; 0 where they do not
+        Book(const std::vector<float>& levels, const std::vector<float>& costs);
+        long nearest(float weight) const;  // the number of its level
+        float slope(const std::vector<float>& levels, float weight) const;  // of the costs
 
-        long nearest(float weight) const;
+        std::vector<float> midpoints, slopes;  // slopes: below all levels, between each two, above all
+        float first, per_step = 0;             // per_step: 0 where levels do not lie evenly
     };
 
     HoldRequest request_;

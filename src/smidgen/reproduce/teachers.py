@@ -24,8 +24,8 @@ TEACHERS: dict[str, tuple[str, Recipe]] = {
         ),
     ),
     "fashion-mnist": (
-        "conv 32x3x3 nobias, batchnorm relu, conv 32x3x3 nobias, batchnorm relu, maxpool 2, "
-        "conv 64x3x3 nobias, batchnorm relu, conv 64x3x3 nobias, batchnorm relu, maxpool 2, "
+        "conv 24x3x3 nobias, batchnorm relu, conv 24x3x3 nobias, batchnorm relu, maxpool 2, "
+        "conv 48x3x3 nobias, batchnorm relu, conv 48x3x3 nobias, batchnorm relu, maxpool 2, "
         "dropout 0.25, dense 128 relu, dropout 0.25, dense 10",
         Recipe(optimizer="nesterov", learning_rate=0.1, epochs=10),
     ),

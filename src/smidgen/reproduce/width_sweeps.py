@@ -56,7 +56,7 @@ TINY, TINY_EPOCHS = 1_000, 100
 HARD = 500
 """Networks of fewer parameters learn best from the teacher's probabilities as they are."""
 CHEAP_MACS = 150_000
-SEEDS = {"document": (10, 3, 1), "ours": (2, 1, 1), "distilled": (5, 3, 1)}
+SEEDS = {"document": (10, 3, 1), "ours": (2, 1, 1), "distilled": (3, 2, 1)}
 """Where a figure was published, of other cheap networks, of the rest."""
 LAYERS_SHOWN = (("mlp1", 32), ("cnn1", 2))
 
