@@ -227,18 +227,11 @@ def test_on_all_images_the_validation_images_are_learned_from_too(own_store: Pat
     whole = Effort("whole", most_seeds=1, row_macs=1.0, epoch_share=1.0, largest_macs=1e12)
     with Store(own_store) as store:
         (report,) = run("reduce-cnn", store=store, data=drawings, effort=whole)
-    small = ("approach 1", "approach 2")
-    named = [f"ours, all images{stage}: {name}" for stage in (", on copies", "") for name in small]
-    assert named == [name for name in report.runs if "all images" in name]
-    copied, runs = ({name: report.runs[name] for name in names} for names in (named[:2], named[2:]))
-    for first, last in zip(copied.values(), runs.values(), strict=True):
-        assert [Start(outcome.weights).digest for outcome in first.outcomes] == [trial.start for trial in last.trials]
+    runs = {name: found for name, found in report.runs.items() if "all images" in name}
+    assert list(runs) == ["ours, all images: approach 1", "ours, all images: approach 2"]
     (table,) = (table for table in report.tables if table.heads[-1] == ">60,000 images")
     assert [row[-1] for row in table.rows] == [str(found) for found in runs.values()]
     assert [row[-2] for row in table.rows] == [str(row.ours) for row in report.rows[1:]]
-    for row in report.rows[1:]:
-        both = [report.runs[f"ours{stage}: {row.name}"].seconds for stage in (", on copies", "")]
-        assert row.ours is not None and row.ours.seconds == sum(reversed(both))
 
 
 def test_the_scores_are_those_of_the_trials(reports: dict[str, Report]) -> None:

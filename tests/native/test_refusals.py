@@ -107,7 +107,6 @@ def test_the_arrays_that_are_bent_below_are_right():
         layer(5, 0, 1, 1, 0, 1),  # a rate of 1
         layer(5, 0, 1, 1, 0, 1) | {"values": np.array([np.nan], np.float32)},
         layer(5, 0, 1, 1, 0, 1) | {"values": np.array([-0.5], np.float32)},
-        layer(3, 0, 2, 2, 0, 1),  # ends in a map
         layer(8, 0, 1, 1, 0, 1),
         layer(6, 0, 1, 1, 0, 1),  # a batch norm without its weights
         layer(7, 0, 1, 1, 0, 1),

@@ -121,7 +121,7 @@ NETS = {
         reference_error=0.0080,
         error=0.0074,
         ratio=39,
-        training=Recipe(learning_rate=0.002, epochs=14, augment=MOVED),
+        training=Recipe(learning_rate=0.002, epochs=20, augment=MOVED),
         pruning=Recipe("kl", 2.0, 0.2, learning_rate=0.002, epochs=5, augment=Augmentation(shift=1.0)),
         sharing=Recipe("kl", 2.0, 0.2, learning_rate=0.0005, epochs=5, augment=Augmentation(shift=1.0)),
     ),

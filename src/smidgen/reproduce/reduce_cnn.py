@@ -13,7 +13,6 @@ from pathlib import Path
 
 from smidgen.candidate import Lessons
 from smidgen.data import Dataset
-from smidgen.engine import Start
 from smidgen.records import Recipe
 from smidgen.reproduce.authors import all_training_images, selecting_on_test
 from smidgen.reproduce.copies import COPIES, on_copies
@@ -70,8 +69,6 @@ class Net:
 
 SMALL = Recipe("kl", 2.0, learning_rate=0.05, epochs=4, average=0.999)
 """Its epochs are over four copies of each image."""
-FINISH = Recipe("kl", 1.0, learning_rate=0.005, epochs=6, average=0.999)
-"""On the images as they are, from what the teacher says as it is: what a small net has no room for it forgets again."""
 NETS = {
     "baseline": Net(
         "conv 32x4x4 relu, maxpool 2, dense 128 relu, dense 10",
@@ -107,11 +104,11 @@ def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
     theirs = bench.train(lessons, documents_jobs(5), "reduce-cnn: early stopping on validation", "document: ")
     peeking = Lessons(selecting_on_test(data["mnist"]), bench.engine)
     authors = bench.train(peeking, documents_jobs(3), "reduce-cnn: the author's way", "the author's way: ")
-    ours = by_our_recipe(bench, lessons, our_teacher, our_jobs(), "ours")
+    ours = on_copies(bench, lessons, our_teacher, our_jobs(), "reduce-cnn: our recipe", "ours: ")
     rows = [Row(name, net.parameters, net.published, theirs.get(name), ours.get(name)) for name, net in NETS.items()]
     everything = replace(lessons, dataset=all_training_images(data["mnist"]))
     small = {name: job for name, job in our_jobs().items() if name != "baseline" and bench.effort.whole}
-    on_all = by_our_recipe(bench, everything, our_teacher, small, "ours, all images")
+    on_all = on_copies(bench, everything, our_teacher, small, "reduce-cnn: ours, all images", "ours, all images: ")
     return Report(
         name="reduce-cnn",
         title=DOCUMENT.title,
@@ -137,29 +134,13 @@ def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
     )
 
 
-def by_our_recipe(
-    bench: Bench, lessons: Lessons, our_teacher: Runs, jobs: Mapping[str, Job], name: str
-) -> dict[str, Runs]:
-    """The baseline after its training on copies, the small nets after `FINISH` too."""
-    found = on_copies(bench, lessons, our_teacher, jobs, f"reduce-cnn: {name}, on copies", f"{name}, on copies: ")
-    small = {net: finishing(runs) for net, runs in found.items() if net != "baseline"}
-    finished = bench.train(bench.taught(lessons, our_teacher), small, f"reduce-cnn: {name}, finished", f"{name}: ")
-    return found | {net: replace(runs, before=found[net]) for net, runs in finished.items()}
-
-
-def finishing(runs: Runs) -> Job:
-    """From where each seed of these runs ended."""
-    return Job(runs.job.spec, FINISH, len(runs.outcomes), lambda seed: Start(runs.outcomes[seed].weights))
-
-
 NOTES = (
     f"The document's recipe: Adam, batch 32, early stopping. Its patience is not said: {PATIENCE} epochs here, at most "
     f"{EARLY_STOPPING.epochs}, and the weights of the best epoch are kept. 50,000 images train; it trained on 60,000.",
     "The column 'its recipe' stops by the selection half of the validation split; the second table also stops by the "
     "test loss, as the author did.",
     f"Ours: one-cycle Adam from what a teacher says (KL at T = 2) to {COPIES} copies of each image, moved by up to a "
-    "pixel, 8 degrees and 8 % of the size; the two small nets, of which the average of the weights is kept, then go on "
-    f"for {FINISH.epochs} epochs on the images as they are (KL at T = {FINISH.temperature:g}).",
+    "pixel, 8 degrees and 8 % of the size; of the two small nets the average of the weights.",
 )
 
 

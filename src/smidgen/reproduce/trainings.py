@@ -74,7 +74,6 @@ class Runs:
     """What came of a job, seed by seed.
 
     answers: uint8 [seeds, test images], the class that each network gives to each test image
-    before: the runs whose networks these trained on, seed by seed; their seconds count too
     """
 
     job: Job
@@ -82,7 +81,6 @@ class Runs:
     outcomes: tuple[Outcome, ...] = field(repr=False)
     test: tuple[Score, ...]
     answers: Answers = field(repr=False)
-    before: Runs | None = field(default=None, repr=False)
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -109,8 +107,8 @@ class Runs:
 
     @property
     def seconds(self) -> float:
-        """The mean time of one training, from its fresh weights on."""
-        return fmean(outcome.train_seconds for outcome in self.outcomes) + (self.before.seconds if self.before else 0)
+        """The mean time of one training."""
+        return fmean(outcome.train_seconds for outcome in self.outcomes)
 
     @property
     def middle(self) -> int:
