@@ -92,7 +92,7 @@ NETS = {
     "SNN-mimic-8k L2": Net(bottleneck(8000), PROBABILITIES, 0.8262, 11.48, 10, OURS),
     "SNN-mimic-8k KL": Net(bottleneck(8000), KL, 0.8709, 12.17, 10, OURS),
     "mimic-400 KL": Net(bottleneck(400), KL, None, None, 3, replace(OURS, learning_rate=0.003)),
-    "mimic-20k KL": Net(bottleneck(20_000), KL, None, None, 1, replace(OURS, epochs=10)),
+    "mimic-20k KL": Net(bottleneck(20_000), KL, None, None, 1, None),
 }  # fmt: skip
 
 LOSSES = {

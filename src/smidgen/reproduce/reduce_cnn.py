@@ -101,9 +101,9 @@ def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
     """Train everything and say what it shows."""
     lessons = Lessons(data["mnist"], bench.engine)
     our_teacher, _ = teacher(bench, lessons, "reduce-cnn: our teacher")
-    theirs = bench.train(lessons, documents_jobs(5), "reduce-cnn: early stopping on validation", "document: ")
+    theirs = bench.train(lessons, documents_jobs(3), "reduce-cnn: early stopping on validation", "document: ")
     peeking = Lessons(selecting_on_test(data["mnist"]), bench.engine)
-    authors = bench.train(peeking, documents_jobs(3), "reduce-cnn: the author's way", "the author's way: ")
+    authors = bench.train(peeking, documents_jobs(2), "reduce-cnn: the author's way", "the author's way: ")
     ours = on_copies(bench, lessons, our_teacher, our_jobs(), "reduce-cnn: our recipe", "ours: ")
     rows = [Row(name, net.parameters, net.published, theirs.get(name), ours.get(name)) for name, net in NETS.items()]
     everything = replace(lessons, dataset=all_training_images(data["mnist"]))
