@@ -122,7 +122,7 @@ class Network {
 
     Plan plan_;
     const Kernels& kernels_;
-    int batch_size_, chunks_, asked_ = 0;  // asked_: threads, which the machine may not give
+    int batch_size_, chunks_;
     std::unique_ptr<Team> team_;
     uint64_t seed_;
     long step_ = 0;
