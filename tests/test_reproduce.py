@@ -514,10 +514,11 @@ FLOORS_OF_OURS = {
     ("logit-regression", "h = 6"): 0.985,
     ("mimic", "ours, all images: SNN-mimic-8k L2"): 0.90,
     ("reduce-cnn", "ours, all images: approach 1"): 0.988,
-    ("reduce-cnn", "ours, all images: approach 2"): 0.985,
+    ("reduce-cnn", "ours, all images: approach 2"): 0.987,
 }
-"""Mean test accuracy of a row or of trainings; on all 60,000 images where the document trained on them. What was aimed
-at, but for the last, of which 0.987 was: docs/reproduce.md says what was tried."""
+"""Mean test accuracy of a row or of trainings; on all 60,000 images where the document trained on them."""
+MISSED = {("reduce-cnn", "ours, all images: approach 2"): 0.985}
+"""Floors that are not reached, and what is held in their place: docs/reproduce.md says what was tried."""
 
 
 @pytest.mark.slow
@@ -528,5 +529,7 @@ def test_our_recipes_reach_their_floors_on_the_real_data(own_store: Path) -> Non
     found = {(report.name, row.name): row.ours for report in reports for row in report.rows}
     found |= {(report.name, name): runs for report in reports for name, runs in report.runs.items()}
     means = {key: ours.mean for key in FLOORS_OF_OURS if (ours := found[key])}
-    assert {key: mean for key, mean in means.items() if mean < FLOORS_OF_OURS[key]} == {}
+    below = {key: mean for key, mean in means.items() if mean < FLOORS_OF_OURS[key]}
+    assert below.keys() == MISSED.keys()
+    assert all(mean >= MISSED[key] for key, mean in below.items())
     assert means.keys() == FLOORS_OF_OURS.keys()
