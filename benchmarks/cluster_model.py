@@ -32,10 +32,10 @@ from pathlib import Path
 from typing import Any
 
 import stubs
-from smidgen.cluster import connect
-from smidgen.store import Store
-from smidgen.study import TASK_SECONDS, TASKS_A_SECOND, Study
-from smidgen.workers import Pool, map_unordered
+from smidgen.trials.dask_pool import connect
+from smidgen.trials.store import Store
+from smidgen.trials.study import TASK_SECONDS, TASKS_A_SECOND, Study
+from smidgen.trials.workers import Pool, map_unordered
 
 TRIAL_SECONDS = (0.1, 1.0, 60.0)
 STAGE_SECONDS = 10.0

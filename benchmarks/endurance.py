@@ -24,10 +24,11 @@ from types import ModuleType
 
 import numpy as np
 
-from smidgen.engine import Examples, Start, engines, initial_weights
+from smidgen.engine import Examples, Start, engines
 from smidgen.errors import SpecError
 from smidgen.records import LOSSES, OPTIMIZERS, Augmentation, Recipe
 from smidgen.spec import NetSpec, Shape, parse_spec
+from smidgen.streams import initial_weights
 from training_speed import machine
 
 NETWORKS = 200

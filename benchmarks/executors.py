@@ -26,14 +26,14 @@ from pathlib import Path
 from statistics import median
 
 import stubs
-from smidgen.candidate import Lessons
-from smidgen.cluster import connect
 from smidgen.data import load
 from smidgen.records import Outcome, Recipe, Trial
 from smidgen.spec import parse_spec
-from smidgen.store import Store
-from smidgen.study import Study
-from smidgen.workers import Pool
+from smidgen.trials.dask_pool import connect
+from smidgen.trials.evaluate import Lessons
+from smidgen.trials.store import Store
+from smidgen.trials.study import Study
+from smidgen.trials.workers import Pool
 
 NETWORK = "conv 2x3x3 relu, conv 2x3x3 relu, maxpool 2, conv 4x3x3 relu, conv 4x3x3 relu, maxpool 2, dense 10"
 WORKERS = (1, 2)

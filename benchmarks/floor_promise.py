@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.data import load
-from smidgen.shrink import Answer, shrink
-from smidgen.store import Store
+from smidgen.search.result import Answer
+from smidgen.search.shrink import shrink
+from smidgen.trials.store import Store
 
 
 def main() -> None:

@@ -28,9 +28,9 @@ from statistics import median
 import numpy as np
 
 from smidgen.engine import Examples, torch_engine
-from smidgen.families import family
 from smidgen.records import Recipe
 from smidgen.spec import NetSpec, Shape
+from smidgen.spec.families import family
 
 INPUT_SHAPE: Shape = (1, 28, 28)
 CLASSES = 10

@@ -1,7 +1,7 @@
 """Trials that train nothing and take as long as they are told: what is left is the cost of running them.
 
 The seconds of a trial are its learning rate, so that a task says by itself how long it takes. The executors of
-other processes get `run` in the place of `smidgen.remote.run`; threads get `evaluate` in the place of the real one.
+other processes get `run` in the place of `trials.remote.run`; threads get `evaluate` in the place of the real one.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from unittest.mock import patch
 
 import numpy as np
 
-from smidgen import remote, study
-from smidgen.candidate import Lessons
 from smidgen.data import from_arrays
 from smidgen.engine import Watch
 from smidgen.records import Outcome, Recipe, Score, Trial
 from smidgen.spec import parse_spec
-from smidgen.workers import Pool
+from smidgen.trials import remote, study
+from smidgen.trials.evaluate import Lessons
+from smidgen.trials.workers import Pool
 
 PARAMETERS = 700
 """Of each outcome's weights: about those of a network that was found for MNIST."""
@@ -54,7 +54,7 @@ def evaluate(_known: Lessons, trial: Trial, _watch: Watch | None = None, _thread
 
 
 def run(task: remote.Task) -> remote.Done:
-    """`smidgen.remote.run` without data."""
+    """`smidgen.trials.remote.run` without data."""
     outcomes = tuple(evaluate(_NO_LESSONS, trial) for trial in task.trials)
     return remote.Done(f"process {os.getpid()}", outcomes)
 

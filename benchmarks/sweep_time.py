@@ -22,13 +22,13 @@ from itertools import product
 from pathlib import Path
 from statistics import fmean, stdev
 
-from smidgen.candidate import Lessons
 from smidgen.data import Dataset, load
-from smidgen.families import family
 from smidgen.records import Recipe, Score
-from smidgen.store import Store
-from smidgen.study import Study
-from smidgen.sweep import Width, default_recipe, sweep
+from smidgen.search.sweep import Width, default_recipe, sweep
+from smidgen.spec.families import family
+from smidgen.trials.evaluate import Lessons
+from smidgen.trials.store import Store
+from smidgen.trials.study import Study
 from training_speed import QUIET_LOAD, load_average, machine
 
 FAMILY = "cnn2"

@@ -33,8 +33,8 @@ import numpy as np
 from contestants import keras_layers
 from smidgen.data import Dataset, Split, load
 from smidgen.engine import Examples, native
-from smidgen.families import family
 from smidgen.records import Recipe, Score, Weights
+from smidgen.spec.families import family
 from training_speed import QUIET_LOAD, load_average, machine
 
 SPEC = family("cnn2", 2)

@@ -43,8 +43,8 @@ from contestants import (
     VARIANTS,
     processes_of,
 )
-from smidgen.families import family
 from smidgen.spec import NetSpec, parse_spec
+from smidgen.spec.families import family
 
 # The shape of the 697-parameter net that is known for 99 % on MNIST (valid separable convolutions 5-9-10-8).
 SEPARABLE = (

@@ -17,9 +17,11 @@ from hypothesis import settings
 from services import Server, postgresql
 from smidgen.data import Dataset, load
 from smidgen.engine import native
-from smidgen.shrink import EFFORTS, Answer, Effort, shrink
-from smidgen.squeeze import SQUEEZINGS
-from smidgen.store import Store
+from smidgen.search.byte_search import SQUEEZINGS
+from smidgen.search.effort import EFFORTS, Effort
+from smidgen.search.result import Answer
+from smidgen.search.shrink import shrink
+from smidgen.trials.store import Store
 
 settings.register_profile("smidgen", deadline=None)
 settings.load_profile("smidgen")

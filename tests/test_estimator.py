@@ -16,12 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import smidgen
-from smidgen.engine import choose, initial_weights
+from smidgen.engine import choose
 from smidgen.errors import DataError, ModelFileError, RequestError
-from smidgen.estimator import FloorWarning, SmallDataWarning, save, scaled
-from smidgen.modelfile import Model
-from smidgen.shrink import EFFORTS
+from smidgen.estimator import FloorWarning, SmallDataWarning, scaled
+from smidgen.model import Model
+from smidgen.predictor import save
+from smidgen.search.effort import EFFORTS
 from smidgen.spec import parse_spec
+from smidgen.streams import initial_weights
 
 sklearn = pytest.importorskip("sklearn")
 

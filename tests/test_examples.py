@@ -12,7 +12,7 @@ import pytest
 
 import smidgen
 from smidgen.data import Dataset
-from smidgen.store import Store, default_path
+from smidgen.trials.store import Store, default_path
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

@@ -1,7 +1,7 @@
 """Smidgen: the smallest neural network that still holds your accuracy floor.
 
     import smidgen
-    answer = smidgen.shrink("mnist", floor=0.97)
+    answer = smidgen.search.shrink("mnist", floor=0.97)
     print(answer.winner.spec, answer.test)
 
 What is named here is loaded on first use, so that importing the package stays cheap.
@@ -9,10 +9,8 @@ What is named here is loaded on first use, so that importing the package stays c
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from types import ModuleType
 from typing import Any
 
 _PUBLIC = {
@@ -22,17 +20,17 @@ _PUBLIC = {
     "parse_spec": ("smidgen.spec", "parse_spec"),
     "Recipe": ("smidgen.records", "Recipe"),
     "Score": ("smidgen.records", "Score"),
-    "Store": ("smidgen.store", "Store"),
+    "Store": ("smidgen.trials.store", "Store"),
     "SmidgenError": ("smidgen.errors", "SmidgenError"),
-    "shrink": ("smidgen.shrink", "shrink"),
-    "Goal": ("smidgen.shrink", "Goal"),
+    "shrink": ("smidgen.search.shrink", "shrink"),
+    "Goal": ("smidgen.search.goal", "Goal"),
     "Teacher": ("smidgen.teacher", "Teacher"),
     "SmallestClassifier": ("smidgen.estimator", "SmallestClassifier"),
-    "load": ("smidgen.estimator", "load"),
-    "save": ("smidgen.estimator", "save"),
-    "sweep": ("smidgen.sweep", "sweep"),
-    "load_model": ("smidgen.modelfile", "load"),
-    "predict": ("smidgen.predict", "predict"),
+    "load": ("smidgen.predictor", "load"),
+    "save": ("smidgen.predictor", "save"),
+    "sweep": ("smidgen.search.sweep", "sweep"),
+    "load_model": ("smidgen.model", "load_safetensors"),
+    "predict": ("smidgen.predictor", "predict"),
 }
 
 try:
@@ -52,14 +50,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
-
-
-class _Package(ModuleType):
-    """Keeps the name `smidgen.shrink` for the function: importing the module of that name would take it."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _PUBLIC and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

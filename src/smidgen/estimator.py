@@ -15,7 +15,7 @@ scikit-learn is loaded where the class is first asked for, which is why it is ma
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,20 +23,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from smidgen import compress, modelfile
-from smidgen.data import Dataset, as_images, untested
-from smidgen.engine import choose
-from smidgen.errors import DataError, RequestError, SmidgenError
-from smidgen.frontier import Point, pareto
-from smidgen.losses import softmax
-from smidgen.modelfile import Model
+from smidgen.data import Dataset, untested
+from smidgen.errors import RequestError, SmidgenError
+from smidgen.model import Model, flat_weights, named_arrays
+from smidgen.predictor import Network, save
 from smidgen.records import Floor, Weights
-from smidgen.shrink import Answer, Goal, shrink
+from smidgen.search.frontier import Point, pareto
+from smidgen.search.goal import Goal
+from smidgen.search.result import Answer
+from smidgen.search.shrink import shrink
 from smidgen.spec import NetSpec, PReLU, Shape
-from smidgen.store import Store
-from smidgen.workers import default_workers
-
-SUFFIXES = (".smidgen", ".safetensors")
+from smidgen.trials.store import Store
+from smidgen.trials.workers import default_workers
 
 
 class SmallDataWarning(UserWarning):
@@ -50,60 +48,6 @@ class FloorWarning(UserWarning):
 # --- a network file as a classifier ---------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class Network:
-    """A trained network that takes arrays.
-
-    classes: what its outputs stand for [classes]: whole numbers where all names are such, else text
-    """
-
-    model: Model = field(repr=False)
-    classes: npt.NDArray[Any]
-
-    def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """The softmax of its outputs: float64 [n, classes].
-
-        Raises:
-            DataError: images of another shape than the network takes.
-        """
-        images, model = as_images(X), self.model
-        if images.shape[1:] != model.input_shape:
-            given, wanted = ("x".join(map(str, shape)) for shape in (images.shape[1:], model.input_shape))
-            raise DataError(f"X has images of {given} (channels, height, width) and the network takes {wanted}")
-        logits = choose(model.spec).predict(model.spec, model.weights, images)
-        return softmax(logits.astype(np.float64))
-
-    def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
-        """The likeliest class of each image: [n], of the type of `classes`."""
-        return np.asarray(self.classes[self.predict_proba(X).argmax(axis=1)])
-
-
-def load(path: str | Path) -> Network:
-    """A network file (.smidgen or .safetensors) as a classifier.
-
-    Raises:
-        ModelFileError: no such file, or not such a file.
-    """
-    model = compress.open_model(Path(path))
-    names = np.array(model.class_names)
-    whole = all(name.removeprefix("-").isdigit() and str(int(name)) == name for name in model.class_names)
-    return Network(model, names.astype(np.int64) if whole else names)
-
-
-def save(model: Model, path: str | Path) -> int:
-    """Write a network without loss, as the suffix says; the length of the file, which was decoded again, in bytes.
-
-    Raises:
-        RequestError: another suffix. ModelFileError: a place that cannot hold it.
-    """
-    path = Path(path)
-    if path.suffix not in SUFFIXES:
-        raise RequestError(f"cannot tell what {path} is to be; give a name that ends in {' or '.join(SUFFIXES)}")
-    return (
-        compress.save(compress.packed_model(model), path) if path.suffix == ".smidgen" else modelfile.save(model, path)
-    )
-
-
 def scaled(spec: NetSpec, shape: Shape, weights: Weights, scale: float) -> Weights:
     """The weights of a network that does with x what this one does with x * scale; `scale` is above 0.
 
@@ -111,7 +55,7 @@ def scaled(spec: NetSpec, shape: Shape, weights: Weights, scale: float) -> Weigh
     repeat uses again; a layer before that is given its input in the other scale, and gets its bias in it too.
     A batch norm's mean is in the scale of its input.
     """
-    arrays = {name: array.copy() for name, array in modelfile.named_arrays(spec, shape, weights).items()}
+    arrays = {name: array.copy() for name, array in named_arrays(spec, shape, weights).items()}
     plans = spec.plan(shape)
     shared = {plan.source for plan in plans}
     factor = np.float32(scale)
@@ -125,7 +69,7 @@ def scaled(spec: NetSpec, shape: Shape, weights: Weights, scale: float) -> Weigh
             break
         if f"{place}.bias" in arrays:
             arrays[f"{place}.bias"] /= factor
-    return modelfile.flat_weights(spec, shape, arrays)
+    return flat_weights(spec, shape, arrays)
 
 
 # --- the estimator ----------------------------------------------------------------------------

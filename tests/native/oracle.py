@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smidgen.engine import Examples, initial_weights, native, torch_engine
-from smidgen.losses import loss_and_gradient, prepare
+from smidgen.engine import Examples, native, torch_engine
+from smidgen.engine.losses import loss_and_gradient, prepare
 from smidgen.records import Recipe
 from smidgen.spec import parse_spec
+from smidgen.streams import initial_weights
 
 _core = pytest.importorskip("smidgen._core", reason="the native core was not built")
 torch = pytest.importorskip("torch")

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from oracle import CNN, LAYERED, MNIST, RATES, correct_rate, patterns, random_examples
 
-from smidgen.engine import Examples, affine_maps, initial_weights, native, torch_engine
+from smidgen.engine import Examples, native, torch_engine
 from smidgen.records import OPTIMIZERS, Augmentation, Recipe
 from smidgen.spec import parse_spec
+from smidgen.streams import affine_maps, initial_weights
 
 NORMED = parse_spec("conv 4x3x3, batchnorm relu, maxpool 2, prelu, dense 30, batchnorm relu, dense 4")
 MOVED = Augmentation(shift=2.0, rotation=15, scale=0.1, shear=0.1)

@@ -15,9 +15,10 @@ from oracle import (
     random_weights,
 )
 
-from smidgen.engine import Examples, initial_weights, native
+from smidgen.engine import Examples, native
 from smidgen.records import Recipe
 from smidgen.spec import parse_spec
+from smidgen.streams import initial_weights
 
 SMALL = parse_spec(
     "conv 6x3x3 same, batchnorm relu, maxpool 2, dropout 0.1, dense 12, batchnorm leaky_relu(0.1), dense 4"
@@ -117,7 +118,7 @@ def test_moments_run_along(instruction_set):
 
 def test_a_short_last_batch_has_moments_of_its_own(instruction_set):
     """Two batches of 20 and 3 images, all of one value each."""
-    from smidgen.engine import epoch_order
+    from smidgen.streams import epoch_order
 
     spec, shape = parse_spec("batchnorm, dense 3"), (1, 2, 2)
     values = np.linspace(0, 1, 23, dtype=np.float32)

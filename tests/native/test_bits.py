@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from oracle import CNN, EVERY_LAYER, FUSED, LAYERED, MNIST, RATES, SETS, WIDE, patterns
 
-from smidgen.engine import Projection, Start, initial_weights, is_moment, native
+from smidgen.engine import Projection, Start, native
+from smidgen.engine.start import is_moment
 from smidgen.records import LOSSES, OPTIMIZERS, Augmentation, Recipe
+from smidgen.streams import initial_weights
 
 SHORT = Recipe(loss="kl", temperature=3, label_weight=0.2, epochs=2, batch_size=50)
 

@@ -19,9 +19,10 @@ from oracle import (
     random_weights,
 )
 
-from smidgen.engine import Examples, initial_weights, native, torch_engine
+from smidgen.engine import Examples, native, torch_engine
 from smidgen.records import OPTIMIZERS, Recipe
 from smidgen.spec import parse_spec
+from smidgen.streams import initial_weights
 
 # --- against torch ----------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ from smidgen.cli.screen import bars, console, say, table
 from smidgen.errors import RequestError, SmidgenError
 
 if TYPE_CHECKING:
-    from smidgen.sweep import Sweep
+    from smidgen.search.sweep import Sweep
 
 app = typer.Typer(
     help="The smallest neural network that still holds your accuracy floor.",
@@ -129,8 +129,8 @@ def sweep(
     engine: EngineOption = "auto",
 ) -> None:
     """Train one family at several widths: table, CSV, picture and turning point."""
-    from smidgen.sweep import sweep as run
-    from smidgen.sweep import write
+    from smidgen.report.sweep_folder import write_sweep
+    from smidgen.search.sweep import sweep as run
 
     folder = out or Path("runs") / f"{Path(data).stem}-{family}"
     sizes = numbers(widths, "--widths")
@@ -149,7 +149,7 @@ def sweep(
             progress=progress,
             pool=pool,
         )
-    write(result, folder)
+    write_sweep(result, folder)
     _print_sweep(result, folder)
 
 
@@ -161,9 +161,9 @@ def show(
     classes: Annotated[int, typer.Option("--classes", help="Of a family.")] = 10,
 ) -> None:
     """Print a network's layers: shapes, parameters and their shares, multiply-accumulates, memory."""
-    from smidgen.compress import open_model
-    from smidgen.families import FAMILIES, family
+    from smidgen.model import open_model
     from smidgen.spec import parse_spec
+    from smidgen.spec.families import FAMILIES, family
 
     if network.endswith((".safetensors", ".smidgen")):
         model = open_model(Path(network))
@@ -182,7 +182,7 @@ def predict(
     picture: Annotated[Path, typer.Argument(help="A PNG or JPEG file.")],
 ) -> None:
     """Classify a picture by a network file."""
-    from smidgen.predict import predict as run
+    from smidgen.predictor import predict as run
 
     prediction = run(model, picture)
     typer.echo(prediction.name)
@@ -219,7 +219,7 @@ def data_show(
     split_seed: SplitOption = 0,
 ) -> None:
     """Print what a data set holds, and write ten images of each class as a picture."""
-    from smidgen.report.pictures import contact_sheet
+    from smidgen.report.plots import contact_sheet
 
     dataset = load_data(data, split_seed)
     pictures = min(dataset.input_shape[1:]) > 1
@@ -245,7 +245,7 @@ def data_show(
 
 
 def _print_sweep(result: Sweep, folder: Path) -> None:
-    from smidgen.sweep import mean_and_spread
+    from smidgen.search.sweep import mean_and_spread
 
     rows = table(">width", ">parameters", ">validation %", ">test %", ">± sd", ">seconds")
     for row in result.widths:

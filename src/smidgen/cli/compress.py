@@ -25,9 +25,9 @@ from smidgen.cli.screen import bars, console, say, score_row, table
 from smidgen.errors import RequestError
 
 if TYPE_CHECKING:
-    from smidgen.compress import Part
-    from smidgen.modelfile import Model
-    from smidgen.shrink import Compressed, Goal
+    from smidgen.model import Model, Part
+    from smidgen.search.compress import Compressed
+    from smidgen.search.goal import Goal
 
 EPILOG = (
     "Examples:\n\nsmidgen compress runs/mnist-0.97/winner.safetensors --floor 0.97\n\n"
@@ -62,9 +62,9 @@ def compress(
     and every file that was tried as NAME.csv. Run the same line again and
     nothing is trained twice.
     """
-    from smidgen.compress import open_model
-    from smidgen.run_folder import write_compressed
-    from smidgen.shrink import compress as run
+    from smidgen.model import open_model
+    from smidgen.report.folder import write_compressed
+    from smidgen.search.compress import compress as run
 
     goal = _goal(floor, within, rule, size_bytes)
     models = [open_model(file) for file in files]
@@ -94,7 +94,7 @@ def compress(
 
 def _goal(floor: str, within: str, rule: str, size_bytes: int) -> Goal:
     from smidgen.records import Floor
-    from smidgen.shrink import Goal
+    from smidgen.search.goal import Goal
 
     if not floor and not within and not size_bytes:
         raise typer.BadParameter("give it, or --within, or --bytes", param_hint="--floor")
@@ -116,7 +116,7 @@ def _data_of(model: Model, file: Path) -> str:
 
 def _teacher(source: str, file: Path) -> object:
     """A network file of ours, a teacher of the user's, the one that stands beside the file, or None for itself."""
-    from smidgen.compress import open_model
+    from smidgen.model import open_model
     from smidgen.teacher import Teacher
 
     beside = file.with_name("teacher.safetensors")
@@ -129,7 +129,7 @@ def _teacher(source: str, file: Path) -> object:
 
 
 def print_compressed(found: Compressed, path: Path) -> None:
-    from smidgen.compress import size_report
+    from smidgen.model import size_report
 
     screen, winner = console(), found.winner
     screen.print(f"\n[bold]{found.headline}[/bold]")

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from smidgen.compress import Packed
     from smidgen.data import Dataset
+    from smidgen.model import Packed
 
 INSPECT_EPILOG = "Example:\n\nsmidgen inspect winner.smidgen"
 UNPACK_EPILOG = "Example:\n\nsmidgen unpack winner.smidgen --to winner.safetensors"
@@ -31,9 +31,9 @@ FileArgument = Annotated[Path, typer.Argument(help="A .smidgen file, as compress
 
 def inspect(file: FileArgument) -> None:
     """Print what a .smidgen file holds, and where each of its bits went."""
-    from smidgen.compress import load, size_report
+    from smidgen.model import load_smidgen, size_report
 
-    packed = load(file)
+    packed = load_smidgen(file)
     content = file.read_bytes()
     rows = table("part", ">bits", ">bytes", ">share")
     for part in size_report(content):
@@ -52,10 +52,9 @@ def unpack(
     to: Annotated[Path, typer.Option("--to", help="The .safetensors file to write.")],
 ) -> None:
     """Decode a .smidgen file into full-precision weights."""
-    from smidgen.compress import load, unpacked
-    from smidgen.modelfile import save
+    from smidgen.model import load_smidgen, save_safetensors, unpacked
 
-    size_bytes = save(unpacked(load(file)), to)
+    size_bytes = save_safetensors(unpacked(load_smidgen(file)), to)
     console().print(f"{to}: {size_bytes:,} bytes", soft_wrap=True)
 
 
@@ -78,16 +77,15 @@ def export(
 
 
 def _write(packed: Packed, path: Path, to: str, form: str, dataset: Dataset | None) -> None:
-    from smidgen.compress import unpacked
-    from smidgen.export import export_c, export_onnx, program_size
-    from smidgen.modelfile import save
+    from smidgen.exporters import export_c, export_onnx, program_size
+    from smidgen.model import save_safetensors, unpacked
 
     if to == "onnx":
         size_bytes = export_onnx(packed, path)
     elif to == "c":
         size_bytes = export_c(packed, path, form, _bytes(dataset.train.images) if dataset is not None else None)
     else:
-        size_bytes = save(unpacked(packed), path)
+        size_bytes = save_safetensors(unpacked(packed), path)
     console().print(f"{path}: {size_bytes:,} bytes", soft_wrap=True)
     size = program_size(path) if to == "c" else None
     if size is not None:
@@ -98,9 +96,9 @@ def _write(packed: Packed, path: Path, to: str, form: str, dataset: Dataset | No
 
 def _prove(packed: Packed, path: Path, to: str, form: str, dataset: Dataset) -> None:
     """Every image must get the class that the decoded network gives it; the integer form says how many do."""
-    from smidgen.compress import values
     from smidgen.engine import choose
-    from smidgen.export import classes_by_c, classes_by_onnx
+    from smidgen.exporters import classes_by_c, classes_by_onnx
+    from smidgen.model import values
 
     images, labels = _bytes(dataset.test.images), dataset.test.labels
     wanted = choose(packed.spec).predict(packed.spec, values(packed), images, 1).argmax(axis=1)
@@ -121,15 +119,14 @@ def _bytes(images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> npt.NDArr
 
 
 def _packed(file: Path) -> Packed:
-    from smidgen.compress import load, packed_model
-    from smidgen.modelfile import load as load_model
+    from smidgen.model import load_safetensors, load_smidgen, packed_model
 
-    return packed_model(load_model(file)) if file.suffix == ".safetensors" else load(file)
+    return packed_model(load_safetensors(file)) if file.suffix == ".safetensors" else load_smidgen(file)
 
 
 def _levels_table(packed: Packed) -> object:
     """Each tensor: its grid, its coder, its levels."""
-    from smidgen.compress import Codebook, Uniform
+    from smidgen.model import Codebook, Uniform
 
     rows = table("tensor", ">weights", ">zeros", "grid", "coder", "levels")
     for name, tensor in packed.tensors.items():

@@ -17,8 +17,8 @@ from smidgen.errors import RequestError
 
 if TYPE_CHECKING:
     from smidgen.data import Dataset, Reading
-    from smidgen.store import Store
-    from smidgen.workers import Pool
+    from smidgen.trials.store import Store
+    from smidgen.trials.workers import Pool
 
 DataArgument = Annotated[str, typer.Argument(help="mnist, fashion-mnist, digits, or the path of your own data.")]
 StoreOption = Annotated[str, typer.Option("--store", help="Where trials are remembered: a file or a database URL.")]
@@ -63,15 +63,15 @@ def points(text: str) -> float:
 
 def load_data(data: str, split_seed: int, reading: Reading | None = None, copies: int = 1) -> Dataset:
     from smidgen.data import Reading, load
-    from smidgen.moved import with_copies
-    from smidgen.workers import default_workers
+    from smidgen.data.augment import with_copies
+    from smidgen.trials.workers import default_workers
 
     return with_copies(load(data, split_seed, say=say, reading=reading or Reading()), copies, default_workers())
 
 
 @contextmanager
 def opened(store: str) -> Iterator[Store]:
-    from smidgen.store import Store, default_path
+    from smidgen.trials.store import Store, default_path
 
     with Store(store or default_path()) as memo:
         yield memo
@@ -83,7 +83,7 @@ def pool_of(cluster: str) -> Iterator[Pool | None]:
     if not cluster:
         yield None
         return
-    from smidgen.cluster import connect
+    from smidgen.trials.dask_pool import connect
 
     with connect(cluster) as pool:
         yield pool

@@ -11,7 +11,7 @@ from smidgen.cli.options import EngineOption, StoreOption, WorkersOption, check_
 from smidgen.cli.screen import bars, console, table
 
 if TYPE_CHECKING:
-    from smidgen.reproduce import Report
+    from smidgen.studies import Report
 
 EPILOG = "Examples:\n\nsmidgen reproduce reduce-cnn --quick\n\nsmidgen reproduce all --out reproduced"
 
@@ -32,7 +32,7 @@ def reproduce(
     each document, and index.md for all of it. Run the same line again and
     nothing is trained twice; stop it, and it goes on where it was.
     """
-    from smidgen.reproduce import run, wanted, write, write_index
+    from smidgen.studies import run, wanted, write, write_index
 
     wanted(name)
     check_writable(out)

@@ -30,7 +30,8 @@ from smidgen.errors import RequestError
 if TYPE_CHECKING:
     from smidgen.data import Reading
     from smidgen.report import RunReport
-    from smidgen.shrink import Answer, Goal
+    from smidgen.search.goal import Goal
+    from smidgen.search.result import Answer
     from smidgen.teacher import Teacher
 
 ASKED, BROUGHT, DATA = "What is asked", "Your teacher", "Your data"
@@ -95,8 +96,8 @@ def shrink(
     line again and nothing is trained twice; stop it, and it goes on
     where it was.
     """
-    from smidgen.run_folder import write
-    from smidgen.shrink import shrink as run
+    from smidgen.report.folder import write
+    from smidgen.search.shrink import shrink as run
 
     limits = {"size_bytes": size_bytes, "parameters": params, "macs": macs, "ram_bytes": ram}
     goal = _goal(floor, within, rule, limits, balanced, class_floor)
@@ -127,7 +128,7 @@ def shrink(
 
 def _goal(floor: str, within: str, rule: str, limits: dict[str, int], balanced: bool, class_floor: float) -> Goal:
     from smidgen.records import Floor
-    from smidgen.shrink import Goal
+    from smidgen.search.goal import Goal
 
     if not floor and not within and not any(limits.values()):
         raise typer.BadParameter(

@@ -10,8 +10,8 @@ Cuts are at random within each class and depend on the labels and `split_seed` a
 split has a fifth cut off for one first.
 
     smidgen.data.checks      arrays as they come -> images and labels, or what is wrong with them
-    smidgen.data.formats     files -> arrays as they come
-    smidgen.data.datasets    data sets of torch and Hugging Face -> arrays
+    smidgen.data.readers     files -> arrays as they come
+    smidgen.data.framework_datasets    data sets of torch and Hugging Face -> arrays
     smidgen.data.splits      which images go where; groups of near-copies stay together
     smidgen.data.sources     where the published data sets are fetched from
 """
@@ -40,8 +40,8 @@ from smidgen.data.checks import (
     shape_text,
     values_of,
 )
-from smidgen.data.datasets import arrays_of
-from smidgen.data.formats import AS_IT_IS, READERS, Contents, Raw, Reading, read, read_csv, read_idx_folder
+from smidgen.data.framework_datasets import arrays_of
+from smidgen.data.readers import AS_IT_IS, READERS, Contents, Raw, Reading, read, read_csv, read_idx_folder
 from smidgen.data.sources import PUBLISHED, Cached, Say, fetch, status
 from smidgen.data.splits import Cut, Indices, Labels, cut_validation, even_rows
 from smidgen.errors import DataError

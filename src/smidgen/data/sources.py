@@ -22,15 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from smidgen.data.formats import (
-    TEST_IMAGES,
-    TEST_LABELS,
-    TRAIN_IMAGES,
-    TRAIN_LABELS,
-    find_file,
-    gunzip,
-    read_bytes,
-)
+from smidgen.data.readers import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, find_file, gunzip, read_bytes
 from smidgen.errors import DataError
 
 Say = Callable[[str], None]

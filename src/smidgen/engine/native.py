@@ -14,19 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.engine import (
-    AfterEpoch,
-    Examples,
-    Start,
-    Training,
-    Watch,
-    affine_maps,
-    check_start,
-    epoch_order,
-    initial_weights,
-)
+from smidgen.engine.interface import AfterEpoch, Examples, Training, Watch
+from smidgen.engine.losses import prepare
+from smidgen.engine.start import Start, check_start
 from smidgen.errors import EngineError
-from smidgen.losses import prepare
 from smidgen.records import OPTIMIZERS, Recipe, Weights
 from smidgen.spec import (
     AvgPool,
@@ -44,6 +35,7 @@ from smidgen.spec import (
     PReLU,
     Shape,
 )
+from smidgen.streams import affine_maps, epoch_order, initial_weights
 
 if TYPE_CHECKING:
     from smidgen._core import Network

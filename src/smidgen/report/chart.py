@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from smidgen.frontier import Point, TurningPoint, pareto
 from smidgen.report.axes import (
     count_text,
     percent_text,
@@ -16,6 +15,7 @@ from smidgen.report.axes import (
     size_ticks,
     size_window,
 )
+from smidgen.search.frontier import Point, TurningPoint, pareto
 
 WIDTH, HEIGHT = 720.0, 440.0
 LEFT, RIGHT, TOP, BOTTOM = 68.0, 704.0, 30.0, 386.0

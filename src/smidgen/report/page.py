@@ -16,11 +16,11 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.frontier import Point, TurningPoint
 from smidgen.records import Score
 from smidgen.report.axes import count_text, percent_text, short_percent_text
 from smidgen.report.chart import Chart, lay_out
 from smidgen.report.png import data_uri
+from smidgen.search.frontier import Point, TurningPoint
 
 MOST_WRONG_IMAGES = 40
 MOST_CLASSES_IN_TABLE = 30

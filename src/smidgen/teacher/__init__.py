@@ -1,9 +1,9 @@
 """The network to imitate: the user's own, or one that is trained here; its logits, computed once.
 
-    smidgen.teacher.brought    a teacher of the user's own -> `Taught`: logits, scores, what was found out
-    smidgen.teacher.kinds      ONNX, Keras, torch, scikit-learn -> numbers in, outputs out
-    smidgen.teacher.inputs     how it wants its images: axes and range, given or found
-    smidgen.teacher.outputs    what it gives -> logits
+    smidgen.teacher.external    a teacher of the user's own -> `Taught`: logits, scores, what was found out
+    smidgen.teacher.loaders      ONNX, Keras, torch, scikit-learn -> numbers in, outputs out
+    smidgen.teacher.input_format     how it wants its images: axes and range, given or found
+    smidgen.teacher.logits    what it gives -> logits
 
 Logits are aligned with the training images by index, and kept under the teacher's key and the data's digest,
 so that no shuffling and no other data set can come between a row and its image.
@@ -14,12 +14,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-from smidgen.candidate import Lessons, classify
-from smidgen.modelfile import Model
+from smidgen.model import Model
 from smidgen.records import Outcome, Recipe, Trial
 from smidgen.spec import RELU, Conv, Dense, Dropout, Layer, MaxPool, NetSpec, Shape
-from smidgen.store import Store
-from smidgen.teacher.brought import Advance, Say, Taught, Teacher, bring
+from smidgen.teacher.external import Advance, Say, Taught, Teacher, bring
+from smidgen.trials.evaluate import Lessons, classify
+from smidgen.trials.store import Store
 
 __all__ = [
     "Advance",

@@ -20,11 +20,11 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from smidgen.engine.torch_engine.affine import moved
+from smidgen.engine.torch_engine.device import chosen_device
 from smidgen.engine.torch_engine.losses import batch_loss
-from smidgen.engine.torch_engine.machine import device
 from smidgen.engine.torch_engine.network import flat_weights, module_of
 from smidgen.engine.torch_engine.optimizers import update
-from smidgen.engine.torch_engine.pictures import moved
 from smidgen.engine.torch_engine.training import predict, train, train_many
 from smidgen.spec import NetSpec
 
@@ -53,7 +53,7 @@ def name() -> str:
     import torch
 
     version = torch.__version__.partition("+")[0]
-    return f"torch-{version}-{device().type}"
+    return f"torch-{version}-{chosen_device().type}"
 
 
 def unsupported(_spec: NetSpec) -> str:

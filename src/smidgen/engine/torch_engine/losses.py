@@ -1,4 +1,4 @@
-"""The losses of `smidgen.losses`, for autograd."""
+"""The losses of `smidgen.engine.losses`, for autograd."""
 
 from __future__ import annotations
 

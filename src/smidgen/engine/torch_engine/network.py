@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smidgen.engine import initial_weights
-from smidgen.engine.torch_engine.masks import kept
+from smidgen.engine.torch_engine.dropout_masks import kept
 from smidgen.errors import EngineError, SpecError
 from smidgen.records import Weights
 from smidgen.spec import (
@@ -39,6 +38,7 @@ from smidgen.spec import (
     Repeat,
     Shape,
 )
+from smidgen.streams import initial_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -16,29 +16,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.engine import (
-    AfterEpoch,
-    Examples,
-    Start,
-    Training,
-    Watch,
-    affine_maps,
-    check_start,
-    epoch_order,
-    initial_weights,
-    is_moment,
-)
-from smidgen.engine.torch_engine.hold import Hold, hold_of
+from smidgen.engine.interface import AfterEpoch, Examples, Training, Watch
+from smidgen.engine.losses import prepare
+from smidgen.engine.start import Start, check_start, is_moment
+from smidgen.engine.torch_engine.affine import moved, values_of
+from smidgen.engine.torch_engine.constraints import Hold, hold_of
+from smidgen.engine.torch_engine.device import chosen_device, settings, tensor_of
+from smidgen.engine.torch_engine.dropout_masks import keys_of, step_keys
 from smidgen.engine.torch_engine.losses import batch_loss
-from smidgen.engine.torch_engine.machine import device, settings, tensor_of
-from smidgen.engine.torch_engine.masks import keys_of, step_keys
 from smidgen.engine.torch_engine.network import logits_of, module_of
 from smidgen.engine.torch_engine.optimizers import update
-from smidgen.engine.torch_engine.pictures import moved, values_of
 from smidgen.errors import EngineError
-from smidgen.losses import prepare
 from smidgen.records import OPTIMIZERS, Recipe, Weights
 from smidgen.spec import NetSpec
+from smidgen.streams import affine_maps, epoch_order, initial_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -101,7 +92,7 @@ def predict(spec: NetSpec, weights: Weights, images: Images, threads: int = 1) -
     """Logits, float32 [n, classes], of images: uint8 or float32 [n, channels, height, width]."""
     import torch
 
-    place = device()
+    place = chosen_device()
     channels, height, width = images.shape[1:]
     with settings(threads), torch.inference_mode():
         module = module_of(spec, (channels, height, width), weights).eval().to(place)
@@ -171,7 +162,7 @@ def _begin(
 ) -> _Run:
     import torch
 
-    place, shape = device(), examples.input_shape
+    place, shape = chosen_device(), examples.input_shape
     targets = prepare(recipe, examples.teacher_logits)
     starts = [Start(initial_weights(spec, shape, seed)) for seed in seeds] if starts is None else starts
     for _, start in zip(seeds, starts, strict=True):

@@ -1,0 +1,19 @@
+"""A network for other programs: ONNX, C."""
+
+from __future__ import annotations
+
+from smidgen.exporters.c_source import FORMS, c_program, export_c
+from smidgen.exporters.onnx_file import export_onnx, onnx_bytes
+from smidgen.exporters.prove import ProgramSize, classes_by_c, classes_by_onnx, program_size
+
+__all__ = [
+    "FORMS",
+    "ProgramSize",
+    "c_program",
+    "classes_by_c",
+    "classes_by_onnx",
+    "export_c",
+    "export_onnx",
+    "onnx_bytes",
+    "program_size",
+]

@@ -1,0 +1,268 @@
+"""A network as C99 with no dependency and no malloc: NAME.c and NAME.h, for microcontrollers and all else.
+
+    int NAME_classify(const unsigned char *image);    the class of a picture's bytes
+
+How the weights lie in the program, `form`:
+
+    float     float32, as they are
+    levels    one byte a weight, multiplied by its step when it is used
+    levels4   half a byte a weight
+    coded     range-coded, as in the `.smidgen` file; decoded into RAM by the first call
+    integer   one byte a weight, and one a value in between: no floating point at all (Jacob et al. 2018, arXiv
+              1712.05877). Its scales are set by what some pictures of the training split make of the network,
+              so its answers may differ from the others'.
+
+All but the last compute with the same float32 weights as the decoded file; sums are in order of channel, row, column.
+A tensor of biases whose levels do not fit, or one that has a codebook, is float32 in every form but the last, which
+rounds it to one byte and a step a row.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.atomic_files import write_checked
+from smidgen.errors import RequestError
+from smidgen.exporters.c_integer import integer_parts
+from smidgen.exporters.c_text import Parts, array, dims, whole_kernel
+from smidgen.exporters.forward import affine_of, arrays_of, padding
+from smidgen.model import Packed, Tensor, Uniform, coded, values_of
+from smidgen.spec import AvgPool, BatchNorm, Dense, Depthwise, Dropout, GlobalAvgPool, LayerPlan, MaxPool, PReLU
+
+FORMS = ("float", "levels", "levels4", "coded", "integer")
+LARGEST = {"levels": 127, "levels4": 7, "coded": 127}
+
+
+def export_c(packed: Packed, path: Path, form: str = "float", images: npt.NDArray[np.uint8] | None = None) -> int:
+    """Write `path` and the header beside it; the length of both in bytes.
+
+    images: uint8 [n, channels, height, width] of the training split; needed for the form "integer" alone.
+
+    Raises:
+        RequestError: a form that is not known, or no images. ModelFileError: the place cannot hold it.
+    """
+    name = re.sub(r"\W", "_", path.stem, flags=re.ASCII)
+    name = f"network_{name}" if not name or name[0].isdigit() else name
+    header_path = path.with_suffix(".h")
+    if path.suffix != ".c":
+        raise RequestError(f"{path} is no name of a C source; end it with .c")
+    source, header = c_program(packed, name, form, images, header_path.name)
+    sizes = [
+        write_checked(place, text.encode(), lambda draft, text=text: _check(draft, text))  # type: ignore[misc]
+        for place, text in ((path, source), (header_path, header))
+    ]
+    return sum(sizes)
+
+
+def _check(draft: Path, text: str) -> None:
+    if draft.read_bytes() != text.encode():
+        raise RequestError("what was read back is not what was written; check the disk")
+
+
+def c_program(
+    packed: Packed, name: str, form: str, images: npt.NDArray[np.uint8] | None = None, header: str = ""
+) -> tuple[str, str]:
+    """The source and its header."""
+    if form not in FORMS:
+        raise RequestError(f"no form '{form}'; use one of {', '.join(FORMS)}")
+    if form == "integer" and images is None:
+        raise RequestError("the form 'integer' needs some training images; give --data")
+    parts = integer_parts(packed, images) if form == "integer" and images is not None else _float_parts(packed, form)
+    return _source(packed, name, form, parts, header or f"{name}.h"), _header(packed, name)
+
+
+# --- the two files ---------------------------------------------------------------------------
+
+
+def _header(packed: Packed, name: str) -> str:
+    guard, shape = f"{name.upper()}_H", "x".join(map(str, packed.input_shape))
+    image_bytes, classes = int(np.prod(packed.input_shape)), len(packed.class_names)
+    return f"""/* Made by Smidgen: {packed.spec} */
+#ifndef {guard}
+#define {guard}
+
+#define {name.upper()}_IMAGE_BYTES {image_bytes} /* {shape}: channels, rows, columns */
+#define {name.upper()}_CLASSES {classes}
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+/* The class of a picture, from 0; of equals the first. It uses static memory: one call at a time. */
+int {name}_classify(const unsigned char *image);
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+
+
+def _source(packed: Packed, name: str, form: str, parts: Parts, header: str) -> str:
+    classes, image_bytes = len(packed.class_names), int(np.prod(packed.input_shape))
+    names = ", ".join(packed.class_names).replace("*/", "* /").replace("\\", "/").replace("\n", " ")
+    result = "logits" if form == "integer" else parts.current
+    pieces = [
+        f"/* Made by Smidgen, form {form}: {packed.spec}\n   Classes: {names} */",
+        f'#include "{header}"\n#include <stdint.h>',
+        *parts.before,
+        *_sections(parts.sections),
+        *parts.tables,
+        *_memory(parts, classes, form),
+        f"int {name}_classify(const unsigned char *image)\n{{\n    int32_t i, best = 0;",
+        *parts.first_calls,
+        f"    for (i = 0; i < {image_bytes}; i++)\n        a[i] = {parts.pixel};",
+        *(f"    {call}" for call in parts.calls),
+        f"    for (i = 1; i < {classes}; i++)\n        if ({result}[i] > {result}[best])\n            best = i;",
+        "    return (int)best;\n}\n",
+    ]
+    return "\n".join(pieces)
+
+
+def _memory(parts: Parts, classes: int, form: str) -> list[str]:
+    """The static arrays that values lie in."""
+    kind = "int8_t" if form == "integer" else "float"
+    buffers = [f"static {kind} {buffer}[{room}];" for buffer, room in parts.room.items() if room]
+    return [*buffers, f"static int32_t logits[{classes}];"] if form == "integer" else buffers
+
+
+def _sections(wanted: list[str]) -> list[str]:
+    """The wanted parts of the template, in its order."""
+    template = files("smidgen.exporters").joinpath("network.c.txt").read_text()
+    parts = re.split(r"/\*@ (.+) \*/\n", template)[1:]
+    known = dict(zip(parts[::2], parts[1::2], strict=True))
+    return [text for section, text in known.items() if section in wanted]
+
+
+# --- with floating point ---------------------------------------------------------------------
+
+
+def _float_parts(packed: Packed, form: str) -> Parts:
+    parts = Parts(pixel="(float)image[i] / 255.0f")
+    parts.sections.append("float weights" if form == "float" else "level weights")
+    if form != "float":
+        parts.sections.append("four bits" if form == "levels4" else "eight bits")
+    _float_tensors(parts, packed, form)
+    parts.grow("a", packed.input_shape)
+    for place, plan in enumerate(packed.spec.plan(packed.input_shape)):
+        _float_layer(parts, packed, place, plan)
+    return parts
+
+
+def _float_tensors(parts: Parts, packed: Packed, form: str) -> None:
+    """Tables of all tensors but those of batch norms, which become a factor and a sum."""
+    plans = packed.spec.plan(packed.input_shape)
+    tensors = {
+        name: tensor
+        for name, tensor in packed.tensors.items()
+        if not isinstance(plans[int(name.partition(".")[0])].layer, BatchNorm)
+    }
+    if form == "float":
+        for name, tensor in tensors.items():
+            parts.tables.append(f"static const float {_name(name)}{array(values_of(tensor))};")
+        return
+    _check_fit(tensors, form)
+    small = {name: tensor for name, tensor in tensors.items() if _fits(tensor, LARGEST[form])}
+    if form == "coded" and small:
+        _coded(parts, small)
+    first = 0
+    for name, tensor in tensors.items():
+        if name in small:
+            _level_table(parts, name, tensor, form, first)
+            first += tensor.levels.size
+        else:
+            parts.tables.append(f"static const float {_name(name)}_values{array(values_of(tensor))};")
+            parts.tables.append(f"static const tensor {_name(name)} = {{{_name(name)}_values, 0, 1}};")
+
+
+def _check_fit(tensors: dict[str, Tensor], form: str) -> None:
+    """Weights are most of a network: to write them as float32 instead would not be what was asked for."""
+    for name, tensor in tensors.items():
+        if name.endswith(".weight") and isinstance(tensor.grid, Uniform) and not _fits(tensor, LARGEST[form]):
+            raise RequestError(
+                f"{name} has levels from {tensor.levels.min()} to {tensor.levels.max()}, and the form '{form}' holds "
+                f"-{LARGEST[form]} to {LARGEST[form]}; use another form, or quantize to fewer bits"
+            )
+
+
+def _fits(tensor: Tensor, largest: int) -> bool:
+    return isinstance(tensor.grid, Uniform) and bool(np.abs(tensor.levels).max(initial=0) <= largest)
+
+
+def _level_table(parts: Parts, name: str, tensor: Tensor, form: str, first: int) -> None:
+    assert isinstance(tensor.grid, Uniform)
+    made, levels, steps = _name(name), tensor.levels.ravel(), tensor.grid.steps
+    parts.tables.append(f"static const float {made}_steps{array(steps)};")
+    at = f"{made}_levels"
+    if form == "coded":
+        at = f"levels + {first}"
+    elif form == "levels":
+        parts.tables.append(f"static const int8_t {at}{array(levels)};")
+    else:
+        halves = np.append(levels, -8)[: len(levels) + len(levels) % 2] + 8
+        parts.tables.append(f"static const uint8_t {at}{array(halves[::2] | halves[1::2] << 4)};")
+        at = f"(const int8_t *){at}"
+    parts.tables.append(f"static const tensor {made} = {{{made}_steps, {at}, {len(steps)}}};")
+
+
+def _coded(parts: Parts, small: dict[str, Tensor]) -> None:
+    """The stream, the memory it is decoded into, and the call that does it once."""
+    levels = np.concatenate([tensor.levels.ravel() for tensor in small.values()])
+    parts.before += [
+        f"#define OCTAVES {max(1, int(np.abs(levels).max()).bit_length())}",
+        f"static const uint8_t coded{array(np.frombuffer(coded(levels) or bytes(1), np.uint8))};",
+        f"static int8_t levels[{len(levels)}];",
+    ]
+    parts.sections.append("decoder")
+    parts.first_calls.append("    if (!reader.range)\n        decode();")
+
+
+def _float_layer(parts: Parts, packed: Packed, place: int, plan: LayerPlan) -> None:
+    own = place if plan.source is None else plan.source
+    here, shape = parts.current, dims(plan.input_shape)
+    match plan.layer:
+        case MaxPool(size) | AvgPool(size):
+            kind = "maxpool" if isinstance(plan.layer, MaxPool) else "avgpool"
+            parts.call(f"float {kind}", f"{kind}({here}, {shape}, {size}, {size});")
+        case GlobalAvgPool():
+            parts.call("float avgpool", f"avgpool({here}, {shape}, {plan.input_shape[1]}, {plan.input_shape[2]});")
+        case BatchNorm(slope):
+            factor, shift = affine_of(arrays_of(packed, place, plan))
+            parts.tables.append(f"static const float t{place}_factor{array(factor)};")
+            parts.tables.append(f"static const float t{place}_shift{array(shift)};")
+            factors = f"t{place}_factor, t{place}_shift, {_number(slope)}"
+            parts.call("float affine", f"affine({here}, {shape}, {factors});")
+        case PReLU():
+            parts.call("float prelu", f"prelu({here}, {shape}, {_name(f'{own}.weight')});")
+        case Dropout():
+            return
+        case layer:
+            _float_convolution(parts, own, plan, _number(getattr(layer, "slope", 1.0)))
+    parts.sections.append("float")
+
+
+def _float_convolution(parts: Parts, own: int, plan: LayerPlan, slope: str) -> None:
+    there = parts.other(plan.output_shape)
+    weight, bias = _name(f"{own}.weight"), _name(f"{own}.bias")
+    tensors = f"{weight}, {bias if plan.bias_count else weight}, {int(plan.bias_count > 0)}"
+    top, left = (0, 0) if isinstance(plan.layer, Dense) else padding(plan)
+    shapes = f"{parts.current}, {dims(plan.input_shape)}, {there}, {dims(plan.output_shape)}, {whole_kernel(plan)}"
+    alone = int(isinstance(plan.layer, Depthwise))
+    parts.call("float convolve", f"convolve({shapes}, {top}, {left}, {alone}, {tensors}, {slope});")
+    parts.current = there
+
+
+def _name(tensor: str) -> str:
+    place, _, part = tensor.partition(".")
+    return f"t{place}_{part}"
+
+
+def _number(value: float) -> str:
+    text = repr(float(np.float32(value)))
+    return text + "f"

@@ -1,0 +1,100 @@
+"""A network computed in NumPy, layer by layer: what exporters look at to see how large the values get."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from smidgen.model import Packed, values_of
+from smidgen.spec import (
+    BATCH_NORM_EPSILON,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Depthwise,
+    GlobalAvgPool,
+    LayerPlan,
+    MaxPool,
+    Pointwise,
+    PReLU,
+)
+
+Floats = npt.NDArray[np.float32]
+
+
+def outputs(packed: Packed, images: npt.NDArray[np.uint8]) -> Iterator[Floats]:
+    """What comes out of each layer, repeats written out: float32 [n, channels, height, width]."""
+    maps: Floats = images.astype(np.float32) / np.float32(255)
+    for place, plan in enumerate(packed.spec.plan(packed.input_shape)):
+        maps = _layer(plan, arrays_of(packed, place, plan), maps)
+        yield maps
+
+
+def arrays_of(packed: Packed, place: int, plan: LayerPlan) -> dict[str, Floats]:
+    """A layer's tensors by the last part of their names: weight, bias, mean, variance."""
+    first = f"{place if plan.source is None else plan.source}."
+    return {
+        name.removeprefix(first): values_of(tensor) for name, tensor in packed.tensors.items() if name.startswith(first)
+    }
+
+
+def affine_of(arrays: dict[str, Floats]) -> tuple[Floats, Floats]:
+    """A batch norm as a factor and a sum for each channel."""
+    factor = arrays["weight"].astype(np.float64) / np.sqrt(arrays["variance"].astype(np.float64) + BATCH_NORM_EPSILON)
+    shift = arrays["bias"] - arrays["mean"] * factor
+    return factor.astype(np.float32), shift.astype(np.float32)
+
+
+def _layer(plan: LayerPlan, arrays: dict[str, Floats], maps: Floats) -> Floats:
+    match plan.layer:
+        case Conv() | Pointwise() | Depthwise():
+            made = _convolved(plan, arrays["weight"], maps)
+        case Dense():
+            made = (maps.reshape(len(maps), -1) @ arrays["weight"].T)[:, :, None, None]
+        case MaxPool(size) | AvgPool(size):
+            windows = sliding_window_view(maps, (size, size), (2, 3))[:, :, ::size, ::size]
+            pooled: Floats = windows.max((4, 5)) if isinstance(plan.layer, MaxPool) else windows.mean((4, 5))
+            return pooled
+        case GlobalAvgPool():
+            means: Floats = maps.mean((2, 3), keepdims=True)
+            return means
+        case BatchNorm():
+            factor, shift = affine_of(arrays)
+            made = maps * factor[:, None, None] + shift[:, None, None]
+        case PReLU():
+            return np.where(maps < 0, maps * arrays["weight"][:, None, None], maps)
+        case _:
+            return maps
+    if plan.bias_count and not isinstance(plan.layer, BatchNorm):
+        made = made + arrays["bias"][:, None, None]
+    slope = np.float32(getattr(plan.layer, "slope", 1.0))
+    return np.where(made < 0, made * slope, made)
+
+
+def _convolved(plan: LayerPlan, weight: Floats, maps: Floats) -> Floats:
+    top, left = padding(plan)
+    kernel = weight.shape[2:]
+    around = ((top, kernel[0] - 1 - top), (left, kernel[1] - 1 - left)) if is_same(plan) else ((0, 0), (0, 0))
+    windows = sliding_window_view(np.pad(maps, ((0, 0), (0, 0), *around)), kernel, (2, 3))
+    made: Floats
+    if isinstance(plan.layer, Depthwise):
+        made = np.einsum("ncyxij,cij->ncyx", windows, weight[:, 0], optimize=True)
+    else:
+        made = np.einsum("ncyxij,ocij->noyx", windows, weight, optimize=True)
+    return made
+
+
+def is_same(plan: LayerPlan) -> bool:
+    """Whether zeros stand around the map."""
+    return bool(getattr(plan.layer, "same", False))
+
+
+def padding(plan: LayerPlan) -> tuple[int, int]:
+    """Zeros above and to the left of a map that keeps its size; none otherwise."""
+    if not is_same(plan):
+        return 0, 0
+    return (plan.weight_shape[2] - 1) // 2, (plan.weight_shape[3] - 1) // 2

@@ -1,0 +1,169 @@
+"""A network as one ONNX file, for the many runtimes that read them (`pip install 'smidgen[onnx]'`).
+
+Input "image": float32 [n, channels, height, width], a picture's bytes divided by 255. Output "logits": float32
+[n, classes]. Weights on a grid are kept as int8 and multiplied by their step in the graph (DequantizeLinear), which
+gives the same float32 values as the `.smidgen` file; what does not fit in int8 is float32. Batch norms, repeats and
+all else are the standard's own operators.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smidgen.atomic_files import write_checked
+from smidgen.errors import RequestError
+from smidgen.exporters.forward import is_same, padding
+from smidgen.model import Packed, Tensor, Uniform, values_of
+from smidgen.spec import (
+    BATCH_NORM_EPSILON,
+    LINEAR,
+    RELU,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Depthwise,
+    GlobalAvgPool,
+    LayerPlan,
+    MaxPool,
+    Pointwise,
+    PReLU,
+)
+
+if TYPE_CHECKING:
+    from onnx import NodeProto, TensorProto
+
+OPSET, IR = 18, 8
+"""Of 2022: what runtimes since then read. The package's own defaults are newer than onnxruntime reads."""
+
+
+def export_onnx(packed: Packed, path: Path) -> int:
+    """Write the file; its length in bytes.
+
+    Raises:
+        RequestError: the package onnx is not installed. ModelFileError: the place cannot hold it.
+    """
+    content = onnx_bytes(packed)
+    import onnx
+
+    return write_checked(path, content, lambda draft: onnx.checker.check_model(str(draft), full_check=True))
+
+
+def onnx_bytes(packed: Packed) -> bytes:
+    """The file's bytes; the same network gives the same ones."""
+    try:
+        from onnx import TensorProto, helper
+    except ImportError:
+        raise RequestError("to write ONNX the package onnx is needed; pip install 'smidgen[onnx]'") from None
+    graph = _Graph(packed)
+    outputs = packed.spec.output_shape(packed.input_shape)[0]
+    made = helper.make_graph(
+        graph.nodes,
+        "smidgen",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", *packed.input_shape])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", outputs])],
+        graph.initializers,
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
+    model.producer_name = "smidgen"
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+class _Graph:
+    """Nodes in order; a value is named by a number."""
+
+    def __init__(self, packed: Packed) -> None:
+        self.nodes: list[NodeProto] = []
+        self.initializers: list[TensorProto] = []
+        self._packed = packed
+        self._known: set[str] = set()
+        value, is_vector = "image", False
+        for place, plan in enumerate(packed.spec.plan(packed.input_shape)):
+            if is_vector and not isinstance(plan.layer, Dense):
+                value, is_vector = self._reshaped(value, plan.input_shape), False
+            if isinstance(plan.layer, Dense) and not is_vector:
+                value, is_vector = self._add("Flatten", value), True
+            value = self._activated(self._layer(place, plan, value), plan)
+        self._add("Flatten", value, output="logits")
+
+    def _layer(self, place: int, plan: LayerPlan, value: str) -> str:
+        own = place if plan.source is None else plan.source
+        match plan.layer:
+            case Conv() | Pointwise() | Depthwise():
+                groups = plan.input_shape[0] if isinstance(plan.layer, Depthwise) else 1
+                return self._add("Conv", value, *self._tensors(own, plan), pads=_pads(plan), group=groups)
+            case Dense():
+                return self._add("Gemm", value, *self._tensors(own, plan), transB=1)
+            case MaxPool(size) | AvgPool(size):
+                kind = "MaxPool" if isinstance(plan.layer, MaxPool) else "AveragePool"
+                return self._add(kind, value, kernel_shape=[size, size], strides=[size, size])
+            case GlobalAvgPool():
+                return self._add("GlobalAveragePool", value)
+            case BatchNorm():
+                names = [self._tensor(f"{place}.{part}") for part in ("weight", "bias", "mean", "variance")]
+                return self._add("BatchNormalization", value, *names, epsilon=BATCH_NORM_EPSILON)
+            case PReLU():
+                return self._add("PRelu", value, self._tensor(f"{own}.weight", (-1, 1, 1)))
+        return value
+
+    def _activated(self, value: str, plan: LayerPlan) -> str:
+        slope = getattr(plan.layer, "slope", LINEAR)
+        if slope == LINEAR:
+            return value
+        return self._add("Relu", value) if slope == RELU else self._add("LeakyRelu", value, alpha=slope)
+
+    def _tensors(self, place: int, plan: LayerPlan) -> list[str]:
+        names = [f"{place}.weight"] + ([f"{place}.bias"] if plan.bias_count else [])
+        return [self._tensor(name) for name in names]
+
+    def _tensor(self, name: str, shape: tuple[int, ...] | None = None) -> str:
+        """The name of a value that holds a tensor; made once, however many rounds use it."""
+        if name not in self._known:
+            self._known.add(name)
+            tensor = self._packed.tensors[name]
+            whole = tensor.levels.shape if shape is None else np.empty(tensor.levels.shape).reshape(shape).shape
+            if isinstance(tensor.grid, Uniform) and _is_small(tensor):
+                self._quantized(name, tensor, tensor.grid, whole)
+            else:
+                self._store(name, values_of(tensor).reshape(whole))
+        return name
+
+    def _quantized(self, name: str, tensor: Tensor, grid: Uniform, shape: tuple[int, ...]) -> None:
+        steps = grid.steps if len(grid.steps) > 1 else grid.steps[0]
+        self._store(f"{name}.levels", tensor.levels.astype(np.int8).reshape(shape))
+        self._store(f"{name}.step", np.array(steps, np.float32))
+        self._add("DequantizeLinear", f"{name}.levels", f"{name}.step", output=name, axis=0)
+
+    def _store(self, name: str, array: np.ndarray[Any, Any]) -> None:
+        from onnx import numpy_helper
+
+        self.initializers.append(numpy_helper.from_array(array, name))
+
+    def _reshaped(self, value: str, shape: tuple[int, int, int]) -> str:
+        name = f"shape{len(self.nodes)}"
+        self._store(name, np.array([-1, *shape], np.int64))
+        return self._add("Reshape", value, name)
+
+    def _add(self, kind: str, *inputs: str, output: str = "", **settings: Any) -> str:
+        from onnx import helper
+
+        output = output or str(len(self.nodes))
+        self.nodes.append(helper.make_node(kind, list(inputs), [output], **settings))
+        return output
+
+
+def _is_small(tensor: Tensor) -> bool:
+    """Whether int8 holds the levels, and one axis is the channels out where each has a step."""
+    return bool(np.abs(tensor.levels).max(initial=0) <= 127)
+
+
+def _pads(plan: LayerPlan) -> list[int]:
+    """Above, left, below, right."""
+    if not is_same(plan):
+        return [0, 0, 0, 0]
+    top, left = padding(plan)
+    return [top, left, plan.weight_shape[2] - 1 - top, plan.weight_shape[3] - 1 - left]

@@ -1,0 +1,103 @@
+"""A trained network in memory: its layers, its input shape, its class names and its weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.errors import ModelFileError, SpecError
+from smidgen.records import Weights
+from smidgen.spec import NetSpec, Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained classifier.
+
+    class_names: what each output stands for, in order.
+    weights: flat float32, see `records.Weights`.
+    metadata: free text beside it: data, digest, floor, scores; the three `smidgen_` keys are the file's own.
+    """
+
+    spec: NetSpec
+    input_shape: Shape
+    class_names: tuple[str, ...]
+    weights: Weights = field(repr=False)
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+def named_arrays(spec: NetSpec, input_shape: Shape, weights: Weights) -> dict[str, npt.NDArray[np.float32]]:
+    """Flat weights as one array a tensor, by name, in layer order; the arrays are views.
+
+    Raises:
+        ModelFileError: `weights` is not flat float32 of the length that the network has.
+    """
+    shapes = tensor_shapes(spec, input_shape)
+    ends = np.cumsum([math.prod(shape) for shape in shapes.values()], dtype=np.int64)
+    count = int(ends[-1]) if shapes else 0
+    if weights.dtype != np.float32 or weights.shape != (count,):
+        raise ModelFileError(
+            f"'{spec}' has float32 weights of shape ({count},) and was given "
+            f"{weights.dtype} of shape {weights.shape}; give the weights of this network"
+        )
+    pieces = np.split(weights, ends[:-1])
+    return {name: piece.reshape(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=False)}
+
+
+def flat_weights(spec: NetSpec, input_shape: Shape, arrays: Mapping[str, npt.NDArray[Any]]) -> Weights:
+    """The inverse of `named_arrays`: flat float32, a copy.
+
+    Raises:
+        ModelFileError: a tensor is missing, is not of this network, or has another shape or dtype.
+    """
+    found = {name: (array.dtype.name, array.shape) for name, array in arrays.items()}
+    check_tensors(spec, tensor_shapes(spec, input_shape), found, "the weights")
+    pieces = [np.ravel(arrays[name]) for name in tensor_shapes(spec, input_shape)]
+    return np.concatenate(pieces, dtype=np.float32) if pieces else np.zeros(0, np.float32)
+
+
+def tensor_shapes(spec: NetSpec, input_shape: Shape) -> dict[str, tuple[int, ...]]:
+    """Every tensor of a network by name, in the order of the flat weights."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for index, plan in enumerate(spec.plan(input_shape)):
+        if plan.parameters:
+            shapes[f"{index}.weight"] = plan.weight_shape
+        if plan.parameters and plan.bias_count:
+            shapes[f"{index}.bias"] = (plan.bias_count,)
+        if plan.moments:
+            shapes[f"{index}.mean"] = shapes[f"{index}.variance"] = (plan.moments // 2,)
+    return shapes
+
+
+def check_tensors(
+    spec: NetSpec, shapes: dict[str, tuple[int, ...]], found: dict[str, tuple[str, tuple[int, ...]]], where: str
+) -> None:
+    if missing := sorted(shapes.keys() - found.keys()):
+        raise ModelFileError(f"{where} of '{spec}' lack {', '.join(missing)}; save the whole network again")
+    if unknown := sorted(found.keys() - shapes.keys()):
+        raise ModelFileError(f"{where} have {', '.join(unknown)}, which '{spec}' has not; give the network's own text")
+    for name, shape in shapes.items():
+        if found[name] != ("float32", shape):
+            dtype, wrong = found[name]
+            raise ModelFileError(
+                f"{where}: {name} is {dtype} of shape {wrong}, and '{spec}' needs float32 of shape {shape}; "
+                "give the weights of this network"
+            )
+
+
+def check_model(model: Model, where: str) -> None:
+    try:
+        model.spec.check_head(model.input_shape, len(model.class_names))
+    except SpecError as error:
+        raise ModelFileError(f"{where}: {error}") from error
+    broken = int(np.count_nonzero(~np.isfinite(model.weights)))
+    if broken:
+        raise ModelFileError(
+            f"{where}: {broken} of {model.weights.size} weights are not finite numbers; "
+            "the training diverged: train again with a lower learning rate"
+        )

@@ -1,0 +1,178 @@
+"""Trained networks at rest, in full precision: `Model` <-> one safetensors file.
+
+Each layer that has weights is a tensor or four, float32, named by its place in the network:
+
+    0.weight 0.bias                     convolutions and dense layers
+    2.weight 2.bias 2.mean 2.variance   a batch norm: scale, shift, running moments
+
+The flat `Weights` of an engine hold the same arrays in the same order, each in C order. The
+file's metadata has the network text (`smidgen_spec`), the input shape (`smidgen_input_shape`,
+for example "1x28x28"), the class names (`smidgen_classes`, a JSON list) and any text of the caller's.
+The file holds no code: reading one from a stranger is safe. The same model gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from smidgen.atomic_files import write_checked
+from smidgen.errors import ModelFileError, SpecError
+from smidgen.model.model import Model, check_model, check_tensors, flat_weights, named_arrays, tensor_shapes
+from smidgen.records import Weights
+from smidgen.spec import NetSpec, Shape, parse_spec
+
+SPEC_KEY, SHAPE_KEY, CLASSES_KEY = "smidgen_spec", "smidgen_input_shape", "smidgen_classes"
+
+
+def save_safetensors(model: Model, path: Path) -> int:
+    """Write `model` to `path`, decode the file again, compare; only then does it take that name.
+
+    Returns:
+        the length of the file in bytes.
+
+    Raises:
+        ModelFileError: a model that cannot be stored, or a place that cannot hold it. What stood at
+            `path` before is then still there, and nothing is left beside it.
+    """
+    return write_checked(path, _encode(model), lambda draft: _check_equal(_read(draft, path), model, path))
+
+
+def load_safetensors(path: Path) -> Model:
+    """Read a model that `save` wrote.
+
+    Raises:
+        ModelFileError: no such file, or not such a file; the message says what was found.
+    """
+    try:
+        if not path.is_file():
+            fact = "is not a regular file" if path.exists() else "does not exist"
+            raise ModelFileError(f"{path} {fact}; give a model file")
+        return _read(path, path)
+    except OSError as error:
+        raise ModelFileError(f"cannot read {path}: {error.strerror or error}; check that it may be read") from error
+
+
+# --- model -> bytes --------------------------------------------------------------------------
+
+
+def _encode(model: Model) -> bytes:
+    from safetensors.numpy import save as serialize
+
+    check_model(model, "the model")
+    if taken := {SPEC_KEY, SHAPE_KEY, CLASSES_KEY} & model.metadata.keys():
+        raise ModelFileError(f"metadata key '{min(taken)}' is the file's own; use another name")
+    header = {
+        SPEC_KEY: str(model.spec),
+        SHAPE_KEY: "x".join(map(str, model.input_shape)),
+        CLASSES_KEY: json.dumps(model.class_names),
+    }
+    arrays = named_arrays(model.spec, model.input_shape, model.weights)
+    try:
+        return _in_fixed_order(serialize(arrays, {**model.metadata, **header}))
+    except (TypeError, UnicodeEncodeError) as error:
+        raise ModelFileError(f"metadata must be text that UTF-8 can hold: {error}; leave it out") from error
+
+
+def _in_fixed_order(content: bytes) -> bytes:
+    """The same file with its metadata sorted: safetensors writes them in a new order each time."""
+    header_end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:header_end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[header_end:]
+
+
+def _check_equal(decoded: Model, model: Model, path: Path) -> None:
+    same = (decoded.spec, decoded.input_shape, decoded.class_names, decoded.metadata) == (
+        model.spec,
+        tuple(model.input_shape),
+        tuple(model.class_names),
+        model.metadata,
+    )
+    if not same or decoded.weights.tobytes() != model.weights.tobytes():
+        raise ModelFileError(
+            f"{path}: what was read back is not what was written ('{decoded.spec}' for '{model.spec}'); "
+            "nothing was kept: check the disk, and that the network text is exact"
+        )
+
+
+# --- file -> model ---------------------------------------------------------------------------
+
+_DTYPE_NAMES = {"F32": "float32", "F16": "float16", "F64": "float64", "BF16": "bfloat16"}
+
+_SIGNATURES = (
+    (b"PK\x03\x04", "it looks like a zip archive (torch .pt, .npz and .keras files are)"),
+    (b"\x89HDF", "it looks like HDF5 (Keras .h5 files are)"),
+    (b"\x93NUMPY", "it looks like a NumPy array"),
+    (b"\x80", "it looks like a Python pickle, which is never read: it can hold code"),
+)
+
+
+def _read(file_path: Path, path: Path) -> Model:
+    """The model in `file_path`; messages call it `path`, which a draft is yet to become."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file_path, framework="numpy") as file:  # typed Any below: it has no types of its own
+            return _decode(file, path)
+    except SafetensorError as error:
+        raise ModelFileError(f"{path} is not a model file: {error}; {_first_bytes(file_path)}") from error
+
+
+def _decode(file: Any, path: Path) -> Model:
+    metadata = dict(file.metadata() or {})
+    header = {key: metadata.pop(key, None) for key in (SPEC_KEY, SHAPE_KEY, CLASSES_KEY)}
+    if None in header.values():
+        names = ", ".join(list(file.keys())[:4]) or "none"
+        raise ModelFileError(f"{path} holds tensors ({names}) and no {SPEC_KEY}; give a file that Smidgen wrote")
+    spec, input_shape, class_names = _parse_header(header, path)
+    weights = _read_weights(file, spec, input_shape, path)
+    model = Model(spec, input_shape, class_names, weights, metadata)
+    check_model(model, str(path))
+    return model
+
+
+def _parse_header(header: dict[str, str], path: Path) -> tuple[NetSpec, Shape, tuple[str, ...]]:
+    try:
+        spec, input_shape = parse_spec(header[SPEC_KEY]), _parse_shape(header[SHAPE_KEY])
+        spec.plan(input_shape)
+        classes = json.loads(header[CLASSES_KEY])
+    except (ValueError, RecursionError, SpecError) as error:
+        raise ModelFileError(f"{path} has metadata that do not describe a network: {error}; save it again") from error
+    if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
+        raise ModelFileError(f"{path} has {CLASSES_KEY}={header[CLASSES_KEY][:80]}; it must be a JSON list of names")
+    return spec, input_shape, tuple(classes)
+
+
+def _parse_shape(text: str) -> Shape:
+    match = re.fullmatch(r"([1-9][0-9]{0,8})x([1-9][0-9]{0,8})x([1-9][0-9]{0,8})", text)
+    if match is None:
+        raise ValueError(f"{SHAPE_KEY}='{text[:80]}' is not like 1x28x28")
+    channels, height, width = map(int, match.groups())
+    return channels, height, width
+
+
+def _read_weights(file: Any, spec: NetSpec, input_shape: Shape, path: Path) -> Weights:
+    """Shapes are checked on the file's header, before a number is read."""
+    shapes = tensor_shapes(spec, input_shape)
+    names = list(file.keys())
+    headers = {name: file.get_slice(name) for name in names}
+    found = {
+        name: (_DTYPE_NAMES.get(head.get_dtype(), str(head.get_dtype())), tuple(head.get_shape()))
+        for name, head in headers.items()
+    }
+    check_tensors(spec, shapes, found, f"{path}: the weights")
+    return flat_weights(spec, input_shape, {name: file.get_tensor(name) for name in shapes})
+
+
+def _first_bytes(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(8)
+    for signature, meaning in _SIGNATURES:
+        if start.startswith(signature):
+            return meaning
+    return f"it starts with {start!r}" if start else "it is empty"

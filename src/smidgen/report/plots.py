@@ -1,0 +1,274 @@
+"""Pictures as PNG files, by matplotlib without pyplot: no global state, and half of the import time.
+
+Colours are of Okabe & Ito's set (2008), which readers with any colour vision can tell apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.records import Score
+from smidgen.report.axes import (
+    FLOOR_REACH,
+    SWEEP_REACH,
+    count_text,
+    percent_text,
+    rate_ticks,
+    rate_window,
+    short_percent_text,
+    size_ticks,
+    size_window,
+)
+from smidgen.search.frontier import Point, TurningPoint
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DOTS_PER_INCH = 160
+WIDTH_INCHES, HEIGHT_INCHES = 8.0, 5.0
+BLUE, VERMILION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8c9aa8"
+INK, SOFT, LINE = "#17212b", "#54616e", "#e1e6eb"
+
+IMAGES_PER_CLASS = 10
+CELL_PIXELS, GAP_PIXELS = 64, 6
+LETTER_PIXELS = 13  # the width of a letter of a class name, at 9 points
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def frontier_picture(
+    points: Sequence[Point],
+    frontier: Sequence[Point],
+    floor: float,
+    winner: Point,
+    turning: TurningPoint | None,
+    path: Path,
+    unit: str = "parameters",
+) -> None:
+    """All networks, the front, the floor and the winner: 1280 x 800 pixels.
+
+    unit: of the points' sizes, "parameters" or "bytes"
+    """
+    everyone = [*points, winner]
+    figure, axes = _curve_axes(*_coordinates(everyone), floor, FLOOR_REACH)
+    _draw_turning(axes, turning)
+    _draw_floor(axes, floor)
+    _dots(axes, *_coordinates(points), GREY, 14, 0.55)
+    _draw_front(axes, frontier)
+    _dots(axes, *_coordinates([winner]), VERMILION, 130, 1.0)
+    _name_winner(axes, winner)
+    verb = "hold" if winner.score.rate >= floor else "are nearest to"
+    axes.set_xlabel(unit, color=SOFT, fontsize=11, labelpad=7)
+    _title(axes, f"{count_text(winner.parameters)} {unit} {verb} {short_percent_text(floor)}")
+    _save(figure, path)
+
+
+def sweep_picture(groups: Mapping[str, tuple[int, Sequence[Score]]], turning: TurningPoint | None, path: Path) -> None:
+    """Each seed of a sweep, the median of each size, the turning point and its range: 1280 x 800 pixels.
+
+    groups: what a size is called ("width 2") -> (parameters, the scores of its seeds).
+    """
+    sweep = sorted((size, name, [score.rate for score in scores]) for name, (size, scores) in groups.items())
+    sizes = [size for size, _, _ in sweep]
+    medians = [median(rates) for _, _, rates in sweep]
+    seeds = [(size, rate) for size, _, rates in sweep for rate in rates]
+    anchor = turning.rate if turning else median(medians)
+    figure, axes = _curve_axes([size for size, _ in seeds], [rate for _, rate in seeds], anchor, SWEEP_REACH)
+    _draw_turning(axes, turning)
+    axes.plot(sizes, medians, color=BLUE, linewidth=1.8)
+    _dots(axes, [size for size, _ in seeds], [rate for _, rate in seeds], BLUE, 16, 0.4)
+    _dots(axes, sizes, medians, BLUE, 46, 1.0)
+    for size, name, rates in sweep:
+        _name_size(axes, size, median(rates), name)
+    _title(axes, _sweep_title(turning))
+    _save(figure, path)
+
+
+def contact_sheet(
+    images: Bytes | npt.NDArray[np.float32],
+    labels: npt.NDArray[np.integer],
+    class_names: Sequence[str],
+    path: Path,
+) -> None:
+    """The first ten images of each class, one row a class, its name at the left.
+
+    images: uint8 or float32 [n, channels, height, width]; a pixel of an image is a whole number of pixels here
+    labels: int [n], an index of class_names
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    sheet = _mosaic(_displayable(images), np.asarray(labels), len(class_names))
+    left = 24 + LETTER_PIXELS * max(4, *map(len, class_names))
+    height, width = sheet.shape[0], sheet.shape[1] + left
+    figure = Figure(figsize=(width / DOTS_PER_INCH, height / DOTS_PER_INCH), dpi=DOTS_PER_INCH, facecolor="white")
+    FigureCanvasAgg(figure)
+    figure.figimage(sheet, xo=left, yo=0, origin="upper")
+    for row, name in enumerate(class_names):
+        middle = 1 - (row + 0.5) / len(class_names)
+        figure.text((left - 12) / width, middle, name, ha="right", va="center", color=INK, fontsize=9, parse_math=False)
+    _save(figure, path)
+
+
+# --- the frame of a curve --------------------------------------------------------------------
+
+
+def _curve_axes(sizes: Sequence[int], rates: Sequence[float], anchor: float, reach: float) -> tuple[Figure, Axes]:
+    """Axes of accuracy against size, with limits, ticks and grid."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure((WIDTH_INCHES, HEIGHT_INCHES), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)  # type: ignore[union-attr, call-arg]
+    axes = figure.add_subplot()
+    axes.set_xscale("log")
+    axes.set_xlim(*size_window(sizes))
+    axes.set_ylim(*rate_window(rates, anchor, reach))
+    _ticks(axes)
+    axes.set_xlabel("parameters", color=SOFT, fontsize=11, labelpad=7)
+    axes.set_ylabel("accuracy on the validation split", color=SOFT, fontsize=11, labelpad=9)
+    return figure, axes
+
+
+def _ticks(axes: Axes) -> None:
+    sizes, rates = size_ticks(*axes.get_xlim()), rate_ticks(*axes.get_ylim())
+    axes.set_xticks(sizes, [count_text(size) for size in sizes])
+    axes.set_xticks([], minor=True)
+    axes.set_yticks(rates, [short_percent_text(rate) for rate in rates])
+    axes.tick_params(colors=SOFT, labelsize=10.5, length=4, color=SOFT)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", color=LINE, linewidth=1)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(SOFT)
+
+
+# --- what stands in it -----------------------------------------------------------------------
+
+
+def _coordinates(points: Sequence[Point]) -> tuple[list[int], list[float]]:
+    return [point.parameters for point in points], [point.score.rate for point in points]
+
+
+def _dots(axes: Axes, sizes: Sequence[int], rates: Sequence[float], colour: str, area: float, opacity: float) -> None:
+    """Dots; those below the window stand on its lower edge as triangles."""
+    lowest = axes.get_ylim()[0]
+    seen = [(size, rate) for size, rate in zip(sizes, rates, strict=True) if rate >= lowest]
+    below = [(size, lowest) for size, rate in zip(sizes, rates, strict=True) if rate < lowest]
+    for places, marker in ((seen, "o"), (below, "v")):
+        axes.scatter(
+            [size for size, _ in places], [rate for _, rate in places], s=area, c=colour, alpha=opacity,
+            marker=marker, edgecolors="white" if opacity == 1.0 else "none", linewidths=0.8, clip_on=False, zorder=3,
+        )  # fmt: skip
+
+
+def _draw_front(axes: Axes, frontier: Sequence[Point]) -> None:
+    """The best rate at or below each size: a step line, to the right edge."""
+    sizes, rates = _coordinates(sorted(frontier, key=lambda point: point.parameters))
+    if not sizes:
+        return
+    edge = axes.get_xlim()[1]
+    axes.plot([*sizes, edge], [*rates, rates[-1]], drawstyle="steps-post", color=BLUE, linewidth=1.8, zorder=2.5)
+    lowest = axes.get_ylim()[0]
+    inside = [point for point in frontier if point.score.rate >= lowest]
+    _dots(axes, *_coordinates(inside), BLUE, 34, 1.0)
+
+
+def _draw_floor(axes: Axes, floor: float) -> None:
+    axes.axhline(floor, color=SOFT, linewidth=1.2, dashes=(5, 4), zorder=1.5)
+    axes.annotate(
+        f"floor {short_percent_text(floor)}", (0, floor), (6, 5), xycoords=("axes fraction", "data"),
+        textcoords="offset points", color=SOFT, fontsize=10.5,
+    )  # fmt: skip
+
+
+def _draw_turning(axes: Axes, turning: TurningPoint | None) -> None:
+    """A line at the turning point, a band over its range, its name in the frame's lower part."""
+    if turning is None:
+        return
+    axes.axvspan(turning.low / 1.012, turning.high * 1.012, color=GREEN, alpha=0.15, linewidth=0, zorder=1)
+    axes.axvline(turning.parameters, color=GREEN, linewidth=1.4, zorder=1.2)
+    right = _share_of_width(axes, turning.parameters) > 0.7
+    axes.annotate(
+        f"turning point {count_text(turning.parameters)}", (turning.parameters, 0), (-8 if right else 8, 12),
+        xycoords=("data", "axes fraction"), textcoords="offset points", ha="right" if right else "left",
+        color="#00684e", fontsize=10.5,
+    )  # fmt: skip
+
+
+def _name_winner(axes: Axes, winner: Point) -> None:
+    """The winner's rate above it, on the side where no network can be: a smaller and better one would have won."""
+    near_left = _share_of_width(axes, winner.parameters) < 0.2
+    axes.annotate(
+        percent_text(winner.score.rate), (winner.parameters, winner.score.rate), (0 if near_left else -7, 9),
+        textcoords="offset points", ha="left" if near_left else "right", color=VERMILION, fontsize=11,
+        fontweight="bold", zorder=6,
+    )  # fmt: skip
+
+
+def _name_size(axes: Axes, size: int, rate: float, text: str) -> None:
+    """What a size is called, under and to the right of its dot, where a rising curve leaves room."""
+    lowest, highest = axes.get_ylim()
+    near_right, near_edge = _share_of_width(axes, size) > 0.85, (rate - lowest) / (highest - lowest) < 0.08
+    axes.annotate(
+        text, (size, max(rate, lowest)), (0 if near_right else 9, 7 if near_edge else -18 if near_right else -14),
+        textcoords="offset points", ha="center" if near_right else "left", color=SOFT, fontsize=10.5,
+        parse_math=False, zorder=6,
+    )  # fmt: skip
+
+
+def _share_of_width(axes: Axes, size: int) -> float:
+    """0 at the left edge of the frame, 1 at the right."""
+    low, high = axes.get_xlim()
+    return math.log(size / low) / math.log(high / low)
+
+
+def _title(axes: Axes, text: str) -> None:
+    axes.set_title(text, loc="left", color=INK, fontsize=14, fontweight="bold", pad=14)
+
+
+def _sweep_title(turning: TurningPoint | None) -> str:
+    if turning is None:
+        return "No turning point among these sizes"
+    return f"Turning point: {count_text(turning.parameters)} parameters, {percent_text(turning.rate)}"
+
+
+# --- images ----------------------------------------------------------------------------------
+
+
+def _displayable(images: Bytes | npt.NDArray[np.float32]) -> Bytes:
+    """uint8 [n, height, width, 3]. Floats are stretched over their own range."""
+    if images.dtype != np.uint8:
+        low, high = float(images.min()), float(images.max())
+        images = np.round(255 * (images - low) / ((high - low) or 1.0)).astype(np.uint8)
+    if images.shape[1] != 3:
+        images = images.mean(axis=1, keepdims=True).astype(np.uint8).repeat(3, axis=1)
+    return np.asarray(images.transpose(0, 2, 3, 1), np.uint8)
+
+
+def _mosaic(images: Bytes, labels: npt.NDArray[np.integer], classes: int) -> Bytes:
+    """Rows of ten images on white: uint8 [classes * cell height, 10 * cell width, 3]."""
+    zoom = max(1, CELL_PIXELS // max(images.shape[1:3]))
+    inner_height, inner_width = zoom * images.shape[1], zoom * images.shape[2]
+    height, width = inner_height + GAP_PIXELS, inner_width + GAP_PIXELS
+    sheet = np.full((classes * height, IMAGES_PER_CLASS * width, 3), 255, np.uint8)
+    for row in range(classes):
+        for column, index in enumerate(np.flatnonzero(labels == row)[:IMAGES_PER_CLASS]):
+            top, left = row * height + GAP_PIXELS // 2, column * width
+            large = images[index].repeat(zoom, axis=0).repeat(zoom, axis=1)
+            sheet[top : top + inner_height, left : left + inner_width] = large
+    return sheet
+
+
+def _save(figure: Figure, path: Path) -> None:
+    figure.savefig(path, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})

@@ -1,0 +1,320 @@
+"""The fewest bytes: trained networks put on grids, trained again at a price for each bit, and searched on.
+
+    networks -> grids of a few coarsenesses, at a few prices -> generations: children of the best, each with
+    grids or a price of its own -> confirmation -> one file
+
+How it is chosen is how `shrink` chooses: a file must reach the rate that is needed on the selection half, and the
+shortest that does must reach it again on the confirmation half. What is proposed depends on outcomes and the seed
+alone, and every training is remembered.
+
+A parent's waste is error times bytes: along the front of good files the error falls about as the size grows.
+
+Of hundreds of files that are tried, those that look best on a half of the validation split are in part the lucky
+ones. So an error is estimated by the mean of two: the one on the selection half, and the one on training images
+plus what the selection half of all files errs more on average (a control variate: small networks err on both for
+the same reasons, and of training images there are many). Files that hold by the estimate too come first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+from statistics import fmean
+
+import numpy as np
+
+from smidgen.data import Split
+from smidgen.engine import Start
+from smidgen.model import Model, Packed, encode, nearest_step, packed_model, unpacked, values
+from smidgen.records import Outcome, Recipe, Score, Trial, Weights
+from smidgen.spec import NetSpec
+from smidgen.transforms import (
+    Steps,
+    fold_batch_norm,
+    grid_steps,
+    held,
+    quantized,
+    shortest,
+    without_constant_inputs,
+    without_dead_channels,
+)
+from smidgen.trials.evaluate import Lessons, score
+from smidgen.trials.study import Study
+
+
+@dataclass(frozen=True)
+class Squeezing:
+    """How much is tried.
+
+    networks: at most so many are put on grids at first
+    generations, children: and how many files each generation tries
+    steps: optimizer steps of a training, unless it would take more than `training_macs` multiply-accumulates
+    total_macs: after so many no further generation begins
+    """
+
+    networks: int
+    generations: int
+    children: int
+    steps: int
+    training_macs: float
+    total_macs: float
+
+
+SQUEEZINGS = {
+    "glance": Squeezing(2, 1, 4, 2_000, 0.4e12, 4e12),
+    "quick": Squeezing(1, 2, 8, 6_000, 1e12, 20e12),
+    "normal": Squeezing(3, 10, 16, 8_000, 3e12, 60e12),
+    "thorough": Squeezing(4, 40, 24, 16_000, 12e12, 480e12),
+}
+
+NOT_TRAINED = "not trained"
+"""The stage of files whose weights are as they were given, or put on a fine grid."""
+FINE_SHARE = 0.02
+"""The step of a grid that weights are put on as they are, as a share of the root of a tensor's mean square."""
+SHARES = (0.8, 1.2)
+"""Steps of the first grids, as shares of `_share`."""
+SHARE, SHARE_POWER = 0.25, 0.2
+"""Of a network of `PRICE_PARAMETERS` parameters, as a share of the root of a tensor's mean square, and how it rises
+with larger ones, which can do with coarser weights: of 100,000 it is 0.72."""
+PRICES = (0.33, 1.0, 3.0)
+"""Of a bit at first, as shares of `_price`."""
+PRICE, PRICE_PARAMETERS, PRICE_POWER = 60.0, 500, 0.65
+"""Nats over all training images together that a bit costs in a network of so many parameters, and how that falls with
+larger ones: of 266,610 it is 1. By minimum description length it would be 0.7 (Hinton & van Camp 1993)."""
+RELIEF = (0.25, 0.5, 1.0, 1.0)
+PRESSURE = (0.5, 1.0, 1.5, 2.0)
+COARSER, FINER = (1.0, 1.0, 1.15, 1.3), (0.75, 0.87, 1.0, 1.0)
+RATES = (0.3, 1.0, 1.0, 2.0)
+ONE_TENSOR = (0.7, 0.85, 1.2, 1.5)
+"""What a child does to its parent's price and to all steps: of one that errs too much, and of one that has errors to
+spare; and to the learning rate and to one tensor's step."""
+PARENTS = 6
+NEAR = (0.6, 1.7)
+"""Parents err so much, or take so many bytes, as shares of what is allowed."""
+LEAST_ALLOWED = 1e-4
+"""A floor may allow no error at all."""
+BATCH = 128
+RATE, RATE_PARAMETERS, RATE_POWER = 0.01, 2_000, 0.35
+"""The learning rate of a network of so many parameters, and how it falls with larger ones."""
+TRAINING_IMAGES = 20_000
+"""So many of them, the first, are looked at for an estimate of the error."""
+
+
+@dataclass(frozen=True, eq=False)
+class Squeezed:
+    """One file that was tried: the network on its grids, how long the file is, and how it classifies.
+
+    price: of a bit, in nats over all training images
+    outcome: of the network that the file decodes to
+    training_error: on the first training images
+    """
+
+    packed: Packed = field(repr=False)
+    steps: Steps = field(repr=False)
+    price: float
+    file_bytes: int
+    trial: Trial
+    outcome: Outcome = field(repr=False)
+    training_error: float
+    stage: str
+
+    @property
+    def filed(self) -> Trial:
+        """The trial with the network that is in the file, which may have lost channels."""
+        return replace(self.trial, spec=self.packed.spec)
+
+    @property
+    def error(self) -> float:
+        """On the selection half."""
+        return 1.0 - self.outcome.selection.rate
+
+
+Holds = Callable[[Squeezed, str], bool]
+"""holds(a file, "selection" or "confirmation")."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What is trained next."""
+
+    model: Model
+    steps: Steps
+    price: float
+    rate: float
+    seed: int
+
+
+class Squeeze:
+    """One search for the fewest bytes; `tried` has every file in the order in which it was asked for."""
+
+    def __init__(
+        self,
+        study: Study,
+        lessons: Lessons,
+        effort: Squeezing,
+        allowed: float,
+        seed: int,
+        most_bytes: int | None = None,
+    ) -> None:
+        """allowed: the error that a file may have on either half; most_bytes: the size to search near instead."""
+        self.study, self.lessons, self.effort, self.allowed, self.seed = study, lessons, effort, allowed, seed
+        self.most_bytes = most_bytes
+        self.tried: list[Squeezed] = []
+        self.macs = 0.0
+
+    def search(self, models: Sequence[Model]) -> None:
+        """Fill `tried`."""
+        folded = [self._simplified(model) for model in models[: self.effort.networks]]
+        for model, plain in zip(models, folded, strict=False):
+            self.tried += [self._not_trained(model, packed_model(model)), self._on_fine_grids(plain)]
+        self._train([plan for model in folded for plan in self._first(model)], "first grids")
+        for generation in range(1, self.effort.generations + 1):
+            if self.macs >= self.effort.total_macs:
+                break
+            random = Random(self.seed * 1_000 + generation)
+            parents, error = self._parents(), self.estimates()
+            drawn = [random.choice(parents) for _ in range(self.effort.children)]
+            plans = [self._child(random, parent, self._spares(parent, error[parent.trial.key])) for parent in drawn]
+            self._train(plans, f"bytes, generation {generation} of {self.effort.generations}")
+
+    def holding(self, holds: Holds) -> tuple[Squeezed | None, list[Squeezed]]:
+        """The shortest file that holds on both halves, and the shorter ones that did on the first alone."""
+        error = self.estimates()
+        able = [tried for tried in self.tried if holds(tried, "selection")]
+        refused: list[Squeezed] = []
+        for tried in sorted(able, key=lambda t: (error[t.trial.key] > self.allowed, t.file_bytes, t.error)):
+            if holds(tried, "confirmation"):
+                return tried, refused
+            refused.append(tried)
+        return None, refused
+
+    def best_within(self, file_bytes: int) -> Squeezed | None:
+        """The fewest errors, as they are estimated, among the files of at most so many bytes."""
+        error = self.estimates()
+        able = [tried for tried in self.tried if tried.file_bytes <= file_bytes]
+        return min(able, key=lambda tried: (error[tried.trial.key], tried.file_bytes), default=None)
+
+    def estimates(self) -> dict[str, float]:
+        """The error of each file, as surely as it can be known without the confirmation half, by its trial's key."""
+        more = fmean(tried.error - tried.training_error for tried in self.tried)
+        return {tried.trial.key: (tried.error + tried.training_error + more) / 2 for tried in self.tried}
+
+    # --- what is tried ---
+
+    def _first(self, model: Model) -> list[_Plan]:
+        return [
+            _Plan(model, grid_steps(model, share * _share(model)), price * _price(model), _rate(model), self.seed)
+            for share in SHARES
+            for price in PRICES
+        ]
+
+    def _simplified(self, model: Model) -> Model:
+        """The same function on the training images, in fewer tensors and with fewer weights that matter."""
+        return without_constant_inputs(fold_batch_norm(model), self.lessons.dataset.train.images)[0]
+
+    def _parents(self) -> list[Squeezed]:
+        """Those that waste least among those that are about as they are wanted."""
+        error = self.estimates()
+        off = {t.trial.key: self._off(t, error[t.trial.key]) for t in self.tried}
+        near = [t for t in self.tried if NEAR[0] <= off[t.trial.key] <= NEAR[1]]
+        near = near or sorted(self.tried, key=lambda t: abs(off[t.trial.key] - 1))[:PARENTS]
+        return sorted(near, key=lambda t: error[t.trial.key] * t.file_bytes)[:PARENTS]
+
+    def _off(self, tried: Squeezed, error: float) -> float:
+        """What it errs, or what it takes, as a share of what it may."""
+        if self.most_bytes:
+            return tried.file_bytes / self.most_bytes
+        return error / max(self.allowed, LEAST_ALLOWED)
+
+    def _spares(self, tried: Squeezed, error: float) -> bool:
+        """Whether it has errors to spare for fewer bytes."""
+        return (self._off(tried, error) < 1) != bool(self.most_bytes)
+
+    def _child(self, random: Random, parent: Squeezed, spares: bool) -> _Plan:
+        """Its parent's network with other grids, at another price: finer and lower to learn its errors away, or coarser
+        and higher, for fewer bytes."""
+        factor = random.choice(COARSER if spares else FINER)
+        steps = {name: _scaled(step, factor) for name, step in parent.steps.items()}
+        if random.random() < 0.5:
+            name = random.choice(list(steps))
+            steps[name] = _scaled(steps[name], random.choice(ONE_TENSOR))
+        model = unpacked(parent.packed)
+        rate = _rate(model) * random.choice(RATES)
+        price = parent.price * random.choice(PRESSURE if spares else RELIEF)
+        return _Plan(model, steps, price, rate, random.randrange(2**31))
+
+    # --- trying it ---
+
+    def _train(self, plans: Sequence[_Plan], stage: str) -> None:
+        images = len(self.lessons.dataset.train)
+        starts = [held(plan.model, plan.steps, plan.price / images) for plan in plans]
+        lessons = replace(self.lessons, starts={start.digest: start for start in starts})
+        trials = [self._trial(plan, start) for plan, start in zip(plans, starts, strict=True)]
+        self.macs += sum(map(lessons.cost, trials))
+        outcomes = self.study.run(lessons, trials, stage)
+        for plan, trial, outcome in zip(plans, trials, outcomes, strict=True):
+            if not outcome.diverged_at:
+                packed = quantized(replace(plan.model, weights=outcome.weights), plan.steps)
+                found = shortest(without_dead_channels(packed))
+                self.tried.append(self._squeezed(*found, plan.steps, plan.price, trial, stage))
+
+    def _trial(self, plan: _Plan, start: Start) -> Trial:
+        recipe = Recipe(batch_size=BATCH, learning_rate=plan.rate)
+        if self.lessons.teacher_logits is not None:
+            recipe = replace(recipe, loss="kl", temperature=2.0)
+        trial = self.lessons.trial(plan.model.spec, recipe, plan.seed, start.digest)
+        epochs = self.effort.steps / recipe.steps(len(self.lessons.dataset.train))
+        epochs = min(epochs, self.effort.training_macs / (self.lessons.cost(trial) / recipe.epochs))
+        return replace(trial, recipe=replace(recipe, epochs=max(1, round(epochs))))
+
+    def _on_fine_grids(self, model: Model) -> Squeezed:
+        packed, _ = shortest(quantized(model, grid_steps(model, FINE_SHARE)))
+        return self._not_trained(model, packed)
+
+    def _not_trained(self, model: Model, packed: Packed) -> Squeezed:
+        content = encode(packed)
+        start = f"{hashlib.sha256(content).hexdigest()} {NOT_TRAINED}"
+        trial = self.lessons.trial(model.spec, Recipe(), self.seed, start)
+        return self._squeezed(packed, len(content), grid_steps(model, FINE_SHARE), _price(model), trial, NOT_TRAINED)
+
+    def _squeezed(
+        self, packed: Packed, file_bytes: int, steps: Steps, price: float, trial: Trial, stage: str
+    ) -> Squeezed:
+        """What the file decodes to is scored: moments are on grids now, and sorted channels add up in another order."""
+        weights, data = values(packed), self.lessons.dataset
+        train = Split(data.train.images[:TRAINING_IMAGES], data.train.labels[:TRAINING_IMAGES])
+        selection, confirmation, training = (
+            self._score(trial, packed.spec, weights, name, split)
+            for name, split in (("selection", data.selection), ("confirmation", data.confirmation), ("train", train))
+        )
+        outcome = Outcome(packed.spec.parameters(packed.input_shape), selection, confirmation, (), 0.0, weights)
+        return Squeezed(packed, steps, price, file_bytes, trial, outcome, 1 - training.rate, stage)
+
+    def _score(self, trial: Trial, spec: NetSpec, weights: Weights, name: str, split: Split) -> Score:
+        """Remembered beside the logits: of a large network it takes seconds."""
+        store, key = self.study.store, f"{trial.key} as filed, {name}"
+        known = store.get_logits(key)
+        if known is None:
+            found = score(self.lessons, spec, weights, split, self.study.workers)
+            known = np.array([found.correct, found.total], np.float32)
+            store.put_logits(key, known)
+        return Score(int(known[0]), int(known[1]))
+
+
+def _price(model: Model) -> float:
+    return float(PRICE * (PRICE_PARAMETERS / max(1, model.weights.size)) ** PRICE_POWER)
+
+
+def _share(model: Model) -> float:
+    return float(SHARE * max(1.0, model.weights.size / PRICE_PARAMETERS) ** SHARE_POWER)
+
+
+def _rate(model: Model) -> float:
+    share = min(1.0, RATE_PARAMETERS / max(1, model.weights.size))
+    return float(RATE * share**RATE_POWER)
+
+
+def _scaled(step: float, factor: float) -> float:
+    return float(nearest_step(step * factor))

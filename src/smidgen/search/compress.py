@@ -1,0 +1,255 @@
+"""The second question: the fewest bytes of a file at a floor, for networks that are trained already.
+
+    Goal(floor=Floor(0.97))        the shortest file that holds 97 %
+    Goal(within=0.001)             the shortest within a tenth of a point of the network that was given
+    Goal(size_bytes=256)           the most accurate file of at most 256 bytes
+
+The search is in `smidgen.search.byte_search`; here is what is asked, and the evidence.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from smidgen.data import Dataset
+from smidgen.errors import FloorNotHeld, RequestError
+from smidgen.model import Model, Packed, encode, packed_model, values
+from smidgen.records import Floor, Score
+from smidgen.search.byte_search import NOT_TRAINED, SQUEEZINGS, Squeeze, Squeezed, Squeezing
+from smidgen.search.goal import Goal
+from smidgen.search.judge import HALVES, Judge, floor_of, shown_floor
+from smidgen.teacher import Say, Teacher, bring, lessons_of_model
+from smidgen.transforms import grid_steps, quantized, with_coder
+from smidgen.trials.evaluate import Lessons, score
+from smidgen.trials.store import Store, default_path
+from smidgen.trials.study import Progress, Study
+from smidgen.trials.workers import Pool
+
+FINE_SHARE = 0.02
+"""The step of grids that hardly change a network, as a share of a tensor's root mean square."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One stage of a network's way into its file: how long the file is there, and the selection half's score."""
+
+    name: str
+    file_bytes: int
+    selection: Score
+
+
+@dataclass(frozen=True, eq=False)
+class Compressed:
+    """The file, and the evidence.
+
+    given: the most accurate network that was given, in full precision; given_test: its test score
+    winner: what is in the file; test: of what the file decodes to. Both test scores were taken once, at the end
+    held: whether the winner holds the floor, which only a goal without an accuracy lets be False
+    refused: shorter files that held on the selection half and not on the confirmation half
+    rungs: from the float32 weights to the file
+    """
+
+    data: Dataset = field(repr=False)
+    goal: Goal
+    floor: Floor
+    given: Model = field(repr=False)
+    given_test: Score
+    winner: Squeezed
+    test: Score
+    refused: tuple[Squeezed, ...] = field(repr=False)
+    tried: tuple[Squeezed, ...] = field(repr=False)
+    rungs: tuple[Rung, ...]
+    seconds: float
+    trained: int
+    remembered: int
+
+    @property
+    def given_bytes(self) -> int:
+        """Of the given network's parameters, as float32."""
+        return 4 * self.given.spec.parameters(self.given.input_shape)
+
+    @property
+    def headline(self) -> str:
+        """The answer in a line."""
+        ratio = self.given_bytes / self.winner.file_bytes
+        return (
+            f"{self.winner.file_bytes:,} bytes hold {100 * self.floor.accuracy:.4g} % on {self.data.name}, "
+            f"1/{ratio:,.0f} of the {self.given_bytes:,} that were given"
+        )
+
+
+def compress(
+    models: Model | Sequence[Model],
+    data: Dataset,
+    floor: float | Floor | Goal,
+    *,
+    teacher: object = None,
+    effort: str = "normal",
+    seed: int = 0,
+    store: Store | None = None,
+    workers: int | None = None,
+    engine: str = "auto",
+    progress: Progress | None = None,
+    pool: Pool | None = None,
+    say: Say | None = None,
+) -> Compressed:
+    """The shortest file of one of these networks that holds `floor` on `data`.
+
+    teacher: what is imitated while the weights are trained on their grids; None: the first of the networks
+    effort: one of `squeeze.SQUEEZINGS`
+
+    Raises:
+        RequestError: a goal, an effort or a network that does not fit.
+        FloorNotHeld: no file that was tried holds the floor; the message gives the best.
+    """
+    start = time.perf_counter()
+    networks = [models] if isinstance(models, Model) else list(models)
+    _check(networks, data, effort)
+    goal = floor if isinstance(floor, Goal) else Goal(floor if isinstance(floor, Floor) else Floor(floor))
+    with store or Store(default_path()) as opened:
+        study = Study(opened, workers, progress, pool)
+        lessons = Lessons(data, engine)
+        networks.sort(key=lambda model: -_validation(lessons, model).rate)
+        lessons = _lessons(study, lessons, networks, teacher, say or (lambda _: None))
+        return squeezed(study, lessons, networks, goal, SQUEEZINGS[effort], seed, start)
+
+
+def squeezed(
+    study: Study,
+    lessons: Lessons,
+    models: Sequence[Model],
+    goal: Goal,
+    effort: Squeezing,
+    seed: int,
+    start: float,
+    given_test: Score | None = None,
+    asked: tuple[Floor, Judge] | None = None,
+) -> Compressed:
+    """The same with a study and lessons that are there already.
+
+    models: the first is the one to compare with; given_test: its test score where that is known
+    asked: a floor and the judge who was asked for it; None: as `goal` says of the first network
+    """
+    data, given = lessons.dataset, models[0]
+    floor, judge = asked or _asked(lessons, goal, given)
+    squeeze = Squeeze(study, lessons, effort, 1.0 - judge.least["selection"], seed, _near_bytes(goal))
+    squeeze.search(models)
+    winner, refused = _chosen(squeeze, judge, floor)
+    return Compressed(
+        data=data,
+        goal=goal,
+        floor=floor or shown_floor(winner.outcome),
+        given=given,
+        given_test=given_test or score(lessons, given.spec, given.weights, data.test, study.workers),
+        winner=winner,
+        test=score(lessons, winner.packed.spec, winner.outcome.weights, data.test, study.workers),
+        refused=tuple(refused),
+        tried=tuple(squeeze.tried),
+        rungs=tuple(_rungs(lessons, given, winner)),
+        seconds=time.perf_counter() - start,
+        trained=study.trained,
+        remembered=study.remembered,
+    )
+
+
+# --- what is compressed ----------------------------------------------------------------------
+
+
+def _check(models: Sequence[Model], data: Dataset, effort: str) -> None:
+    if effort not in SQUEEZINGS:
+        raise RequestError(f"effort='{effort}' is not known; use one of {', '.join(SQUEEZINGS)}")
+    if not models:
+        raise RequestError("no network was given; give at least one")
+    for model in models:
+        if tuple(model.input_shape) != data.input_shape or len(model.class_names) != data.classes:
+            shapes = ["x".join(map(str, shape)) for shape in (model.input_shape, data.input_shape)]
+            raise RequestError(
+                f"'{model.spec}' takes {shapes[0]} and knows {len(model.class_names)} classes; {data.name} has "
+                f"{shapes[1]} and {data.classes}: give the data that it was trained on"
+            )
+
+
+def _lessons(study: Study, lessons: Lessons, models: Sequence[Model], teacher: object, say: Say) -> Lessons:
+    """With the logits of the teacher, or of the first network."""
+    imitated = models[0] if teacher is None else teacher
+    if isinstance(imitated, Model):
+        return lessons_of_model(study.store, lessons, imitated, study.workers)
+    data = lessons.dataset
+    study.progress.stage("the teacher's logits", len(data.train) + len(data.selection) + len(data.confirmation))
+    brought = teacher if isinstance(teacher, Teacher) else Teacher(teacher)
+    taught = bring(study.store, data, brought, say, study.progress.advance)
+    return replace(lessons, teacher=taught.key, teacher_logits=taught.logits)
+
+
+def _validation(lessons: Lessons, model: Model) -> Score:
+    data = lessons.dataset
+    return sum((score(lessons, model.spec, model.weights, getattr(data, half)) for half in HALVES), Score(0, 0))
+
+
+# --- what is chosen --------------------------------------------------------------------------
+
+
+def _asked(lessons: Lessons, goal: Goal, given: Model) -> tuple[Floor | None, Judge]:
+    """The floor that the goal asks for, as it is measured by the network that is given."""
+    data, judge = lessons.dataset, Judge(lessons, goal)
+    halves = {half: score(lessons, given.spec, given.weights, getattr(data, half)) for half in HALVES}
+    floor = floor_of(goal, data, sum(halves.values(), Score(0, 0)))
+    if floor is not None:
+        judge.ask(floor, halves)
+    return floor, judge
+
+
+def _near_bytes(goal: Goal) -> int | None:
+    return None if goal.accurate else goal.size_bytes
+
+
+def _chosen(squeeze: Squeeze, judge: Judge, floor: Floor | None) -> tuple[Squeezed, list[Squeezed]]:
+    refused: list[Squeezed] = []
+    most = judge.goal.size_bytes
+    if floor is None:
+        best = squeeze.best_within(most or min(tried.file_bytes for tried in squeeze.tried))
+    else:
+        best, refused = squeeze.holding(lambda tried, half: judge.holds(tried.filed, tried.outcome, half))
+    if best is None or (most and best.file_bytes > most):
+        raise FloorNotHeld(_not_held(squeeze, judge, floor, best))
+    return best, refused
+
+
+def _not_held(squeeze: Squeeze, judge: Judge, floor: Floor | None, best: Squeezed | None) -> str:
+    shortest = min(squeeze.tried, key=lambda tried: tried.file_bytes)
+    within = f" of at most {judge.goal.size_bytes:,} bytes" if judge.goal.size_bytes else ""
+    if floor is None:
+        return f"no file{within} was found; the shortest of {len(squeeze.tried)} has {shortest.file_bytes:,} bytes"
+    most = max(squeeze.tried, key=lambda tried: tried.outcome.validation.rate)
+    found = f"; {best.file_bytes:,} bytes hold it" if best else ""
+    return (
+        f"no file{within} of {len(squeeze.tried)} that were tried holds a floor of {floor.accuracy:.6g}{found}: "
+        f"that takes {judge.asked}, and the most accurate has {most.outcome.validation} in {most.file_bytes:,} "
+        "bytes; lower the floor, raise --effort, or give a better network"
+    )
+
+
+# --- the way there ---------------------------------------------------------------------------
+
+
+def _rungs(lessons: Lessons, given: Model, winner: Squeezed) -> list[Rung]:
+    """From float32 to the file, each stage encoded and scored."""
+    fine = quantized(given, grid_steps(given, FINE_SHARE))
+    stages: list[tuple[str, Packed]] = [
+        ("float32", packed_model(given)),
+        ("fine grids, without training", with_coder(fine, "fixed")),
+        ("the same, range coder", fine),
+    ]
+    if winner.stage != NOT_TRAINED:
+        stages += [
+            ("trained on its grids, fixed lengths", with_coder(winner.packed, "fixed")),
+            ("the same, Huffman", with_coder(winner.packed, "huffman")),
+        ]
+    stages.append(("the file", winner.packed))
+    selection = lessons.dataset.selection
+    return [
+        Rung(name, len(encode(packed)), score(lessons, packed.spec, values(packed), selection))
+        for name, packed in stages
+    ]

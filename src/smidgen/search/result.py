@@ -1,0 +1,79 @@
+"""What comes of the question: the network, the evidence, and everything that was tried on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from smidgen.data import Dataset
+from smidgen.model import Model
+from smidgen.records import Floor, Outcome, Score, Trial
+from smidgen.search.compress import Compressed
+from smidgen.search.frontier import TurningPoint
+from smidgen.search.goal import Goal
+from smidgen.teacher import Taught
+from smidgen.trials.evaluate import Lessons
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """One training of the run: what was asked, what came of it, and at which stage."""
+
+    trial: Trial
+    outcome: Outcome
+    stage: str
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The network that does what was asked, and the evidence.
+
+    floor: the accuracy that was asked for; where the best within limits was, the one that it is shown to hold
+    held: whether the winner holds it, which alone `Goal.or_best` lets be False
+    test: of the winner; teacher_test: of the teacher; both scored once, after everything was chosen.
+        None for a teacher of which only logits without those of the test images were given
+    teacher: None where the effort has none trained and none was brought
+    fresh: the winner's network and recipe from seeds that took no part in the run; `fresh_held` of them hold
+        the floor on the whole validation split.
+    refused: networks that held the floor on the selection half and not on the confirmation half.
+    compressed: the winner, or a network near it, in the fewest bytes that were found; None where that was not asked
+        for, or nothing that was tried holds what the winner does
+    """
+
+    data: Dataset = field(repr=False)
+    lessons: Lessons = field(repr=False)
+    goal: Goal
+    floor: Floor
+    held: bool
+    winner: Trial
+    outcome: Outcome
+    test: Score
+    teacher: Taught | None
+    teacher_test: Score | None
+    fresh: tuple[Tried, ...] = field(repr=False)
+    fresh_held: int
+    ways: dict[str, tuple[Tried, ...]] = field(repr=False)
+    tried: tuple[Tried, ...] = field(repr=False)
+    refused: tuple[Tried, ...] = field(repr=False)
+    turning: TurningPoint | None
+    compressed: Compressed | None
+    seconds: float
+    trained: int
+    remembered: int
+
+    @property
+    def model(self) -> Model:
+        """The winner as what a file holds (`smidgen.save`)."""
+        return Model(self.winner.spec, self.data.input_shape, self.data.class_names, self.outcome.weights)
+
+    @property
+    def question(self) -> str:
+        """What was asked, as a sentence."""
+        asked, limits = self.goal, self.goal.limits_text
+        if not asked.accurate:
+            return f"The best network of {limits} on {self.data.name}."
+        accuracy = f"{100 * self.floor.accuracy:.4g} %"
+        if asked.within is not None:
+            accuracy += f", within {100 * asked.within:g} points of its teacher,"
+        balanced = ", the mean over its classes," if asked.balanced else ""
+        small = f"The smallest network{f' of {limits}' if limits else ''}"
+        return f"{small} that holds {accuracy}{balanced} on {self.data.name}."

@@ -1,0 +1,74 @@
+"""Families: functions from a width to a network, in one table.
+
+The four of the width-sweeps document (valid convolutions, stride 1), and the teacher's own shape.
+`parameters` in the comments is for MNIST (1x28x28, 10 classes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from smidgen.errors import RequestError
+from smidgen.spec.layers import RELU, Conv, Dense, Dropout, MaxPool
+from smidgen.spec.plan import NetSpec
+
+Family = Callable[[int, int], NetSpec]
+
+
+def mlp1(width: int, classes: int) -> NetSpec:
+    """Two hidden layers: n² + 796 n + 10 parameters."""
+    return NetSpec((Dense(width, RELU), Dense(width, RELU), Dense(classes)))
+
+
+def mlp2(width: int, classes: int) -> NetSpec:
+    """The same behind a max-pool: n² + 208 n + 10 parameters."""
+    return NetSpec((MaxPool(2), *mlp1(width, classes).layers))
+
+
+def cnn1(width: int, classes: int) -> NetSpec:
+    """Two convolutions and a hidden layer: 1170 n² + 56 n + 10 parameters."""
+    return NetSpec(
+        (
+            Conv(width, (3, 3), slope=RELU),
+            Conv(2 * width, (3, 3), slope=RELU),
+            MaxPool(2),
+            Dropout(0.25),
+            Dense(4 * width, RELU),
+            Dropout(0.5),
+            Dense(classes),
+        )
+    )
+
+
+def cnn2(width: int, classes: int) -> NetSpec:
+    """Four convolutions, two pools, no hidden layer: 63 n² + 335 n + 10 parameters."""
+    return NetSpec(
+        (
+            Conv(width, (3, 3), slope=RELU),
+            Conv(width, (3, 3), slope=RELU),
+            MaxPool(2),
+            Conv(2 * width, (3, 3), slope=RELU),
+            Conv(2 * width, (3, 3), slope=RELU),
+            MaxPool(2),
+            Dense(classes),
+        )
+    )
+
+
+FAMILIES: dict[str, Family] = {"mlp1": mlp1, "mlp2": mlp2, "cnn1": cnn1, "cnn2": cnn2}
+
+
+def family(name: str, width: int, classes: int = 10) -> NetSpec:
+    """The network of family `name` at `width`.
+
+    Raises:
+        RequestError: no such family, or a width below 1.
+    """
+    if name not in FAMILIES:
+        near = get_close_matches(name, FAMILIES, n=1)
+        hint = f" (did you mean '{near[0]}'?)" if near else ""
+        raise RequestError(f"no family '{name}'{hint}; known: {', '.join(FAMILIES)}")
+    if width < 1:
+        raise RequestError(f"width={width} must be at least 1; give for example --widths 8,4,2,1")
+    return FAMILIES[name](width, classes)

@@ -1,0 +1,46 @@
+"""Moved copies of the training images: what is moved, what stays, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from smidgen import from_arrays
+from smidgen.data import Dataset
+from smidgen.data.augment import promised, with_copies
+from smidgen.errors import RequestError
+
+
+def test_the_first_copy_is_the_images_and_the_others_are_near_them(digits: Dataset) -> None:
+    made = with_copies(digits, 3, workers=2)
+    count = len(digits.train)
+    assert made.train.images.shape == (3 * count, *digits.input_shape)
+    np.testing.assert_array_equal(made.train.images[:count], digits.train.images)
+    np.testing.assert_array_equal(made.train.labels, np.tile(digits.train.labels, 3))
+    for copy in (1, 2):
+        moved = made.train.images[copy * count : (copy + 1) * count].astype(np.int32)
+        apart = np.abs(moved - digits.train.images).mean()
+        others = np.abs(np.roll(digits.train.images, 1, axis=0).astype(np.int32) - digits.train.images).mean()
+        assert 0 < apart < others
+
+
+def test_all_other_splits_stay_and_the_digest_tells_them_apart(digits: Dataset) -> None:
+    made, promise = with_copies(digits, 2), promised(digits, 2)
+    assert made.selection is digits.selection and made.confirmation is digits.confirmation and made.test is digits.test
+    assert len({digits.digest, made.digest, with_copies(digits, 3).digest}) == 3
+    assert (promise.digest, promise.train.images.shape) == (made.digest, made.train.images.shape)
+    assert with_copies(digits, 1) is digits
+
+
+@pytest.mark.parametrize("count", [0, -1, 65])
+def test_a_number_of_copies_that_cannot_be_is_refused(digits: Dataset, count: int) -> None:
+    with pytest.raises(RequestError, match=f"copies={count} must be from 1 to 64"):
+        with_copies(digits, count)
+
+
+def test_vectors_cannot_be_moved() -> None:
+    generator = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    vectors = from_arrays(generator.normal(size=(60, 5)), labels, "vectors")
+    with pytest.raises(RequestError, match="vectors has no images of bytes that could be moved"):
+        with_copies(vectors, 2)

@@ -1,0 +1,422 @@
+"""The torch engine against NumPy loops, torch's own layers and optimizers, and itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from smidgen.engine import Examples, torch_engine
+from smidgen.engine.losses import loss_and_gradient, prepare
+from smidgen.errors import EngineError, RequestError
+from smidgen.records import LOSSES, OPTIMIZERS, Recipe
+from smidgen.spec import parse_spec
+from smidgen.streams import epoch_order, initial_weights
+
+torch = pytest.importorskip("torch")
+
+SHAPE = (1, 8, 8)
+EVERY_LAYER = parse_spec(
+    "conv 4x3x3 same relu, batchnorm, maxpool 2, dropout 0.1, depthwise 2x3 same leaky_relu(0.1), pointwise 6 relu, "
+    "prelu, avgpool 2, repeat 2 [conv 6x2x2 same, batchnorm, prelu], dense 12, batchnorm relu, pointwise 8 relu, "
+    "globalavgpool, prelu, dense 4"
+)
+SMALL = parse_spec("conv 3x3x3 relu, maxpool 2, dropout 0.2, dense 4")
+
+
+@pytest.fixture(autouse=True)
+def on_the_cpu(monkeypatch):
+    monkeypatch.setenv("SMIDGEN_TORCH_DEVICE", "cpu")
+
+
+def examples(images=600, classes=4, teacher=False):
+    """Noisy copies of one pattern a class: uint8 [n, 1, 8, 8]."""
+    random = np.random.default_rng(3)
+    patterns = random.integers(0, 200, (classes, *SHAPE))
+    labels = random.integers(0, classes, images).astype(np.int32)
+    noisy = np.clip(patterns[labels] + random.normal(0, 30, (images, *SHAPE)), 0, 255).astype(np.uint8)
+    logits = (4 * np.eye(classes)[labels] + random.normal(0, 0.5, (images, classes))).astype(np.float32)
+    return Examples(noisy, labels, logits if teacher else None)
+
+
+def correct_rate(spec, weights, data):
+    return (torch_engine.predict(spec, weights, data.images).argmax(1) == data.labels).mean()
+
+
+# --- training ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_it_learns_from_every_loss(loss):
+    data = examples(teacher=True)
+    recipe = Recipe(loss=loss, epochs=6, batch_size=32, label_weight=0.1)
+    training = torch_engine.train(SMALL, recipe, data, seed=1)
+    assert training.diverged_at == 0 and len(training.losses) == 6
+    assert training.losses[-1] < training.losses[0]
+    assert correct_rate(SMALL, training.weights, data) > 0.9
+
+
+RATES = {"adam": 0.01, "adam-keras": 0.01, "sgd": 0.1, "nesterov": 0.1, "rmsprop": 0.01, "adadelta": 10.0}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_it_learns_by_every_optimizer(optimizer):
+    recipe = Recipe(optimizer=optimizer, learning_rate=RATES[optimizer], epochs=6, batch_size=32)
+    training = torch_engine.train(SMALL, recipe, examples(), seed=1)
+    assert correct_rate(SMALL, training.weights, examples()) > 0.9
+
+
+def test_every_layer_learns():
+    recipe = Recipe(epochs=12, batch_size=16)  # a batch norm's moments need some hundred steps
+    training = torch_engine.train(EVERY_LAYER, recipe, examples(), seed=1)
+    assert correct_rate(EVERY_LAYER, training.weights, examples()) > 0.9
+    assert training.weights.size == initial_weights(EVERY_LAYER, SHAPE, 1).size
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
+    recipe = Recipe(epochs=2, batch_size=64)
+    torch.manual_seed(1)
+    first = torch_engine.train(EVERY_LAYER, recipe, examples(), seed=7)
+    torch.manual_seed(2)
+    again = torch_engine.train(EVERY_LAYER, recipe, examples(), seed=7)
+    other = torch_engine.train(EVERY_LAYER, recipe, examples(), seed=8)
+    assert first.weights.tobytes() == again.weights.tobytes() and first.losses == again.losses
+    assert first.weights.tobytes() != other.weights.tobytes()
+
+
+def test_torch_is_left_as_it_was():
+    before = torch.get_num_threads(), torch.get_rng_state()
+    torch_engine.train(EVERY_LAYER, Recipe(epochs=1), examples(100), seed=1, threads=before[0] + 1)
+    assert torch.get_num_threads() == before[0]
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_one_step_follows_the_defined_loss(loss):
+    """One linear layer, plain gradient descent, one batch: the step by hand, from `smidgen.engine.losses`."""
+    spec, data = parse_spec("dense 4"), examples(40, teacher=True)
+    recipe = Recipe(loss, 2.0, 0.3, "sgd", learning_rate=0.1, schedule="constant", epochs=1, batch_size=40)
+    training = torch_engine.train(spec, recipe, data, seed=2)
+
+    start = initial_weights(spec, SHAPE, 2).astype(np.float64)
+    inputs = data.images.reshape(40, 64) / 255
+    logits = inputs @ start[:256].reshape(4, 64).T + start[256:]
+    value, gradient = loss_and_gradient(recipe, logits, data.labels, prepare(recipe, data.teacher_logits))
+    wanted = start - 0.1 * np.concatenate([(gradient.T @ inputs).ravel(), gradient.sum(0)])
+    assert training.losses[0] == pytest.approx(value, rel=1e-5)
+    np.testing.assert_allclose(training.weights, wanted, atol=1e-6)
+
+
+def test_batches_come_in_the_order_of_the_epoch_and_the_last_is_short():
+    """Two epochs of batches of 4, 4, 2 by hand; the loss of an epoch is the mean over its images."""
+    spec, data = parse_spec("dense 4"), examples(10)
+    recipe = Recipe(optimizer="sgd", learning_rate=0.5, epochs=2, batch_size=4)
+    training = torch_engine.train(spec, recipe, data, seed=5)
+
+    weights, velocity = initial_weights(spec, SHAPE, 5).astype(np.float64), np.zeros(260)
+    rates, losses = iter(recipe.learning_rates(10)), []
+    for epoch in range(2):
+        order, total = epoch_order(10, 5, epoch), 0.0
+        for chosen in (order[:4], order[4:8], order[8:]):
+            inputs = data.images[chosen].reshape(-1, 64) / 255
+            logits = inputs @ weights[:256].reshape(4, 64).T + weights[256:]
+            value, slope = loss_and_gradient(recipe, logits, data.labels[chosen], prepare(recipe, None))
+            velocity = 0.9 * velocity + np.concatenate([(slope.T @ inputs).ravel(), slope.sum(0)])
+            weights = weights - next(rates) * velocity
+            total += value * len(chosen)
+        losses.append(total / 10)
+    np.testing.assert_allclose(training.losses, losses, rtol=1e-5)
+    np.testing.assert_allclose(training.weights, weights, atol=1e-5)
+
+
+def test_divergence_is_an_outcome():
+    recipe = Recipe(optimizer="sgd", learning_rate=1e15, schedule="constant", epochs=5, batch_size=300, loss="logits")
+    training = torch_engine.train(SMALL, recipe, examples(teacher=True), seed=1)
+    assert 1 <= training.diverged_at <= 5
+    assert len(training.losses) == training.diverged_at - 1
+    assert np.isfinite(training.losses).all()
+    np.testing.assert_array_equal(training.weights, initial_weights(SMALL, SHAPE, 1))
+
+
+def test_pixels_that_are_not_numbers_diverge_at_once():
+    images = np.full((20, *SHAPE), np.nan, np.float32)
+    training = torch_engine.train(SMALL, Recipe(), Examples(images, np.zeros(20, np.int32)), seed=1)
+    assert training.diverged_at == 1 and training.losses == ()
+    np.testing.assert_array_equal(training.weights, initial_weights(SMALL, SHAPE, 1))
+
+
+def test_watch_is_told_the_steps_and_can_stop_the_training():
+    seen = []
+    torch_engine.train(SMALL, Recipe(epochs=3, batch_size=32), examples(), 1, watch=lambda *steps: seen.append(steps))
+    assert seen == [(20, 57), (40, 57), (57, 57)]
+
+    def stop(_done, _total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        torch_engine.train(SMALL, Recipe(epochs=3, batch_size=32), examples(), 1, watch=stop)
+
+
+def test_a_missing_teacher_is_refused():
+    with pytest.raises(RequestError, match="needs a teacher"):
+        torch_engine.train(SMALL, Recipe(loss="kl"), examples(), seed=1)
+
+
+# --- predicting -------------------------------------------------------------------------------
+
+
+def test_bytes_are_read_as_fractions_of_255_and_floats_as_they_are():
+    weights, images = initial_weights(EVERY_LAYER, SHAPE, 1), examples(2500).images
+    logits = torch_engine.predict(EVERY_LAYER, weights, images)
+    assert logits.shape == (2500, 4) and logits.dtype == np.float32
+    as_floats = torch_engine.predict(EVERY_LAYER, weights, images / np.float32(255))
+    np.testing.assert_array_equal(logits, as_floats)
+
+
+def test_an_image_gets_the_same_class_in_any_company():
+    """More images than one batch holds, read backwards, alone, none, and not to be written to."""
+    weights, images = initial_weights(EVERY_LAYER, SHAPE, 1), examples(1500).images
+    images.setflags(write=False)
+    logits = torch_engine.predict(EVERY_LAYER, weights, images)
+    np.testing.assert_allclose(torch_engine.predict(EVERY_LAYER, weights, images[::-1])[::-1], logits, atol=1e-6)
+    np.testing.assert_allclose(torch_engine.predict(EVERY_LAYER, weights, images[7:8])[0], logits[7], atol=1e-6)
+    assert torch_engine.predict(EVERY_LAYER, weights, images[:0]).shape == (0, 4)
+
+
+# --- modules ----------------------------------------------------------------------------------
+
+
+def test_flat_weights_is_the_inverse_of_module_of():
+    count = initial_weights(EVERY_LAYER, SHAPE, 0).size
+    weights = np.random.default_rng(0).random(count).astype(np.float32)
+    np.testing.assert_array_equal(
+        torch_engine.flat_weights(torch_engine.module_of(EVERY_LAYER, SHAPE, weights)), weights
+    )
+    start = torch_engine.flat_weights(torch_engine.module_of(EVERY_LAYER, SHAPE))
+    np.testing.assert_array_equal(start, initial_weights(EVERY_LAYER, SHAPE, 0))
+
+
+def test_flat_weights_lie_as_the_layout_says():
+    """Weight, then bias; of a batch norm scale, shift, mean, variance."""
+    spec = parse_spec("conv 2x1x3, batchnorm, dense 2")
+    weights = np.arange(6 + 2 + 8 + 2 * 12 + 2, dtype=np.float32)
+    conv, norm, _, dense = torch_engine.module_of(spec, (1, 1, 8), weights)
+    np.testing.assert_array_equal(conv.weight.detach().numpy(), weights[:6].reshape(2, 1, 1, 3))
+    np.testing.assert_array_equal(conv.bias.detach().numpy(), weights[6:8])
+    rest = [norm.weight, norm.bias, norm.running_mean, norm.running_variance]
+    np.testing.assert_array_equal(torch.stack(rest).detach().numpy(), weights[8:16].reshape(4, 2))
+    np.testing.assert_array_equal(dense.weight.detach().numpy(), weights[16:40].reshape(2, 12))
+
+
+def test_layers_that_are_repeated_are_one_module_and_stand_in_the_weights_once():
+    """But for batch norms, of which each place has its own."""
+    spec = parse_spec("repeat 3 [conv 2x3x3 same nobias, batchnorm, prelu], dense 1 nobias")
+    count = 2 * 2 * 9 + 2 + 3 * 8 + 2 * 16
+    weights = np.arange(count, dtype=np.float32)
+    module = torch_engine.module_of(spec, (2, 4, 4), weights)
+    convolutions = [layer for layer in module if isinstance(layer, torch.nn.Conv2d)]
+    slopes = [layer for layer in module if isinstance(layer, torch.nn.PReLU)]
+    assert len(convolutions) == len(slopes) == 3 and len({*convolutions, *slopes}) == 2
+    assert convolutions[2].weight is convolutions[0].weight
+    np.testing.assert_array_equal(slopes[1].weight.detach().numpy(), weights[44:46])
+    norms = [layer.running_variance.tolist() for layer in module if hasattr(layer, "running_variance")]
+    assert norms == [[42, 43], [52, 53], [60, 61]]
+    np.testing.assert_array_equal(torch_engine.flat_weights(module), weights)
+    assert sum(parameter.numel() for parameter in module.parameters()) == spec.parameters((2, 4, 4)) == count - 12
+
+
+def test_a_repeats_gradient_is_that_of_one_layer_used_again():
+    """A network with a repeat, a PReLU on a map and one on a vector, written out by hand in float64."""
+    spec = parse_spec("repeat 3 [conv 2x3x3 same, prelu], dense 4, prelu, repeat 2 [dense 4 relu], dense 3")
+    sizes = [(2, 2, 3, 3), (2,), (2,), (4, 50), (4,), (4,), (4, 4), (4,), (3, 4), (3,)]
+    random = np.random.default_rng(0)
+    pieces = [torch.tensor(random.normal(0, 0.5, size), requires_grad=True) for size in sizes]
+    kernel, bias, slope, first, first_bias, first_slope, again, again_bias, last, last_bias = pieces
+    images = torch.tensor(random.random((6, 2, 5, 5)))
+    values = images
+    for _ in range(3):
+        values = torch.conv2d(values, kernel, bias, padding=1)
+        values = values.clamp(min=0) + slope[:, None, None] * values.clamp(max=0)
+    values = values.reshape(6, 50) @ first.T + first_bias
+    values = values.clamp(min=0) + first_slope * values.clamp(max=0)
+    for _ in range(2):
+        values = (values @ again.T + again_bias).clamp(min=0)
+    wanted = values @ last.T + last_bias
+    wanted.square().sum().backward()
+
+    weights = np.concatenate([piece.detach().numpy().ravel() for piece in pieces])
+    module = torch_engine.module_of(spec, (2, 5, 5), weights.astype(np.float32)).double()
+    for own, piece in zip(module.parameters(), pieces, strict=True):
+        own.data.copy_(piece)  # float32 is not enough to tell
+    logits = module(images)
+    logits.square().sum().backward()
+    torch.testing.assert_close(logits, wanted)
+    for own, piece in zip(module.parameters(), pieces, strict=True):
+        torch.testing.assert_close(own.grad, piece.grad)
+
+
+def test_a_wrong_number_of_weights_is_refused():
+    with pytest.raises(EngineError, match="has 142 weights and 138 are given"):
+        torch_engine.module_of(SMALL, SHAPE, np.zeros(138, np.float32))
+
+
+def test_a_module_trains_in_the_users_own_loop():
+    module = torch_engine.module_of(EVERY_LAYER, SHAPE).train()
+    before = torch_engine.flat_weights(module)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    module(torch.rand(6, *SHAPE)).square().mean().backward()
+    optimizer.step()
+    assert (torch_engine.flat_weights(module) != before).mean() > 0.5
+
+
+def convolved(image, kernels, bias, same):
+    """A cross-correlation by loops: image [c, h, w], kernels [out, c, ky, kx]; each value from its definition."""
+    out, _, kernel_y, kernel_x = kernels.shape
+    top, left = ((kernel_y - 1) // 2, (kernel_x - 1) // 2) if same else (0, 0)
+    height, width = image.shape[1:]
+    rows, columns = (height, width) if same else (height - kernel_y + 1, width - kernel_x + 1)
+    result = np.empty((out, rows, columns))
+    for o, y, x in np.ndindex(out, rows, columns):
+        total = bias[o]
+        for dy, dx in np.ndindex(kernel_y, kernel_x):
+            from_y, from_x = y + dy - top, x + dx - left
+            if 0 <= from_y < height and 0 <= from_x < width:
+                total += (image[:, from_y, from_x] * kernels[o, :, dy, dx]).sum()
+        result[o, y, x] = total
+    return result
+
+
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("kernel", [(1, 1), (2, 2), (3, 3), (4, 4), (2, 5), (6, 3), (7, 1)])
+def test_convolutions_against_loops(kernel, same):
+    text = f"conv 3x{kernel[0]}x{kernel[1]}{' same' if same else ''} leaky_relu(0.1)"
+    random = np.random.default_rng(4)
+    image, kernels, bias = random.random((2, 8, 7)), random.normal(size=(3, 2, *kernel)), random.normal(size=3)
+    weights = np.concatenate([kernels.ravel(), bias]).astype(np.float32)
+    logits = torch_engine.predict(parse_spec(text), weights, image[None].astype(np.float32))
+    wanted = convolved(image, kernels, bias, same)
+    np.testing.assert_allclose(logits[0], np.where(wanted > 0, wanted, 0.1 * wanted).ravel(), atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", [(3, 3), (2, 4)])
+def test_depthwise_convolutions_against_loops(kernel):
+    random = np.random.default_rng(4)
+    image, kernels, bias = random.random((3, 6, 5)), random.normal(size=(3, 1, *kernel)), random.normal(size=3)
+    weights = np.concatenate([kernels.ravel(), bias]).astype(np.float32)
+    spec = parse_spec(f"depthwise {kernel[0]}x{kernel[1]} same")
+    logits = torch_engine.predict(spec, weights, image[None].astype(np.float32))
+    wanted = [convolved(image[c : c + 1], kernels[c : c + 1], bias[c : c + 1], True) for c in range(3)]
+    np.testing.assert_allclose(logits[0], np.ravel(wanted), atol=1e-5)
+
+
+@pytest.mark.parametrize(("text", "reduce"), [("maxpool 3", np.max), ("avgpool 3", np.mean)])
+def test_pools_drop_what_is_left_over(text, reduce):
+    image = np.random.default_rng(4).random((2, 8, 7)).astype(np.float32)
+    logits = torch_engine.predict(parse_spec(text), np.zeros(0, np.float32), image[None])
+    windows = image[:, :6, :6].reshape(2, 2, 3, 2, 3)
+    np.testing.assert_allclose(logits[0], reduce(windows, axis=(2, 4)).ravel(), rtol=1e-6)
+
+
+def test_batch_norm_is_kerass():
+    """Biased variances in the batch and in the running moments, epsilon 0.001, momentum 0.99."""
+    module = torch_engine.module_of(parse_spec("batchnorm"), (3, 4, 5)).train()
+    values = np.random.default_rng(1).normal(2, 3, (6, 3, 4, 5))
+    outputs = module(torch.tensor(values, dtype=torch.float32)).detach().numpy()
+    mean, variance = values.mean((0, 2, 3)), values.var((0, 2, 3))
+    wanted = (values - mean[:, None, None]) / np.sqrt(variance + 1e-3)[:, None, None]
+    np.testing.assert_allclose(outputs, wanted.reshape(6, -1), atol=1e-5)
+    moments = torch_engine.flat_weights(module)[6:]
+    np.testing.assert_allclose(moments, np.r_[0.01 * mean, 0.99 + 0.01 * variance], rtol=1e-5)
+
+
+def test_batch_norms_gradient_is_torchs():
+    own = torch_engine.module_of(parse_spec("batchnorm"), (3, 4, 5)).double().train()
+    theirs = torch.nn.Sequential(torch.nn.BatchNorm2d(3, eps=1e-3), torch.nn.Flatten()).double().train()
+    values = torch.randn(6, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    mine, other = values.clone().requires_grad_(), values.clone().requires_grad_()
+    own(mine).pow(3).sum().backward()
+    theirs(other).pow(3).sum().backward()
+    torch.testing.assert_close(mine.grad, other.grad)
+
+
+def test_dropout_keeps_the_mean_and_its_share():
+    """In the user's own loop, from torch's own generator."""
+    module = torch_engine.module_of(parse_spec("dropout 0.25"), (1, 200, 200))
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        outputs = module.train()(torch.ones(1, 1, 200, 200))
+    assert outputs.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert (outputs == 0).float().mean().item() == pytest.approx(0.25, abs=0.01)
+    assert torch.equal(module.eval()(torch.ones(1, 1, 200, 200)), torch.ones(1, 40_000))
+
+
+# --- optimizers -------------------------------------------------------------------------------
+
+
+def numpy_steps(name, weights, gradients, rate):
+    """Each optimizer from the formula of its source, on float64, one yield a step."""
+    o, a, b = OPTIMIZERS[name], np.zeros_like(weights), np.zeros_like(weights)
+    for step, g in enumerate(gradients, 1):
+        if o.kind == "adam":
+            a, b = o.momentum * a + (1 - o.momentum) * g, o.beta2 * b + (1 - o.beta2) * g**2
+            move = (a / (1 - o.momentum**step)) / (np.sqrt(b / (1 - o.beta2**step)) + o.epsilon)
+        elif o.kind == "sgd":
+            move = a = o.momentum * a + g
+        elif o.kind == "nesterov":
+            a = o.momentum * a + g
+            move = g + o.momentum * a
+        elif o.kind == "rmsprop":
+            b = o.beta2 * b + (1 - o.beta2) * g**2
+            move = g / np.sqrt(b + o.epsilon)
+        else:
+            b = o.beta2 * b + (1 - o.beta2) * g**2
+            move = g * np.sqrt(a + o.epsilon) / np.sqrt(b + o.epsilon)
+            a = o.beta2 * a + (1 - o.beta2) * move**2
+        weights = weights - rate * move
+        yield weights
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers_against_their_formulas(name):
+    random = np.random.default_rng(2)
+    # Small gradients too, where the place of epsilon shows.
+    gradients = random.normal(size=(5, 8)) * np.array([1, 1, 0.1, 0.01, 1e-3, 1e-4, 1e-6, 0])
+    weights = torch.tensor(random.normal(size=8))
+    state = torch.zeros_like(weights), torch.zeros_like(weights)
+    for step, wanted in enumerate(numpy_steps(name, weights.numpy().copy(), gradients, 0.05), 1):
+        torch_engine.update(OPTIMIZERS[name], weights, torch.tensor(gradients[step - 1]), state, 0.05, step)
+        np.testing.assert_allclose(weights.numpy(), wanted, rtol=1e-12)
+
+
+TORCH_OPTIMIZERS = {
+    "adam": lambda p: torch.optim.Adam(p, lr=0.05, eps=1e-8),
+    "adam-keras": lambda p: torch.optim.Adam(p, lr=0.05, eps=1e-7),
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9),
+    "nesterov": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
+    "adadelta": lambda p: torch.optim.Adadelta(p, lr=0.05, rho=0.95, eps=1e-7),
+}
+
+
+@pytest.mark.parametrize("name", TORCH_OPTIMIZERS)
+def test_optimizers_against_torchs(name):
+    gradients = torch.tensor(np.random.default_rng(2).normal(size=(5, 8)))
+    weights, theirs = torch.ones(8, dtype=torch.float64), torch.ones(8, dtype=torch.float64, requires_grad=True)
+    state, optimizer = (torch.zeros_like(weights), torch.zeros_like(weights)), TORCH_OPTIMIZERS[name]([theirs])
+    for step, gradient in enumerate(gradients, 1):
+        torch_engine.update(OPTIMIZERS[name], weights, gradient, state, 0.05, step)
+        theirs.grad = gradient
+        optimizer.step()
+    torch.testing.assert_close(weights, theirs.detach(), rtol=1e-10, atol=0)
+
+
+# --- the engine's name and place --------------------------------------------------------------
+
+
+def test_the_name_is_the_version_and_the_device():
+    assert torch_engine.available() == "" and torch_engine.unsupported(EVERY_LAYER) == ""
+    assert torch_engine.name() == f"torch-{torch.__version__.split('+')[0]}-cpu"
+
+
+def test_a_device_that_is_not_here_is_named(monkeypatch):
+    monkeypatch.setenv("SMIDGEN_TORCH_DEVICE", "abacus")
+    with pytest.raises(EngineError, match="SMIDGEN_TORCH_DEVICE='abacus' is no device here"):
+        torch_engine.train(SMALL, Recipe(), examples(), seed=1)

@@ -1,0 +1,247 @@
+"""An answer on disk: five files that decode to what they say, or what was there before."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from smidgen import from_arrays
+from smidgen.data import Dataset, Split
+from smidgen.engine import choose
+from smidgen.errors import RequestError
+from smidgen.model import Model, load_safetensors
+from smidgen.records import Score
+from smidgen.report import RunReport
+from smidgen.report import folder as run_folder
+from smidgen.report.folder import report_of, trials_csv, write
+from smidgen.search.effort import Effort
+from smidgen.search.result import Answer
+from smidgen.search.shrink import shrink
+from smidgen.trials.store import Store
+
+FILES = {"report.html", "frontier.png", "trials.csv", "winner.safetensors", "teacher.safetensors"}
+FILES |= {"winner.smidgen", "winner.png", "winner.csv"}
+
+
+@pytest.fixture(scope="module")
+def written(answer: Answer, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunReport]:
+    folder = tmp_path_factory.mktemp("runs") / "deep" / "digits"
+    return folder, write(answer, folder, "smidgen shrink digits --floor 0.9")
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def scored(model: Model, split: Split) -> Score:
+    logits = choose(model.spec).predict(model.spec, model.weights, split.images)
+    return Score(int((logits.argmax(axis=1) == split.labels).sum()), len(split))
+
+
+# --- what is written -------------------------------------------------------------------------
+
+
+def test_there_are_eight_files_and_nothing_else(written: tuple[Path, RunReport]) -> None:
+    folder, _ = written
+    assert set(content_of(folder)) == FILES
+
+
+def test_the_winners_file_gets_right_what_the_report_says(
+    written: tuple[Path, RunReport], answer: Answer, digits: Dataset
+) -> None:
+    folder, report = written
+    model = load_safetensors(folder / "winner.safetensors")
+    assert str(model.spec) == report.winner.spec
+    assert len(model.weights) == report.winner.parameters
+    assert model.class_names == digits.class_names
+    assert scored(model, digits.selection) == report.winner.selection == answer.outcome.selection
+    assert scored(model, digits.confirmation) == report.winner.confirmation == answer.outcome.confirmation
+    assert scored(model, digits.test) == report.winner.test == answer.test
+    assert (folder / "winner.safetensors").stat().st_size == report.winner.file_bytes
+    assert model.metadata["data_digest"] == digits.digest
+    assert model.metadata["trial"] == answer.winner.key
+
+
+def test_the_teachers_file_gets_right_what_the_report_says(written: tuple[Path, RunReport], digits: Dataset) -> None:
+    folder, report = written
+    model = load_safetensors(folder / "teacher.safetensors")
+    assert report.teacher is not None
+    assert str(model.spec) == report.teacher.spec
+    assert scored(model, digits.test) == report.teacher.test
+
+
+def test_the_table_has_one_row_a_training(written: tuple[Path, RunReport], answer: Answer, answer_store: Path) -> None:
+    folder, _ = written
+    with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 1 + len(answer.tried)
+    assert rows[0]["stage"] == "teacher"
+    with Store(answer_store) as store:
+        outcomes = {trial.key: (trial, outcome) for trial, outcome in store.rows()}
+    filed = {tried.trial.key for tried in answer.compressed.tried}
+    assert {row["key"] for row in rows} == set(outcomes) - filed
+    for row in rows:
+        trial, outcome = outcomes[row["key"]]
+        assert (row["spec"], int(row["seed"])) == (str(trial.spec), trial.seed)
+        assert (row["loss"], int(row["epochs"])) == (trial.recipe.loss, trial.recipe.epochs)
+        counts = [int(row[f"{half}_{what}"]) for half in ("selection", "confirmation") for what in ("correct", "total")]
+        selection, confirmation = outcome.selection, outcome.confirmation
+        assert counts == [selection.correct, selection.total, confirmation.correct, confirmation.total]
+        assert int(row["parameters"]) == outcome.parameters
+
+
+def test_the_confusion_and_the_wrong_images_are_of_the_test_split(
+    written: tuple[Path, RunReport], digits: Dataset
+) -> None:
+    _, report = written
+    test = report.winner.test
+    assert (int(report.confusion.trace()), int(report.confusion.sum())) == (test.correct, test.total)
+    assert report.confusion.sum(axis=1).tolist() == np.bincount(digits.test.labels, minlength=10).tolist()
+    assert len(report.wrong) == test.total - test.correct
+    margins = [wrong.margin for wrong in report.wrong]
+    assert margins == sorted(margins, reverse=True)
+    assert min(margins) >= 0
+    assert all(wrong.truth != wrong.predicted for wrong in report.wrong)
+
+
+def test_the_page_says_the_command_the_counts_and_how_it_was_chosen(
+    written: tuple[Path, RunReport], answer: Answer, digits: Dataset
+) -> None:
+    folder, report = written
+    page = re.sub(r"<[^>]*>|\s+", " ", (folder / "report.html").read_text("utf-8"))
+    page = re.sub(r"\s+", " ", page)
+    assert "smidgen shrink digits --floor 0.9" in page
+    assert f"{answer.test.correct}/{answer.test.total}" in page
+    assert digits.digest[:12] in page
+    for sentence in report.how_chosen:
+        assert sentence in page
+    told = " ".join(report.how_chosen)
+    assert f"{len(digits.train):,} images trained" in told
+    assert f"{len(answer.tried):,} trainings" in told
+    assert f"{len({str(tried.trial.spec) for tried in answer.tried}):,} networks" in told
+
+
+def test_the_picture_is_one(written: tuple[Path, RunReport]) -> None:
+    folder, _ = written
+    with Image.open(folder / "frontier.png") as picture:
+        picture.load()
+        assert min(picture.size) > 300
+
+
+def test_what_failed_to_learn_is_in_the_table_and_not_on_the_curve(answer: Answer) -> None:
+    diverged = replace(answer.tried[0], outcome=replace(answer.tried[0].outcome, diverged_at=1))
+    bent = replace(answer, tried=(diverged, *answer.tried[1:]))
+    whole, less = report_of(answer, 1, ""), report_of(bent, 1, "")
+    assert len(less.tried) == len(whole.tried) - 1
+    assert trials_csv(bent).count("\n") == trials_csv(answer).count("\n")
+
+
+def test_vectors_and_fractions_have_no_pictures_of_errors(
+    tmp_path: Path, own_store: Path, small: None, small_effort: Effort
+) -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 2, 600)
+    X = labels[:, None] + generator.normal(0, 0.45, (600, 3))
+    answer = shrink(from_arrays(X, labels), 0.6, effort="quick", store=Store(own_store))
+    report = write(answer, tmp_path / "out")
+    assert set(content_of(tmp_path / "out")) == FILES
+    assert report.winner.test.correct < report.winner.test.total
+    assert report.wrong == ()
+
+
+# --- a place that can or cannot be written ----------------------------------------------------
+
+
+def test_a_second_answer_replaces_the_first_and_leaves_what_is_not_ours(answer: Answer, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    write(answer, folder)
+    first = content_of(folder)
+    (folder / "notes.txt").write_text("mine")
+    (folder / "winner.safetensors").write_bytes(b"an older one")
+    write(answer, folder)
+    second = content_of(folder)
+    assert second.pop("notes.txt") == b"mine"
+    assert second["winner.safetensors"] == first["winner.safetensors"]
+    assert set(second) == FILES
+
+
+def test_a_place_below_a_file_is_refused_and_left_as_it_is(answer: Answer, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("here")
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(RequestError, match="everything that was trained is kept") as told:
+            write(answer, place)
+        assert str(place) in str(told.value)
+    assert content_of(tmp_path) == {"file": b"here"}
+
+
+def test_an_error_in_the_middle_leaves_no_file(answer: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run_folder, "frontier_picture", full)
+    with pytest.raises(RequestError, match="No space left on device"):
+        write(answer, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+WRITES_LITTLE = """
+import json, resource, sys
+from importlib import import_module
+from pathlib import Path
+from smidgen.data import load
+from smidgen.errors import SmidgenError
+from smidgen.report.folder import write
+from smidgen.search.shrink import shrink
+from smidgen.trials.store import Store
+effort, store, folder = json.loads(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+table = import_module("smidgen.search.effort")
+effort["squeezing"] = import_module("smidgen.search.byte_search").Squeezing(**effort["squeezing"])
+table.EFFORTS["quick"] = table.Effort(**effort)
+answer = shrink(load("digits"), 0.9, effort="quick", store=Store(store))
+assert answer.trained == 0
+for limit_bytes in json.loads(sys.argv[4]):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, resource.RLIM_INFINITY))
+    try:
+        write(answer, folder)
+        print("written")
+    except SmidgenError as error:
+        print(error.exit_code, error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits on the size of a file")
+@pytest.mark.parametrize("before", [False, True], ids=["a new folder", "an earlier answer"])
+def test_a_disk_that_is_full_at_any_of_the_files_leaves_what_was_there(
+    written: tuple[Path, RunReport],
+    answer_store: Path,
+    small_effort: Effort,
+    child: Callable[..., subprocess.Popen[str]],
+    tmp_path: Path,
+    before: bool,
+) -> None:
+    folder = tmp_path / "out"
+    if before:
+        folder.mkdir()
+        for name in FILES:
+            (folder / name).write_bytes(b"earlier")
+    sizes = sorted(len(content) for content in content_of(written[0]).values())
+    limits = [size_bytes - 1 for size_bytes in sizes]  # at each, at least the largest file does not fit
+    process = child(WRITES_LITTLE, json.dumps(asdict(small_effort)), str(answer_store), str(folder), json.dumps(limits))
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    lines = out.splitlines()
+    assert len(lines) == len(limits) == len(FILES)
+    for line in lines:
+        assert line.startswith(f"2 cannot write to {folder}: File too large; give another place by --out")
+    assert [path.name for path in tmp_path.iterdir()] == (["out"] if before else [])
+    assert not before or content_of(folder) == dict.fromkeys(FILES, b"earlier")

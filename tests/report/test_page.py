@@ -1,0 +1,289 @@
+"""The page says the facts and fetches nothing; the pictures are whole PNG files of the size that is promised."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smidgen.records import Score
+from smidgen.report import Comparison, LayerRow, Run, RunReport, Teacher, Tried, Winner, WrongImage, write_page
+from smidgen.report.axes import percent_text, rate_ticks, rate_window, short_percent_text, size_ticks, size_window
+from smidgen.report.chart import BOTTOM, LEFT, RIGHT, TOP, lay_out
+from smidgen.report.plots import contact_sheet, frontier_picture, sweep_picture
+from smidgen.report.png import png_bytes
+from smidgen.search.frontier import Point, TurningPoint, pareto
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+WINNER = Winner(
+    spec="maxpool 2, dense 2 relu, dense 3",
+    layers=(
+        LayerRow("maxpool 2", "1x14x14", 0, 0),
+        LayerRow("dense 2 relu", "2", 394, 392),
+        LayerRow("dense 3", "3", 9, 6),
+    ),
+    parameters=403,
+    file_bytes=512,
+    macs=398,
+    selection=Score(2441, 2500),
+    confirmation=Score(2437, 2500),
+    test=Score(9760, 10_000),
+)
+TURNING = TurningPoint(932, 0.981, 800, 1200, "found in 990 of 1,000 curves drawn again from the seeds of each size")
+
+
+def _report(tried: int = 30) -> RunReport:
+    generator = np.random.default_rng(0)
+    points = [
+        Point(
+            120 + 37 * index, Score(min(4990, 2500 + 90 * index), 5000), f"dense {index + 1} relu, dense 3", index % 3
+        )
+        for index in range(tried)
+    ]
+    image = generator.integers(0, 256, (1, 28, 28)).astype(np.uint8)
+    return RunReport(
+        title="Smallest at 97 %",
+        data_name="mnist",
+        question="What is the smallest network that holds 97 %?",
+        floor=0.97,
+        winner=WINNER,
+        teacher=Teacher("conv 32x3x3 relu, dense 3", 1_199_882, Score(9915, 10_000)),
+        tried=tuple(Tried(point, "first look" if point.seed else "final") for point in points),
+        turning=TURNING,
+        how_chosen=("Thirty networks were trained.", "The smallest that held was taken."),
+        confusion=np.array([[90, 3, 0], [7, 80, 1], [0, 0, 99]]),
+        class_names=("cat", "dog", "owl"),
+        wrong=tuple(WrongImage(image, "cat", "dog", 4.2) for _ in range(50)),
+        run=Run(73.4, 412, "0.1.0", "native-1-fma", "3f0c9a1b", (0, 1, 2), "smidgen shrink mnist --floor 97"),
+        fresh_seeds=(Score(4880, 5000), Score(4840, 5000)),
+        fresh_held=1,
+        learned_from=(Comparison("labels", 403, (Score(4800, 5000), Score(4810, 5000), Score(4900, 5000))),),
+    )
+
+
+def _page(report: RunReport, folder: Path) -> str:
+    path = folder / "page.html"
+    write_page(report, path)
+    return path.read_text(encoding="utf-8")
+
+
+class _Reader(HTMLParser):
+    """Checks that elements nest, and keeps text, tags and attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+
+def _read(page: str) -> _Reader:
+    reader = _Reader()
+    reader.feed(page)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+def test_the_page_says_the_facts(tmp_path: Path) -> None:
+    words = " ".join(" ".join(_read(_page(_report(), tmp_path)).words).replace("\xa0", " ").split())
+    for fact in (
+        "403 parameters hold 97 % on mnist:",
+        "97.60 % (9,760/10,000) on the test images, 95 % interval 97.28 % to 97.88 %;",
+        "; 2,977 times smaller than its teacher.",
+        "512 bytes",
+        "The turning point is at 932 parameters and 98.10 %",
+        "800 to 1,200 parameters (found in 990 of 1,000 curves",
+        "1 of 2 held the floor",
+        "dog taken for cat (7), cat taken for dog (3), dog taken for owl (1).",
+        "The smallest that held was taken.",
+        "96.20 %",  # the median of the three scores on labels
+        "73.4 s for 412 trials",
+        "smidgen shrink mnist --floor 97",
+        "3f0c9a1b",
+    ):
+        assert fact in words
+
+
+def test_the_page_fetches_nothing(tmp_path: Path) -> None:
+    page = _page(_report(), tmp_path)
+    reader = _read(page)
+    links = [value or "" for name, value in reader.attributes if name in ("src", "href", "action", "data", "srcset")]
+    assert links and all(link.startswith("data:") for link in links)
+    assert "http" not in page and "@import" not in page and "url(" not in page
+
+
+def test_the_page_shows_forty_images_and_every_network(tmp_path: Path) -> None:
+    reader = _read(_page(_report(), tmp_path))
+    assert reader.tags.count("img") == 40
+    assert reader.tags.count("circle") == 31
+    assert ("alt", "a test image of cat, taken for dog") in reader.attributes
+
+
+def test_text_of_the_user_is_escaped(tmp_path: Path) -> None:
+    evil = "<script>alert('x')</script>\"&"
+    names = (evil, "dog", "owl")
+    report = replace(_report(), class_names=names, data_name=evil, how_chosen=(evil,))
+    reader = _read(_page(report, tmp_path))
+    assert reader.tags.count("script") == 1
+    assert evil in "".join(reader.words)
+
+
+def test_a_winner_below_the_floor_on_the_test_split_does_not_claim_to_hold(tmp_path: Path) -> None:
+    report = replace(_report(), winner=replace(WINNER, test=Score(9650, 10_000)), teacher=None, turning=None)
+    page = _page(report, tmp_path)
+    assert "403 parameters were chosen to hold" in page and "below the floor of 97 %" in page
+    assert "The curve has no turning point" in page and "teacher" not in report.answer
+
+
+def test_a_page_of_two_thousand_networks_stays_light_and_leaves_no_partial_file(tmp_path: Path) -> None:
+    assert len(_page(_report(2000), tmp_path).encode()) < 1_500_000
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_many_classes_give_pairs_and_no_table(tmp_path: Path) -> None:
+    names = tuple(f"class {index}" for index in range(40))
+    confusion = np.diag(np.full(40, 9))
+    confusion[3, 5] = 4
+    page = _page(replace(_report(), class_names=names, confusion=confusion), tmp_path)
+    assert "class 3 taken for class 5 (4)." in page and 'class="confusion"' not in page
+
+
+def test_every_mark_lies_in_the_frame_and_the_winner_is_drawn_once() -> None:
+    report = _report()
+    tried = [(entry.point, entry.stage) for entry in report.tried] + [(report.winner.point, "final")]
+    chart = lay_out(tried, report.winner.point, report.floor, report.turning)
+    assert [dot.kind for dot in chart.dots].count("winner") == 1
+    assert len(chart.dots) == len(tried)
+    assert all(LEFT <= dot.x <= RIGHT and TOP <= dot.y <= BOTTOM for dot in chart.dots)
+    assert chart.band is not None and chart.band.low <= chart.band.at <= chart.band.high
+    below = sum(point.score.rate < 0.5 for point, _ in tried)
+    assert below == 0 and re.match(r"\d+ networks lie below", chart.below_text)
+
+
+@given(st.integers(1, 10**7), st.integers(1, 10**7))
+def test_size_ticks_are_few_and_inside(one: int, other: int) -> None:
+    low, high = size_window([one, other])
+    ticks = size_ticks(low, high)
+    assert len(ticks) <= 8 and all(low <= tick <= high for tick in ticks)
+    if high / low > 10:
+        assert len(ticks) >= 1
+
+
+@given(st.lists(st.floats(0, 1), min_size=1), st.floats(0, 1))
+def test_the_rate_window_shows_the_best_and_the_anchor(rates: list[float], anchor: float) -> None:
+    low, high = rate_window(rates, anchor)
+    assert 0 <= low < high <= 1
+    assert low <= anchor <= high and low <= max(max(rates), anchor) <= high
+    ticks = rate_ticks(low, high)
+    assert 2 <= len(ticks) <= 9 and all(low - 1e-9 <= tick <= high + 1e-9 for tick in ticks)
+
+
+def test_networks_at_chance_do_not_squash_the_view() -> None:
+    low, _ = rate_window([0.1, 0.11, 0.97, 0.98, 0.99], 0.97)
+    assert low > 0.85
+
+
+@pytest.mark.parametrize(("rate", "text"), [(0.97, "97 %"), (0.975, "97.5 %"), (1.0, "100 %"), (0.1, "10 %")])
+def test_floors_are_written_short(rate: float, text: str) -> None:
+    assert short_percent_text(rate) == text
+
+
+def test_rates_are_written_with_two_decimals() -> None:
+    assert percent_text(0.976) == "97.60 %"
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (1, 5, 9), (3, 8, 4)])
+def test_our_png_reads_back_equal(shape: tuple[int, ...]) -> None:
+    from PIL import Image
+
+    image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    read = np.asarray(Image.open(io.BytesIO(png_bytes(image))))
+    expected = image if len(shape) == 2 else image[0] if shape[0] == 1 else image.transpose(1, 2, 0)
+    np.testing.assert_array_equal(read, expected)
+
+
+def _pixels(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        return np.asarray(image.convert("RGB"))
+
+
+def _has_colour(pixels: np.ndarray, colour: str) -> bool:
+    wanted = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)])
+    return bool((pixels == wanted).all(axis=2).any())
+
+
+def test_the_frontier_picture_shows_front_winner_and_turning_point(tmp_path: Path) -> None:
+    report, path = _report(), tmp_path / "frontier.png"
+    points = [entry.point for entry in report.tried]
+    winner = report.winner.point
+    frontier_picture(points, pareto([*points, winner]), 0.97, winner, TURNING, path)
+    pixels = _pixels(path)
+    assert pixels.shape == (800, 1280, 3)
+    assert all(_has_colour(pixels, colour) for colour in ("#0072B2", "#D55E00", "#009E73"))
+
+
+@pytest.mark.parametrize("turning", [TURNING, None])
+def test_the_sweep_picture_has_a_turning_point_or_says_none(tmp_path: Path, turning: TurningPoint | None) -> None:
+    groups = {
+        f"width {w}": (63 * w * w + 335 * w + 10, [Score(9900 - 900 // w, 10_000), Score(1000, 10_000)])
+        for w in (1, 2, 4, 8)
+    }
+    sweep_picture(groups, turning, tmp_path / "sweep.png")
+    pixels = _pixels(tmp_path / "sweep.png")
+    assert pixels.shape == (800, 1280, 3)
+    assert _has_colour(pixels, "#009E73") == (turning is not None)
+
+
+def test_the_contact_sheet_shows_ten_images_a_class(tmp_path: Path) -> None:
+    images = np.full((25, 1, 28, 28), 40, np.uint8)
+    images[12:] = 200
+    labels = np.array([0] * 12 + [1] * 13)
+    contact_sheet(images, labels, ["cat", "$dog_$"], tmp_path / "sheet.png")
+    pixels = _pixels(tmp_path / "sheet.png")
+    # Two rows of 2 * 28 + 6 pixels; ten columns of the same beside 24 + 13 * 6 pixels for the names.
+    assert pixels.shape == (124, 102 + 620, 3)
+    assert (pixels == 40).all(axis=2).sum() == (pixels == 200).all(axis=2).sum() == 10 * 56 * 56
+
+
+def test_the_contact_sheet_takes_colour_and_floats(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).normal(size=(6, 3, 32, 32)).astype(np.float32)
+    contact_sheet(images, np.arange(6) % 2, ["a", "b"], tmp_path / "sheet.png")
+    assert _pixels(tmp_path / "sheet.png").shape == (2 * 70, 76 + 700, 3)
+
+
+def test_importing_the_report_loads_no_heavy_module() -> None:
+    heavy = "{'matplotlib', 'jinja2', 'PIL', 'scipy'}"
+    check = f"import sys, smidgen.report, smidgen.report.plots; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,180 @@
+"""The fewest bytes at a floor: how a file is chosen, that what is said of it is so, and the command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from smidgen.data import Dataset
+from smidgen.errors import FloorNotHeld, RequestError
+from smidgen.model import Model, decode, encode, load_smidgen, save_safetensors, unpacked, values
+from smidgen.records import Floor, Recipe, Score
+from smidgen.search.byte_search import SQUEEZINGS
+from smidgen.search.compress import Compressed, compress
+from smidgen.search.goal import Goal
+from smidgen.search.judge import needed_rate
+from smidgen.spec import parse_spec
+from smidgen.trials import study as study_module
+from smidgen.trials.evaluate import Lessons, classify
+from smidgen.trials.store import Store
+from smidgen.trials.study import Study
+
+FLOOR = 0.9
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compressed") / "store.sqlite"
+
+
+@pytest.fixture(scope="module")
+def model(digits: Dataset, own: Path) -> Model:
+    lessons = Lessons(digits)
+    trial = lessons.trial(parse_spec("conv 6x3x3 relu, maxpool 2, dense 10"), Recipe(epochs=40), 0)
+    with Store(own) as store:
+        (outcome,) = Study(store).run(lessons, [trial], "a network")
+    return Model(trial.spec, digits.input_shape, digits.class_names, outcome.weights, {"data": "digits"})
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Efforts "glance" and "quick" are small."""
+    monkeypatch.setitem(SQUEEZINGS, "glance", replace(SQUEEZINGS["glance"], children=3, steps=400))
+    monkeypatch.setitem(SQUEEZINGS, "quick", replace(SQUEEZINGS["quick"], children=4, steps=800))
+
+
+@pytest.fixture
+def found(digits: Dataset, model: Model, own: Path) -> Compressed:
+    return compress(model, digits, FLOOR, effort="quick", store=Store(own))
+
+
+def test_what_is_said_of_each_file_is_so(found: Compressed, digits: Dataset) -> None:
+    for tried in found.tried:
+        content = encode(tried.packed)
+        decoded = unpacked(decode(content))
+        assert tried.file_bytes == len(content)
+        for half in ("selection", "confirmation"):
+            split = getattr(digits, half)
+            right = classify(Lessons(digits), decoded.spec, decoded.weights, split).argmax(axis=1) == split.labels
+            assert getattr(tried.outcome, half) == Score(int(right.sum()), len(split))
+
+
+def test_the_winner_holds_on_both_halves_and_those_before_it_did_not(found: Compressed, digits: Dataset) -> None:
+    needed = needed_rate(digits, Floor(FLOOR))
+    outcome = found.winner.outcome
+    assert min(outcome.selection.rate, outcome.confirmation.rate) >= needed
+    for tried in found.refused:
+        assert tried.outcome.selection.rate >= needed > tried.outcome.confirmation.rate
+    assert found.winner.file_bytes < found.rungs[0].file_bytes / 3
+    right = classify(Lessons(digits), found.winner.packed.spec, values(found.winner.packed), digits.test).argmax(axis=1)
+    assert found.test == Score(int((right == digits.test.labels).sum()), len(digits.test))
+
+
+def test_the_rungs_begin_at_float32_and_end_at_the_file(found: Compressed) -> None:
+    sizes = [rung.file_bytes for rung in found.rungs]
+    assert sizes[0] == max(sizes)
+    assert sizes[-1] == found.winner.file_bytes == len(encode(found.winner.packed))
+
+
+def test_again_nothing_is_trained_and_the_workers_change_nothing(
+    found: Compressed, digits: Dataset, model: Model, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = compress(model, digits, FLOOR, effort="quick", store=Store(tmp_path / "other.sqlite"), workers=3)
+    monkeypatch.delattr(study_module, "evaluate")  # what is trained now is an error
+    again = compress(model, digits, FLOOR, effort="quick", store=Store(own))
+    assert again.trained == 0
+    assert encode(again.winner.packed) == encode(found.winner.packed) == encode(other.winner.packed)
+    assert [tried.file_bytes for tried in other.tried] == [tried.file_bytes for tried in found.tried]
+
+
+def test_the_best_file_of_at_most_so_many_bytes(digits: Dataset, model: Model, own: Path) -> None:
+    small, large = (
+        compress(model, digits, Goal(size_bytes=most), effort="glance", store=Store(own)) for most in (160, 400)
+    )
+    assert small.winner.file_bytes <= 160 < large.winner.file_bytes <= 400
+    assert small.test.rate < large.test.rate
+
+
+def test_within_a_share_of_what_was_given(digits: Dataset, model: Model, own: Path) -> None:
+    found = compress(model, digits, Goal(within=0.03), effort="glance", store=Store(own))
+    given = [
+        classify(Lessons(digits), model.spec, model.weights, half).argmax(axis=1) == half.labels
+        for half in (digits.selection, digits.confirmation)
+    ]
+    rate = float(np.concatenate(given).mean())
+    assert found.winner.outcome.validation.rate >= rate - 0.03
+
+
+def test_each_half_is_measured_by_the_given_network_on_it(digits: Dataset, model: Model, own: Path) -> None:
+    """The given network is within nothing of itself, though one half is harder than the other."""
+    found = compress(model, digits, Goal(within=0.0, surely=False), effort="glance", store=Store(own))
+    for half in ("selection", "confirmation"):
+        split = getattr(digits, half)
+        given = classify(Lessons(digits), model.spec, model.weights, split).argmax(axis=1) == split.labels
+        assert getattr(found.winner.outcome, half).correct >= given.sum()
+
+
+def test_what_no_file_holds_is_said(digits: Dataset, model: Model, own: Path) -> None:
+    with pytest.raises(FloorNotHeld, match=r"no file of 11 that were tried holds a floor of 0\.985: that takes 100"):
+        compress(model, digits, 0.985, effort="glance", store=Store(own))
+    with pytest.raises(FloorNotHeld, match=r"no file of at most 30 bytes was found; the shortest of"):
+        compress(model, digits, Goal(size_bytes=30), effort="glance", store=Store(own))
+
+
+def test_a_network_of_other_data_is_refused(digits: Dataset, model: Model, own: Path) -> None:
+    other = replace(model, class_names=("a", "b"))
+    with pytest.raises(RequestError, match="knows 2 classes; digits has 1x8x8 and 10"):
+        compress(other, digits, FLOOR, store=Store(own))
+    with pytest.raises(RequestError, match="effort='much' is not known"):
+        compress(model, digits, FLOOR, effort="much", store=Store(own))
+
+
+# --- the command ----------------------------------------------------------------------------
+
+
+def test_the_command_writes_the_file_its_curve_and_its_table(
+    command: Callable[..., Any], digits: Dataset, model: Model, tmp_path: Path
+) -> None:
+    save_safetensors(model, tmp_path / "winner.safetensors")
+    save_safetensors(model, tmp_path / "teacher.safetensors")
+    said = command("compress", str(tmp_path / "winner.safetensors"), "--floor", "0.9", "--effort", "glance")
+    assert (said.code, said.err) == (0, "")
+    packed = load_smidgen(tmp_path / "winner.smidgen")
+    size = (tmp_path / "winner.smidgen").stat().st_size
+    assert f"{size:,} bytes hold 90 % on digits" in said.out
+    assert all(len(line) <= 80 for line in said.out.splitlines() if not line.startswith("file "))
+    assert str(packed.spec) == "conv 6x3x3 relu, maxpool 2, dense 10"
+    assert (tmp_path / "winner.png").read_bytes()[:4] == b"\x89PNG"
+    rows = (tmp_path / "winner.csv").read_text().splitlines()
+    assert rows[0].startswith("stage,spec,parameters,file_bytes")
+    assert any(f",{size}," in row for row in rows[1:])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "give it, or --within, or --bytes"),
+        ("--floor 0.9 --out x.bin", "--out x.bin must end in .smidgen"),
+        ("--floor 0.9", "does not say which data it was trained on; give --data"),
+        ("--floor 0.9 --data digits --effort much", "effort='much' is not known"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    command: Callable[..., Any],
+    model: Model,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_safetensors(replace(model, metadata={}), tmp_path / "w.safetensors")
+    said = command("compress", "w.safetensors", *line.split())
+    assert said.code == 2
+    assert message in " ".join(said.err.replace("│", " ").split())
+    assert not list(tmp_path.glob("*.smidgen"))

@@ -1,0 +1,300 @@
+"""Network texts, shapes and counts: round trips, closed forms, torch's own shapes, messages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from smidgen.errors import RequestError, SpecError
+from smidgen.spec import (
+    LINEAR,
+    MAX_KERNEL,
+    MAX_REPEATS,
+    RELU,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Depthwise,
+    Dropout,
+    GlobalAvgPool,
+    MaxPool,
+    NetSpec,
+    Pointwise,
+    PReLU,
+    Repeat,
+    parse_spec,
+)
+from smidgen.spec.families import FAMILIES, family
+
+MNIST = (1, 28, 28)
+TEACHER = "conv 32x3x3 relu, conv 64x3x3 relu, maxpool 2, dropout 0.25, dense 128 relu, dropout 0.5, dense 10"
+
+COUNTS = st.integers(1, 5000)
+KERNELS = st.tuples(st.integers(1, MAX_KERNEL), st.integers(1, MAX_KERNEL))
+FRACTIONS = st.floats(0, 1, exclude_max=True)
+SLOPES = st.sampled_from([RELU, LINEAR]) | FRACTIONS
+SIMPLE_LAYERS = st.one_of(
+    st.builds(Conv, COUNTS, KERNELS, st.booleans(), SLOPES, st.booleans()),
+    st.builds(Depthwise, KERNELS, st.booleans(), SLOPES, st.booleans()),
+    st.builds(Pointwise, COUNTS, SLOPES, st.booleans()),
+    st.builds(MaxPool, COUNTS),
+    st.builds(AvgPool, COUNTS),
+    st.just(GlobalAvgPool()),
+    st.builds(Dense, COUNTS, SLOPES, st.booleans()),
+    st.builds(BatchNorm, SLOPES),
+    st.just(PReLU()),
+    st.builds(Dropout, FRACTIONS),
+)
+REPEATS = st.builds(
+    Repeat,
+    st.integers(1, MAX_REPEATS),
+    st.lists(SIMPLE_LAYERS, min_size=1, max_size=4).map(lambda layers: tuple(layers)),
+)
+LAYERS = SIMPLE_LAYERS | REPEATS
+SPECS = st.lists(LAYERS, min_size=1, max_size=8).map(lambda layers: NetSpec(tuple(layers)))
+
+
+# --- text <-> spec ----------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(SPECS)
+def test_a_text_reads_back_as_the_same_network(spec):
+    assert parse_spec(str(spec)) == spec
+    assert str(parse_spec(str(spec))) == str(spec)
+
+
+@settings(deadline=None)
+@given(SPECS, SPECS)
+def test_two_networks_that_differ_have_two_texts(one, other):
+    assert (one == other) == (str(one) == str(other))
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("  conv 2x3x3   relu ,dense 10", "conv 2x3x3 relu, dense 10"),
+        ("maxpool 2, flatten, dense 10 linear", "maxpool 2, dense 10"),
+        ("conv 2x3x3 valid, conv 2x3x5 same", "conv 2x3x3, conv 2x3x5 same"),
+        ("dense 4 leaky_relu(0)", "dense 4 relu"),
+        ("dropout 0.50, dropout 0, dropout 1e-5", "dropout 0.5, dropout 0, dropout 1e-05"),
+        ("batchnorm leaky_relu(0.1234567)", "batchnorm leaky_relu(0.1234567)"),
+        ("repeat  2[dense 4  relu ,flatten,prelu ], dense 1", "repeat 2 [dense 4 relu, prelu], dense 1"),
+        ("repeat 1 [depthwise 3x3 nobias], repeat 3 [prelu]", "repeat 1 [depthwise 3x3 nobias], repeat 3 [prelu]"),
+    ],
+)
+def test_a_text_is_printed_in_one_form(text, printed):
+    assert str(parse_spec(text)) == printed
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the network text is empty; give for example"),
+        ("dense 10,, dense 10", "unknown layer ''"),
+        ("dens 10", r"unknown layer 'dens 10'; known: conv, .* \(did you mean 'dense'\?\)"),
+        ("conv 3x3", "cannot read layer 'conv 3x3'; write it like 'conv 2x3x3 relu'"),
+        ("conv 2x3x3 relu same", "cannot read layer 'conv 2x3x3 relu same'"),
+        ("dense 10 tanh", "cannot read layer 'dense 10 tanh'; write it like 'dense 10'"),
+        ("conv 0x3x3", "'conv 0x3x3' has a size of 0; the least is 1"),
+        ("maxpool 0", "'maxpool 0' has a size of 0; the least is 1"),
+        ("depthwise 3x9", "'depthwise 3x9' has a kernel of 9; the largest is 7"),
+        ("dropout 1", "'dropout 1' needs a number of at least 0 and below 1, not '1'"),
+        ("dropout -0.5", "needs a number of at least 0 and below 1, not '-0.5'"),
+        ("dropout 1.2.3", "needs a number of at least 0 and below 1, not '1.2.3'"),
+        ("dense 4 leaky_relu(1.0)", "needs a number of at least 0 and below 1, not '1.0'"),
+        ("prelu 2", "cannot read layer 'prelu 2'; write it like 'prelu'"),
+        ("prelu relu", "cannot read layer 'prelu relu'"),
+        ("repeat 0 [prelu]", "'repeat 0 .prelu.' has a size of 0; the least is 1"),
+        ("repeat 1001 [prelu]", "'repeat 1001 .prelu.' repeats 1001 times; the most is 1000"),
+        (
+            "repeat 2 prelu",
+            "cannot read layer 'repeat 2 prelu'; write it like 'repeat 2 .depthwise 3x3 same, pointwise",
+        ),
+        ("repeat [prelu]", "cannot read layer 'repeat .prelu.'"),
+        ("repeat 2 [prelu", "the brackets of 'repeat 2 .prelu' do not close"),
+        ("repeat 2 prelu]", "the brackets of 'repeat 2 prelu.' do not close"),
+        ("repeat 2 [repeat 2 [prelu]]", "or one repeat stands in another"),
+        ("repeat 2 [dens 4]", "unknown layer 'dens 4'"),
+        ("repeat 2 []", "unknown layer ''"),
+    ],
+)
+def test_a_text_that_is_wrong_is_named(text, message):
+    with pytest.raises(SpecError, match=message):
+        parse_spec(text)
+
+
+# --- counts -----------------------------------------------------------------------------------
+
+CLOSED_FORMS = {
+    "mlp1": lambda n: n**2 + 796 * n + 10,
+    "mlp2": lambda n: n**2 + 208 * n + 10,
+    "cnn1": lambda n: 1170 * n**2 + 56 * n + 10,
+    "cnn2": lambda n: 63 * n**2 + 335 * n + 10,
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_families_have_the_parameters_of_their_closed_forms(name):
+    counted = [family(name, width).parameters(MNIST) for width in range(1, 65)]
+    assert counted == [CLOSED_FORMS[name](width) for width in range(1, 65)]
+
+
+def test_the_published_counts():
+    assert parse_spec(TEACHER).parameters(MNIST) == 1_199_882
+    assert family("cnn1", 32).layers[0] == parse_spec(TEACHER).layers[0]
+    assert family("cnn1", 32).parameters(MNIST) == 1_199_882
+    assert family("cnn2", 2).parameters(MNIST) == 932
+    assert parse_spec("dense 300 relu, dense 100 relu, dense 10").parameters(MNIST) == 266_610
+    lenet5 = "conv 20x5x5, maxpool 2, conv 50x5x5, maxpool 2, dense 500 relu, dense 10"
+    assert parse_spec(lenet5).parameters(MNIST) == 431_080
+
+
+def test_the_moments_of_a_batch_norm_are_stored_and_not_trained():
+    """The first network of the reduce-cnn document: 3,418 trained, 3,578 in all."""
+    spec = parse_spec(
+        "conv 32x4x4 relu, maxpool 2, batchnorm, maxpool 2, batchnorm, conv 16x2x2 relu, maxpool 2, batchnorm, dense 10"
+    )
+    assert spec.parameters(MNIST) == 3_418
+    assert spec.parameters(MNIST) + sum(plan.moments for plan in spec.plan(MNIST)) == 3_578
+
+
+def test_what_is_repeated_is_counted_once_and_worked_again():
+    """But for batch norms, each of which normalizes what it is given."""
+    shape, block = (4, 6, 6), "depthwise 3x3 same, pointwise 4 relu, batchnorm, prelu"
+    once, thrice = (parse_spec(f"repeat {times} [{block}], dense 10") for times in (1, 3))
+    assert once.plan(shape) == parse_spec(f"{block}, dense 10").plan(shape)
+    assert once.parameters(shape) == (36 + 4) + (16 + 4) + 8 + 4 + 1450
+    assert thrice.parameters(shape) == once.parameters(shape) + 2 * 8
+    assert thrice.macs(shape) - 1440 == 3 * (once.macs(shape) - 1440) == 3 * (36 * 36 + 36 * 16 + 2 * 144)
+    assert sum(plan.moments for plan in thrice.plan(shape)) == 24
+
+
+def test_later_rounds_have_the_weights_of_the_first():
+    plans = parse_spec("prelu, repeat 3 [conv 2x3x3 same, maxpool 1, prelu, batchnorm], dense 2").plan((2, 4, 4))
+    assert [plan.source for plan in plans] == [None] * 5 + 2 * [1, None, 3, None] + [None]
+    for plan in plans:
+        if plan.source is not None:
+            first = plans[plan.source]
+            assert plan.parameters == 0 < first.parameters
+            assert (plan.layer, plan.weight_shape, plan.bias_count) == (
+                first.layer,
+                first.weight_shape,
+                first.bias_count,
+            )
+
+
+def test_a_repeat_may_lead_from_shape_to_shape_where_no_weights_are_shared():
+    assert parse_spec("repeat 2 [maxpool 2]").output_shape((3, 8, 8)) == (3, 2, 2)
+    assert parse_spec("repeat 2 [dense 4, dense 4]").parameters((4, 1, 1)) == 40
+    assert parse_spec("repeat 3 [depthwise 3x3, batchnorm]").output_shape((3, 8, 8)) == (3, 2, 2)
+
+
+def test_macs_and_live_values_by_hand():
+    spec = parse_spec("conv 2x3x3 relu, maxpool 2, dense 10")
+    assert spec.macs((1, 6, 6)) == 2 * 9 * 16 + 2 * 2 * 2 * 10
+    assert spec.activation_count((1, 6, 6)) == 36 + 2 * 4 * 4
+
+
+def test_fans_are_kerass():
+    plans = parse_spec("conv 4x3x5, depthwise 3x3, pointwise 6, batchnorm, dense 10").plan((2, 9, 9))
+    assert [plan.fan for plan in plans] == [(30, 60), (9, 36), (4, 6), (0, 0), (6 * 5 * 3, 10)]
+
+
+@settings(deadline=None)
+@given(st.lists(LAYERS, min_size=1, max_size=4), st.tuples(st.integers(1, 4), st.integers(1, 12), st.integers(1, 12)))
+def test_shapes_and_counts_are_those_of_torchs_modules(layers, input_shape):
+    torch = pytest.importorskip("torch")
+    from smidgen.engine import torch_engine
+
+    spec = NetSpec(tuple(map(shrunk, layers)))
+    try:
+        plans = spec.plan(input_shape)
+    except SpecError:
+        assume(False)
+    module = torch_engine.module_of(spec, input_shape).eval()
+    assert sum(parameter.numel() for parameter in module.parameters()) == spec.parameters(input_shape)
+    assert sum(buffer.numel() for buffer in module.buffers()) == sum(plan.moments for plan in plans)
+    channels, height, width = spec.output_shape(input_shape)
+    with torch.no_grad():
+        assert module(torch.zeros(2, *input_shape)).shape == (2, channels * height * width)
+
+
+def shrunk(layer):
+    """The layer with few channels, units, pixels and repeats."""
+    if isinstance(layer, Repeat):
+        return Repeat(min(layer.times, 3), tuple(map(shrunk, layer.layers)))
+    small = {"channels": 5, "units": 6, "size": 2}
+    return replace(layer, **{name: value for name, value in small.items() if name in vars(layer)})
+
+
+# --- what does not fit ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("maxpool 4, conv 2x5x3", "'conv 2x5x3' has a kernel of 5x3 and is given a map of 2x2; use a smaller kernel"),
+        ("maxpool 9", "'maxpool 9' is given a map of 8x8; use a smaller pool"),
+        ("dense 4, avgpool 2", "'avgpool 2' is given a map of 1x1"),
+        ("flatten", "the network has no layers; end it with a dense layer"),
+        ("repeat 2 [conv 3x3x3 same]", "'conv 3x3x3 same' is repeated with weights of shape 3x1x3x3 and then 3x3x3x3;"),
+        (
+            "repeat 2 [dense 4]",
+            "'dense 4' is repeated with weights of shape 4x64 and then 4x4; repeat layers that keep",
+        ),
+        ("repeat 5 [depthwise 3x3]", "'depthwise 3x3' has a kernel of 3x3 and is given a map of 2x2"),
+        (
+            "repeat 2 [pointwise 2, batchnorm]",
+            "'pointwise 2' is repeated with weights of shape 2x1x1x1 and then 2x2x1x1",
+        ),
+    ],
+)
+def test_a_layer_that_does_not_fit_is_named(text, message):
+    with pytest.raises(SpecError, match=message):
+        parse_spec(text).plan((1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dense 9", "the network ends in 9 values and the data has 10 classes; end it with 'dense 10'"),
+        ("conv 10x3x3", "the network has no head: it ends in a map of 10x6x6"),
+        ("dense 10 relu", "the last layer 'dense 10 relu' must give logits"),
+        ("dense 10, batchnorm relu, dropout 0.5", "the last layer 'batchnorm relu' must give logits"),
+        ("dense 10, prelu", "the last layer 'prelu' must give logits"),
+        ("dense 10, repeat 2 [dense 10 relu]", "the last layer 'dense 10 relu' must give logits"),
+    ],
+)
+def test_a_head_that_gives_no_logits_is_named(text, message):
+    with pytest.raises(SpecError, match=message):
+        parse_spec(text).check_head((1, 8, 8), 10)
+
+
+def test_a_head_needs_parameters():
+    with pytest.raises(SpecError, match="'globalavgpool' has no parameters to train; end it with 'dense 10'"):
+        parse_spec("globalavgpool").check_head((10, 8, 8), 10)
+
+
+def test_heads_that_fit():
+    for text in (
+        "dense 10",
+        "dense 10, batchnorm",
+        "dense 3 relu, dense 10, dropout 0.5",
+        "conv 10x3x3, globalavgpool",
+        "dense 10, repeat 2 [prelu, dense 10]",
+    ):
+        parse_spec(text).check_head((1, 8, 8), 10)
+
+
+def test_families_that_are_not_there_are_named():
+    with pytest.raises(
+        RequestError, match=r"no family 'cnn3' \(did you mean 'cnn\d'\?\); known: mlp1, mlp2, cnn1, cnn2"
+    ):
+        family("cnn3", 2)
+    with pytest.raises(RequestError, match="width=0 must be at least 1"):
+        family("cnn2", 0)

@@ -1,0 +1,118 @@
+"""The default teacher fits every input; its logits are computed once and belong to their images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from smidgen import teacher as teacher_module
+from smidgen.data import Dataset, load
+from smidgen.records import Outcome, Recipe, Trial
+from smidgen.spec import Dense, parse_spec
+from smidgen.teacher import TRAINING_STEPS, default_recipe, default_spec, lessons_of
+from smidgen.trials.evaluate import Lessons, classify, evaluate
+from smidgen.trials.store import Store
+
+SPEC = parse_spec("conv 4x3x3 relu, maxpool 2, dense 10")
+
+
+@pytest.fixture
+def lessons(digits: Dataset) -> Lessons:
+    return Lessons(digits)
+
+
+@pytest.fixture
+def taught(lessons: Lessons) -> tuple[Trial, Outcome]:
+    """A small teacher."""
+    trial = lessons.trial(SPEC, Recipe(epochs=1), 0)
+    return trial, evaluate(lessons, trial)
+
+
+# --- the network ------------------------------------------------------------------------------
+
+
+def test_on_mnist_it_is_the_documents_teacher() -> None:
+    assert default_spec((1, 28, 28), 10).parameters((1, 28, 28)) == 1_199_882
+
+
+@given(
+    channels=st.sampled_from((1, 3, 5)), height=st.integers(1, 80), width=st.integers(1, 80), classes=st.integers(2, 30)
+)
+@example(channels=1, height=6, width=300, classes=2)
+@example(channels=3, height=224, width=224, classes=255)
+@example(channels=1, height=1, width=5_000, classes=2)
+@example(channels=784, height=1, width=1, classes=10)
+def test_it_fits_every_input(channels: int, height: int, width: int, classes: int) -> None:
+    shape = (channels, height, width)
+    spec = default_spec(shape, classes)
+    spec.check_head(shape, classes)
+    first_dense = next(plan for plan in spec.plan(shape) if isinstance(plan.layer, Dense))
+    if min(height, width) >= 6:
+        sides = first_dense.input_shape[1:]
+        assert max(sides) <= 16 or min(sides) == 1, "large maps are halved until the dense layers can take them"
+
+
+@given(st.integers(1, 1_000_000))
+def test_small_data_is_seen_more_often(images: int) -> None:
+    recipe = default_recipe(images)
+    assert recipe.epochs * recipe.steps(images) >= TRAINING_STEPS
+    assert recipe.epochs >= default_recipe(2 * images).epochs >= 1
+    assert not recipe.needs_teacher
+
+
+# --- its logits -------------------------------------------------------------------------------
+
+
+def test_each_image_has_its_own_logits(lessons: Lessons, taught: tuple[Trial, Outcome], own_store: Path) -> None:
+    trial, outcome = taught
+    with Store(own_store) as store:
+        with_teacher = lessons_of(store, lessons, trial, outcome)
+    assert with_teacher.teacher == trial.key
+    assert with_teacher.teacher_logits is not None
+    assert with_teacher.teacher_logits.shape == (len(lessons.dataset.train), 10)
+    train = lessons.dataset.train
+    for image in (0, 17, len(train) - 1):
+        alone = replace(train, images=train.images[image : image + 1], labels=train.labels[image : image + 1])
+        expected = classify(lessons, trial.spec, outcome.weights, alone)[0]
+        np.testing.assert_allclose(with_teacher.teacher_logits[image], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_they_are_computed_once_for_a_teacher_and_a_data_set(
+    lessons: Lessons, taught: tuple[Trial, Outcome], own_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial, outcome = taught
+    calls: list[str] = []
+
+    def counted(lessons: Lessons, *rest: object) -> np.ndarray:
+        calls.append(lessons.dataset.digest)
+        return classify(lessons, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(teacher_module, "classify", counted)
+    other = Lessons(load("digits", split_seed=1))
+    with Store(own_store) as store:
+        first = lessons_of(store, lessons, trial, outcome).teacher_logits
+        second = lessons_of(store, lessons, trial, outcome).teacher_logits
+        assert calls == [lessons.dataset.digest]
+        assert first is not None and second is not None
+        assert first.tobytes() == second.tobytes()
+        elsewhere = lessons_of(store, other, trial, outcome).teacher_logits
+        assert calls == [lessons.dataset.digest, other.dataset.digest]
+    assert elsewhere is not None
+    assert elsewhere.tobytes() != first.tobytes()
+
+
+def test_a_student_comes_to_agree_with_its_teacher(lessons: Lessons, own_store: Path) -> None:
+    """Also where the teacher is wrong: labels that mean nothing take no part in a loss of logits alone."""
+    trial = lessons.trial(parse_spec("dense 16 relu, dense 10"), Recipe(epochs=20), 0)
+    outcome = evaluate(lessons, trial)
+    with Store(own_store) as store:
+        with_teacher = lessons_of(store, lessons, trial, outcome)
+    data = lessons.dataset
+    blank = replace(data, train=replace(data.train, labels=np.zeros_like(data.train.labels)))
+    student = evaluate(replace(with_teacher, dataset=blank), with_teacher.trial(SPEC, Recipe(loss="kl", epochs=20), 1))
+    assert student.validation.rate > 0.8
