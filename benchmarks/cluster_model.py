@@ -174,7 +174,7 @@ def empty_tasks(pool: Pool) -> float:
 
 def stage(pool: Pool, workers: int, seconds: float) -> Stage:
     """A study's stage, from the first task to the last row in the store; the pace is known from a stage before."""
-    known = stubs.lessons()
+    known = stubs.context()
     count = round(workers * max(2, STAGE_SECONDS / seconds))
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "store.sqlite") as store:
         study = Study(store, pool=pool)
@@ -191,7 +191,7 @@ def stage(pool: Pool, workers: int, seconds: float) -> Stage:
 
 def store_rates(url: str) -> dict[str, float]:
     """Outcomes a second by the size of a transaction, claimed and put as a study does it; and what it finds."""
-    known, rates, first = stubs.lessons(), {}, time.time_ns() // 1_000_000 % 10**12
+    known, rates, first = stubs.context(), {}, time.time_ns() // 1_000_000 % 10**12
     with Store(url) as store:
         for size in TRANSACTIONS:
             done, began = 0, time.perf_counter()

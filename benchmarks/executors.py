@@ -30,7 +30,7 @@ from smidgen.data import load
 from smidgen.records import Outcome, Recipe, Trial
 from smidgen.spec import parse_spec
 from smidgen.trials.dask_pool import connect
-from smidgen.trials.evaluate import Lessons
+from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.store import Store
 from smidgen.trials.study import Study
 from smidgen.trials.workers import Pool
@@ -82,12 +82,12 @@ def main() -> None:
         options.json.write_text(json.dumps({"load_before": os.getloadavg()[0], "turns": rows}, indent=1) + "\n")
 
 
-Job = tuple[float, Lessons, Callable[[int], list[Trial]]]
+Job = tuple[float, TrainingContext, Callable[[int], list[Trial]]]
 """Seconds of a trial (0: not known), what it learns from, and trials that no earlier number has had."""
 
 
 def stub_jobs(workers: int) -> list[Job]:
-    known = stubs.lessons()
+    known = stubs.context()
 
     def made(seconds: float) -> Callable[[int], list[Trial]]:
         count = STUBS[seconds] * workers + 1  # the first is not timed
@@ -97,7 +97,7 @@ def stub_jobs(workers: int) -> list[Job]:
 
 
 def training_jobs(count: int) -> list[Job]:
-    known = Lessons(load("mnist"))
+    known = TrainingContext(load("mnist"))
     spec, recipe = parse_spec(NETWORK), Recipe(epochs=1)
     return [(0.0, known, lambda number: [known.trial(spec, recipe, number * count + n) for n in range(count + 1)])]
 
@@ -125,7 +125,7 @@ def in_turns(
 
 
 def one(
-    name: str, pool: Pool | None, workers: int, kind: str, seconds: float, known: Lessons, trials: list[Trial]
+    name: str, pool: Pool | None, workers: int, kind: str, seconds: float, known: TrainingContext, trials: list[Trial]
 ) -> Turn:
     """One run of a study on a store of its own."""
     used = stubs.stubbed(pool) if pool and kind == "stub" else pool

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.data import load
-from smidgen.search.result import Answer
+from smidgen.search.result import ShrinkResult
 from smidgen.search.shrink import shrink
 from smidgen.trials.store import Store
 
@@ -53,7 +53,7 @@ def one(data: str, floor: float, effort: str, run: int) -> dict[str, Any]:
     return row
 
 
-def row_of(answer: Answer, run: int) -> dict[str, Any]:
+def row_of(answer: ShrinkResult, run: int) -> dict[str, Any]:
     """What is kept of an answer."""
     outcome = answer.outcome
     assert answer.teacher_test is not None, "the teacher was trained here, and so could be tested"

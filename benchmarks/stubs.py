@@ -21,7 +21,7 @@ from smidgen.engine import Watch
 from smidgen.records import Outcome, Recipe, Score, Trial
 from smidgen.spec import parse_spec
 from smidgen.trials import remote, study
-from smidgen.trials.evaluate import Lessons
+from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.workers import Pool
 
 PARAMETERS = 700
@@ -31,20 +31,20 @@ NOTHING = 1e-9
 """Seconds of a trial that takes none; a learning rate is above 0."""
 
 
-def lessons() -> Lessons:
+def context() -> TrainingContext:
     """Data that nobody looks at."""
     generator = np.random.default_rng(0)
-    return Lessons(from_arrays(generator.normal(size=(100, 4)), np.arange(100) % 2, name="stub"))
+    return TrainingContext(from_arrays(generator.normal(size=(100, 4)), np.arange(100) % 2, name="stub"))
 
 
-def trials(known: Lessons, count: int, seconds: float, first_seed: int = 0) -> list[Trial]:
+def trials(known: TrainingContext, count: int, seconds: float, first_seed: int = 0) -> list[Trial]:
     """So many trials of so many seconds each."""
     recipe = Recipe(learning_rate=max(seconds, NOTHING), schedule="constant", epochs=1)
     digest, spec = known.dataset.digest, parse_spec("dense 2")
     return [Trial(spec, recipe, seed, digest, "stub") for seed in range(first_seed, first_seed + count)]
 
 
-def evaluate(_known: Lessons, trial: Trial, _watch: Watch | None = None, _threads: int = 1) -> Outcome:
+def evaluate(_known: TrainingContext, trial: Trial, _watch: Watch | None = None, _threads: int = 1) -> Outcome:
     """Wait, and say something that depends on the trial."""
     seconds = trial.recipe.learning_rate
     if seconds > NOTHING:
@@ -53,10 +53,10 @@ def evaluate(_known: Lessons, trial: Trial, _watch: Watch | None = None, _thread
     return Outcome(PARAMETERS, Score(90, 100), Score(90, 100), (0.5,), seconds, weights)
 
 
-def run(task: remote.Task) -> remote.Done:
+def run(task: remote.Task) -> remote.TaskResult:
     """`smidgen.trials.remote.run` without data."""
     outcomes = tuple(evaluate(_NO_LESSONS, trial) for trial in task.trials)
-    return remote.Done(f"process {os.getpid()}", outcomes)
+    return remote.TaskResult(f"process {os.getpid()}", outcomes)
 
 
 _NO_LESSONS: Any = None

@@ -26,7 +26,7 @@ from smidgen.data import Dataset, load
 from smidgen.records import Recipe, Score
 from smidgen.search.sweep import Width, default_recipe, sweep
 from smidgen.spec.families import family
-from smidgen.trials.evaluate import Lessons
+from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.store import Store
 from smidgen.trials.study import Study
 from training_speed import QUIET_LOAD, load_average, machine
@@ -126,10 +126,10 @@ def choose(data: Dataset, widths: Sequence[int], seeds: int, path: Path) -> None
 
 def selection(data: Dataset, store: Store, width: int, seeds: int) -> dict[Recipe, tuple[Score, ...]]:
     """The selection scores of every recipe of the grid and of the published one."""
-    lessons, spec = Lessons(data), family(FAMILY, width, data.classes)
+    context, spec = TrainingContext(data), family(FAMILY, width, data.classes)
     recipes = [PUBLISHED, *(Recipe(epochs=epochs, learning_rate=peak) for epochs, peak in product(*GRID[width]))]
-    trials = [lessons.trial(spec, recipe, seed) for recipe in recipes for seed in range(seeds)]
-    outcomes = Study(store).run(lessons, trials, f"{FAMILY} at width {width}")
+    trials = [context.trial(spec, recipe, seed) for recipe in recipes for seed in range(seeds)]
+    outcomes = Study(store).run(context, trials, f"{FAMILY} at width {width}")
     return {
         recipe: tuple(outcome.selection for outcome in outcomes[place * seeds : (place + 1) * seeds])
         for place, recipe in enumerate(recipes)

@@ -17,9 +17,9 @@ from hypothesis import settings
 from services import Server, postgresql
 from smidgen.data import Dataset, load
 from smidgen.engine import native
-from smidgen.search.byte_search import SQUEEZINGS
+from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS
 from smidgen.search.effort import EFFORTS, Effort
-from smidgen.search.result import Answer
+from smidgen.search.result import ShrinkResult
 from smidgen.search.shrink import shrink
 from smidgen.trials.store import Store
 
@@ -28,9 +28,9 @@ settings.load_profile("smidgen")
 
 QUICK = EFFORTS["quick"]
 SHORTER = {name: steps // 8 for name, steps in asdict(QUICK).items() if name.endswith("_steps")}
-SMALL_SQUEEZING = replace(SQUEEZINGS["glance"], children=2, steps=300)
+SMALL_SQUEEZING = replace(BYTE_SEARCH_EFFORTS["glance"], children=2, steps=300)
 SMALL = replace(
-    QUICK, first=12, generations=2, children=8, seeds=2, fresh_seeds=2, squeezing=SMALL_SQUEEZING, **SHORTER
+    QUICK, first=12, generations=2, children=8, seeds=2, fresh_seeds=2, byte_search=SMALL_SQUEEZING, **SHORTER
 )
 """A search that takes a second or two on small data."""
 
@@ -100,7 +100,7 @@ def answer_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def answer(digits: Dataset, answer_store: Path) -> Answer:
+def answer(digits: Dataset, answer_store: Path) -> ShrinkResult:
     """What a small search finds on the digits at 0.9; its trainings are in `answer_store`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(EFFORTS, "quick", SMALL)
@@ -108,7 +108,7 @@ def answer(digits: Dataset, answer_store: Path) -> Answer:
 
 
 @pytest.fixture
-def known_store(answer: Answer, answer_store: Path, own_store: Path) -> Path:
+def known_store(answer: ShrinkResult, answer_store: Path, own_store: Path) -> Path:
     """A copy of the store that `answer` filled: its teacher and its networks are not trained again."""
     shutil.copy(answer_store, own_store)
     return own_store

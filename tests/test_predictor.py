@@ -15,7 +15,7 @@ from smidgen.engine import softmax
 from smidgen.errors import DataError, ModelFileError
 from smidgen.model import Model, save_safetensors
 from smidgen.predictor import predict, read_picture
-from smidgen.search.result import Answer
+from smidgen.search.result import ShrinkResult
 from smidgen.spec import parse_spec
 from smidgen.trials.evaluate import classify
 
@@ -91,12 +91,12 @@ def test_modes_are_turned_to_the_networks(tmp_path: Path) -> None:
 
 
 def test_a_found_network_says_of_a_file_what_it_says_of_the_array(
-    answer: Answer, digits: Dataset, tmp_path: Path
+    answer: ShrinkResult, digits: Dataset, tmp_path: Path
 ) -> None:
     file = tmp_path / "winner.safetensors"
     save_safetensors(Model(answer.winner.spec, digits.input_shape, digits.class_names, answer.outcome.weights), file)
     some = Split(digits.test.images[:20], digits.test.labels[:20])
-    expected = classify(answer.lessons, answer.winner.spec, answer.outcome.weights, some).argmax(axis=1)
+    expected = classify(answer.context, answer.winner.spec, answer.outcome.weights, some).argmax(axis=1)
     for image, place in zip(some.images, expected, strict=True):
         picture = saved(image[0], tmp_path / "digit.png")
         larger = saved(image[0].repeat(3, axis=0).repeat(3, axis=1), tmp_path / "larger.png")

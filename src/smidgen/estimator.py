@@ -23,14 +23,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.data import Dataset, untested
+from smidgen.data import Dataset, without_test_split
 from smidgen.errors import RequestError, SmidgenError
-from smidgen.model import Model, flat_weights, named_arrays
+from smidgen.model import Model, flatten_arrays, named_arrays
 from smidgen.predictor import Network, save
 from smidgen.records import Floor, Weights
 from smidgen.search.frontier import Point, pareto
 from smidgen.search.goal import Goal
-from smidgen.search.result import Answer
+from smidgen.search.result import ShrinkResult
 from smidgen.search.shrink import shrink
 from smidgen.spec import NetSpec, PReLU, Shape
 from smidgen.trials.store import Store
@@ -69,7 +69,7 @@ def scaled(spec: NetSpec, shape: Shape, weights: Weights, scale: float) -> Weigh
             break
         if f"{place}.bias" in arrays:
             arrays[f"{place}.bias"] /= factor
-    return flat_weights(spec, shape, arrays)
+    return flatten_arrays(spec, shape, arrays)
 
 
 # --- the estimator ----------------------------------------------------------------------------
@@ -175,7 +175,7 @@ class Smallest:
 
     def _fit(self, X: npt.NDArray[Any], codes: npt.NDArray[Any], classes: npt.NDArray[Any], seed: int) -> None:
         scale = 1.0 if X.dtype == np.uint8 else _scale(X)
-        data = untested(X if X.dtype == np.uint8 else X * scale, codes, "X", seed)
+        data = without_test_split(X if X.dtype == np.uint8 else X * scale, codes, "X", seed)
         answer = self._ask(replace(data, class_names=tuple(str(name) for name in classes)), seed)
         self._warn(data, answer)
         spec, shape = answer.winner.spec, data.input_shape
@@ -191,7 +191,7 @@ class Smallest:
         self.held_ = answer.held
         self.network_ = Network(model, classes)
 
-    def _ask(self, data: Dataset, seed: int) -> Answer:
+    def _ask(self, data: Dataset, seed: int) -> ShrinkResult:
         goal = Goal(
             floor=None if self.floor is None else Floor(self.floor, self.rule),
             within=self.within,
@@ -202,7 +202,7 @@ class Smallest:
             ram_bytes=self.ram_bytes,
             balanced=self.balanced,
             class_floor=self.class_floor,
-            or_best=True,
+            fallback_to_best=True,
         )
         with TemporaryDirectory(prefix="smidgen-") as folder:
             store = self.store if isinstance(self.store, Store) else Store(self.store or Path(folder) / "store.sqlite")
@@ -215,10 +215,10 @@ class Smallest:
                 store=store,
                 workers=default_workers() if self.n_jobs == -1 else self.n_jobs or 1,
                 engine=self.engine,
-                squeezes=self.size_bytes is not None,
+                with_file=self.size_bytes is not None,
             )
 
-    def _warn(self, data: Dataset, answer: Answer) -> None:
+    def _warn(self, data: Dataset, answer: ShrinkResult) -> None:
         if len(data.train) == len(data.selection):
             message = "a class has fewer than 5 samples, so the floor is judged on the samples that were trained on"
             warnings.warn(message, SmallDataWarning, stacklevel=4)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from smidgen.data import as_images
 from smidgen.engine import choose, softmax
 from smidgen.errors import DataError, RequestError
-from smidgen.model import Model, open_model, packed_model, save_safetensors, save_smidgen
+from smidgen.model import Model, as_quantized, open_model, save_safetensors, save_smidgen
 
 
 @dataclass(frozen=True)
@@ -115,4 +115,4 @@ def save(model: Model, path: str | Path) -> int:
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise RequestError(f"cannot tell what {path} is to be; give a name that ends in {' or '.join(SUFFIXES)}")
-    return save_smidgen(packed_model(model), path) if path.suffix == ".smidgen" else save_safetensors(model, path)
+    return save_smidgen(as_quantized(model), path) if path.suffix == ".smidgen" else save_safetensors(model, path)

@@ -23,7 +23,7 @@ def initial_weights(spec: NetSpec, input_shape: Shape, seed: int) -> Weights:
     """
     pieces = []
     for index, plan in enumerate(spec.plan(input_shape)):
-        if plan.moments:
+        if plan.running_stats:
             channels = plan.bias_count
             pieces.append(np.repeat(np.array([1, 0, 0, 1], np.float32), channels))
         elif plan.parameters and isinstance(plan.layer, PReLU):

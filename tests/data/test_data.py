@@ -18,9 +18,30 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from smidgen import data
-from smidgen.data import Dataset, Reading, Split, evened, from_arrays, from_dataset, load, sources, untested
+from smidgen.data import (
+    Dataset,
+    Reading,
+    Split,
+    from_arrays,
+    from_dataset,
+    load,
+    oversampled,
+    sources,
+    without_test_split,
+)
 from smidgen.data import readers as formats
 from smidgen.errors import DataError
+from smidgen.reporter import SilentReporter
+
+
+class Said(SilentReporter):
+    """Keeps the lines that it is told."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
 
 
 def numbered(n: int, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -614,12 +635,12 @@ def folder_of_files(folder: Path, suffix: str = "", names: tuple[str, ...] = for
 def test_published_set_is_fetched_once_and_named_by_its_classes(tmp_path, tiny):
     tiny(sources.Folder(folder_of_files(tmp_path / "origin", ".gz")))
     said: list[str] = []
-    first = load("tiny", say=said.append)
+    first = load("tiny", reporter=Said(said))
     assert first.class_names == ("red", "amber", "green")
     assert len(said) == 1
     assert said[0].startswith("fetching tiny: train-images-idx3-ubyte, ")
     tiny()
-    assert load("tiny", say=said.append).digest == first.digest
+    assert load("tiny", reporter=Said(said)).digest == first.digest
     assert len(said) == 1
     files = sorted(path.name for path in (tmp_path / "cache" / "data" / "tiny").iterdir())
     assert files == sorted(formats.IDX_NAMES)
@@ -631,7 +652,7 @@ def test_mirror_is_read_and_a_damaged_file_in_the_cache_is_fetched_anew(tmp_path
     damaged = paths[formats.TRAIN_LABELS]
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"\x09")
     said: list[str] = []
-    assert sources.fetch("tiny", say=said.append) == paths
+    assert sources.fetch("tiny", reporter=Said(said)) == paths
     assert "train-labels-idx1-ubyte is damaged (38 bytes, not the published SHA-256); fetching it anew" in said[0]
     assert said[1].startswith("fetching tiny: train-labels-idx1-ubyte from file:")
     assert damaged.read_bytes() == idx_files()[formats.TRAIN_LABELS]
@@ -948,7 +969,7 @@ def test_rows_are_places_in_the_data_as_it_came():
 def test_rare_classes_are_repeated_where_it_is_learned_and_nowhere_else():
     y = np.repeat([0, 1, 2], [400, 100, 8])
     data = from_arrays(np.arange(508)[:, None] + 0.5, y)
-    even = evened(data)
+    even = oversampled(data)
     before = np.bincount(data.train.labels)
     assert np.bincount(even.train.labels).tolist() == [before[0], before[0], min(before[0], 20 * before[2])]
     assert set(even.train.rows.tolist()) == set(data.train.rows.tolist())
@@ -959,10 +980,10 @@ def test_rare_classes_are_repeated_where_it_is_learned_and_nowhere_else():
 
 def test_data_whose_test_images_are_elsewhere():
     X, y = np.arange(80.0)[:, None], np.arange(80) % 2
-    data = untested(X, y)
+    data = without_test_split(X, y)
     assert data.train.images.dtype == np.float32, "whole numbers are no bytes where the type says otherwise"
     rows = np.concatenate([data.train.rows, data.selection.rows, data.confirmation.rows])
     assert sorted(rows.tolist()) == list(range(80))
     assert data.test is data.confirmation
-    few = untested(X[:6], y[:6])
+    few = without_test_split(X[:6], y[:6])
     assert len(few.train) == len(few.selection) == 6

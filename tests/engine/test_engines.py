@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from smidgen import engine
 from smidgen.engine import Examples, Projection, Start, check_start, choose, native, torch_engine
-from smidgen.engine.start import is_moment
+from smidgen.engine.start import is_running_stat
 from smidgen.errors import EngineError
 from smidgen.records import Augmentation, Recipe
 from smidgen.spec import parse_spec
@@ -296,9 +296,9 @@ NORMS = parse_spec("dense 2 nobias, batchnorm, dense 1 nobias")
 
 
 def test_moments_stand_behind_what_their_batch_norm_trains():
-    assert np.flatnonzero(is_moment(NORMS, (1, 1, 1))).tolist() == [6, 7, 8, 9]
-    assert is_moment(NORMS, (1, 1, 1)).size == initial_weights(NORMS, (1, 1, 1), 0).size == 12
-    assert is_moment(parse_spec("maxpool 2"), MNIST).size == 0
+    assert np.flatnonzero(is_running_stat(NORMS, (1, 1, 1))).tolist() == [6, 7, 8, 9]
+    assert is_running_stat(NORMS, (1, 1, 1)).size == initial_weights(NORMS, (1, 1, 1), 0).size == 12
+    assert is_running_stat(parse_spec("maxpool 2"), MNIST).size == 0
 
 
 def floats(*values):
@@ -389,7 +389,7 @@ RECIPES = {
 def held_starts(spec):
     """A start for each thing that weights can be held to, and one for all of them at once."""
     weights, random = initial_weights(spec, SMALL_SHAPE, 1), np.random.default_rng(0)
-    trained, fixed = ~is_moment(spec, SMALL_SHAPE), random.random(weights.size) < 0.3
+    trained, fixed = ~is_running_stat(spec, SMALL_SHAPE), random.random(weights.size) < 0.3
     levels = tuple(np.sort(random.normal(0, 0.2, size)).astype(np.float32) for size in (5, 9))
     codebook = np.where(trained & ~fixed, random.integers(-1, 2, weights.size), -1).astype(np.int32)
     tied = np.where(trained & (random.random(weights.size) < 0.2), random.integers(0, 9, weights.size), -1)

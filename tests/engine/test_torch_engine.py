@@ -324,8 +324,8 @@ def test_batch_norm_is_kerass():
     mean, variance = values.mean((0, 2, 3)), values.var((0, 2, 3))
     wanted = (values - mean[:, None, None]) / np.sqrt(variance + 1e-3)[:, None, None]
     np.testing.assert_allclose(outputs, wanted.reshape(6, -1), atol=1e-5)
-    moments = torch_engine.flat_weights(module)[6:]
-    np.testing.assert_allclose(moments, np.r_[0.01 * mean, 0.99 + 0.01 * variance], rtol=1e-5)
+    running_stats = torch_engine.flat_weights(module)[6:]
+    np.testing.assert_allclose(running_stats, np.r_[0.01 * mean, 0.99 + 0.01 * variance], rtol=1e-5)
 
 
 def test_batch_norms_gradient_is_torchs():

@@ -7,7 +7,7 @@ import pytest
 
 from smidgen.engine import Examples, Projection, Start, torch_engine
 from smidgen.engine.losses import loss_and_gradient, prepare
-from smidgen.engine.start import is_moment
+from smidgen.engine.start import is_running_stat
 from smidgen.engine.torch_engine import dropout_masks as masks
 from smidgen.errors import EngineError, RequestError
 from smidgen.records import LOSSES, OPTIMIZERS, Augmentation, Recipe
@@ -122,7 +122,7 @@ def test_the_same_seeds_give_the_same_bits_in_any_company_of_their_size():
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_a_gpu_trains_as_a_cpu_does(spec, monkeypatch):
     count = initial_weights(spec, SHAPE, 0).size
-    random, trained = np.random.default_rng(1), ~is_moment(spec, SHAPE)
+    random, trained = np.random.default_rng(1), ~is_running_stat(spec, SHAPE)
     levels = tuple(np.sort(random.normal(0, 0.2, size)).astype(np.float32) for size in (4, 9))
     codebook, tied = (np.where(trained, random.integers(-1, 2, count), -1).astype(np.int32) for _ in range(2))
     starts = [

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from smidgen.engine import Examples, Projection, Start, check_start, torch_engine
 from smidgen.engine.losses import loss_and_gradient, prepare
-from smidgen.engine.start import is_moment
+from smidgen.engine.start import is_running_stat
 from smidgen.errors import EngineError
 from smidgen.records import OPTIMIZERS, Augmentation, Recipe
 from smidgen.spec import parse_spec
@@ -152,7 +152,7 @@ def test_fixed_weights_end_bit_for_bit_as_they_began(optimizer, average):
     fixed[20:28] = True  # all of the first batch norm: two scales, two shifts, and four moments
     recipe = Recipe(optimizer=optimizer, learning_rate=0.05, epochs=2, batch_size=5, average=average)
     ended = torch_engine.train(NORMED, recipe, examples(), 1, start=Start(weights, fixed)).weights
-    held = fixed & ~is_moment(NORMED, SHAPE)
+    held = fixed & ~is_running_stat(NORMED, SHAPE)
     assert ended[held].tobytes() == weights[held].tobytes()
     assert (ended[24:28] != weights[24:28]).all()
     assert (ended[~held] != weights[~held]).mean() > 0.8
@@ -187,20 +187,20 @@ def test_levels_are_found_as_in_a_sorted_list(books, weights, seed):
         for w, book in zip(weights, codebook, strict=True)
     ]
     spec = parse_spec(f"dense {weights.size} nobias")
-    hold = hold_of(Start(weights, projection=Projection(codebook, levels)), spec)
+    hold = weight_constraints(Start(weights, projection=Projection(codebook, levels)), spec)
     np.testing.assert_array_equal(hold.used(torch.tensor(weights[None]))[0].numpy(), np.array(wanted, np.float32))
 
 
-def hold_of(start, spec):
-    from smidgen.engine.torch_engine.constraints import hold_of
+def weight_constraints(start, spec):
+    from smidgen.engine.torch_engine.constraints import weight_constraints
 
     check_start(spec, (1, 1, 1), start)
-    return hold_of([start], is_moment(spec, (1, 1, 1)), torch.device("cpu"))
+    return weight_constraints([start], is_running_stat(spec, (1, 1, 1)), torch.device("cpu"))
 
 
 def test_costs_push_between_levels_and_not_outside():
     weights = np.array([-0.6, -0.5, -0.3, -0.25, 0, 0.1, 0.49, 0.5, 0.7], np.float32)
-    hold = hold_of(
+    hold = weight_constraints(
         Start(weights, projection=Projection(np.zeros(9, np.int32), LEVELS, COSTS)), parse_spec("dense 9 nobias")
     )
     gradient = torch.zeros(1, 9)

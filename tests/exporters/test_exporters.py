@@ -29,16 +29,16 @@ from smidgen.exporters.forward import outputs
 from smidgen.model import (
     Codebook,
     Model,
-    Packed,
+    QuantizedModel,
     Tensor,
     Uniform,
+    as_quantized,
     decode,
+    flat_weights,
     load_smidgen,
     named_arrays,
     nearest_step,
-    packed_model,
     tensor_shapes,
-    values,
 )
 from smidgen.records import Recipe
 from smidgen.spec import Shape, parse_spec
@@ -73,7 +73,7 @@ needs_arm = pytest.mark.skipif(
 )
 
 
-def a_packed(text: str, shape: Shape, bits: int = 4, seed: int = 0) -> Packed:
+def a_quantized_model(text: str, shape: Shape, bits: int = 4, seed: int = 0) -> QuantizedModel:
     """Random levels with grids of every kind; the last layer's logits are far enough apart to compare."""
     spec, rng, tensors = parse_spec(text), np.random.default_rng(seed), {}
     largest = 2 ** (bits - 1) - 1
@@ -86,15 +86,17 @@ def a_packed(text: str, shape: Shape, bits: int = 4, seed: int = 0) -> Packed:
         if place % 8 == 6:
             grid = Codebook((np.arange(-largest - 1, largest + 2) * size * 1.3).astype(np.float32), largest + 1)
         tensors[name] = Tensor(levels, grid)
-    return Packed(spec, shape, tuple(map(str, range(spec.output_shape(shape)[0]))), tensors)
+    return QuantizedModel(spec, shape, tuple(map(str, range(spec.output_shape(shape)[0]))), tensors)
 
 
 def some_images(shape: Shape, count: int = 200, seed: int = 0) -> Images:
     return np.random.default_rng(seed).integers(0, 256, (count, *shape)).astype(np.uint8)
 
 
-def torch_logits(packed: Packed, images: Images) -> npt.NDArray[np.float32]:
-    logits: npt.NDArray[np.float32] = choose(packed.spec, "torch").predict(packed.spec, values(packed), images)
+def torch_logits(quantized: QuantizedModel, images: Images) -> npt.NDArray[np.float32]:
+    logits: npt.NDArray[np.float32] = choose(quantized.spec, "torch").predict(
+        quantized.spec, flat_weights(quantized), images
+    )
     return logits
 
 
@@ -107,7 +109,7 @@ def agree(found: npt.NDArray[np.intp], logits: npt.NDArray[np.float32]) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(digits: Dataset) -> Packed:
+def trained(digits: Dataset) -> QuantizedModel:
     """A small network of the digits, its weights on grids of 4 bits, its biases of 6."""
     spec = parse_spec(TRAINED)
     examples = Examples(digits.train.images, digits.train.labels)
@@ -118,7 +120,7 @@ def trained(digits: Dataset) -> Packed:
         step = nearest_step(float(np.abs(array).max()) / largest)
         levels = np.clip(np.rint(array / step), -largest, largest).astype(np.int32)
         tensors[name] = Tensor(levels, Uniform(np.array([step])))
-    return Packed(spec, digits.input_shape, digits.class_names, tensors)
+    return QuantizedModel(spec, digits.input_shape, digits.class_names, tensors)
 
 
 # --- the layers in NumPy ---------------------------------------------------------------------
@@ -126,10 +128,10 @@ def trained(digits: Dataset) -> Packed:
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_the_layers_in_numpy_compute_what_torch_does(network: str) -> None:
-    packed = a_packed(*NETWORKS[network])
-    images = some_images(packed.input_shape, 20)
-    *_, last = outputs(packed, images)
-    np.testing.assert_allclose(last[:, :, 0, 0], torch_logits(packed, images), rtol=1e-4, atol=1e-5)
+    quantized = a_quantized_model(*NETWORKS[network])
+    images = some_images(quantized.input_shape, 20)
+    *_, last = outputs(quantized, images)
+    np.testing.assert_allclose(last[:, :, 0, 0], torch_logits(quantized, images), rtol=1e-4, atol=1e-5)
 
 
 # --- ONNX ------------------------------------------------------------------------------------
@@ -138,31 +140,31 @@ def test_the_layers_in_numpy_compute_what_torch_does(network: str) -> None:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_onnx_computes_the_decoded_networks_logits(network: str, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
-    packed = a_packed(*NETWORKS[network])
-    images, path = some_images(packed.input_shape), tmp_path / "network.onnx"
-    assert export_onnx(packed, path) == path.stat().st_size
+    quantized = a_quantized_model(*NETWORKS[network])
+    images, path = some_images(quantized.input_shape), tmp_path / "network.onnx"
+    assert export_onnx(quantized, path) == path.stat().st_size
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     found = session.run(["logits"], {"image": images.astype(np.float32) / np.float32(255)})[0]
-    np.testing.assert_allclose(found, torch_logits(packed, images), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found, torch_logits(quantized, images), rtol=1e-4, atol=1e-5)
     assert np.array_equal(classes_by_onnx(path, images), found.argmax(axis=1))
 
 
 def test_onnx_is_one_file_of_an_opset_that_runtimes_read(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
-    packed = decode((GOLDEN / "v1-digits.smidgen").read_bytes())
-    export_onnx(packed, tmp_path / "network.onnx")
+    quantized = decode((GOLDEN / "v1-digits.smidgen").read_bytes())
+    export_onnx(quantized, tmp_path / "network.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["network.onnx"]
     model = onnx.load(tmp_path / "network.onnx")
     assert (model.opset_import[0].version, model.ir_version) == (18, 8)
     stored = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     assert stored["0.weight.levels"] == onnx.TensorProto.INT8
-    assert onnx_bytes(packed) == (tmp_path / "network.onnx").read_bytes()
+    assert onnx_bytes(quantized) == (tmp_path / "network.onnx").read_bytes()
 
 
 def test_onnx_holds_the_weights_of_a_repeat_once() -> None:
     onnx = pytest.importorskip("onnx")
-    packed = a_packed(*NETWORKS["repeated"])
-    graph = onnx.load_from_string(onnx_bytes(packed)).graph
+    quantized = a_quantized_model(*NETWORKS["repeated"])
+    graph = onnx.load_from_string(onnx_bytes(quantized)).graph
     names = [tensor.name for tensor in graph.initializer]
     assert len(names) == len(set(names))
     assert sum(node.op_type == "Conv" for node in graph.node) == 7
@@ -175,33 +177,33 @@ def test_onnx_holds_the_weights_of_a_repeat_once() -> None:
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "integer"])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_c_gives_the_decoded_networks_classes(network: str, form: str, tmp_path: Path) -> None:
-    packed, path = a_packed(*NETWORKS[network]), tmp_path / "network.c"
-    images = some_images(packed.input_shape)
-    size_bytes = export_c(packed, path, form)
+    quantized, path = a_quantized_model(*NETWORKS[network]), tmp_path / "network.c"
+    images = some_images(quantized.input_shape)
+    size_bytes = export_c(quantized, path, form)
     assert size_bytes == path.stat().st_size + path.with_suffix(".h").stat().st_size
-    agree(classes_by_c(path, images), torch_logits(packed, images))
+    agree(classes_by_c(path, images), torch_logits(quantized, images))
 
 
 @needs_cc
 @pytest.mark.parametrize("network", NETWORKS)
 def test_c_of_whole_numbers_gives_nearly_the_decoded_networks_classes(network: str, tmp_path: Path) -> None:
-    packed, path = a_packed(*NETWORKS[network], bits=8), tmp_path / "network.c"
-    images = some_images(packed.input_shape, 400)
-    export_c(packed, path, "integer", images[:200])
+    quantized, path = a_quantized_model(*NETWORKS[network], bits=8), tmp_path / "network.c"
+    images = some_images(quantized.input_shape, 400)
+    export_c(quantized, path, "integer", images[:200])
     text = path.read_text()
     assert "float" not in text
     assert "double" not in text
     found = classes_by_c(path, images[200:])
-    assert (found == torch_logits(packed, images[200:]).argmax(axis=1)).mean() > 0.9
+    assert (found == torch_logits(quantized, images[200:]).argmax(axis=1)).mean() > 0.9
 
 
 @needs_cc
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("network", ["convolutions", "repeated", "normalized", "one layer"])
 def test_c_touches_no_memory_but_its_own(network: str, form: str, tmp_path: Path) -> None:
-    packed, path = a_packed(*NETWORKS[network]), tmp_path / "network.c"
-    images = some_images(packed.input_shape, 5)
-    export_c(packed, path, form, images)
+    quantized, path = a_quantized_model(*NETWORKS[network]), tmp_path / "network.c"
+    images = some_images(quantized.input_shape, 5)
+    export_c(quantized, path, form, images)
     sanitized = classes_by_c(path, images, ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"))
     assert np.array_equal(sanitized, classes_by_c(path, images))
 
@@ -209,7 +211,7 @@ def test_c_touches_no_memory_but_its_own(network: str, form: str, tmp_path: Path
 @needs_cc
 @pytest.mark.parametrize("form", FORMS)
 def test_a_trained_network_in_c_is_right_where_the_network_is(
-    trained: Packed, form: str, digits: Dataset, tmp_path: Path
+    trained: QuantizedModel, form: str, digits: Dataset, tmp_path: Path
 ) -> None:
     path, labels = tmp_path / "digits.c", digits.test.labels
     export_c(trained, path, form, digits.train.images)
@@ -224,23 +226,23 @@ def test_a_trained_network_in_c_is_right_where_the_network_is(
 
 
 def test_levels_lie_in_a_byte_or_half_a_byte() -> None:
-    packed = a_packed("dense 4 nobias", (1, 3, 3))
-    levels = packed.tensors["0.weight"].levels.ravel()
-    eight, _ = c_program(packed, "net", "levels")
-    four, _ = c_program(packed, "net", "levels4")
+    quantized = a_quantized_model("dense 4 nobias", (1, 3, 3))
+    levels = quantized.tensors["0.weight"].levels.ravel()
+    eight, _ = c_program(quantized, "net", "levels")
+    four, _ = c_program(quantized, "net", "levels4")
     assert ", ".join(map(str, levels.tolist()))[:60] in eight.replace("\n   ", "")
     halves = levels + 8
     assert ", ".join(map(str, (halves[::2] | halves[1::2] << 4).tolist()))[:60] in four.replace("\n   ", "")
 
 
 def test_no_form_allocates_or_needs_a_library() -> None:
-    packed = a_packed(*NETWORKS["repeated"])
+    quantized = a_quantized_model(*NETWORKS["repeated"])
     for form in FORMS:
-        source, header = c_program(packed, "net", form, some_images(packed.input_shape, 5))
+        source, header = c_program(quantized, "net", form, some_images(quantized.input_shape, 5))
         assert "malloc" not in source
         included = [line for line in (source + header).splitlines() if line.startswith("#include")]
         assert included == ['#include "net.h"', "#include <stdint.h>"]
-        assert max(map(len, source.splitlines())) < 140 + len(str(packed.spec))
+        assert max(map(len, source.splitlines())) < 140 + len(str(quantized.spec))
 
 
 @pytest.mark.parametrize(
@@ -253,16 +255,16 @@ def test_no_form_allocates_or_needs_a_library() -> None:
 )
 def test_a_wrong_wish_is_refused(form: str, images: None, name: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=message):
-        export_c(a_packed("dense 2", (1, 2, 2)), tmp_path / name, form, images)
+        export_c(a_quantized_model("dense 2", (1, 2, 2)), tmp_path / name, form, images)
     assert not list(tmp_path.iterdir())
 
 
 def test_weights_that_do_not_fit_in_a_form_are_refused() -> None:
-    packed = a_packed("dense 2", (1, 5, 5), bits=6)
+    quantized = a_quantized_model("dense 2", (1, 5, 5), bits=6)
     with pytest.raises(
         RequestError, match=r"0\.weight has levels from -\d+ to \d+, and the form 'levels4' holds -7 to 7"
     ):
-        c_program(packed, "net", "levels4")
+        c_program(quantized, "net", "levels4")
 
 
 def test_a_layer_whose_sums_do_not_fit_in_32_bits_is_refused() -> None:
@@ -270,13 +272,15 @@ def test_a_layer_whose_sums_do_not_fit_in_32_bits_is_refused() -> None:
     spec = parse_spec("dense 2 nobias")
     tensor = Tensor(np.full((2, 90_000), 127, np.int32), Uniform(np.array([1e-4], np.float32)))
     with pytest.raises(RequestError, match="layer 0 has sums of up to"):
-        c_program(Packed(spec, shape, ("0", "1"), {"0.weight": tensor}), "net", "integer", some_images(shape, 2))
+        c_program(
+            QuantizedModel(spec, shape, ("0", "1"), {"0.weight": tensor}), "net", "integer", some_images(shape, 2)
+        )
 
 
 @needs_cc
 def test_a_source_that_does_not_compile_is_told_with_its_reason(tmp_path: Path) -> None:
     path = tmp_path / "net.c"
-    export_c(a_packed("dense 2", (1, 2, 2)), path)
+    export_c(a_quantized_model("dense 2", (1, 2, 2)), path)
     path.write_text(path.read_text() + "int extra(void) { return missing; }\n")
     with pytest.raises(RunError, match="does not compile"):
         classes_by_c(path, some_images((1, 2, 2), 1))
@@ -324,7 +328,7 @@ __attribute__((section(".vectors"), used)) const void *const vectors[2] = {&stac
 @needs_arm
 @pytest.mark.parametrize("form", FORMS)
 def test_an_emulated_microcontroller_gives_the_same_classes(
-    trained: Packed, form: str, digits: Dataset, tmp_path: Path
+    trained: QuantizedModel, form: str, digits: Dataset, tmp_path: Path
 ) -> None:
     images = digits.test.images[:24]
     export_c(trained, tmp_path / "network.c", form, digits.train.images)
@@ -341,13 +345,15 @@ def test_an_emulated_microcontroller_gives_the_same_classes(
 
 
 @pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="needs Debian's gcc-arm-none-eabi")
-def test_the_program_for_a_microcontroller_holds_the_weights_and_the_maps(trained: Packed, tmp_path: Path) -> None:
+def test_the_program_for_a_microcontroller_holds_the_weights_and_the_maps(
+    trained: QuantizedModel, tmp_path: Path
+) -> None:
     sizes = {}
     for form in FORMS:
         path = tmp_path / f"{form}.c"
         export_c(trained, path, form, some_images(trained.input_shape, 5))
         sizes[form] = program_size(path)
-    weights = values(trained).size
+    weights = flat_weights(trained).size
     maps = max(int(np.prod(plan.output_shape)) for plan in trained.spec.plan(trained.input_shape))
     assert all(size is not None for size in sizes.values())
     found: dict[str, Any] = sizes
@@ -375,12 +381,14 @@ def test_unpack_writes_the_decoded_weights(command: Callable[..., Any], tmp_path
 
     golden = GOLDEN / "v1-all-kinds.smidgen"
     assert command("unpack", str(golden), "--to", str(tmp_path / "all.safetensors")).code == 0
-    assert load_safetensors(tmp_path / "all.safetensors").weights.tobytes() == values(load_smidgen(golden)).tobytes()
+    assert (
+        load_safetensors(tmp_path / "all.safetensors").weights.tobytes() == flat_weights(load_smidgen(golden)).tobytes()
+    )
 
 
 @needs_cc
-def test_export_writes_and_proves(trained: Packed, command: Callable[..., Any], tmp_path: Path) -> None:
-    from smidgen.model import save_safetensors, save_smidgen, unpacked
+def test_export_writes_and_proves(trained: QuantizedModel, command: Callable[..., Any], tmp_path: Path) -> None:
+    from smidgen.model import dequantize, save_safetensors, save_smidgen
 
     path = tmp_path / "digits.smidgen"
     save_smidgen(trained, path)
@@ -388,7 +396,7 @@ def test_export_writes_and_proves(trained: Packed, command: Callable[..., Any], 
     assert (said.code, said.err) == (0, "")
     assert f"{path.with_suffix('.c')}" in said.out.replace("\n", "")
     assert "test images get the decoded network's class" in said.out
-    save_safetensors(unpacked(trained), tmp_path / "whole.safetensors")
+    save_safetensors(dequantize(trained), tmp_path / "whole.safetensors")
     assert command("export", str(tmp_path / "whole.safetensors"), "--to", "c", "--form", "float").code == 0
     refused = command("export", str(path), "--to", "tflite")
     assert (refused.code, refused.err) == (2, "smidgen: --to tflite is not known; use one of onnx, c, safetensors\n")
@@ -398,7 +406,7 @@ def test_a_model_in_full_precision_is_exported_as_it_is(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     spec = parse_spec("dense 2")
     weights = np.arange(10, dtype=np.float32) / 7
-    packed = packed_model(Model(spec, (1, 2, 2), ("a", "b"), weights))
-    graph = onnx.load_from_string(onnx_bytes(packed)).graph
+    quantized = as_quantized(Model(spec, (1, 2, 2), ("a", "b"), weights))
+    graph = onnx.load_from_string(onnx_bytes(quantized)).graph
     stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     assert stored["0.weight"].tobytes() + stored["0.bias"].tobytes() == weights.tobytes()

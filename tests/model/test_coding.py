@@ -11,11 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smidgen.errors import ModelFileError
-from smidgen.model import CODERS, MOST_LEVEL, coded, estimate_bits, level_costs
+from smidgen.model import CODERS, MOST_LEVEL, encode_levels, estimate_bits, level_costs
 from smidgen.model.coding.coders import FIRST_ORDER, is_rising
 from smidgen.model.coding.contexts import MODELS, SIGN, as_matrix, decisions, fresh_models, no_counts
 from smidgen.model.coding.huffman import MOST_LENGTH, code_for
-from smidgen.model.coding.range_coder import BYPASS, FROZEN, HALF, LEAST_BITS, MOST_SEEN, ONE, Decoder, Encoder, Models
+from smidgen.model.coding.range_coder import (
+    BYPASS,
+    FROZEN,
+    HALF,
+    LEAST_BITS,
+    MOST_SEEN,
+    ONE,
+    BitModels,
+    Decoder,
+    Encoder,
+)
 
 Levels = npt.NDArray[np.int32]
 
@@ -54,8 +64,8 @@ def read(coder: str, content: bytes, shape: tuple[int, ...]) -> Levels:
     st.lists(st.integers(2**10, ONE - 2**10), min_size=4, max_size=4),
 )
 def test_decisions_come_back_whatever_their_models(sequence: list[tuple[int, int]], frozen: list[int]) -> None:
-    def models() -> Models:
-        made = Models(10)
+    def models() -> BitModels:
+        made = BitModels(10)
         for index, probability in enumerate(frozen, 6):
             made.freeze(index, probability)
         return made
@@ -70,7 +80,7 @@ def test_decisions_come_back_whatever_their_models(sequence: list[tuple[int, int
 
 def test_a_carry_goes_through_many_bytes() -> None:
     """Zeros at near certainty push the interval's low end up to the brink of one; then ones, then again."""
-    models = Models(2)
+    models = BitModels(2)
     models.freeze(1, ONE - 2**10)
     rng = np.random.default_rng(5)
     for _ in range(200):
@@ -82,7 +92,7 @@ def test_a_carry_goes_through_many_bytes() -> None:
 
 
 def test_the_bytes_of_some_decisions_never_change() -> None:
-    encoder, models = Encoder(), Models(3)
+    encoder, models = Encoder(), BitModels(3)
     encoder.write(models, [1, 2] * 40, [1, 0, 0, 0, 1] * 16)
     encoder.number(0xABC, 12)
     encoder.growing(1000, 3)
@@ -91,7 +101,7 @@ def test_the_bytes_of_some_decisions_never_change() -> None:
 
 
 def test_a_model_learns_as_krichevsky_and_trofimov_say() -> None:
-    models, bits = Models(2), (np.random.default_rng(0).random(MOST_SEEN) < 0.1).astype(int).tolist()
+    models, bits = BitModels(2), (np.random.default_rng(0).random(MOST_SEEN) < 0.1).astype(int).tolist()
     encoder = Encoder()
     for seen, bit in enumerate(bits):
         expected = (sum(bits[:seen]) + 0.5) / (seen + 1)
@@ -101,7 +111,7 @@ def test_a_model_learns_as_krichevsky_and_trofimov_say() -> None:
 
 @pytest.mark.parametrize("bit", [0, 1])
 def test_no_decision_is_cheaper_than_the_bound_that_guards_the_decoder(bit: int) -> None:
-    encoder, models = Encoder(), Models(2)
+    encoder, models = Encoder(), BitModels(2)
     encoder.write(models, [1] * 20_000, [bit] * 20_000)
     probability = models.probability[1] if bit else ONE - models.probability[1]
     assert 0 < -math.log2(probability / ONE) < 2 * LEAST_BITS
@@ -268,7 +278,7 @@ def test_the_costs_of_levels_add_up_to_the_tensor() -> None:
 
 def test_levels_alone_are_one_stream_of_the_adaptive_coder() -> None:
     levels = laplacian(300, 3, 2)
-    assert np.array_equal(read("adaptive", coded(levels), (300,)), levels)
+    assert np.array_equal(read("adaptive", encode_levels(levels), (300,)), levels)
 
 
 # --- Huffman ---------------------------------------------------------------------------------

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_smidgen_file import GOLDEN, a_packed
+from test_smidgen_file import GOLDEN, a_quantized_model
 
 import second_decoder
 from smidgen.errors import ModelFileError
-from smidgen.model import Codebook, Uniform, decode, encode, values
+from smidgen.model import Codebook, Uniform, decode, encode, flat_weights
 from smidgen.model.coding.range_coder import Encoder
 from smidgen.model.coding.spec_coding import write_spec
 from smidgen.model.smidgen_file import LARGE_BYTES, START_BYTES, _sealed, checksum, checksum_width
@@ -139,12 +139,12 @@ def check_damaged(count: int, seed: int) -> None:
     refused = 0
     for content in damaged_files(count, seed):
         try:
-            packed = decode(content)
+            quantized = decode(content)
         except ModelFileError as error:
             assert "at byte" in str(error)
             refused += 1
         else:
-            assert np.isfinite(values(packed)).all()
+            assert np.isfinite(flat_weights(quantized)).all()
     assert refused > count // 3
 
 
@@ -177,21 +177,23 @@ def test_a_million_damaged_files_are_read_or_refused_and_nothing_else(seed: int)
     ],
 )
 def test_a_tensor_that_cannot_be_stored_is_refused(changed: dict[str, Any], message: str) -> None:
-    packed = a_packed("dense 2", (1, 2, 2))
-    wrong = {**packed.tensors, "0.weight": replace(packed.tensors["0.weight"], **changed)}
+    quantized = a_quantized_model("dense 2", (1, 2, 2))
+    wrong = {**quantized.tensors, "0.weight": replace(quantized.tensors["0.weight"], **changed)}
     with pytest.raises(ModelFileError, match=f"0.weight.*{message}.*quantize the network again"):
-        encode(replace(packed, tensors=wrong))
+        encode(replace(quantized, tensors=wrong))
 
 
 def test_a_network_that_cannot_be_stored_is_refused() -> None:
-    packed = a_packed("dense 2", (1, 2, 2))
+    quantized = a_quantized_model("dense 2", (1, 2, 2))
     with pytest.raises(ModelFileError, match=r"has the tensors 0\.weight, 0\.bias and was given 0\.weight"):
-        encode(replace(packed, tensors={"0.weight": packed.tensors["0.weight"]}))
+        encode(replace(quantized, tensors={"0.weight": quantized.tensors["0.weight"]}))
     with pytest.raises(ModelFileError, match="the data has 3 classes"):
-        encode(replace(packed, class_names=("a", "b", "c")))
+        encode(replace(quantized, class_names=("a", "b", "c")))
     with pytest.raises(ModelFileError, match="has 4100 bytes; give a shorter one"):
-        encode(replace(packed, class_names=("a", "b" * 4100)))
+        encode(replace(quantized, class_names=("a", "b" * 4100)))
     with pytest.raises(ModelFileError, match="at most 4096 layers"):
         encode(
-            a_packed("repeat 900 [pointwise 1, pointwise 1, pointwise 1, pointwise 1, pointwise 1], dense 2", (1, 1, 1))
+            a_quantized_model(
+                "repeat 900 [pointwise 1, pointwise 1, pointwise 1, pointwise 1, pointwise 1], dense 2", (1, 1, 1)
+            )
         )

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from smidgen.errors import ModelFileError
-from smidgen.model import Model, flat_weights, load_safetensors, named_arrays, save_safetensors
+from smidgen.model import Model, flatten_arrays, load_safetensors, named_arrays, save_safetensors
 from smidgen.model.safetensors_file import CLASSES_KEY, SHAPE_KEY, SPEC_KEY
 from smidgen.records import Weights
 from smidgen.spec import Shape, parse_spec
@@ -35,7 +35,7 @@ ALL_LAYERS = (
 
 
 def weight_count(text: str, shape: Shape) -> int:
-    return sum(plan.parameters + plan.moments for plan in parse_spec(text).plan(shape))
+    return sum(plan.parameters + plan.running_stats for plan in parse_spec(text).plan(shape))
 
 
 def a_model(text: str = ALL_LAYERS, shape: Shape = SHAPE, seed: int = 0) -> Model:
@@ -99,7 +99,7 @@ def test_weights_of_another_length_or_dtype_are_refused(weights: Weights) -> Non
 )
 def test_arrays_that_are_not_the_networks_are_refused(arrays: dict[str, Weights], message: str) -> None:
     with pytest.raises(ModelFileError, match=message):
-        flat_weights(parse_spec("dense 2"), (2, 1, 1), arrays)
+        flatten_arrays(parse_spec("dense 2"), (2, 1, 1), arrays)
 
 
 # --- round trips -----------------------------------------------------------------------------
@@ -142,7 +142,7 @@ def test_flat_and_named_are_inverses() -> None:
     model = a_model()
     arrays = named_arrays(model.spec, SHAPE, model.weights)
     shuffled = dict(sorted(arrays.items(), reverse=True))
-    assert flat_weights(model.spec, SHAPE, shuffled).tobytes() == model.weights.tobytes()
+    assert flatten_arrays(model.spec, SHAPE, shuffled).tobytes() == model.weights.tobytes()
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:

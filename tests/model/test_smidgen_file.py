@@ -20,22 +20,22 @@ from smidgen.model import (
     CODERS,
     Codebook,
     Model,
-    Packed,
+    QuantizedModel,
     Tensor,
     Uniform,
+    as_quantized,
     decode,
+    dequantize,
     encode,
+    flat_weights,
     full_precision,
     load_smidgen,
     nearest_step,
-    packed_model,
     same,
     save_smidgen,
     size_report,
     tensor_shapes,
     uniform,
-    unpacked,
-    values,
     values_of,
 )
 from smidgen.model.coding.contexts import fresh_models
@@ -48,13 +48,15 @@ GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.smidgen"))
 SMALL = "conv 4x3x3 relu, maxpool 2, conv 4x3x3 relu, maxpool 2, conv 4x3x3 relu, globalavgpool, dense 10"
 
 
-def a_packed(text: str = SMALL, shape: Shape = (1, 28, 28), scale: float = 2.0, seed: int = 0) -> Packed:
+def a_quantized_model(
+    text: str = SMALL, shape: Shape = (1, 28, 28), scale: float = 2.0, seed: int = 0
+) -> QuantizedModel:
     """A network of random levels, 4 bits and a step a tensor."""
     spec, rng, tensors = parse_spec(text), np.random.default_rng(seed), {}
     for name, axes in tensor_shapes(spec, shape).items():
         levels = np.clip(np.rint(rng.laplace(0, scale, axes)), -7, 7).astype(np.int32)
         tensors[name] = Tensor(levels, Uniform(np.array([nearest_step(rng.uniform(0.01, 0.5))])))
-    return Packed(spec, shape, tuple(map(str, range(spec.output_shape(shape)[0]))), tensors)
+    return QuantizedModel(spec, shape, tuple(map(str, range(spec.output_shape(shape)[0]))), tensors)
 
 
 # --- random networks -------------------------------------------------------------------------
@@ -117,35 +119,35 @@ def tensors(draw: st.DrawFn, axes: tuple[int, ...]) -> Tensor:
 
 
 @st.composite
-def packed_networks(draw: st.DrawFn) -> Packed:
+def quantized_networks(draw: st.DrawFn) -> QuantizedModel:
     spec, shape = draw(networks())
     made = {name: draw(tensors(axes)) for name, axes in tensor_shapes(spec, shape).items()}
     classes = spec.output_shape(shape)[0]
     numbers = tuple(map(str, range(classes)))
     names = tuple(draw(st.lists(st.text(max_size=20), min_size=classes, max_size=classes)))
-    return Packed(spec, shape, draw(st.sampled_from([numbers, names])), made)
+    return QuantizedModel(spec, shape, draw(st.sampled_from([numbers, names])), made)
 
 
 # --- round trips -----------------------------------------------------------------------------
 
 
-def check_round_trip(packed: Packed) -> None:
-    content = encode(packed)
+def check_round_trip(quantized: QuantizedModel) -> None:
+    content = encode(quantized)
     back = decode(content)
-    assert same(back, packed)
-    assert values(back).tobytes() == values(packed).tobytes()
+    assert same(back, quantized)
+    assert flat_weights(back).tobytes() == flat_weights(quantized).tobytes()
     assert encode(back) == content, "a file that was read is written as it was"
     parts = size_report(content)
     assert sum(part.bits for part in parts) == pytest.approx(8 * len(content))
     assert all(part.bits >= -1e-9 for part in parts[:-2])
 
 
-def check_second_decoder(packed: Packed) -> None:
-    found = second_decoder.decode(encode(packed))
+def check_second_decoder(quantized: QuantizedModel) -> None:
+    found = second_decoder.decode(encode(quantized))
     bits = [word for tensor in found["tensors"] for word in tensor]
-    assert np.array(bits, np.uint32).tobytes() == values(packed).tobytes()
-    assert (found["input"], tuple(found["names"])) == (packed.input_shape, packed.class_names)
-    assert ", ".join(map(text_of, found["layers"])) == str(packed.spec)
+    assert np.array(bits, np.uint32).tobytes() == flat_weights(quantized).tobytes()
+    assert (found["input"], tuple(found["names"])) == (quantized.input_shape, quantized.class_names)
+    assert ", ".join(map(text_of, found["layers"])) == str(quantized.spec)
 
 
 def text_of(layer: dict[str, Any]) -> str:
@@ -165,18 +167,18 @@ def text_of(layer: dict[str, Any]) -> str:
 
 
 @settings(max_examples=60)
-@given(packed_networks())
-def test_what_is_packed_comes_back_exactly(packed: Packed) -> None:
-    check_round_trip(packed)
-    check_second_decoder(packed)
+@given(quantized_networks())
+def test_what_is_encoded_comes_back_exactly(quantized: QuantizedModel) -> None:
+    check_round_trip(quantized)
+    check_second_decoder(quantized)
 
 
 @pytest.mark.slow
 @settings(max_examples=3000)
-@given(packed_networks())
-def test_what_is_packed_comes_back_exactly_thousands_of_times(packed: Packed) -> None:
-    check_round_trip(packed)
-    check_second_decoder(packed)
+@given(quantized_networks())
+def test_what_is_encoded_comes_back_exactly_thousands_of_times(quantized: QuantizedModel) -> None:
+    check_round_trip(quantized)
+    check_second_decoder(quantized)
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.0, 10.0])
@@ -187,43 +189,45 @@ def test_a_large_network_takes_two_percent_more_than_its_entropy_at_most(scale: 
         made[name] = Tensor(levels, Uniform(np.array([0.125], np.float32)))
         _, counts = np.unique(levels, return_counts=True)
         entropy -= float((counts * np.log2(counts / counts.sum())).sum())
-    content = encode(Packed(spec, (1, 28, 28), tuple("0123456789"), made))
+    content = encode(QuantizedModel(spec, (1, 28, 28), tuple("0123456789"), made))
     assert entropy / 8 < len(content) < 1.02 * entropy / 8 + 60
 
 
 def test_a_network_of_four_bits_a_weight_takes_a_few_bytes_more() -> None:
-    content = encode(a_packed())
+    content = encode(a_quantized_model())
     header = sum(part.bits for part in size_report(content) if "levels" not in part.name)
     assert header < 8 * 22
     assert len(content) == 189
 
 
 def test_auto_is_no_longer_than_any_coder() -> None:
-    packed = a_packed(scale=1.0, seed=3)
+    quantized = a_quantized_model(scale=1.0, seed=3)
     sizes = [
-        len(encode(replace(packed, tensors={n: replace(t, coder=c) for n, t in packed.tensors.items()})))
+        len(encode(replace(quantized, tensors={n: replace(t, coder=c) for n, t in quantized.tensors.items()})))
         for c in CODERS
         if c != "rising"
     ]
-    assert len(encode(packed)) <= min(sizes)
+    assert len(encode(quantized)) <= min(sizes)
 
 
 def test_models_that_learn_beat_tables_on_few_weights() -> None:
     """The figures of docs/decisions/smidgen-file.md."""
-    packed = load_smidgen(Path(__file__).parents[1] / "golden" / "v1-digits.smidgen")
+    quantized = load_smidgen(Path(__file__).parents[1] / "golden" / "v1-digits.smidgen")
 
     def size_bytes(coder: str) -> int:
-        return len(encode(replace(packed, tensors={n: replace(t, coder=coder) for n, t in packed.tensors.items()})))
+        return len(
+            encode(replace(quantized, tensors={n: replace(t, coder=coder) for n, t in quantized.tensors.items()}))
+        )
 
     assert (size_bytes("auto"), size_bytes("huffman")) == (171, 268)
 
 
 def test_what_was_stored_before_is_gone_on_with() -> None:
     """Two tensors with one grid and one coder cost less than their headers apart."""
-    packed = a_packed("conv 4x3x3, conv 4x3x3, dense 2", (1, 8, 8))
+    quantized = a_quantized_model("conv 4x3x3, conv 4x3x3, dense 2", (1, 8, 8))
     step = Uniform(np.array([0.25], np.float32))
-    shared = {name: replace(tensor, grid=step) for name, tensor in packed.tensors.items()}
-    parts = {part.name: part.bits for part in size_report(encode(replace(packed, tensors=shared)))}
+    shared = {name: replace(tensor, grid=step) for name, tensor in quantized.tensors.items()}
+    parts = {part.name: part.bits for part in size_report(encode(replace(quantized, tensors=shared)))}
     assert parts["2.weight grid"] < 1
     assert parts["2.bias grid"] < 1
 
@@ -245,18 +249,18 @@ def test_the_nearest_step_is_near_and_takes_a_byte(step: float) -> None:
     near = float(nearest_step(step))
     if 4.8e-7 < step < 1920:
         assert near == pytest.approx(step, rel=1 / 16)
-    packed = a_packed("dense 2", (1, 2, 2))
+    quantized = a_quantized_model("dense 2", (1, 2, 2))
     made = {
-        name: replace(tensor, grid=Uniform(np.array([near], np.float32))) for name, tensor in packed.tensors.items()
+        name: replace(tensor, grid=Uniform(np.array([near], np.float32))) for name, tensor in quantized.tensors.items()
     }
-    parts = {part.name: part.bits for part in size_report(encode(replace(packed, tensors=made)))}
+    parts = {part.name: part.bits for part in size_report(encode(replace(quantized, tensors=made)))}
     assert parts["0.weight grid"] < 8.5
 
 
 def test_a_model_in_full_precision_goes_in_and_comes_out() -> None:
     spec, shape = parse_spec(SMALL), (1, 28, 28)
     model = Model(spec, shape, tuple("abcdefghij"), initial_weights(spec, shape, 3))
-    back = unpacked(decode(encode(packed_model(model))))
+    back = dequantize(decode(encode(as_quantized(model))))
     assert back.weights.tobytes() == model.weights.tobytes()
     assert back.class_names == model.class_names
 
@@ -267,14 +271,14 @@ def test_a_model_in_full_precision_goes_in_and_comes_out() -> None:
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_a_file_of_an_earlier_version_is_read_as_ever(path: Path) -> None:
     told = json.loads(path.with_suffix(".json").read_text())
-    packed = load_smidgen(path)
-    assert str(packed.spec) == told["spec"]
-    assert (list(packed.input_shape), list(packed.class_names)) == (told["input"], told["names"])
-    assert [tensor.coder if tensor.grid else "" for tensor in packed.tensors.values()] == told["coders"]
-    weights = values(packed)
+    quantized = load_smidgen(path)
+    assert str(quantized.spec) == told["spec"]
+    assert (list(quantized.input_shape), list(quantized.class_names)) == (told["input"], told["names"])
+    assert [tensor.coder if tensor.grid else "" for tensor in quantized.tensors.values()] == told["coders"]
+    weights = flat_weights(quantized)
     assert weights.size == told["weights"]
     assert hashlib.sha256(weights.astype("<f4").tobytes()).hexdigest() == told["values_sha256"]
-    check_second_decoder(packed)
+    check_second_decoder(quantized)
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
@@ -292,9 +296,9 @@ def test_every_coder_is_in_some_golden_file() -> None:
 
 
 def test_a_file_is_written_whole_and_read_back(tmp_path: Path) -> None:
-    packed, path = a_packed(), tmp_path / "winner.smidgen"
-    assert save_smidgen(packed, path) == path.stat().st_size == len(encode(packed))
-    assert same(load_smidgen(path), packed)
+    quantized, path = a_quantized_model(), tmp_path / "winner.smidgen"
+    assert save_smidgen(quantized, path) == path.stat().st_size == len(encode(quantized))
+    assert same(load_smidgen(path), quantized)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -305,7 +309,7 @@ def test_a_file_that_does_not_decode_to_the_network_is_not_kept(
     path.write_bytes(b"what was there")
     monkeypatch.setattr("smidgen.model.smidgen_file.same", lambda *_: False)
     with pytest.raises(ModelFileError, match="what was read back is not what was written; nothing was kept"):
-        save_smidgen(a_packed(), path)
+        save_smidgen(a_quantized_model(), path)
     assert path.read_bytes() == b"what was there"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -329,34 +333,37 @@ def test_a_place_without_a_file_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_channels_in_the_order_of_their_biases_are_the_same_network(text: str) -> None:
-    packed = a_packed(text, (2, 9, 9), scale=8.0)
+    quantized = a_quantized_model(text, (2, 9, 9), scale=8.0)
     tensors = {
-        n: replace(t, levels=np.abs(t.levels) + 1 if "variance" in n else t.levels) for n, t in packed.tensors.items()
+        n: replace(t, levels=np.abs(t.levels) + 1 if "variance" in n else t.levels)
+        for n, t in quantized.tensors.items()
     }
     rows = Uniform(np.array([nearest_step(0.01 * (place + 1)) for place in range(9)]))
-    packed = replace(packed, tensors={**tensors, "0.weight": replace(tensors["0.weight"], grid=rows)})
-    ordered = sort_channels(packed)
-    assert not same(ordered, packed)
+    quantized = replace(quantized, tensors={**tensors, "0.weight": replace(tensors["0.weight"], grid=rows)})
+    ordered = sort_channels(quantized)
+    assert not same(ordered, quantized)
     images = np.random.default_rng(0).integers(0, 256, (20, 2, 9, 9)).astype(np.uint8)
     np.testing.assert_allclose(
-        logits(unpacked(ordered), images), logits(unpacked(packed), images), rtol=1e-3, atol=1e-4
+        logits(dequantize(ordered), images), logits(dequantize(quantized), images), rtol=1e-3, atol=1e-4
     )
     hidden = next(tensor for name, tensor in ordered.tensors.items() if "bias" in name)
     assert (np.diff(hidden.levels) >= 0).all()
 
 
 def test_biases_that_rise_take_fewer_bytes() -> None:
-    packed = a_packed("dense 40 relu, dense 3", (1, 3, 3), scale=3.0)
+    quantized = a_quantized_model("dense 40 relu, dense 3", (1, 3, 3), scale=3.0)
     levels = np.random.default_rng(1).integers(-31, 32, 40).astype(np.int32)
-    packed = replace(packed, tensors={**packed.tensors, "0.bias": replace(packed.tensors["0.bias"], levels=levels)})
-    ordered = sort_channels(packed)
+    quantized = replace(
+        quantized, tensors={**quantized.tensors, "0.bias": replace(quantized.tensors["0.bias"], levels=levels)}
+    )
+    ordered = sort_channels(quantized)
     assert decode(encode(ordered)).tensors["0.bias"].coder == "rising"
-    assert len(encode(ordered)) < len(encode(packed)) - 8
+    assert len(encode(ordered)) < len(encode(quantized)) - 8
 
 
 def test_channels_of_a_repeat_stay_where_they_are() -> None:
-    packed = a_packed("conv 4x3x3, repeat 2 [pointwise 4 relu], dense 3", (1, 8, 8))
-    assert sort_channels(packed) is packed
+    quantized = a_quantized_model("conv 4x3x3, repeat 2 [pointwise 4 relu], dense 3", (1, 8, 8))
+    assert sort_channels(quantized) is quantized
 
 
 # --- batch norms -----------------------------------------------------------------------------
@@ -408,6 +415,6 @@ def test_a_batch_norm_is_folded_into_the_linear_layer_before_it(text: str, folde
 
 def test_the_models_of_a_file_are_fresh_each_time() -> None:
     before = (list(fresh_models().probability), list(fresh_models().seen))
-    content = encode(a_packed())
-    assert encode(a_packed()) == content
+    content = encode(a_quantized_model())
+    assert encode(a_quantized_model()) == content
     assert (fresh_models().probability, fresh_models().seen) == before

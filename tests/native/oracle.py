@@ -127,6 +127,6 @@ def gradient_of(module):
     """Flat, in the order of the weights."""
     for parameter in module.parameters():
         parameter.data = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-    for moment in module.buffers():
-        moment.zero_()
+    for running_stat in module.buffers():
+        running_stat.zero_()
     return torch_engine.flat_weights(module)

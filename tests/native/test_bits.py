@@ -10,7 +10,7 @@ import pytest
 from oracle import CNN, EVERY_LAYER, FUSED, LAYERED, MNIST, RATES, SETS, WIDE, patterns
 
 from smidgen.engine import Projection, Start, native
-from smidgen.engine.start import is_moment
+from smidgen.engine.start import is_running_stat
 from smidgen.records import LOSSES, OPTIMIZERS, Augmentation, Recipe
 from smidgen.streams import initial_weights
 
@@ -77,10 +77,10 @@ def test_instruction_sets_that_fuse_give_the_same_bits(loss, optimizer, monkeypa
 MOVED = replace(SHORT, augment=Augmentation(shift=2, rotation=10, scale=0.1, shear=0.1), average=0.9)
 
 
-def held(spec):
+def constrained_start(spec):
     """A third of the weights fixed, a third on 16 levels at a cost, the others in pairs of one gradient."""
     weights = initial_weights(spec, MNIST, 5)
-    kind = np.where(is_moment(spec, MNIST), -1, np.arange(weights.size) % 3)
+    kind = np.where(is_running_stat(spec, MNIST), -1, np.arange(weights.size) % 3)
     levels, costs = np.linspace(-0.5, 0.5, 16, dtype=np.float32), np.linspace(0, 0.1, 16, dtype=np.float32) ** 2
     projection = Projection(np.where(kind == 1, 0, -1).astype(np.int32), (levels,), (costs,))
     return Start(weights, kind == 0, np.where(kind == 2, np.arange(weights.size) // 6, -1).astype(np.int32), projection)
@@ -94,7 +94,7 @@ def test_all_that_a_training_can_be_has_the_same_bits(spec, recipe, holds, monke
     bits = set()
     for name in FUSED:
         monkeypatch.setenv("SMIDGEN_INSTRUCTION_SET", name)
-        start = held(spec) if holds else None
+        start = constrained_start(spec) if holds else None
         bits |= {trained(spec, recipe, threads=threads, start=start).weights.tobytes() for threads in (1, 3)}
     assert len(bits) == 1
 

@@ -11,7 +11,7 @@ from oracle import CNN, LAYERED, MNIST, RATES, correct_rate, patterns, random_ex
 
 from smidgen.engine import Examples, Projection, Start, native, torch_engine
 from smidgen.engine.losses import loss_and_gradient, prepare
-from smidgen.engine.start import is_moment
+from smidgen.engine.start import is_running_stat
 from smidgen.errors import EngineError
 from smidgen.records import OPTIMIZERS, Recipe
 from smidgen.spec import parse_spec
@@ -36,13 +36,13 @@ def at_random(spec, seed=4, **holds):
 
 def some(spec, share, seed=1):
     """bool [weights], True for about this share of those that are trained."""
-    moments = is_moment(spec, MNIST)
-    return (np.random.default_rng(seed).random(moments.size) < share) & ~moments
+    running_stats = is_running_stat(spec, MNIST)
+    return (np.random.default_rng(seed).random(running_stats.size) < share) & ~running_stats
 
 
 def groups(spec, count, seed=2):
     """int32 [weights]: half of them in so many groups."""
-    numbers = np.random.default_rng(seed).integers(0, count, is_moment(spec, MNIST).size)
+    numbers = np.random.default_rng(seed).integers(0, count, is_running_stat(spec, MNIST).size)
     return np.where(some(spec, 0.5), numbers, -1).astype(np.int32)
 
 
@@ -89,7 +89,9 @@ def by_hand(start, steps=6):
         logits = pixels @ used[:18].reshape(3, 6).T + used[18:]
         loss, slope = loss_and_gradient(STEPS, logits, data.labels, prepare(STEPS, None))
         losses.append(loss)
-        velocity = 0.9 * velocity + held(start, latent, np.concatenate([(slope.T @ pixels).ravel(), slope.sum(0)]))
+        velocity = 0.9 * velocity + constrained_gradient(
+            start, latent, np.concatenate([(slope.T @ pixels).ravel(), slope.sum(0)])
+        )
         latent = latent - 0.2 * velocity
     return projected(start, latent), losses
 
@@ -104,7 +106,7 @@ def projected(start, latent):
     return used
 
 
-def held(start, latent, gradient):
+def constrained_gradient(start, latent, gradient):
     """The slope of the costs is added, ties are summed, what is fixed does not move; in this order."""
     gradient = gradient.copy()
     for number, levels in enumerate(start.projection.levels if start.projection else ()):
@@ -217,11 +219,11 @@ def test_fixed_weights_stay_and_the_others_move(spec, optimizer, instruction_set
 
 
 def test_where_all_is_fixed_nothing_moves_but_moments(instruction_set):
-    moments = is_moment(EVERY_KIND, MNIST)
-    start = at_random(EVERY_KIND, fixed=np.ones(moments.size, bool))
+    running_stats = is_running_stat(EVERY_KIND, MNIST)
+    start = at_random(EVERY_KIND, fixed=np.ones(running_stats.size, bool))
     found = trained(EVERY_KIND, start, QUICK).weights
-    np.testing.assert_array_equal(found[~moments], start.weights[~moments])
-    assert (found[moments] != start.weights[moments]).all()
+    np.testing.assert_array_equal(found[~running_stats], start.weights[~running_stats])
+    assert (found[running_stats] != start.weights[running_stats]).all()
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -15,8 +15,8 @@ TRIAL = Trial(
     spec=parse_spec("conv 2x3x3 relu, maxpool 2, dense 10"),
     recipe=Recipe(),
     seed=1,
-    data="mnist-0123",
-    engine="native-1-fma",
+    data_digest="mnist-0123",
+    engine_name="native-1-fma",
 )
 
 
@@ -177,6 +177,11 @@ def test_everything_that_the_outcome_depends_on_changes_the_key():
     others = [replace(TRIAL, recipe=replace(TRIAL.recipe, **change)) for change in recipe_changes]
     others += [replace(TRIAL, spec=parse_spec("dropout 0.1234567, dense 10"))]
     others += [replace(TRIAL, spec=parse_spec("dropout 0.1234568, dense 10"))]
-    others += [replace(TRIAL, data="x"), replace(TRIAL, engine="x"), replace(TRIAL, teacher="x"), TRIAL.with_seed(2)]
-    others += [replace(TRIAL, start="x")]
+    others += [
+        replace(TRIAL, data_digest="x"),
+        replace(TRIAL, engine_name="x"),
+        replace(TRIAL, teacher_key="x"),
+        TRIAL.with_seed(2),
+    ]
+    others += [replace(TRIAL, start_digest="x")]
     assert len({trial.key for trial in [TRIAL, *others]}) == len(others) + 1

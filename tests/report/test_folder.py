@@ -25,7 +25,7 @@ from smidgen.report import RunReport
 from smidgen.report import folder as run_folder
 from smidgen.report.folder import report_of, trials_csv, write
 from smidgen.search.effort import Effort
-from smidgen.search.result import Answer
+from smidgen.search.result import ShrinkResult
 from smidgen.search.shrink import shrink
 from smidgen.trials.store import Store
 
@@ -34,7 +34,7 @@ FILES |= {"winner.smidgen", "winner.png", "winner.csv"}
 
 
 @pytest.fixture(scope="module")
-def written(answer: Answer, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunReport]:
+def written(answer: ShrinkResult, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunReport]:
     folder = tmp_path_factory.mktemp("runs") / "deep" / "digits"
     return folder, write(answer, folder, "smidgen shrink digits --floor 0.9")
 
@@ -57,7 +57,7 @@ def test_there_are_eight_files_and_nothing_else(written: tuple[Path, RunReport])
 
 
 def test_the_winners_file_gets_right_what_the_report_says(
-    written: tuple[Path, RunReport], answer: Answer, digits: Dataset
+    written: tuple[Path, RunReport], answer: ShrinkResult, digits: Dataset
 ) -> None:
     folder, report = written
     model = load_safetensors(folder / "winner.safetensors")
@@ -80,7 +80,9 @@ def test_the_teachers_file_gets_right_what_the_report_says(written: tuple[Path, 
     assert scored(model, digits.test) == report.teacher.test
 
 
-def test_the_table_has_one_row_a_training(written: tuple[Path, RunReport], answer: Answer, answer_store: Path) -> None:
+def test_the_table_has_one_row_a_training(
+    written: tuple[Path, RunReport], answer: ShrinkResult, answer_store: Path
+) -> None:
     folder, _ = written
     with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -115,7 +117,7 @@ def test_the_confusion_and_the_wrong_images_are_of_the_test_split(
 
 
 def test_the_page_says_the_command_the_counts_and_how_it_was_chosen(
-    written: tuple[Path, RunReport], answer: Answer, digits: Dataset
+    written: tuple[Path, RunReport], answer: ShrinkResult, digits: Dataset
 ) -> None:
     folder, report = written
     page = re.sub(r"<[^>]*>|\s+", " ", (folder / "report.html").read_text("utf-8"))
@@ -138,7 +140,7 @@ def test_the_picture_is_one(written: tuple[Path, RunReport]) -> None:
         assert min(picture.size) > 300
 
 
-def test_what_failed_to_learn_is_in_the_table_and_not_on_the_curve(answer: Answer) -> None:
+def test_what_failed_to_learn_is_in_the_table_and_not_on_the_curve(answer: ShrinkResult) -> None:
     diverged = replace(answer.tried[0], outcome=replace(answer.tried[0].outcome, diverged_at=1))
     bent = replace(answer, tried=(diverged, *answer.tried[1:]))
     whole, less = report_of(answer, 1, ""), report_of(bent, 1, "")
@@ -162,7 +164,7 @@ def test_vectors_and_fractions_have_no_pictures_of_errors(
 # --- a place that can or cannot be written ----------------------------------------------------
 
 
-def test_a_second_answer_replaces_the_first_and_leaves_what_is_not_ours(answer: Answer, tmp_path: Path) -> None:
+def test_a_second_answer_replaces_the_first_and_leaves_what_is_not_ours(answer: ShrinkResult, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     write(answer, folder)
     first = content_of(folder)
@@ -175,7 +177,7 @@ def test_a_second_answer_replaces_the_first_and_leaves_what_is_not_ours(answer: 
     assert set(second) == FILES
 
 
-def test_a_place_below_a_file_is_refused_and_left_as_it_is(answer: Answer, tmp_path: Path) -> None:
+def test_a_place_below_a_file_is_refused_and_left_as_it_is(answer: ShrinkResult, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("here")
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(RequestError, match="everything that was trained is kept") as told:
@@ -184,7 +186,9 @@ def test_a_place_below_a_file_is_refused_and_left_as_it_is(answer: Answer, tmp_p
     assert content_of(tmp_path) == {"file": b"here"}
 
 
-def test_an_error_in_the_middle_leaves_no_file(answer: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_the_middle_leaves_no_file(
+    answer: ShrinkResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -205,7 +209,7 @@ from smidgen.search.shrink import shrink
 from smidgen.trials.store import Store
 effort, store, folder = json.loads(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 table = import_module("smidgen.search.effort")
-effort["squeezing"] = import_module("smidgen.search.byte_search").Squeezing(**effort["squeezing"])
+effort["byte_search"] = import_module("smidgen.search.byte_search").Squeezing(**effort["byte_search"])
 table.EFFORTS["quick"] = table.Effort(**effort)
 answer = shrink(load("digits"), 0.9, effort="quick", store=Store(store))
 assert answer.trained == 0

@@ -12,15 +12,15 @@ import pytest
 
 from smidgen.data import Dataset
 from smidgen.errors import FloorNotHeld, RequestError
-from smidgen.model import Model, decode, encode, load_smidgen, save_safetensors, unpacked, values
+from smidgen.model import Model, decode, dequantize, encode, flat_weights, load_smidgen, save_safetensors
 from smidgen.records import Floor, Recipe, Score
-from smidgen.search.byte_search import SQUEEZINGS
-from smidgen.search.compress import Compressed, compress
+from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS
+from smidgen.search.compress import CompressResult, compress
 from smidgen.search.goal import Goal
 from smidgen.search.judge import needed_rate
 from smidgen.spec import parse_spec
 from smidgen.trials import study as study_module
-from smidgen.trials.evaluate import Lessons, classify
+from smidgen.trials.evaluate import TrainingContext, classify
 from smidgen.trials.store import Store
 from smidgen.trials.study import Study
 
@@ -34,61 +34,65 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(digits: Dataset, own: Path) -> Model:
-    lessons = Lessons(digits)
-    trial = lessons.trial(parse_spec("conv 6x3x3 relu, maxpool 2, dense 10"), Recipe(epochs=40), 0)
+    context = TrainingContext(digits)
+    trial = context.trial(parse_spec("conv 6x3x3 relu, maxpool 2, dense 10"), Recipe(epochs=40), 0)
     with Store(own) as store:
-        (outcome,) = Study(store).run(lessons, [trial], "a network")
+        (outcome,) = Study(store).run(context, [trial], "a network")
     return Model(trial.spec, digits.input_shape, digits.class_names, outcome.weights, {"data": "digits"})
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Efforts "glance" and "quick" are small."""
-    monkeypatch.setitem(SQUEEZINGS, "glance", replace(SQUEEZINGS["glance"], children=3, steps=400))
-    monkeypatch.setitem(SQUEEZINGS, "quick", replace(SQUEEZINGS["quick"], children=4, steps=800))
+    monkeypatch.setitem(BYTE_SEARCH_EFFORTS, "glance", replace(BYTE_SEARCH_EFFORTS["glance"], children=3, steps=400))
+    monkeypatch.setitem(BYTE_SEARCH_EFFORTS, "quick", replace(BYTE_SEARCH_EFFORTS["quick"], children=4, steps=800))
 
 
 @pytest.fixture
-def found(digits: Dataset, model: Model, own: Path) -> Compressed:
+def found(digits: Dataset, model: Model, own: Path) -> CompressResult:
     return compress(model, digits, FLOOR, effort="quick", store=Store(own))
 
 
-def test_what_is_said_of_each_file_is_so(found: Compressed, digits: Dataset) -> None:
+def test_what_is_said_of_each_file_is_so(found: CompressResult, digits: Dataset) -> None:
     for tried in found.tried:
-        content = encode(tried.packed)
-        decoded = unpacked(decode(content))
+        content = encode(tried.quantized)
+        decoded = dequantize(decode(content))
         assert tried.file_bytes == len(content)
         for half in ("selection", "confirmation"):
             split = getattr(digits, half)
-            right = classify(Lessons(digits), decoded.spec, decoded.weights, split).argmax(axis=1) == split.labels
+            right = (
+                classify(TrainingContext(digits), decoded.spec, decoded.weights, split).argmax(axis=1) == split.labels
+            )
             assert getattr(tried.outcome, half) == Score(int(right.sum()), len(split))
 
 
-def test_the_winner_holds_on_both_halves_and_those_before_it_did_not(found: Compressed, digits: Dataset) -> None:
+def test_the_winner_holds_on_both_halves_and_those_before_it_did_not(found: CompressResult, digits: Dataset) -> None:
     needed = needed_rate(digits, Floor(FLOOR))
     outcome = found.winner.outcome
     assert min(outcome.selection.rate, outcome.confirmation.rate) >= needed
     for tried in found.refused:
         assert tried.outcome.selection.rate >= needed > tried.outcome.confirmation.rate
-    assert found.winner.file_bytes < found.rungs[0].file_bytes / 3
-    right = classify(Lessons(digits), found.winner.packed.spec, values(found.winner.packed), digits.test).argmax(axis=1)
+    assert found.winner.file_bytes < found.compression_stages[0].file_bytes / 3
+    right = classify(
+        TrainingContext(digits), found.winner.quantized.spec, flat_weights(found.winner.quantized), digits.test
+    ).argmax(axis=1)
     assert found.test == Score(int((right == digits.test.labels).sum()), len(digits.test))
 
 
-def test_the_rungs_begin_at_float32_and_end_at_the_file(found: Compressed) -> None:
-    sizes = [rung.file_bytes for rung in found.rungs]
+def test_the_rungs_begin_at_float32_and_end_at_the_file(found: CompressResult) -> None:
+    sizes = [rung.file_bytes for rung in found.compression_stages]
     assert sizes[0] == max(sizes)
-    assert sizes[-1] == found.winner.file_bytes == len(encode(found.winner.packed))
+    assert sizes[-1] == found.winner.file_bytes == len(encode(found.winner.quantized))
 
 
 def test_again_nothing_is_trained_and_the_workers_change_nothing(
-    found: Compressed, digits: Dataset, model: Model, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    found: CompressResult, digits: Dataset, model: Model, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = compress(model, digits, FLOOR, effort="quick", store=Store(tmp_path / "other.sqlite"), workers=3)
     monkeypatch.delattr(study_module, "evaluate")  # what is trained now is an error
     again = compress(model, digits, FLOOR, effort="quick", store=Store(own))
     assert again.trained == 0
-    assert encode(again.winner.packed) == encode(found.winner.packed) == encode(other.winner.packed)
+    assert encode(again.winner.quantized) == encode(found.winner.quantized) == encode(other.winner.quantized)
     assert [tried.file_bytes for tried in other.tried] == [tried.file_bytes for tried in found.tried]
 
 
@@ -103,7 +107,7 @@ def test_the_best_file_of_at_most_so_many_bytes(digits: Dataset, model: Model, o
 def test_within_a_share_of_what_was_given(digits: Dataset, model: Model, own: Path) -> None:
     found = compress(model, digits, Goal(within=0.03), effort="glance", store=Store(own))
     given = [
-        classify(Lessons(digits), model.spec, model.weights, half).argmax(axis=1) == half.labels
+        classify(TrainingContext(digits), model.spec, model.weights, half).argmax(axis=1) == half.labels
         for half in (digits.selection, digits.confirmation)
     ]
     rate = float(np.concatenate(given).mean())
@@ -115,7 +119,7 @@ def test_each_half_is_measured_by_the_given_network_on_it(digits: Dataset, model
     found = compress(model, digits, Goal(within=0.0, surely=False), effort="glance", store=Store(own))
     for half in ("selection", "confirmation"):
         split = getattr(digits, half)
-        given = classify(Lessons(digits), model.spec, model.weights, split).argmax(axis=1) == split.labels
+        given = classify(TrainingContext(digits), model.spec, model.weights, split).argmax(axis=1) == split.labels
         assert getattr(found.winner.outcome, half).correct >= given.sum()
 
 
@@ -144,11 +148,11 @@ def test_the_command_writes_the_file_its_curve_and_its_table(
     save_safetensors(model, tmp_path / "teacher.safetensors")
     said = command("compress", str(tmp_path / "winner.safetensors"), "--floor", "0.9", "--effort", "glance")
     assert (said.code, said.err) == (0, "")
-    packed = load_smidgen(tmp_path / "winner.smidgen")
+    quantized = load_smidgen(tmp_path / "winner.smidgen")
     size = (tmp_path / "winner.smidgen").stat().st_size
     assert f"{size:,} bytes hold 90 % on digits" in said.out
     assert all(len(line) <= 80 for line in said.out.splitlines() if not line.startswith("file "))
-    assert str(packed.spec) == "conv 6x3x3 relu, maxpool 2, dense 10"
+    assert str(quantized.spec) == "conv 6x3x3 relu, maxpool 2, dense 10"
     assert (tmp_path / "winner.png").read_bytes()[:4] == b"\x89PNG"
     rows = (tmp_path / "winner.csv").read_text().splitlines()
     assert rows[0].startswith("stage,spec,parameters,file_bytes")

@@ -14,7 +14,7 @@ from smidgen.search.proposals import (
     EDITS,
     FIRST_GUESS,
     GOOD_DESIGNS,
-    Ranked,
+    CandidateScore,
     Space,
     expected_share,
     expected_size,
@@ -35,21 +35,21 @@ def space_of(shape: Shape, most_parameters: int = 20_000, least_parameters: int 
     return Space(shape, 10, most_parameters, 300_000, least_parameters)
 
 
-def ranked(text: str, shape: Shape, error: float) -> Ranked:
+def ranked(text: str, shape: Shape, error: float) -> CandidateScore:
     spec = parse_spec(text)
-    return Ranked(spec, spec.parameters(shape), error)
+    return CandidateScore(spec, spec.parameters(shape), error)
 
 
-def history_of(space: Space, count: int, seed: int) -> list[Ranked]:
+def history_of(space: Space, count: int, seed: int) -> list[CandidateScore]:
     """A first generation with errors drawn at random."""
     random = Random(seed)
     specs = first_generation(space, count, seed)
-    return [Ranked(spec, spec.parameters(space.input_shape), random.uniform(0.01, 0.9)) for spec in specs]
+    return [CandidateScore(spec, spec.parameters(space.input_shape), random.uniform(0.01, 0.9)) for spec in specs]
 
 
-def tried(parameters: int, error: float, units: int = 0) -> Ranked:
+def tried(parameters: int, error: float, units: int = 0) -> CandidateScore:
     """A hand-made one: what is ranked are the counts, and the network only has to be another one each time."""
-    return Ranked(NetSpec((Dense(units or parameters), Dense(10))), parameters, error)
+    return CandidateScore(NetSpec((Dense(units or parameters), Dense(10))), parameters, error)
 
 
 # --- the first generation ---------------------------------------------------------------------
@@ -82,7 +82,7 @@ def test_a_space_with_few_networks_gives_what_there_is() -> None:
     space = Space((2, 1, 1), 2, most_parameters=6, most_macs=100)
     specs = first_generation(space, 5, seed=0)
     assert [str(spec) for spec in specs] == ["dense 2"]
-    assert all(space.holds(child) for child in next_generation(space, [Ranked(specs[0], 6, 0.1)], 50, seed=0))
+    assert all(space.holds(child) for child in next_generation(space, [CandidateScore(specs[0], 6, 0.1)], 50, seed=0))
 
 
 # --- later generations ------------------------------------------------------------------------

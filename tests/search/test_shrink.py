@@ -26,15 +26,15 @@ from smidgen.errors import FloorNotHeld, RequestError
 from smidgen.model import load_safetensors
 from smidgen.records import Floor, Outcome, Recipe, Score, Trial
 from smidgen.search.byte_search import NOT_TRAINED
-from smidgen.search.effort import WAYS, Effort
+from smidgen.search.effort import DISTILLATION_RECIPES, Effort
 from smidgen.search.goal import Goal
 from smidgen.search.judge import Judge, floor_of, needed_rate
-from smidgen.search.result import Answer, Tried
+from smidgen.search.result import ShrinkResult, TrainedCandidate
 from smidgen.search.shrink import shrink
 from smidgen.spec import Dense, NetSpec, parse_spec
 from smidgen.trials import evaluate as candidate
 from smidgen.trials import study as study_module
-from smidgen.trials.evaluate import Lessons, classify, evaluate
+from smidgen.trials.evaluate import TrainingContext, classify, evaluate
 from smidgen.trials.store import Store
 
 run_module = import_module("smidgen.search.parameter_search")
@@ -42,7 +42,7 @@ run_module = import_module("smidgen.search.parameter_search")
 FLOOR = 0.9
 
 
-def before_confirmation(answer: Answer) -> list[Tried]:
+def before_confirmation(answer: ShrinkResult) -> list[TrainedCandidate]:
     """What was there to choose from: a winner's fresh seeds come after the choice, and so does the curve."""
     stages = [tried.stage for tried in answer.tried]
     return list(answer.tried[: stages.index("fresh seeds")])
@@ -69,7 +69,7 @@ def vectors(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 # --- the answer -------------------------------------------------------------------------------
 
 
-def test_the_winner_holds_the_floor_on_both_halves(answer: Answer, digits: Dataset) -> None:
+def test_the_winner_holds_the_floor_on_both_halves(answer: ShrinkResult, digits: Dataset) -> None:
     outcome, needed = answer.outcome, needed_rate(digits, Floor(FLOOR))
     assert needed > FLOOR
     assert outcome.selection.rate >= needed
@@ -79,7 +79,7 @@ def test_the_winner_holds_the_floor_on_both_halves(answer: Answer, digits: Datas
     assert outcome.parameters < answer.teacher.outcome.parameters / 10
 
 
-def test_no_smaller_network_that_was_tried_holds_it_on_both_halves(answer: Answer, digits: Dataset) -> None:
+def test_no_smaller_network_that_was_tried_holds_it_on_both_halves(answer: ShrinkResult, digits: Dataset) -> None:
     needed = needed_rate(digits, answer.floor)
     holding = [t for t in before_confirmation(answer) if t.outcome.selection.rate >= needed]
     smaller = [t for t in holding if t.outcome.parameters < answer.outcome.parameters]
@@ -88,7 +88,7 @@ def test_no_smaller_network_that_was_tried_holds_it_on_both_halves(answer: Answe
     assert answer.winner.key in {t.trial.key for t in holding}
 
 
-def test_the_refused_held_on_the_half_that_chose_and_not_on_the_other(answer: Answer, digits: Dataset) -> None:
+def test_the_refused_held_on_the_half_that_chose_and_not_on_the_other(answer: ShrinkResult, digits: Dataset) -> None:
     needed = needed_rate(digits, answer.floor)
     sizes = [tried.outcome.parameters for tried in answer.refused]
     assert sizes == sorted(sizes)
@@ -97,19 +97,19 @@ def test_the_refused_held_on_the_half_that_chose_and_not_on_the_other(answer: An
         assert tried.outcome.selection.rate >= needed > tried.outcome.confirmation.rate
 
 
-def test_the_test_score_is_that_of_the_weights(answer: Answer, digits: Dataset) -> None:
+def test_the_test_score_is_that_of_the_weights(answer: ShrinkResult, digits: Dataset) -> None:
     teacher = answer.teacher
     winner_and_teacher = (
         (answer.winner, answer.outcome, answer.test),
         (teacher.trial, teacher.outcome, answer.teacher_test),
     )
     for trial, outcome, expected in winner_and_teacher:
-        logits = classify(answer.lessons, trial.spec, outcome.weights, digits.test)
+        logits = classify(answer.context, trial.spec, outcome.weights, digits.test)
         assert expected == Score(int((logits.argmax(axis=1) == digits.test.labels).sum()), len(digits.test))
     assert answer.teacher_test.rate > 0.9
 
 
-def test_fresh_seeds_took_no_part_in_the_run(answer: Answer, small_effort: Effort) -> None:
+def test_fresh_seeds_took_no_part_in_the_run(answer: ShrinkResult, small_effort: Effort) -> None:
     used = {tried.trial.seed for tried in before_confirmation(answer)}
     fresh = [tried.trial.seed for tried in answer.fresh]
     assert len(set(fresh)) == len(fresh) == small_effort.fresh_seeds
@@ -119,19 +119,19 @@ def test_fresh_seeds_took_no_part_in_the_run(answer: Answer, small_effort: Effor
     assert answer.fresh_held == sum(held)
 
 
-def test_labels_are_compared_with_the_teacher_on_one_network(answer: Answer) -> None:
-    assert set(answer.ways) == set(WAYS)
+def test_labels_are_compared_with_the_teacher_on_one_network(answer: ShrinkResult) -> None:
+    assert set(answer.ways) == set(DISTILLATION_RECIPES)
     assert {str(tried.trial.spec) for some in answer.ways.values() for tried in some} == {
         str(answer.ways["labels"][0].trial.spec)
     }
     for name, some in answer.ways.items():
         assert len({tried.trial.seed for tried in some}) == len(some) > 1
-        assert {tried.trial.recipe.loss for tried in some} == {WAYS[name].loss}
-        taught = {tried.trial.teacher for tried in some}
-        assert taught == ({answer.teacher.trial.key} if WAYS[name].needs_teacher else {""})
+        assert {tried.trial.recipe.loss for tried in some} == {DISTILLATION_RECIPES[name].loss}
+        taught = {tried.trial.teacher_key for tried in some}
+        assert taught == ({answer.teacher.trial.key} if DISTILLATION_RECIPES[name].needs_teacher else {""})
 
 
-def test_every_training_is_in_the_store_and_no_other(answer: Answer, answer_store: Path) -> None:
+def test_every_training_is_in_the_store_and_no_other(answer: ShrinkResult, answer_store: Path) -> None:
     with Store(answer_store) as store:
         stored = {trial.key for trial, _ in store.rows()}
     filed = {tried.trial.key for tried in answer.compressed.tried if tried.stage != NOT_TRAINED}
@@ -141,7 +141,7 @@ def test_every_training_is_in_the_store_and_no_other(answer: Answer, answer_stor
 
 
 def test_the_same_call_again_trains_nothing_and_gives_the_same(
-    answer: Answer, digits: Dataset, answer_store: Path, small: None, monkeypatch: pytest.MonkeyPatch
+    answer: ShrinkResult, digits: Dataset, answer_store: Path, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(study_module, "evaluate")  # what is trained now is an error
     again = shrink(digits, FLOOR, effort="quick", store=Store(answer_store), workers=3)
@@ -153,20 +153,24 @@ def test_the_same_call_again_trains_nothing_and_gives_the_same(
     assert [tried.trial for tried in again.tried] == [tried.trial for tried in answer.tried]
 
 
-def test_the_number_of_workers_changes_nothing(answer: Answer, digits: Dataset, own_store: Path, small: None) -> None:
+def test_the_number_of_workers_changes_nothing(
+    answer: ShrinkResult, digits: Dataset, own_store: Path, small: None
+) -> None:
     alone = shrink(digits, FLOOR, effort="quick", store=Store(own_store), workers=1)
     assert [tried.trial.key for tried in alone.tried] == [tried.trial.key for tried in answer.tried]
     for left, right in zip(alone.tried, answer.tried, strict=True):
         assert left.outcome.weights.tobytes() == right.outcome.weights.tobytes()
 
 
-def test_another_seed_searches_elsewhere(answer: Answer, digits: Dataset, own_store: Path, small: None) -> None:
+def test_another_seed_searches_elsewhere(answer: ShrinkResult, digits: Dataset, own_store: Path, small: None) -> None:
     other = shrink(digits, FLOOR, effort="quick", seed=1, store=Store(own_store))
     tried_before = {str(tried.trial.spec) for tried in answer.tried}
     assert {str(tried.trial.spec) for tried in other.tried} - tried_before
 
 
-def test_the_plain_rate_is_an_easier_rule(answer: Answer, digits: Dataset, known_store: Path, small: None) -> None:
+def test_the_plain_rate_is_an_easier_rule(
+    answer: ShrinkResult, digits: Dataset, known_store: Path, small: None
+) -> None:
     plain = shrink(digits, Floor(FLOOR, "rate"), effort="quick", store=Store(known_store))
     total = len(digits.selection) + len(digits.confirmation)
     assert FLOOR <= needed_rate(digits, plain.floor) < FLOOR + 1 / total
@@ -178,16 +182,16 @@ def test_the_plain_rate_is_an_easier_rule(answer: Answer, digits: Dataset, known
 
 
 def test_the_confirmation_half_takes_no_part_in_choosing(
-    answer: Answer, digits: Dataset, own_store: Path, small: None, monkeypatch: pytest.MonkeyPatch
+    answer: ShrinkResult, digits: Dataset, own_store: Path, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With its labels turned wrong nothing can be confirmed, and up to there the same is trained in the same order."""
     wrong = (digits.confirmation.labels + 1) % 10
     blind = replace(digits, confirmation=Split(digits.confirmation.images, wrong.astype(np.int32)))
     keys: list[str] = []
 
-    def counted(lessons: Lessons, trial: Trial, watch: Watch, threads: int) -> Outcome:
+    def counted(context: TrainingContext, trial: Trial, watch: Watch, threads: int) -> Outcome:
         keys.append(trial.key)
-        return evaluate(lessons, trial, watch, threads)
+        return evaluate(context, trial, watch, threads)
 
     monkeypatch.setattr(study_module, "evaluate", counted)
     with pytest.raises(FloorNotHeld):
@@ -217,14 +221,14 @@ def test_the_test_split_is_seen_once_by_the_winner_its_teacher_and_its_file(
 ) -> None:
     on_test: list[str] = []
 
-    def counted(lessons: Lessons, spec: object, weights: object, split: Split, threads: int = 1) -> np.ndarray:
+    def counted(context: TrainingContext, spec: object, weights: object, split: Split, threads: int = 1) -> np.ndarray:
         if split is digits.test:
             on_test.append(str(spec))
-        return classify(lessons, spec, weights, split, threads)  # type: ignore[arg-type]
+        return classify(context, spec, weights, split, threads)  # type: ignore[arg-type]
 
     monkeypatch.setattr(candidate, "classify", counted)
     found = shrink(digits, FLOOR, effort="quick", store=Store(known_store))
-    filed = str(found.compressed.winner.packed.spec)
+    filed = str(found.compressed.winner.quantized.spec)
     assert sorted(on_test) == sorted([str(found.winner.spec), str(found.teacher.trial.spec), filed])
 
 
@@ -299,7 +303,7 @@ def test_a_wrong_request_is_refused(digits: Dataset, own_store: Path, arguments:
 # --- other data -------------------------------------------------------------------------------
 
 
-def test_data_may_be_named(answer: Answer, answer_store: Path, small: None) -> None:
+def test_data_may_be_named(answer: ShrinkResult, answer_store: Path, small: None) -> None:
     assert shrink("digits", FLOOR, effort="quick", store=Store(answer_store)).winner == answer.winner
 
 
@@ -335,7 +339,7 @@ def test_colour_images_with_three_named_classes_through_the_command(
 # --- limits, and what else may be asked -------------------------------------------------------------
 
 
-def fits(answer: Answer, spec: NetSpec) -> bool:
+def fits(answer: ShrinkResult, spec: NetSpec) -> bool:
     return answer.goal.keeps(spec, answer.data.input_shape)
 
 
@@ -422,7 +426,7 @@ def test_what_each_half_must_reach(digits: Dataset) -> None:
     whole = halves["selection"] + halves["confirmation"]
 
     def asked(goal: Goal) -> Judge:
-        floor, judge = floor_of(goal, digits, whole), Judge(Lessons(digits), goal)
+        floor, judge = floor_of(goal, digits, whole), Judge(TrainingContext(digits), goal)
         assert floor is not None
         judge.ask(floor, halves)
         return judge
@@ -440,8 +444,8 @@ def test_what_each_half_must_reach(digits: Dataset) -> None:
 
 
 def test_both_halves_together_reach_what_is_needed(digits: Dataset) -> None:
-    judge = Judge(Lessons(digits), Goal(within=0.01), 0.9, {"selection": 0.85, "confirmation": 0.9})
-    trial = Lessons(digits).trial(parse_spec("dense 10"), Recipe(), 0)
+    judge = Judge(TrainingContext(digits), Goal(within=0.01), 0.9, {"selection": 0.85, "confirmation": 0.9})
+    trial = TrainingContext(digits).trial(parse_spec("dense 10"), Recipe(), 0)
 
     def outcome(selection: int, confirmation: int) -> Outcome:
         return Outcome(650, Score(selection, 100), Score(confirmation, 100), (), 0.0, np.zeros(0, np.float32))
@@ -472,8 +476,8 @@ def skewed() -> Dataset:
     return from_arrays(centres[labels] + generator.normal(0, 0.7, (1_600, 4)), labels, "skewed")
 
 
-def class_rates(answer: Answer, half: Split) -> np.ndarray:
-    right = classify(answer.lessons, answer.winner.spec, answer.outcome.weights, half).argmax(axis=1) == half.labels
+def class_rates(answer: ShrinkResult, half: Split) -> np.ndarray:
+    right = classify(answer.context, answer.winner.spec, answer.outcome.weights, half).argmax(axis=1) == half.labels
     return np.array([right[half.labels == place].mean() for place in range(answer.data.classes)])
 
 
@@ -563,7 +567,7 @@ from importlib import import_module
 from smidgen.trials.store import Store
 effort, after, delay_seconds = json.loads(sys.argv.pop(1))
 table = import_module("smidgen.search.effort")
-effort["squeezing"] = import_module("smidgen.search.byte_search").Squeezing(**effort["squeezing"])
+effort["byte_search"] = import_module("smidgen.search.byte_search").Squeezing(**effort["byte_search"])
 table.EFFORTS["quick"] = table.Effort(**effort)
 
 def kill():
@@ -586,7 +590,7 @@ main()
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_killed_at_random_moments_and_run_again_it_finds_the_same_bytes(
-    answer: Answer, tmp_path: Path, child: Callable[..., subprocess.Popen[str]], small_effort: Effort
+    answer: ShrinkResult, tmp_path: Path, child: Callable[..., subprocess.Popen[str]], small_effort: Effort
 ) -> None:
     """Also: what had ended before a kill is in the store after it, to the byte."""
     chance, store = random.Random(2), tmp_path / "killed.sqlite"

@@ -18,10 +18,10 @@ from smidgen.errors import RequestError, SpecError
 from smidgen.records import Recipe, Score
 from smidgen.report.sweep_folder import sweep_csv, write_sweep
 from smidgen.search.frontier import TurningPoint, turning_point
-from smidgen.search.sweep import Sweep, default_recipe, mean_and_spread, sweep
+from smidgen.search.sweep import SweepResult, default_recipe, mean_and_spread, sweep
 from smidgen.spec.families import FAMILIES
 from smidgen.trials import study as study_module
-from smidgen.trials.evaluate import Lessons, evaluate
+from smidgen.trials.evaluate import TrainingContext, evaluate
 from smidgen.trials.store import Store
 
 RECIPE = Recipe(epochs=2, learning_rate=0.01)
@@ -29,14 +29,14 @@ WIDTHS = (4, 1, 2, 4)
 
 
 @pytest.fixture
-def swept(digits: Dataset, own_store: Path) -> Sweep:
+def swept(digits: Dataset, own_store: Path) -> SweepResult:
     return sweep(digits, "mlp1", WIDTHS, seeds=2, recipe=RECIPE, store=Store(own_store))
 
 
 # --- the curve --------------------------------------------------------------------------------
 
 
-def test_each_width_once_the_smallest_first(swept: Sweep) -> None:
+def test_each_width_once_the_smallest_first(swept: SweepResult) -> None:
     assert [row.width for row in swept.widths] == [1, 2, 4]
     for row in swept.widths:
         # 64 inputs and 10 classes: two hidden layers of that width.
@@ -46,18 +46,18 @@ def test_each_width_once_the_smallest_first(swept: Sweep) -> None:
     assert swept.turning == turning_point({row.parameters: row.validation for row in swept.widths})
 
 
-def test_the_scores_are_those_of_each_seed(swept: Sweep, digits: Dataset) -> None:
-    lessons = Lessons(digits)
+def test_the_scores_are_those_of_each_seed(swept: SweepResult, digits: Dataset) -> None:
+    context = TrainingContext(digits)
     for row in swept.widths:
         for seed in (0, 1):
-            outcome = evaluate(lessons, lessons.trial(row.spec, RECIPE, seed))
+            outcome = evaluate(context, context.trial(row.spec, RECIPE, seed))
             assert row.validation[seed] == outcome.validation
             assert row.test[seed].total == len(digits.test)
     assert len({row.test for row in swept.widths}) > 1
 
 
 def test_the_same_again_and_a_wider_one_train_only_what_is_new(
-    swept: Sweep, digits: Dataset, own_store: Path, monkeypatch: pytest.MonkeyPatch
+    swept: SweepResult, digits: Dataset, own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wider = sweep(digits, "mlp1", [1, 2, 4, 8], seeds=2, recipe=RECIPE, store=Store(own_store))
     assert (wider.trained, wider.remembered) == (2, 6)
@@ -122,7 +122,7 @@ def test_a_wrong_request_is_refused(
 # --- as files and as text -------------------------------------------------------------------
 
 
-def test_the_csv_has_a_row_a_seed(swept: Sweep) -> None:
+def test_the_csv_has_a_row_a_seed(swept: SweepResult) -> None:
     rows = list(csv.DictReader(io.StringIO(sweep_csv(swept))))
     assert [(row["width"], row["seed"]) for row in rows] == [(w, s) for w in ("1", "2", "4") for s in ("0", "1")]
     for row, (width, seed) in zip(rows, [(w, s) for w in swept.widths for s in (0, 1)], strict=True):
@@ -133,7 +133,7 @@ def test_the_csv_has_a_row_a_seed(swept: Sweep) -> None:
         assert Score(int(row["test_correct"]), int(row["test_total"])) == width.test[seed]
 
 
-def test_it_writes_a_table_and_a_picture(swept: Sweep, tmp_path: Path) -> None:
+def test_it_writes_a_table_and_a_picture(swept: SweepResult, tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     write_sweep(swept, folder)
     assert {path.name for path in folder.iterdir()} == {"sweep.csv", "sweep.png"}
@@ -143,7 +143,7 @@ def test_it_writes_a_table_and_a_picture(swept: Sweep, tmp_path: Path) -> None:
         assert min(picture.size) > 300
 
 
-def test_a_place_that_cannot_be_written_is_refused_and_left_as_it_is(swept: Sweep, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_refused_and_left_as_it_is(swept: SweepResult, tmp_path: Path) -> None:
     place = tmp_path / "file"
     place.write_text("here")
     for folder in (place, place / "below"):
@@ -172,7 +172,7 @@ def test_the_command_prints_the_table_and_names_its_files(
     assert "0 trainings, 4 remembered" in command(*line).out
 
 
-def test_a_turning_point_is_printed_with_its_range(swept: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_turning_point_is_printed_with_its_range(swept: SweepResult, capsys: pytest.CaptureFixture[str]) -> None:
     from smidgen.cli import _print_sweep
 
     _print_sweep(replace(swept, turning=TurningPoint(932, 0.981, 800, 1200, "a note")), Path("out"))

@@ -160,7 +160,7 @@ def test_the_moments_of_a_batch_norm_are_stored_and_not_trained():
         "conv 32x4x4 relu, maxpool 2, batchnorm, maxpool 2, batchnorm, conv 16x2x2 relu, maxpool 2, batchnorm, dense 10"
     )
     assert spec.parameters(MNIST) == 3_418
-    assert spec.parameters(MNIST) + sum(plan.moments for plan in spec.plan(MNIST)) == 3_578
+    assert spec.parameters(MNIST) + sum(plan.running_stats for plan in spec.plan(MNIST)) == 3_578
 
 
 def test_what_is_repeated_is_counted_once_and_worked_again():
@@ -171,7 +171,7 @@ def test_what_is_repeated_is_counted_once_and_worked_again():
     assert once.parameters(shape) == (36 + 4) + (16 + 4) + 8 + 4 + 1450
     assert thrice.parameters(shape) == once.parameters(shape) + 2 * 8
     assert thrice.macs(shape) - 1440 == 3 * (once.macs(shape) - 1440) == 3 * (36 * 36 + 36 * 16 + 2 * 144)
-    assert sum(plan.moments for plan in thrice.plan(shape)) == 24
+    assert sum(plan.running_stats for plan in thrice.plan(shape)) == 24
 
 
 def test_later_rounds_have_the_weights_of_the_first():
@@ -218,7 +218,7 @@ def test_shapes_and_counts_are_those_of_torchs_modules(layers, input_shape):
         assume(False)
     module = torch_engine.module_of(spec, input_shape).eval()
     assert sum(parameter.numel() for parameter in module.parameters()) == spec.parameters(input_shape)
-    assert sum(buffer.numel() for buffer in module.buffers()) == sum(plan.moments for plan in plans)
+    assert sum(buffer.numel() for buffer in module.buffers()) == sum(plan.running_stats for plan in plans)
     channels, height, width = spec.output_shape(input_shape)
     with torch.no_grad():
         assert module(torch.zeros(2, *input_shape)).shape == (2, channels * height * width)

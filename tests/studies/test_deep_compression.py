@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from smidgen.data import Dataset, from_arrays
-from smidgen.model import Codebook, Model, Uniform, decode, encode, named_arrays, values
+from smidgen.model import Codebook, Model, Uniform, decode, encode, flat_weights, named_arrays
 from smidgen.records import Recipe, Score
 from smidgen.spec import parse_spec
 from smidgen.studies import Bench, Effort, Report, cut, shortest_files, teachers
@@ -25,12 +25,12 @@ from smidgen.studies.deep_compression_networks import (
     Layer,
     Net,
     Stored,
-    coded,
     stored,
     validation,
+    with_one_coder,
 )
 from smidgen.transforms import gradual_shares, shared_start, smallest
-from smidgen.trials.evaluate import Lessons, score
+from smidgen.trials.evaluate import TrainingContext, score
 from smidgen.trials.store import Store
 from smidgen.trials.study import Study
 
@@ -59,8 +59,8 @@ def drawings(count: int = 200) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def lessons() -> Lessons:
-    return Lessons(drawings())
+def context() -> TrainingContext:
+    return TrainingContext(drawings())
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +75,8 @@ def models() -> tuple[Model, Model, Model]:
 
 
 @pytest.fixture(scope="module")
-def files(lessons: Lessons, models: tuple[Model, Model, Model]) -> list[Stored]:
-    return stored(lessons, SMALL, *models, threads=1)
+def files(context: TrainingContext, models: tuple[Model, Model, Model]) -> list[Stored]:
+    return stored(context, SMALL, *models, threads=1)
 
 
 # --- what the paper says -------------------------------------------------------------------------
@@ -108,19 +108,19 @@ def test_as_many_weights_are_kept_as_the_paper_keeps() -> None:
 
 
 def test_the_levels_of_a_file_have_the_settings(models: tuple[Model, Model, Model]) -> None:
-    packed = decode(encode(coded(SMALL, models[2], "gaps")))
+    quantized = decode(encode(with_one_coder(SMALL, models[2], "gaps")))
     for name, (weights, kept) in SMALL.counts.items():
-        tensor, layer = packed.tensors[name], SMALL.tensors[name]
+        tensor, layer = quantized.tensors[name], SMALL.tensors[name]
         assert (tensor.levels.size, np.count_nonzero(tensor.levels)) == (weights, kept)
         assert tensor.coder == "gaps"
         assert isinstance(tensor.grid, Codebook) and 2 ** (layer.bits - 2) < len(tensor.grid.entries) <= 2**layer.bits
     for name in ("0.bias", "2.bias", "3.bias"):
-        grid = packed.tensors[name].grid
-        assert isinstance(grid, Uniform) and np.abs(packed.tensors[name].levels).max() in range(100, 140)
+        grid = quantized.tensors[name].grid
+        assert isinstance(grid, Uniform) and np.abs(quantized.tensors[name].levels).max() in range(100, 140)
 
 
 def test_a_file_stands_for_the_weights_to_half_precision(models: tuple[Model, Model, Model]) -> None:
-    found = named_arrays(SMALL.spec, (1, 28, 28), values(coded(SMALL, models[2], "auto")))
+    found = named_arrays(SMALL.spec, (1, 28, 28), flat_weights(with_one_coder(SMALL, models[2], "auto")))
     for name, array in named_arrays(SMALL.spec, (1, 28, 28), models[2].weights).items():
         largest = np.abs(array).max()
         limit = array.astype(np.float16).astype(np.float32) if name.endswith("weight") else array
@@ -128,20 +128,20 @@ def test_a_file_stands_for_the_weights_to_half_precision(models: tuple[Model, Mo
 
 
 def test_each_stage_is_a_file_with_its_own_score(
-    lessons: Lessons, files: list[Stored], models: tuple[Model, Model, Model]
+    context: TrainingContext, files: list[Stored], models: tuple[Model, Model, Model]
 ) -> None:
     dense, pruned, shared = models
     assert files[DENSE].size_bytes == files[PRUNED].size_bytes > SMALL.float_bytes
     assert files[FINE].size_bytes > files[HUFFMAN].size_bytes > files[BEST].size_bytes
     for place, coder in ((HUFFMAN, "gaps"), (BEST, "auto")):
-        content = encode(coded(SMALL, shared, coder))
+        content = encode(with_one_coder(SMALL, shared, coder))
         assert files[place].size_bytes == len(content) == sum(part.bits for part in files[place].parts) / 8
-        weights = values(decode(content))
-        assert files[place].test == score(lessons, SMALL.spec, weights, lessons.dataset.test)
-        assert files[place].validation == validation(lessons, SMALL.spec, weights, 1)
+        weights = flat_weights(decode(content))
+        assert files[place].test == score(context, SMALL.spec, weights, context.dataset.test)
+        assert files[place].validation == validation(context, SMALL.spec, weights, 1)
     assert files[HUFFMAN].validation == files[BEST].validation
-    assert files[PRUNED].validation == validation(lessons, SMALL.spec, pruned.weights, 1)
-    assert files[DENSE].validation == validation(lessons, SMALL.spec, dense.weights, 1)
+    assert files[PRUNED].validation == validation(context, SMALL.spec, pruned.weights, 1)
+    assert files[DENSE].validation == validation(context, SMALL.spec, dense.weights, 1)
 
 
 # --- the whole, on drawings ----------------------------------------------------------------------
@@ -168,8 +168,8 @@ def reproduced(place: Path, data: Dataset) -> tuple[Report, Bench]:
 
 
 @pytest.fixture(scope="module")
-def first(place: Path, lessons: Lessons, small_nets: None) -> tuple[Report, Bench]:
-    return reproduced(place, lessons.dataset)
+def first(place: Path, context: TrainingContext, small_nets: None) -> tuple[Report, Bench]:
+    return reproduced(place, context.dataset)
 
 
 def test_every_stage_is_trained_from_the_one_before(first: tuple[Report, Bench]) -> None:
@@ -188,15 +188,15 @@ def test_every_stage_is_trained_from_the_one_before(first: tuple[Report, Bench])
     np.testing.assert_array_equal(shared == 0, bench.runs["pruned 3: small"].outcomes[0].weights == 0)
 
 
-def test_the_tables_are_of_the_files(first: tuple[Report, Bench], lessons: Lessons) -> None:
+def test_the_tables_are_of_the_files(first: tuple[Report, Bench], context: TrainingContext) -> None:
     report, bench = first
     answer, stages, layers, clusters = report.tables
     for table in report.tables:
         assert {len(row) for row in table.rows} == {len(table.heads)}, table.title
     assert len(answer.rows) == len(report.rows) == 1 and report.rows[0].published == 0.99
     weights = bench.runs["shared: small"].outcomes[0].weights
-    model = Model(SMALL.spec, (1, 28, 28), lessons.dataset.class_names, weights)
-    content = encode(coded(SMALL, model, "gaps"))
+    model = Model(SMALL.spec, (1, 28, 28), context.dataset.class_names, weights)
+    content = encode(with_one_coder(SMALL, model, "gaps"))
     assert answer.rows[0][1:4] == (
         f"{SMALL.float_bytes:,}",
         f"{len(content):,}",
@@ -209,17 +209,17 @@ def test_the_tables_are_of_the_files(first: tuple[Report, Bench], lessons: Lesso
         "pruned and shared, Huffman",
         "the same levels, our best coder",
     ]
-    found = score(lessons, SMALL.spec, values(decode(content)), lessons.dataset.test)
+    found = score(context, SMALL.spec, flat_weights(decode(content)), context.dataset.test)
     assert stages.rows[HUFFMAN][5] == f"{100 * (1 - found.rate):.2f} ({50 - found.correct}/50)"
     assert [row[0] for row in layers.rows] == ["small conv", "small ip1", "small ip2"]
     assert [row[1] for row in clusters.rows] == ["1", "5", "1,000"]
 
 
 def test_again_it_trains_nothing_and_says_the_same(
-    first: tuple[Report, Bench], place: Path, lessons: Lessons, monkeypatch: pytest.MonkeyPatch
+    first: tuple[Report, Bench], place: Path, context: TrainingContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("smidgen.trials.evaluate.evaluate", None)
-    report, bench = reproduced(place, lessons.dataset)
+    report, bench = reproduced(place, context.dataset)
     assert (bench.study.trained, bench.study.remembered) == (0, 5)
     assert (report.tables, report.findings) == (first[0].tables, first[0].findings)
 
@@ -269,11 +269,17 @@ def test_the_shortest_file_holds_what_was_asked_and_beats_coding_alone(
     whole = Effort("whole", most_seeds=1, row_macs=1e12, epoch_share=1.0, largest_macs=1e12)
     with Store(tmp_path / "store.sqlite") as store:
         bench = Bench(Study(store, 1), whole)
-        files = shortest_files.shortest_files(bench, Lessons(data))
+        files = shortest_files.shortest_files(bench, TrainingContext(data))
     found = files["small"].found
-    assert found.file_bytes == len(encode(found.packed))
+    assert found.file_bytes == len(encode(found.quantized))
     for half in (data.selection, data.confirmation):
-        assert 1 - score(Lessons(data), found.packed.spec, values(decode(encode(found.packed))), half).rate <= 0.2
+        assert (
+            1
+            - score(
+                TrainingContext(data), found.quantized.spec, flat_weights(decode(encode(found.quantized))), half
+            ).rate
+            <= 0.2
+        )
     count = parse_spec(spec).parameters(data.input_shape)
     assert found.file_bytes < count
     table = shortest_files.shortest_table(files, {"small": 4 * count})
@@ -283,4 +289,4 @@ def test_the_shortest_file_holds_what_was_asked_and_beats_coding_alone(
 
 def test_where_epochs_are_cut_no_file_is_searched_for(tmp_path: Path) -> None:
     with Store(tmp_path / "store.sqlite") as store:
-        assert shortest_files.shortest_files(Bench(Study(store, 1), TINY), Lessons(drawings())) == {}
+        assert shortest_files.shortest_files(Bench(Study(store, 1), TINY), TrainingContext(drawings())) == {}

@@ -53,7 +53,7 @@ from smidgen.studies.statistics import Paired, fit, paired
 from smidgen.studies.table import CSV_HEAD, Row, beaten, met
 from smidgen.studies.trainings import EFFORTS, Bench, Effort, Job, Runs
 from smidgen.trials import study as study_module
-from smidgen.trials.evaluate import Lessons, evaluate
+from smidgen.trials.evaluate import TrainingContext, evaluate
 from smidgen.trials.store import Store
 from smidgen.trials.study import Study
 
@@ -239,12 +239,12 @@ def test_on_all_images_the_validation_images_are_learned_from_too(own_store: Pat
 
 def test_the_scores_are_those_of_the_trials(reports: dict[str, Report]) -> None:
     dataset = drawings("mnist")
-    lessons = Lessons(dataset)
+    context = TrainingContext(dataset)
     runs = reports["width-sweeps"].runs["document: mlp2, n = 16"]
     assert [trial.seed for trial in runs.trials] == [0, 1]
     for trial, outcome, test, answers in zip(runs.trials, runs.outcomes, runs.test, runs.answers, strict=True):
         assert trial.recipe.epochs == 1, "a twentieth of 20"
-        assert outcome.selection == evaluate(lessons, trial).selection
+        assert outcome.selection == evaluate(context, trial).selection
         assert test == Score(int((answers == dataset.test.labels).sum()), 60)
 
 
@@ -301,28 +301,28 @@ def bench(own_store: Path) -> Iterator[Bench]:
 
 
 def test_an_effort_cuts_epochs_and_seeds_and_leaves_out_what_costs_too_much(bench: Bench) -> None:
-    lessons = Lessons(drawings("mnist"))
+    context = TrainingContext(drawings("mnist"))
     spec = parse_spec("dense 10")
-    cost = lessons.cost(lessons.trial(spec, Recipe(epochs=2), 0))
+    cost = context.cost(context.trial(spec, Recipe(epochs=2), 0))
     bench.effort = Effort("half", most_seeds=4, row_macs=3 * cost, epoch_share=0.5, largest_macs=cost)
-    fitted = bench.fit(lessons, Job(spec, Recipe(epochs=4), seeds=10))
+    fitted = bench.fit(context, Job(spec, Recipe(epochs=4), seeds=10))
     assert fitted is not None
     assert (fitted.recipe.epochs, fitted.seeds) == (2, 3)
-    assert bench.fit(lessons, Job(spec, Recipe(epochs=8), seeds=10)) is None
-    needed = bench.fit(lessons, Job(spec, Recipe(epochs=8), seeds=10, needed=True))
+    assert bench.fit(context, Job(spec, Recipe(epochs=8), seeds=10)) is None
+    needed = bench.fit(context, Job(spec, Recipe(epochs=8), seeds=10, needed=True))
     assert needed is not None
     assert (needed.recipe.epochs, needed.seeds) == (4, 1)
-    assert bench.train(lessons, {"large": Job(spec, Recipe(epochs=8))}, "stage", "a ") == {}
+    assert bench.train(context, {"large": Job(spec, Recipe(epochs=8))}, "stage", "a ") == {}
     assert bench.left_out == ["a large"]
 
 
 def test_a_job_with_a_start_begins_there(bench: Bench) -> None:
-    lessons = Lessons(drawings("mnist"), "torch")
+    context = TrainingContext(drawings("mnist"), "torch")
     spec, weights = parse_spec("dense 10"), np.arange(7850).astype(np.float32)
     fixed = np.ones(7850, bool)
     job = Job(spec, Recipe(epochs=1), seeds=2, start=lambda seed: Start(weights + np.float32(seed), fixed))
-    runs = bench.train(lessons, {"held": job}, "stage")["held"]
-    assert [trial.start for trial in runs.trials] == [
+    runs = bench.train(context, {"held": job}, "stage")["held"]
+    assert [trial.start_digest for trial in runs.trials] == [
         Start(weights + np.float32(seed), fixed).digest for seed in (0, 1)
     ]
     for seed, outcome in enumerate(runs.outcomes):
@@ -357,17 +357,17 @@ def test_copies_are_moved_as_the_engines_move_them() -> None:
 
 
 def test_a_student_on_copies_learns_what_the_teacher_says_to_each(bench: Bench) -> None:
-    lessons = Lessons(drawings("mnist"), "torch")
+    context = TrainingContext(drawings("mnist"), "torch")
     spec = parse_spec("dense 10")
-    teacher = bench.train(lessons, {"teacher": Job(spec, Recipe(epochs=2), 1)}, "stage")["teacher"]
+    teacher = bench.train(context, {"teacher": Job(spec, Recipe(epochs=2), 1)}, "stage")["teacher"]
     job = Job(spec, Recipe("kl", epochs=3, learning_rate=0.01, batch_size=32), 1)
-    found = on_copies(bench, lessons, teacher, {"student": job}, "stage", "copies: ")["student"]
-    images = moved_copies(np.asarray(lessons.dataset.train.images, np.uint8), COPIES)
+    found = on_copies(bench, context, teacher, {"student": job}, "stage", "copies: ")["student"]
+    images = moved_copies(np.asarray(context.dataset.train.images, np.uint8), COPIES)
     logits = torch_engine.predict(spec, teacher.outcomes[0].weights, images)
-    labels = np.tile(lessons.dataset.train.labels, COPIES)
+    labels = np.tile(context.dataset.train.labels, COPIES)
     expected = torch_engine.train(spec, job.recipe, Examples(images, labels, logits), 0)
     np.testing.assert_array_equal(found.outcomes[0].weights, expected.weights)
-    assert found.trials[0].data != lessons.dataset.digest
+    assert found.trials[0].data != context.dataset.digest
 
 
 # --- frozen layers -------------------------------------------------------------------------------
@@ -377,20 +377,20 @@ LAYERS = parse_spec("conv 3x3x3 relu, maxpool 2, conv 4x4x2 leaky_relu(0.1)")
 
 def test_a_head_on_features_learns_as_the_whole_with_its_layers_fixed(bench: Bench) -> None:
     """Same order of images, same first weights: the two trainings differ by rounding alone."""
-    lessons = Lessons(drawings("mnist"), "torch")
+    context = TrainingContext(drawings("mnist"), "torch")
     whole = parse_spec(f"{LAYERS}, dense 5 relu, dense 10")
     weights = np.random.default_rng(2).normal(0, 0.2, whole.parameters(SHAPE)).astype(np.float32)
     below = LAYERS.parameters(SHAPE)
     fixed = np.arange(len(weights)) < below
     recipe = Recipe(epochs=3, learning_rate=0.01, batch_size=32)
     held = Job(whole, recipe, 1, start=lambda seed: Start(weights, fixed))
-    promise = promised(lessons.dataset, LAYERS, "a trial")
-    features = computed(promise, lessons, LAYERS, weights)
-    assert features.digest == promise.digest != lessons.dataset.digest
+    promise = promised(context.dataset, LAYERS, "a trial")
+    features = computed(promise, context, LAYERS, weights)
+    assert features.digest == promise.digest != context.dataset.digest
     assert features.train.images.shape == promise.train.images.shape
     head = Job(parse_spec("dense 5 relu, dense 10"), recipe, 1, start=lambda seed: Start(weights[below:]))
-    first = bench.train(lessons, {"held": held}, "stage")["held"].outcomes[0]
-    second = bench.train(replace(lessons, dataset=features), {"head": head}, "stage")["head"].outcomes[0]
+    first = bench.train(context, {"held": held}, "stage")["held"].outcomes[0]
+    second = bench.train(replace(context, dataset=features), {"head": head}, "stage")["head"].outcomes[0]
     np.testing.assert_allclose(first.weights[below:], second.weights, atol=2e-4)
     assert np.abs(second.weights - weights[below:]).max() > 0.01, "it has learned"
 
@@ -462,10 +462,12 @@ def rows_of(rates: dict[int, float]) -> list[Row]:
 
 
 def test_the_strict_inequality_is_judged_by_the_rates() -> None:
-    lessons = Lessons(replace(drawings("mnist"), test=replace(drawings("mnist").test, labels=np.zeros(1000, np.int32))))
+    context = TrainingContext(
+        replace(drawings("mnist"), test=replace(drawings("mnist").test, labels=np.zeros(1000, np.int32)))
+    )
 
     def said(rates: dict[int, float]) -> str:
-        return strict_answer(Measured(rows_of(rates), {}, {}, {}, {}, None, lessons))
+        return strict_answer(Measured(rows_of(rates), {}, {}, {}, {}, None, context))
 
     assert said({8: 0.97, 4: 0.90, 2: 0.60}).startswith("Among these sizes it holds")
     assert "in 2 of 2 pairs" in said({8: 0.97, 4: 0.90, 2: 0.60})

@@ -21,11 +21,12 @@ from smidgen.engine.losses import log_softmax
 from smidgen.errors import TeacherError
 from smidgen.model import Model, load_safetensors
 from smidgen.records import Recipe, Score
+from smidgen.reporter import SilentReporter
 from smidgen.search.goal import Goal
 from smidgen.spec import parse_spec
-from smidgen.teacher import Taught, Teacher, bring
+from smidgen.teacher import Teacher, TeacherOutputs, run_teacher
 from smidgen.teacher import external as brought
-from smidgen.teacher.input_format import LAYOUTS, ways
+from smidgen.teacher.input_format import LAYOUTS, input_formats
 from smidgen.teacher.loaders import Network
 from smidgen.teacher.logits import (
     LEAST_PROBABILITY,
@@ -37,6 +38,13 @@ from smidgen.teacher.logits import (
     to_logits,
 )
 from smidgen.trials.store import Store
+
+
+class Told(SilentReporter):
+    """Hands on what it is told to the functions that are given."""
+
+    def __init__(self, **to: Callable[..., object]) -> None:
+        vars(self).update(to)
 
 
 @pytest.fixture
@@ -58,13 +66,13 @@ def colours() -> Dataset:
     return from_arrays(images, labels, "colours")
 
 
-def taught_by(store: Store, data: Dataset, source: object, **more: Any) -> Taught:
-    return bring(store, data, Teacher(source, **more), lambda _: None, lambda _: None)
+def taught_by(store: Store, data: Dataset, source: object, **more: Any) -> TeacherOutputs:
+    return run_teacher(store, data, Teacher(source, **more), SilentReporter())
 
 
 def prototypes(data: Dataset, text: str) -> Callable[[np.ndarray], np.ndarray]:
     """A teacher that knows the mean image of each class, in one layout and one range: logits are distances."""
-    (way,) = ways(text, data.train, None, "prototypes")
+    (way,) = input_formats(text, data.train, None, "prototypes")
     images, labels = way(data.train.images), data.train.labels
     means = np.stack([images[labels == place].mean(axis=0) for place in range(data.classes)])
 
@@ -126,7 +134,7 @@ def test_ranges_are_what_they_say(digits: Dataset) -> None:
     images, train = digits.train.images, digits.train
 
     def values(text: str) -> np.ndarray:
-        return ways(f"nchw {text}", train, None, "")[0](images)
+        return input_formats(f"nchw {text}", train, None, "")[0](images)
 
     np.testing.assert_allclose(values("0..1"), images / 255, atol=1e-6)
     np.testing.assert_allclose(values("-1..1"), images / 127.5 - 1, atol=1e-6)
@@ -362,7 +370,7 @@ def test_a_teacher_that_is_stopped_goes_on_where_it_was(digits: Dataset, store: 
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            bring(other, digits, Teacher("big.onnx", input="nchw 0..1"), lambda _: None, stop)
+            run_teacher(other, digits, Teacher("big.onnx", input="nchw 0..1"), Told(advance=stop))
         before = sum(counted)
         counted.clear()
         taught = taught_by(other, digits, "big.onnx", input="nchw 0..1")
@@ -378,7 +386,7 @@ def test_progress_comes_to_all_images(digits: Dataset, store: Store, counted: li
     told: list[float] = []
     for _ in range(2):
         told.clear()
-        bring(store, digits, Teacher("big.onnx"), lambda _: None, told.append).test()
+        run_teacher(store, digits, Teacher("big.onnx"), Told(advance=told.append)).test()
         assert sum(told) == len(digits.train) + len(digits.selection) + len(digits.confirmation)
         assert max(told) <= 300
 
@@ -387,11 +395,11 @@ def test_how_long_a_large_teacher_takes_is_said_once(
     digits: Dataset, store: Store, counted: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    bring(store, digits, Teacher("big.onnx"), said.append, lambda _: None)
+    run_teacher(store, digits, Teacher("big.onnx"), Told(say=said.append))
     assert said == [], "it is quick"
     monkeypatch.setattr(brought, "LONG_SECONDS", 0.0)
     changed = replace(digits, digest="other data")
-    bring(store, changed, Teacher("big.onnx"), said.append, lambda _: None)
+    run_teacher(store, changed, Teacher("big.onnx"), Told(say=said.append))
     assert len(said) == 1
     left = len(digits.train) + len(digits.selection) + len(digits.confirmation)
     assert "40,000,000 parameters, about" in said[0]
@@ -613,7 +621,7 @@ def test_the_answer_is_within_what_was_asked_of_the_teacher(digits: Dataset, own
     assert min(answer.outcome.selection.rate, answer.outcome.confirmation.rate) >= wanted - 1e-6
     assert answer.floor.accuracy == pytest.approx(wanted, abs=1e-6)
     learned = [tried for way, some in answer.ways.items() if way != "labels" for tried in some]
-    assert {tried.trial.teacher for tried in learned} == {answer.teacher.key}
+    assert {tried.trial.teacher_key for tried in learned} == {answer.teacher.key}
     assert any("3 points of the 180 images of a half are 5.4 images" in note for note in answer.teacher.notes)
     assert any("trained on these validation images too" in note for note in answer.teacher.notes)
 

@@ -14,23 +14,23 @@ from smidgen import teacher as teacher_module
 from smidgen.data import Dataset, load
 from smidgen.records import Outcome, Recipe, Trial
 from smidgen.spec import Dense, parse_spec
-from smidgen.teacher import TRAINING_STEPS, default_recipe, default_spec, lessons_of
-from smidgen.trials.evaluate import Lessons, classify, evaluate
+from smidgen.teacher import TRAINING_STEPS, context_with_teacher, default_recipe, default_spec
+from smidgen.trials.evaluate import TrainingContext, classify, evaluate
 from smidgen.trials.store import Store
 
 SPEC = parse_spec("conv 4x3x3 relu, maxpool 2, dense 10")
 
 
 @pytest.fixture
-def lessons(digits: Dataset) -> Lessons:
-    return Lessons(digits)
+def context(digits: Dataset) -> TrainingContext:
+    return TrainingContext(digits)
 
 
 @pytest.fixture
-def taught(lessons: Lessons) -> tuple[Trial, Outcome]:
+def taught(context: TrainingContext) -> tuple[Trial, Outcome]:
     """A small teacher."""
-    trial = lessons.trial(SPEC, Recipe(epochs=1), 0)
-    return trial, evaluate(lessons, trial)
+    trial = context.trial(SPEC, Recipe(epochs=1), 0)
+    return trial, evaluate(context, trial)
 
 
 # --- the network ------------------------------------------------------------------------------
@@ -68,51 +68,53 @@ def test_small_data_is_seen_more_often(images: int) -> None:
 # --- its logits -------------------------------------------------------------------------------
 
 
-def test_each_image_has_its_own_logits(lessons: Lessons, taught: tuple[Trial, Outcome], own_store: Path) -> None:
+def test_each_image_has_its_own_logits(
+    context: TrainingContext, taught: tuple[Trial, Outcome], own_store: Path
+) -> None:
     trial, outcome = taught
     with Store(own_store) as store:
-        with_teacher = lessons_of(store, lessons, trial, outcome)
-    assert with_teacher.teacher == trial.key
+        with_teacher = context_with_teacher(store, context, trial, outcome)
+    assert with_teacher.teacher_key == trial.key
     assert with_teacher.teacher_logits is not None
-    assert with_teacher.teacher_logits.shape == (len(lessons.dataset.train), 10)
-    train = lessons.dataset.train
+    assert with_teacher.teacher_logits.shape == (len(context.dataset.train), 10)
+    train = context.dataset.train
     for image in (0, 17, len(train) - 1):
         alone = replace(train, images=train.images[image : image + 1], labels=train.labels[image : image + 1])
-        expected = classify(lessons, trial.spec, outcome.weights, alone)[0]
+        expected = classify(context, trial.spec, outcome.weights, alone)[0]
         np.testing.assert_allclose(with_teacher.teacher_logits[image], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_they_are_computed_once_for_a_teacher_and_a_data_set(
-    lessons: Lessons, taught: tuple[Trial, Outcome], own_store: Path, monkeypatch: pytest.MonkeyPatch
+    context: TrainingContext, taught: tuple[Trial, Outcome], own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial, outcome = taught
     calls: list[str] = []
 
-    def counted(lessons: Lessons, *rest: object) -> np.ndarray:
-        calls.append(lessons.dataset.digest)
-        return classify(lessons, *rest)  # type: ignore[arg-type]
+    def counted(context: TrainingContext, *rest: object) -> np.ndarray:
+        calls.append(context.dataset.digest)
+        return classify(context, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(teacher_module, "classify", counted)
-    other = Lessons(load("digits", split_seed=1))
+    other = TrainingContext(load("digits", split_seed=1))
     with Store(own_store) as store:
-        first = lessons_of(store, lessons, trial, outcome).teacher_logits
-        second = lessons_of(store, lessons, trial, outcome).teacher_logits
-        assert calls == [lessons.dataset.digest]
+        first = context_with_teacher(store, context, trial, outcome).teacher_logits
+        second = context_with_teacher(store, context, trial, outcome).teacher_logits
+        assert calls == [context.dataset.digest]
         assert first is not None and second is not None
         assert first.tobytes() == second.tobytes()
-        elsewhere = lessons_of(store, other, trial, outcome).teacher_logits
-        assert calls == [lessons.dataset.digest, other.dataset.digest]
+        elsewhere = context_with_teacher(store, other, trial, outcome).teacher_logits
+        assert calls == [context.dataset.digest, other.dataset.digest]
     assert elsewhere is not None
     assert elsewhere.tobytes() != first.tobytes()
 
 
-def test_a_student_comes_to_agree_with_its_teacher(lessons: Lessons, own_store: Path) -> None:
+def test_a_student_comes_to_agree_with_its_teacher(context: TrainingContext, own_store: Path) -> None:
     """Also where the teacher is wrong: labels that mean nothing take no part in a loss of logits alone."""
-    trial = lessons.trial(parse_spec("dense 16 relu, dense 10"), Recipe(epochs=20), 0)
-    outcome = evaluate(lessons, trial)
+    trial = context.trial(parse_spec("dense 16 relu, dense 10"), Recipe(epochs=20), 0)
+    outcome = evaluate(context, trial)
     with Store(own_store) as store:
-        with_teacher = lessons_of(store, lessons, trial, outcome)
-    data = lessons.dataset
+        with_teacher = context_with_teacher(store, context, trial, outcome)
+    data = context.dataset
     blank = replace(data, train=replace(data.train, labels=np.zeros_like(data.train.labels)))
     student = evaluate(replace(with_teacher, dataset=blank), with_teacher.trial(SPEC, Recipe(loss="kl", epochs=20), 1))
     assert student.validation.rate > 0.8

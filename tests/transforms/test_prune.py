@@ -17,18 +17,18 @@ from smidgen.engine import Examples, choose
 from smidgen.errors import RequestError, SpecError
 from smidgen.model import (
     Model,
-    Packed,
+    QuantizedModel,
     Tensor,
     Uniform,
+    as_quantized,
     decode,
+    dequantize,
     encode,
     flat_weights,
+    flatten_arrays,
     named_arrays,
-    packed_model,
     same,
     tensor_shapes,
-    unpacked,
-    values,
 )
 from smidgen.records import Recipe, Score, Weights
 from smidgen.spec import Shape, parse_spec
@@ -67,7 +67,7 @@ def a_model(text: str, seed: int = 0, shape: Shape = SHAPE) -> Model:
     rng = np.random.default_rng(seed)
     arrays = {name: rng.normal(0, 0.5, axes).astype(np.float32) for name, axes in tensor_shapes(spec, shape).items()}
     arrays |= {name: np.abs(array) + 0.5 for name, array in arrays.items() if name.endswith("variance")}
-    return Model(spec, shape, tuple("abc"), flat_weights(spec, shape, arrays))
+    return Model(spec, shape, tuple("abc"), flatten_arrays(spec, shape, arrays))
 
 
 def edited(model: Model, edit: Edit) -> Model:
@@ -76,30 +76,30 @@ def edited(model: Model, edit: Edit) -> Model:
     return replace(model, weights=weights)
 
 
-def levels_of(model: Model, step: float = 0.25) -> Packed:
+def levels_of(model: Model, step: float = 0.25) -> QuantizedModel:
     """On a coarse grid, so that many levels are zero."""
-    packed = packed_model(model)
+    quantized = as_quantized(model)
     arrays = named_arrays(model.spec, model.input_shape, model.weights)
     tensors = {}
     for name, array in arrays.items():
         levels = np.maximum(np.rint(array / step), 1 if name.endswith("variance") else -(2**20)).astype(np.int32)
         tensors[name] = Tensor(levels, Uniform(np.array([step], np.float32)))
-    return replace(packed, tensors=tensors)
+    return replace(quantized, tensors=tensors)
 
 
 def images(shape: Shape = SHAPE, count: int = 40) -> npt.NDArray[np.float32]:
     return np.random.default_rng(9).random((count, *shape), np.float32)
 
 
-def logits(network: Model | Packed) -> npt.NDArray[np.float32]:
-    model = unpacked(network) if isinstance(network, Packed) else network
+def logits(network: Model | QuantizedModel) -> npt.NDArray[np.float32]:
+    model = dequantize(network) if isinstance(network, QuantizedModel) else network
     found: npt.NDArray[np.float32] = choose(model.spec).predict(model.spec, model.weights, images(model.input_shape))
     return found
 
 
-def channels(packed: Packed) -> list[int]:
+def channels(quantized: QuantizedModel) -> list[int]:
     """The channels that come out of each layer that has weights and biases of its own."""
-    plans = packed.spec.plan(packed.input_shape)
+    plans = quantized.spec.plan(quantized.input_shape)
     return [plan.output_shape[0] for plan in plans if len(plan.weight_shape) > 1]
 
 
@@ -245,9 +245,9 @@ def test_a_network_that_begins_with_a_convolution_is_left_as_it_is() -> None:
 DROPPED = {0: (1, 4), 5: (0, 2, 3), 7: (3,), 9: (0, 6)}
 
 
-def muted(packed: Packed, dropped: dict[int, tuple[int, ...]]) -> Packed:
+def muted(quantized: QuantizedModel, dropped: dict[int, tuple[int, ...]]) -> QuantizedModel:
     """The same layers, with all that reads these channels zero."""
-    plans, tensors = packed.spec.plan(packed.input_shape), dict(packed.tensors)
+    plans, tensors = quantized.spec.plan(quantized.input_shape), dict(quantized.tensors)
     mixing = [0, 5, 7, 9, 10]
     for place, gone in dropped.items():
         last = next(after for after in mixing if after > place)
@@ -255,29 +255,29 @@ def muted(packed: Packed, dropped: dict[int, tuple[int, ...]]) -> Packed:
         levels = tensor.levels.copy().reshape(len(tensor.levels), plans[last].input_shape[0], -1)
         levels[:, gone] = 0
         tensors[f"{last}.weight"] = replace(tensor, levels=levels.reshape(tensor.levels.shape))
-    return replace(packed, tensors=tensors)
+    return replace(quantized, tensors=tensors)
 
 
-@pytest.mark.parametrize("form", [packed_model, levels_of])
-def test_channels_that_are_dropped_are_channels_that_nobody_reads(form: Callable[[Model], Packed]) -> None:
-    packed = form(a_model(CHAIN))
-    smaller = without_channels(packed, DROPPED)
+@pytest.mark.parametrize("form", [as_quantized, levels_of])
+def test_channels_that_are_dropped_are_channels_that_nobody_reads(form: Callable[[Model], QuantizedModel]) -> None:
+    quantized = form(a_model(CHAIN))
+    smaller = without_channels(quantized, DROPPED)
     assert str(smaller.spec) == (
         "conv 3x3x3 relu, depthwise 3x3 nobias, batchnorm relu, maxpool 2, prelu, pointwise 3 leaky_relu(0.1), "
         "avgpool 2, conv 3x2x2 relu, dropout 0.2, dense 5 relu, dense 3"
     )
-    np.testing.assert_allclose(logits(smaller), logits(muted(packed, DROPPED)), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(logits(smaller), logits(muted(quantized, DROPPED)), rtol=1e-5, atol=1e-5)
     assert same(decode(encode(smaller)), smaller)
 
 
 def test_steps_of_rows_go_with_their_rows() -> None:
-    packed = levels_of(a_model(CHAIN))
+    quantized = levels_of(a_model(CHAIN))
     steps = Uniform(np.arange(1, 6, dtype=np.float32))
-    packed.tensors["0.weight"] = replace(packed.tensors["0.weight"], grid=steps)
-    smaller = without_channels(packed, {0: (1, 4)})
+    quantized.tensors["0.weight"] = replace(quantized.tensors["0.weight"], grid=steps)
+    smaller = without_channels(quantized, {0: (1, 4)})
     grid = smaller.tensors["0.weight"].grid
     assert isinstance(grid, Uniform) and grid.steps.tolist() == [1, 3, 4]
-    np.testing.assert_allclose(logits(smaller), logits(muted(packed, {0: (1, 4)})), rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(logits(smaller), logits(muted(quantized, {0: (1, 4)})), rtol=1e-5, atol=1e-4)
 
 
 def test_the_weakest_channels_have_the_least_weights() -> None:
@@ -286,15 +286,15 @@ def test_the_weakest_channels_have_the_least_weights() -> None:
 
 
 def test_channels_that_cannot_go_are_refused() -> None:
-    packed = packed_model(a_model(CHAIN))
+    quantized = as_quantized(a_model(CHAIN))
     with pytest.raises(RequestError, match=r"layer 10 of .* has no channels to drop"):
-        without_channels(packed, {10: (0,)})
+        without_channels(quantized, {10: (0,)})
     with pytest.raises(RequestError, match="would lose all of its 5 channels"):
-        without_channels(packed, {0: range(5)})
+        without_channels(quantized, {0: range(5)})
     with pytest.raises(RequestError, match="has no channel 5; give numbers from 0 to 4"):
-        without_channels(packed, {0: (5,)})
+        without_channels(quantized, {0: (5,)})
     with pytest.raises(RequestError, match="repeats layers"):
-        without_channels(packed_model(a_model(REPEATED)), {0: (1,)})
+        without_channels(as_quantized(a_model(REPEATED)), {0: (1,)})
 
 
 # --- dead channels -------------------------------------------------------------------------------
@@ -329,11 +329,11 @@ def unread(name: str, count: int, numbers: list[int]) -> Edit:
 )
 def test_a_network_without_its_dead_channels_is_the_same_function(text: str, edit: Edit, left: list[int]) -> None:
     model = edited(a_model(text), edit)
-    smaller = without_dead_channels(packed_model(model))
+    smaller = without_dead_channels(as_quantized(model))
     assert channels(smaller) == left
     np.testing.assert_allclose(logits(smaller), logits(model), rtol=1e-5, atol=1e-5)
-    assert values(smaller).size == smaller.spec.parameters(SHAPE) + sum(
-        plan.moments for plan in smaller.spec.plan(SHAPE)
+    assert flat_weights(smaller).size == smaller.spec.parameters(SHAPE) + sum(
+        plan.running_stats for plan in smaller.spec.plan(SHAPE)
     )
 
 
@@ -352,18 +352,18 @@ def test_a_constant_does_not_go_through_a_padding_of_zeros(text: str, bias: floa
         arrays["0.weight"][1], arrays["0.bias"][1] = 0, bias
 
     model = edited(a_model(text), edit)
-    smaller = without_dead_channels(packed_model(model))
+    smaller = without_dead_channels(as_quantized(model))
     assert channels(smaller) == left
     np.testing.assert_allclose(logits(smaller), logits(model), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("level", "left"), [(2, [5, 5, 6, 4, 7, 3]), (-2, [5, 5, 6, 4, 6, 3])])
 def test_levels_lose_only_what_adds_nothing(level: int, left: list[int]) -> None:
-    packed = levels_of(a_model(CHAIN))
-    packed.tensors["9.weight"].levels[3], packed.tensors["9.bias"].levels[3] = 0, level
-    smaller = without_dead_channels(packed)
+    quantized = levels_of(a_model(CHAIN))
+    quantized.tensors["9.weight"].levels[3], quantized.tensors["9.bias"].levels[3] = 0, level
+    smaller = without_dead_channels(quantized)
     assert channels(smaller) == left
-    np.testing.assert_array_equal(logits(smaller), logits(packed))
+    np.testing.assert_array_equal(logits(smaller), logits(quantized))
     for name, tensor in smaller.tensors.items():
         assert tensor.grid is not None, f"{name} left its grid"
 
@@ -379,7 +379,7 @@ def test_channels_that_die_with_others_go_too() -> None:
     model = edited(a_model(CHAIN), edit)
     plan = model.spec.plan(SHAPE)[9]
     assert plan.input_shape == (4, 1, 1)
-    smaller = without_dead_channels(packed_model(model))
+    smaller = without_dead_channels(as_quantized(model))
     assert channels(smaller) == [5, 5, 6, 3, 6, 3]
     np.testing.assert_allclose(logits(smaller), logits(model), rtol=1e-5, atol=1e-5)
 
@@ -417,24 +417,24 @@ def sparse_models(draw: st.DrawFn) -> Model:
 @given(sparse_models())
 @settings(max_examples=60)
 def test_any_network_without_its_dead_channels_is_the_same_function(model: Model) -> None:
-    for packed in (packed_model(model), levels_of(model)):
-        smaller = without_dead_channels(packed)
-        np.testing.assert_allclose(logits(smaller), logits(packed), rtol=1e-4, atol=1e-4)
+    for quantized in (as_quantized(model), levels_of(model)):
+        smaller = without_dead_channels(quantized)
+        np.testing.assert_allclose(logits(smaller), logits(quantized), rtol=1e-4, atol=1e-4)
         assert without_dead_channels(smaller) is smaller, "some were left"
-        assert values(smaller).size <= values(packed).size
+        assert flat_weights(smaller).size <= flat_weights(quantized).size
 
 
 def test_a_network_that_lives_or_repeats_is_left_as_it_is() -> None:
-    alive = packed_model(a_model(CHAIN))
+    alive = as_quantized(a_model(CHAIN))
     assert without_dead_channels(alive) is alive
-    repeated = packed_model(edited(a_model(REPEATED), zero("0.weight", [0])))
+    repeated = as_quantized(edited(a_model(REPEATED), zero("0.weight", [0])))
     assert without_dead_channels(repeated) is repeated
 
 
 def test_a_trained_network_whose_weakest_units_go_is_smaller_and_still_reads() -> None:
     model = digits_model()
     weak = weakest_channels(model, {0: 0.1})
-    smaller = unpacked(without_channels(packed_model(model), weak))
+    smaller = dequantize(without_channels(as_quantized(model), weak))
     assert str(smaller.spec) == "dense 18 relu, dense 10"
     data = load("digits")
     classes = choose(smaller.spec).predict(smaller.spec, smaller.weights, data.selection.images).argmax(axis=1)

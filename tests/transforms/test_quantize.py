@@ -9,7 +9,7 @@ import pytest
 
 from smidgen.data import Dataset
 from smidgen.engine import Examples, check_start, native
-from smidgen.model import Model, decode, encode, named_arrays, nearest_step, values
+from smidgen.model import Model, decode, encode, flat_weights, named_arrays, nearest_step
 from smidgen.records import Recipe
 from smidgen.spec import parse_spec
 from smidgen.streams import initial_weights
@@ -17,13 +17,13 @@ from smidgen.transforms import (
     channel_steps,
     fold_batch_norm,
     grid_steps,
-    held,
-    quantized,
+    quantization_aware_start,
+    quantize_model,
     shortest,
     sort_channels,
     with_coder,
 )
-from smidgen.trials.evaluate import Lessons
+from smidgen.trials.evaluate import TrainingContext
 
 TEXT = "conv 4x3x3 relu, maxpool 2, dense 10"
 
@@ -48,7 +48,7 @@ def test_every_weight_is_at_its_nearest_level(share: float) -> None:
     model = model_of(TEXT)
     steps = grid_steps(model, share)
     arrays = named_arrays(model.spec, model.input_shape, model.weights)
-    for name, tensor in quantized(model, steps).tensors.items():
+    for name, tensor in quantize_model(model, steps).tensors.items():
         off = np.abs(tensor.levels * np.float32(steps[name]) - arrays[name])
         assert off.max() <= steps[name] / 2 * (1 + 1e-5)
 
@@ -58,8 +58,8 @@ def test_a_variance_is_never_zero_and_moments_are_not_held() -> None:
     arrays = named_arrays(model.spec, model.input_shape, model.weights)
     arrays["2.variance"][:] = [1e-9, 1.0, 2.0]
     steps = grid_steps(model, 0.3)
-    assert quantized(model, steps).tensors["2.variance"].levels.min() == 1
-    start = held(model, steps, 0.0)
+    assert quantize_model(model, steps).tensors["2.variance"].levels.min() == 1
+    start = quantization_aware_start(model, steps, 0.0)
     check_start(model.spec, model.input_shape, start)
     books = named_arrays(model.spec, model.input_shape, start.projection.codebook.astype(np.float32))
     assert {name for name, book in books.items() if (book == -1).all()} == {"2.mean", "2.variance"}
@@ -70,11 +70,11 @@ def test_a_training_that_is_held_ends_on_levels_and_its_file_is_it_exactly(digit
     steps = grid_steps(model, 0.3)
     recipe = Recipe(epochs=3, learning_rate=0.01)
     examples = Examples(digits.train.images, digits.train.labels)
-    start = held(model, steps, 1e-4)
+    start = quantization_aware_start(model, steps, 1e-4)
     check_start(model.spec, model.input_shape, start)
     weights = native.train(model.spec, recipe, examples, 0, None, 1, start, None).weights
-    packed = quantized(replace(model, weights=weights), steps)
-    assert np.array_equal(values(decode(encode(packed))), weights)
+    quantized = quantize_model(replace(model, weights=weights), steps)
+    assert np.array_equal(flat_weights(decode(encode(quantized))), weights)
 
 
 def test_each_channel_may_have_a_grid_of_its_own(digits: Dataset) -> None:
@@ -89,19 +89,19 @@ def test_each_channel_may_have_a_grid_of_its_own(digits: Dataset) -> None:
     assert rows[2] == grid_steps(model, 0.25)["0.weight"]
     for row in (0, 1, 3):
         assert rows[row] == nearest_step(0.25 * float(np.sqrt(np.mean(arrays["0.weight"][row] ** 2))))
-    found = named_arrays(model.spec, model.input_shape, values(quantized(model, steps)))
+    found = named_arrays(model.spec, model.input_shape, flat_weights(quantize_model(model, steps)))
     for row in range(4):
         assert np.abs(found["0.weight"][row] - arrays["0.weight"][row]).max() <= rows[row] / 2 * (1 + 1e-5)
-    start = held(model, steps, 1e-4)
+    start = quantization_aware_start(model, steps, 1e-4)
     examples = Examples(digits.train.images, digits.train.labels)
     weights = native.train(model.spec, Recipe(epochs=2), examples, 0, None, 1, start, None).weights
-    packed = quantized(replace(model, weights=weights), steps)
-    np.testing.assert_array_equal(values(decode(encode(packed))), weights)
+    quantized = quantize_model(replace(model, weights=weights), steps)
+    np.testing.assert_array_equal(flat_weights(decode(encode(quantized))), weights)
 
 
 def test_a_price_makes_the_file_shorter_and_common_levels_cheaper(digits: Dataset) -> None:
     """From the same weights, with the same grids and seed."""
-    lessons = Lessons(digits)
+    context = TrainingContext(digits)
     examples = Examples(digits.train.images, digits.train.labels)
     model = model_of(TEXT)
     recipe = Recipe(epochs=20, learning_rate=0.01)
@@ -110,25 +110,25 @@ def test_a_price_makes_the_file_shorter_and_common_levels_cheaper(digits: Datase
     steps = grid_steps(model, 0.2)
     sizes = []
     for price in (0.0, 30.0, 300.0):
-        start = held(model, steps, price / len(lessons.dataset.train))
+        start = quantization_aware_start(model, steps, price / len(context.dataset.train))
         weights = native.train(model.spec, recipe, examples, 0, None, 1, start, None).weights
-        sizes.append(shortest(quantized(replace(model, weights=weights), steps))[1])
+        sizes.append(shortest(quantize_model(replace(model, weights=weights), steps))[1])
     assert sizes[0] > sizes[1] > sizes[2]
-    levels = quantized(model, steps).tensors["2.weight"].levels
-    costs = held(model, steps, 1.0).projection.costs[2]
+    levels = quantize_model(model, steps).tensors["2.weight"].levels
+    costs = quantization_aware_start(model, steps, 1.0).projection.costs[2]
     middle = len(costs) // 2
     common, rare = np.bincount(np.abs(levels).ravel()).argmax(), middle
     assert costs[middle + common] < costs[middle + rare]
 
 
 def test_the_shortest_of_two_orders_of_channels() -> None:
-    packed = quantized(fold_batch_norm(model_of(TEXT, seed=3)), grid_steps(model_of(TEXT, seed=3), 0.1))
-    found, size = shortest(packed)
-    assert size == len(encode(found)) == min(len(encode(packed)), len(encode(sort_channels(packed))))
+    quantized = quantize_model(fold_batch_norm(model_of(TEXT, seed=3)), grid_steps(model_of(TEXT, seed=3), 0.1))
+    found, size = shortest(quantized)
+    assert size == len(encode(found)) == min(len(encode(quantized)), len(encode(sort_channels(quantized))))
 
 
 def test_a_coder_can_be_asked_for() -> None:
-    packed = quantized(model_of(TEXT), grid_steps(model_of(TEXT), 0.1))
-    read = decode(encode(with_coder(packed, "fixed")))
+    quantized = quantize_model(model_of(TEXT), grid_steps(model_of(TEXT), 0.1))
+    read = decode(encode(with_coder(quantized, "fixed")))
     assert {tensor.coder for tensor in read.tensors.values()} == {"fixed"}
-    assert len(encode(with_coder(packed, "fixed"))) >= len(encode(packed))
+    assert len(encode(with_coder(quantized, "fixed"))) >= len(encode(quantized))

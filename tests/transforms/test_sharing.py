@@ -12,7 +12,7 @@ import pytest
 from smidgen.data import load
 from smidgen.engine import Examples, Start, choose
 from smidgen.errors import RequestError
-from smidgen.model import Codebook, Model, Packed, decode, encode, same, unpacked, values, values_of
+from smidgen.model import Codebook, Model, QuantizedModel, decode, dequantize, encode, flat_weights, same, values_of
 from smidgen.records import Recipe, Weights
 from smidgen.spec import parse_spec
 from smidgen.transforms import k_means, pruned_start, shared_start, smallest, tensor_places, with_codebooks
@@ -140,21 +140,21 @@ def test_what_no_codebook_holds_is_refused() -> None:
 
 def test_a_file_of_shared_weights_is_the_trained_network() -> None:
     model = shared_model()[1]
-    packed = with_codebooks(model, ENTRIES)
-    assert values(packed).tobytes() == model.weights.tobytes()
+    quantized = with_codebooks(model, ENTRIES)
+    assert flat_weights(quantized).tobytes() == model.weights.tobytes()
     for name, entries in ENTRIES.items():
-        grid = packed.tensors[name].grid
+        grid = quantized.tensors[name].grid
         assert isinstance(grid, Codebook) and len(grid.entries) <= entries + 1 and grid.entries[grid.zero] == 0
     for coder in ("gaps", "auto"):
-        coded = with_coder(packed, coder)
+        coded = with_coder(quantized, coder)
         decoded = decode(encode(coded))
         assert same(decoded, coded)
-        assert unpacked(decoded).weights.tobytes() == model.weights.tobytes()
+        assert dequantize(decoded).weights.tobytes() == model.weights.tobytes()
 
 
-def with_coder(packed: Packed, coder: str) -> Packed:
-    tensors = {n: replace(t, coder=coder) if n in ENTRIES else t for n, t in packed.tensors.items()}
-    return replace(packed, tensors=tensors)
+def with_coder(quantized: QuantizedModel, coder: str) -> QuantizedModel:
+    tensors = {n: replace(t, coder=coder) if n in ENTRIES else t for n, t in quantized.tensors.items()}
+    return replace(quantized, tensors=tensors)
 
 
 def test_half_precision_rounds_the_values_and_saves_two_bytes_each() -> None:

@@ -31,7 +31,7 @@ from smidgen.records import Recipe, Trial
 from smidgen.spec import parse_spec
 from smidgen.trials import remote
 from smidgen.trials.dask_pool import connect
-from smidgen.trials.evaluate import Lessons, evaluate
+from smidgen.trials.evaluate import TrainingContext, evaluate
 from smidgen.trials.store import Store
 from smidgen.trials.study import Study
 from smidgen.trials.workers import Pool, map_unordered
@@ -44,13 +44,13 @@ TEXTS = ("maxpool 2, dense 10", "conv 2x3x3 relu, maxpool 2, dense 10")
 
 
 @pytest.fixture
-def lessons(digits: Dataset) -> Lessons:
-    return Lessons(digits)
+def context(digits: Dataset) -> TrainingContext:
+    return TrainingContext(digits)
 
 
 @pytest.fixture
-def trials(lessons: Lessons) -> list[Trial]:
-    return [lessons.trial(parse_spec(text), Recipe(epochs=1), seed) for seed in range(6) for text in TEXTS]
+def trials(context: TrainingContext) -> list[Trial]:
+    return [context.trial(parse_spec(text), Recipe(epochs=1), seed) for seed in range(6) for text in TEXTS]
 
 
 @pytest.fixture(scope="module")
@@ -129,24 +129,24 @@ def test_a_line_is_shown_without_its_secrets(typed: str, shown: str, monkeypatch
     assert command_line() == f"smidgen shrink {shown}"
 
 
-def test_any_executor_of_processes_will_do(lessons: Lessons, trials: list[Trial], own_store: Path) -> None:
+def test_any_executor_of_processes_will_do(context: TrainingContext, trials: list[Trial], own_store: Path) -> None:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor, Store(own_store) as store:
         study = Study(store, pool=Pool(executor, lambda: 2))
-        outcomes = study.run(lessons, trials, "all")
+        outcomes = study.run(context, trials, "all")
         assert (study.trained, sum(study.places.values())) == (len(trials), len(trials))
     for trial, outcome in zip(trials, outcomes, strict=True):
-        assert outcome.weights.tobytes() == evaluate(lessons, trial).weights.tobytes()
+        assert outcome.weights.tobytes() == evaluate(context, trial).weights.tobytes()
 
 
 def test_teachers_and_starts_reach_the_worker(digits: Dataset, own_store: Path) -> None:
     spec = parse_spec("maxpool 2, dense 10")
     logits = np.random.default_rng(0).normal(size=(len(digits.train), 10)).astype(np.float32)
-    lessons = Lessons(digits, teacher="t" * 64, teacher_logits=logits)
-    trials = [lessons.trial(spec, Recipe(epochs=1, loss="kl"), 0), lessons.trial(spec, Recipe(epochs=1), 0)]
+    context = TrainingContext(digits, teacher_key="t" * 64, teacher_logits=logits)
+    trials = [context.trial(spec, Recipe(epochs=1, loss="kl"), 0), context.trial(spec, Recipe(epochs=1), 0)]
     with dask_like() as pool, Store(own_store) as store:
-        outcomes = Study(store, pool=pool).run(lessons, trials, "both")
+        outcomes = Study(store, pool=pool).run(context, trials, "both")
     for trial, outcome in zip(trials, outcomes, strict=True):
-        assert outcome.weights.tobytes() == evaluate(lessons, trial).weights.tobytes()
+        assert outcome.weights.tobytes() == evaluate(context, trial).weights.tobytes()
 
 
 @contextmanager
@@ -219,28 +219,28 @@ class Offers:
             remote.keep(digest, content)
 
 
-def test_content_that_was_lost_is_sent_again(lessons: Lessons, trials: list[Trial], own_store: Path) -> None:
+def test_content_that_was_lost_is_sent_again(context: TrainingContext, trials: list[Trial], own_store: Path) -> None:
     with ThreadPoolExecutor(1) as executor, Store(own_store) as store:
         offers = Offers(lose=1)
         study = Study(store, pool=Pool(executor, lambda: 1, offers))
-        assert len(study.run(lessons, trials[:6], "half")) == 6
-        assert len(study.run(lessons, trials, "all")) == len(trials)
+        assert len(study.run(context, trials[:6], "half")) == 6
+        assert len(study.run(context, trials, "all")) == len(trials)
         assert offers.offered == 2, "once in vain, once, and not again for the next stage"
 
 
-def test_content_that_never_arrives_is_said(lessons: Lessons, trials: list[Trial], own_store: Path) -> None:
+def test_content_that_never_arrives_is_said(context: TrainingContext, trials: list[Trial], own_store: Path) -> None:
     offers = Offers(lose=100)
     with ThreadPoolExecutor(1) as executor, Store(own_store) as store:
         study = Study(store, pool=Pool(executor, lambda: 1, offers))
         with pytest.raises(EngineError, match=r"does not find [0-9a-f]{12}, which this run has sent twice; let all"):
-            study.run(lessons, trials, "all")
+            study.run(context, trials, "all")
     assert offers.offered == 2
 
 
 def test_content_comes_from_the_folder_before_the_scheduler(
-    lessons: Lessons, trials: list[Trial], own_cache: Path, monkeypatch: pytest.MonkeyPatch
+    context: TrainingContext, trials: list[Trial], own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = remote.Courier(Pool(ThreadPoolExecutor(1), lambda: 1), lessons, 1, {}).task(trials[:1])
+    task = remote.TaskSender(Pool(ThreadPoolExecutor(1), lambda: 1), context, 1, {}).task(trials[:1])
     (file,) = (own_cache / "content").iterdir()
     assert file.stem == task.data
     asked: list[str] = []
@@ -273,19 +273,19 @@ def test_the_folder_keeps_the_newest(own_cache: Path, monkeypatch: pytest.Monkey
 
 
 def test_each_worker_of_a_cluster_is_sent_the_data_once(
-    lessons: Lessons, trials: list[Trial], cluster: Cluster, own_store: Path
+    context: TrainingContext, trials: list[Trial], cluster: Cluster, own_store: Path
 ) -> None:
     seeds = [trial.with_seed(seed) for seed in range(100) for trial in trials[:2]]
     with connect(cluster.address) as pool, Store(own_store) as store:
         study = Study(store, pool=pool)
-        study.run(lessons, seeds, "all")
+        study.run(context, seeds, "all")
     assert sum(study.places.values()) == 200
     assert all(f"Smidgen {smidgen.__version__}, {trials[0].engine}" in place for place in study.places)
-    name = hashlib.sha256(remote._of_dataset(lessons.dataset)).hexdigest()
+    name = hashlib.sha256(remote._of_dataset(context.dataset)).hexdigest()
     assert len(study.places) <= len(list(cluster.folder.glob(f"cache-*/content/{name}.safetensors"))) <= 3
 
 
-def test_short_trials_travel_together(lessons: Lessons, trials: list[Trial], own_store: Path) -> None:
+def test_short_trials_travel_together(context: TrainingContext, trials: list[Trial], own_store: Path) -> None:
     sizes: list[int] = []
 
     class Counting(ThreadPoolExecutor):
@@ -295,7 +295,7 @@ def test_short_trials_travel_together(lessons: Lessons, trials: list[Trial], own
 
     seeds = [trial.with_seed(seed) for seed in range(200) for trial in trials[:2]]
     with Counting(1) as executor, Store(own_store) as store:
-        Study(store, pool=Pool(executor, lambda: 1)).run(lessons, seeds, "all")
+        Study(store, pool=Pool(executor, lambda: 1)).run(context, seeds, "all")
     assert sum(sizes) == 400
     assert len(sizes) < 100
     assert sizes[0] > 20
@@ -305,15 +305,15 @@ def test_short_trials_travel_together(lessons: Lessons, trials: list[Trial], own
 # --- the same key, the same bits --------------------------------------------------------------
 
 
-def test_another_version_is_refused(lessons: Lessons, trials: list[Trial]) -> None:
-    task = remote.Courier(Pool(ThreadPoolExecutor(1), lambda: 1), lessons, 1, {}).task(trials[:1])
+def test_another_version_is_refused(context: TrainingContext, trials: list[Trial]) -> None:
+    task = remote.TaskSender(Pool(ThreadPoolExecutor(1), lambda: 1), context, 1, {}).task(trials[:1])
     with pytest.raises(EngineError, match=r"runs Smidgen .* and this run 9\.9, which may give other bits; install"):
         remote.run(replace(task, version="9.9"))
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="v2 is x86-64's")
 def test_other_arithmetic_is_refused(
-    lessons: Lessons, trials: list[Trial], tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch
+    context: TrainingContext, trials: list[Trial], tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with dask_cluster(tmp_path) as cluster, Store(own_store) as store:
         cluster.scheduler()
@@ -322,7 +322,7 @@ def test_other_arithmetic_is_refused(
             pytest.raises(EngineError, match=r"computes with native-.*-unfused and this run with native-.*-fused"),
             connect(cluster.address) as pool,
         ):
-            Study(store, pool=pool).run(lessons, trials, "all")
+            Study(store, pool=pool).run(context, trials, "all")
         assert store.rows() == []
 
 
@@ -376,7 +376,7 @@ def test_an_error_of_ours_inside_the_block_stays_what_it_is(cluster: Cluster) ->
 
 
 def test_a_scheduler_that_is_killed_is_one_line_and_the_rest_is_done_later(
-    lessons: Lessons, trials: list[Trial], tmp_path: Path, own_store: Path, capfd: pytest.CaptureFixture[str]
+    context: TrainingContext, trials: list[Trial], tmp_path: Path, own_store: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     seeds = [replace(trial, recipe=Recipe(epochs=40)).with_seed(n) for n in range(40) for trial in trials[:2]]
     with dask_cluster(tmp_path, workers=1) as cluster, Store(own_store) as store:
@@ -386,16 +386,16 @@ def test_a_scheduler_that_is_killed_is_one_line_and_the_rest_is_done_later(
             connect(cluster.address) as pool,
         ):
             killer.start()
-            Study(store, pool=pool).run(lessons, seeds, "all")
+            Study(store, pool=pool).run(context, seeds, "all")
         killer.join()
         kept = len(store.rows())
         assert 0 < kept < len(seeds)
         study = Study(store, workers=2)
-        outcomes = study.run(lessons, seeds, "the same again")
+        outcomes = study.run(context, seeds, "the same again")
         assert (study.remembered, study.trained) == (kept, len(seeds) - kept)
     assert capfd.readouterr().err == ""
     for trial, outcome in list(zip(seeds, outcomes, strict=True))[::10]:
-        assert outcome.weights.tobytes() == evaluate(lessons, trial).weights.tobytes()
+        assert outcome.weights.tobytes() == evaluate(context, trial).weights.tobytes()
 
 
 def kill_when_some_are_stored(store: Store, process: subprocess.Popen[bytes]) -> None:
@@ -465,7 +465,7 @@ def test_a_task_that_was_cancelled_by_others_does_not_hang() -> None:
 
 STOPPED = """
 import sys
-from smidgen.trials.evaluate import Lessons
+from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.dask_pool import connect
 from smidgen.data import load
 from smidgen.records import Recipe
@@ -473,11 +473,11 @@ from smidgen.spec import parse_spec
 from smidgen.trials.store import Store
 from smidgen.trials.study import Study
 
-lessons = Lessons(load("digits"))
-trial = lessons.trial(parse_spec("dense 200 relu, dense 10"), Recipe(epochs=100_000), 0)
+context = TrainingContext(load("digits"))
+trial = context.trial(parse_spec("dense 200 relu, dense 10"), Recipe(epochs=100_000), 0)
 with connect(sys.argv[1]) as pool, Store(sys.argv[2]) as store:
     print("go", flush=True)
-    Study(store, pool=pool).run(lessons, [trial], "for hours")
+    Study(store, pool=pool).run(context, [trial], "for hours")
 """
 
 

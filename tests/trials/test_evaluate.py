@@ -16,7 +16,7 @@ from smidgen.records import Outcome, Recipe, Score
 from smidgen.spec import parse_spec
 from smidgen.streams import initial_weights
 from smidgen.trials import evaluate as candidate
-from smidgen.trials.evaluate import Lessons, evaluate
+from smidgen.trials.evaluate import TrainingContext, evaluate
 
 SPEC = parse_spec("dense 3")
 CLASSES = 3
@@ -28,7 +28,7 @@ def split(images: int) -> Split:
     return Split(labels.reshape(-1, 1, 1, 1).astype(np.float32), labels, np.arange(images))
 
 
-LESSONS = Lessons(Dataset("pixels", ("a", "b", "c"), split(9), split(30), split(12), split(6), 0, "digest"))
+LESSONS = TrainingContext(Dataset("pixels", ("a", "b", "c"), split(9), split(30), split(12), split(6), 0, "digest"))
 
 
 class Script:
@@ -55,14 +55,16 @@ class Script:
         return weights[0] * np.eye(CLASSES, dtype=np.float32)[images.ravel().astype(int)]
 
 
-def outcome_of(script: Script, monkeypatch: pytest.MonkeyPatch, lessons: Lessons = LESSONS, **fields: Any) -> Outcome:
+def outcome_of(
+    script: Script, monkeypatch: pytest.MonkeyPatch, context: TrainingContext = LESSONS, **fields: Any
+) -> Outcome:
     monkeypatch.setattr(
         candidate,
         "choose",
         lambda spec, engine: SimpleNamespace(train=script.train, predict=script.predict, name=lambda: "script"),
     )
     start = fields.pop("start", "")
-    return evaluate(lessons, lessons.trial(SPEC, Recipe(epochs=50, **fields), 7, start))
+    return evaluate(context, context.trial(SPEC, Recipe(epochs=50, **fields), 7, start))
 
 
 # --- early stopping ---------------------------------------------------------------------------
@@ -117,20 +119,20 @@ def test_a_training_that_diverges_has_its_best_epoch_still(monkeypatch):
 
 def test_a_start_is_found_by_its_digest(monkeypatch):
     start = Start(np.ones(6, np.float32))
-    script, lessons = Script([1]), replace(LESSONS, starts={start.digest: start})
-    outcome_of(script, monkeypatch, lessons, start=start.digest)
+    script, context = Script([1]), replace(LESSONS, starts={start.digest: start})
+    outcome_of(script, monkeypatch, context, start=start.digest)
     assert script.given["start"] is start
-    outcome_of(script, monkeypatch, lessons)
+    outcome_of(script, monkeypatch, context)
     assert script.given["start"] is None
 
 
 def test_only_the_training_split_is_learned_from_and_the_teacher_where_the_loss_asks(monkeypatch):
-    script, lessons = Script([1]), replace(LESSONS, teacher_logits=np.zeros((9, 3), np.float32))
-    outcome_of(script, monkeypatch, lessons, loss="kl")
+    script, context = Script([1]), replace(LESSONS, teacher_logits=np.zeros((9, 3), np.float32))
+    outcome_of(script, monkeypatch, context, loss="kl")
     examples = script.given["examples"]
     assert examples.images is LESSONS.dataset.train.images and examples.labels is LESSONS.dataset.train.labels
-    assert examples.teacher_logits is lessons.teacher_logits
-    outcome_of(script, monkeypatch, lessons)
+    assert examples.teacher_logits is context.teacher_logits
+    outcome_of(script, monkeypatch, context)
     assert script.given["examples"].teacher_logits is None
 
 
@@ -143,14 +145,14 @@ def test_early_stopping_on_the_digits(digits: Dataset):
 
     if torch_engine.available():
         pytest.skip("torch is not installed")
-    lessons = Lessons(digits, engine="torch")
+    context = TrainingContext(digits, engine="torch")
     spec = parse_spec("dense 30 relu, dense 10")
     recipe = Recipe(learning_rate=0.05, schedule="constant", epochs=40, patience=2)
-    outcome = evaluate(lessons, lessons.trial(spec, recipe, 1))
+    outcome = evaluate(context, context.trial(spec, recipe, 1))
 
     losses, seen = [], []
     start = Start(initial_weights(spec, digits.input_shape, 1))
-    lessons = replace(lessons, starts={start.digest: start})
+    context = replace(context, starts={start.digest: start})
 
     def after_epoch(epoch, weights):
         logits = torch_engine.predict(spec, weights, digits.selection.images)
@@ -164,5 +166,5 @@ def test_early_stopping_on_the_digits(digits: Dataset):
     assert 3 < len(losses) < 40 and best == len(losses) - 3
     np.testing.assert_array_equal(outcome.weights, seen[best])
     assert (
-        evaluate(lessons, lessons.trial(spec, recipe, 1, start.digest)).weights.tobytes() == outcome.weights.tobytes()
+        evaluate(context, context.trial(spec, recipe, 1, start.digest)).weights.tobytes() == outcome.weights.tobytes()
     )

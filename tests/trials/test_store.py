@@ -122,9 +122,9 @@ def test_numbers_of_numpys_are_kept_as_numbers(store: Store) -> None:
         replace(TRIAL, spec=parse_spec("dense 10")),
         replace(TRIAL, recipe=replace(RECIPE, learning_rate=0.3)),
         replace(TRIAL, data="other"),
-        replace(TRIAL, engine="torch"),
-        replace(TRIAL, teacher=""),
-        replace(TRIAL, start="digest of what it starts from"),
+        replace(TRIAL, engine_name="torch"),
+        replace(TRIAL, teacher_key=""),
+        replace(TRIAL, start_digest="digest of what it starts from"),
         replace(TRIAL, recipe=replace(RECIPE, augment=Augmentation(shift=2))),
     ],
 )
@@ -162,7 +162,12 @@ def test_get_many_finds_what_is_there_over_several_queries(store: Store) -> None
 
 def test_rows_rebuild_every_trial_without_its_weights(store: Store) -> None:
     moved = Recipe(augment=Augmentation(shift=1.5, shear=0.1), patience=3, average=0.99)
-    trials = [TRIAL, TRIAL.with_seed(2**40), replace(TRIAL, recipe=Recipe()), replace(TRIAL, recipe=moved, start="s")]
+    trials = [
+        TRIAL,
+        TRIAL.with_seed(2**40),
+        replace(TRIAL, recipe=Recipe()),
+        replace(TRIAL, recipe=moved, start_digest="s"),
+    ]
     for trial in trials:
         store.put(trial, OUTCOME)
     rows = store.rows()

@@ -17,9 +17,10 @@ from smidgen.data import Dataset
 from smidgen.engine import Watch
 from smidgen.errors import RequestError, SpecError
 from smidgen.records import Outcome, Recipe, Score, Trial
+from smidgen.reporter import SilentReporter
 from smidgen.spec import parse_spec
 from smidgen.trials import study as study_module
-from smidgen.trials.evaluate import Lessons, classify, evaluate
+from smidgen.trials.evaluate import TrainingContext, classify, evaluate
 from smidgen.trials.store import Store
 from smidgen.trials.study import Stopped, Study
 
@@ -29,14 +30,14 @@ TEXTS = ("maxpool 2, dense 10", "dense 10", "conv 2x3x3 relu, maxpool 2, dense 1
 
 
 @pytest.fixture
-def lessons(digits: Dataset) -> Lessons:
-    return Lessons(digits)
+def context(digits: Dataset) -> TrainingContext:
+    return TrainingContext(digits)
 
 
 @pytest.fixture
-def trials(lessons: Lessons) -> list[Trial]:
+def trials(context: TrainingContext) -> list[Trial]:
     """Eight: cheap and dear ones by turns."""
-    return [lessons.trial(parse_spec(text), RECIPE, seed) for seed in (0, 1) for text in TEXTS]
+    return [context.trial(parse_spec(text), RECIPE, seed) for seed in (0, 1) for text in TEXTS]
 
 
 @pytest.fixture
@@ -44,9 +45,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The keys of what is trained, in order."""
     keys: list[str] = []
 
-    def counted(lessons: Lessons, trial: Trial, watch: Watch, threads: int) -> Outcome:
+    def counted(context: TrainingContext, trial: Trial, watch: Watch, threads: int) -> Outcome:
         keys.append(trial.key)
-        return evaluate(lessons, trial, watch, threads)
+        return evaluate(context, trial, watch, threads)
 
     monkeypatch.setattr(study_module, "evaluate", counted)
     return keys
@@ -69,96 +70,100 @@ def same(left: Outcome, right: Outcome) -> bool:
 # --- once, and in order ----------------------------------------------------------------------
 
 
-def test_outcomes_come_in_the_order_of_the_trials(lessons: Lessons, trials: list[Trial], own_store: Path) -> None:
+def test_outcomes_come_in_the_order_of_the_trials(
+    context: TrainingContext, trials: list[Trial], own_store: Path
+) -> None:
     with Store(own_store) as store:
-        outcomes = Study(store, workers=2).run(lessons, trials, "all")
+        outcomes = Study(store, workers=2).run(context, trials, "all")
     for trial, outcome in zip(trials, outcomes, strict=True):
-        assert same(outcome, evaluate(lessons, trial))
+        assert same(outcome, evaluate(context, trial))
 
 
 def test_a_trial_is_trained_once_and_remembered_by_the_next_study(
-    lessons: Lessons, trials: list[Trial], own_store: Path, trained: list[str]
+    context: TrainingContext, trials: list[Trial], own_store: Path, trained: list[str]
 ) -> None:
     with Store(own_store) as store:
         study = Study(store, workers=2)
-        first = study.run(lessons, [*trials, trials[0], trials[3]], "with duplicates")
+        first = study.run(context, [*trials, trials[0], trials[3]], "with duplicates")
         assert sorted(trained) == sorted(trial.key for trial in trials)
         assert first[-2:] == [first[0], first[3]]
         assert (study.trained, study.remembered) == (8, 0)
-        again = study.run(lessons, trials, "again")
+        again = study.run(context, trials, "again")
         assert all(same(left, right) for left, right in zip(again, first, strict=False))
         assert (study.trained, study.remembered) == (8, 8)
     with Store(own_store) as store:
         later = Study(store, workers=1)
-        outcomes = later.run(lessons, trials[::-1], "as another process would")
+        outcomes = later.run(context, trials[::-1], "as another process would")
         assert (later.trained, later.remembered) == (0, 8)
     assert len(trained) == 8
     assert all(same(left, right) for left, right in zip(outcomes[::-1], first, strict=False))
 
 
-def test_no_trials_are_no_work(lessons: Lessons, own_store: Path) -> None:
+def test_no_trials_are_no_work(context: TrainingContext, own_store: Path) -> None:
     with Store(own_store) as store:
-        assert Study(store, workers=1).run(lessons, [], "nothing") == []
+        assert Study(store, workers=1).run(context, [], "nothing") == []
 
 
-def test_one_two_and_three_workers_give_the_same_bytes(lessons: Lessons, trials: list[Trial], tmp_path: Path) -> None:
+def test_one_two_and_three_workers_give_the_same_bytes(
+    context: TrainingContext, trials: list[Trial], tmp_path: Path
+) -> None:
     content = []
     for workers in (1, 2, 3):
         path = tmp_path / f"{workers}.sqlite"
         with Store(path) as store:
-            Study(store, workers).run(lessons, trials, "all")
+            Study(store, workers).run(context, trials, "all")
         content.append([(key, o.selection, o.confirmation, o.losses, w) for key, o, w in stored(path, trials)])
     assert len(content[0]) == 8
     assert content[0] == content[1] == content[2]
 
 
 def test_one_training_on_two_threads_gives_the_same_bytes(
-    lessons: Lessons, trials: list[Trial], tmp_path: Path
+    context: TrainingContext, trials: list[Trial], tmp_path: Path
 ) -> None:
     outcomes = []
     for threads in (1, 2):
         with Store(tmp_path / f"{threads}.sqlite") as store:
-            outcomes += Study(store, workers=2).run(lessons, trials[2:3], "one", threads=threads)
+            outcomes += Study(store, workers=2).run(context, trials[2:3], "one", threads=threads)
     assert same(*outcomes)
 
 
-def test_no_workers_are_refused(lessons: Lessons, trials: list[Trial], own_store: Path) -> None:
+def test_no_workers_are_refused(context: TrainingContext, trials: list[Trial], own_store: Path) -> None:
     with Store(own_store) as store, pytest.raises(RequestError, match="workers=0 must be at least 1"):
-        Study(store, workers=0).run(lessons, trials, "all")
+        Study(store, workers=0).run(context, trials, "all")
 
 
 # --- errors and being stopped -----------------------------------------------------------------
 
 
 def test_an_error_goes_on_and_what_had_ended_is_kept(
-    lessons: Lessons, trials: list[Trial], own_store: Path, monkeypatch: pytest.MonkeyPatch
+    context: TrainingContext, trials: list[Trial], own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seeds = [trials[0].with_seed(seed) for seed in range(6)]  # of one cost, so they start in this order
 
-    def broken(lessons: Lessons, trial: Trial, watch: Watch, threads: int) -> Outcome:
+    def broken(context: TrainingContext, trial: Trial, watch: Watch, threads: int) -> Outcome:
         if trial.seed == 3:
             raise ZeroDivisionError("seed 3")
-        return evaluate(lessons, trial, watch, threads)
+        return evaluate(context, trial, watch, threads)
 
     with Store(own_store) as store:
         with monkeypatch.context() as patch:
             patch.setattr(study_module, "evaluate", broken)
             study = Study(store, workers=1)
             with pytest.raises(ZeroDivisionError, match="seed 3"):
-                study.run(lessons, seeds, "one is broken")
+                study.run(context, seeds, "one is broken")
         assert study.trained == 3
         assert {trial.seed for trial, _ in store.rows()} == {0, 1, 2}
         again = Study(store, workers=2)
-        assert len(again.run(lessons, seeds, "mended")) == 6
+        assert len(again.run(context, seeds, "mended")) == 6
         assert (again.trained, again.remembered) == (3, 3)
 
 
 def test_the_error_of_one_training_stops_the_others(
-    lessons: Lessons, trials: list[Trial], own_store: Path, monkeypatch: pytest.MonkeyPatch
+    context: TrainingContext, trials: list[Trial], own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other_runs, ended = threading.Event(), []
 
-    def work(lessons: Lessons, trial: Trial, watch: Watch, threads: int) -> Outcome:
+    def work(context: TrainingContext, trial: Trial, watch: Watch, threads: int) -> Outcome:
         if trial.seed == 0:
             assert other_runs.wait(PATIENCE_SECONDS)
             raise ZeroDivisionError
@@ -174,16 +179,16 @@ def test_the_error_of_one_training_stops_the_others(
 
     monkeypatch.setattr(study_module, "evaluate", work)
     with Store(own_store) as store, pytest.raises(ZeroDivisionError):
-        Study(store, workers=2).run(lessons, [trials[0].with_seed(seed) for seed in (0, 1, 2)], "two at once")
+        Study(store, workers=2).run(context, [trials[0].with_seed(seed) for seed in (0, 1, 2)], "two at once")
     assert 1 in ended
 
 
 def test_a_training_that_is_left_alone_is_lent_the_cores_of_the_others(
-    lessons: Lessons, trials: list[Trial], own_store: Path, monkeypatch: pytest.MonkeyPatch
+    context: TrainingContext, trials: list[Trial], own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both, lent = threading.Barrier(2), {}
 
-    def work(lessons: Lessons, trial: Trial, watch: Watch, threads: int) -> Outcome:
+    def work(context: TrainingContext, trial: Trial, watch: Watch, threads: int) -> Outcome:
         both.wait(PATIENCE_SECONDS)
         lent["while two run"] = watch(0, 100)
         both.wait(PATIENCE_SECONDS)
@@ -191,16 +196,16 @@ def test_a_training_that_is_left_alone_is_lent_the_cores_of_the_others(
         while trial.seed == 0 and watch(50, 100) == 2 and time.monotonic() < deadline:
             pass
         lent[f"seed {trial.seed}, at its end"] = watch(99, 100)
-        return evaluate(lessons, trial, None, threads)
+        return evaluate(context, trial, None, threads)
 
     monkeypatch.setattr(study_module, "evaluate", work)
     with Store(own_store) as store:
-        Study(store, workers=5).run(lessons, [trials[0].with_seed(seed) for seed in (0, 1)], "two on five cores")
+        Study(store, workers=5).run(context, [trials[0].with_seed(seed) for seed in (0, 1)], "two on five cores")
     assert lent["while two run"] == 2 and lent["seed 0, at its end"] == 5
 
 
 def test_a_store_that_cannot_take_an_outcome_ends_the_run(
-    lessons: Lessons, trials: list[Trial], own_store: Path, monkeypatch: pytest.MonkeyPatch
+    context: TrainingContext, trials: list[Trial], own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: Store, pairs: Sequence[tuple[Trial, Outcome]]) -> None:
         raise OSError("no space")
@@ -209,7 +214,7 @@ def test_a_store_that_cannot_take_an_outcome_ends_the_run(
         monkeypatch.setattr(Store, "put_many", full)
         study = Study(store, workers=2)
         with pytest.raises(OSError, match="no space"):
-            study.run(lessons, trials, "all")
+            study.run(context, trials, "all")
         assert study.trained == 0
 
 
@@ -217,7 +222,7 @@ def test_a_store_that_cannot_take_an_outcome_ends_the_run(
 
 
 def test_two_studies_on_one_server_train_each_trial_once(
-    lessons: Lessons, trials: list[Trial], server: Server, trained: list[str]
+    context: TrainingContext, trials: list[Trial], server: Server, trained: list[str]
 ) -> None:
     url = server.create("two_studies")
     together = threading.Barrier(2, timeout=PATIENCE_SECONDS)
@@ -226,7 +231,7 @@ def test_two_studies_on_one_server_train_each_trial_once(
         with Store(url) as store:
             study = Study(store, workers=2)
             together.wait()
-            outcomes = study.run(lessons, trials, "all")
+            outcomes = study.run(context, trials, "all")
             return study.trained, study.remembered, [outcome.weights.tobytes() for outcome in outcomes]
 
     with ThreadPoolExecutor(2) as pool:
@@ -237,7 +242,7 @@ def test_two_studies_on_one_server_train_each_trial_once(
 
 
 def test_what_somebody_else_trains_is_waited_for(
-    lessons: Lessons, trials: list[Trial], server: Server, trained: list[str], monkeypatch: pytest.MonkeyPatch
+    context: TrainingContext, trials: list[Trial], server: Server, trained: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One is stored by the other at last; one is let go, and trained here."""
     monkeypatch.setattr(study_module, "OTHERS_SECONDS", 0.01)
@@ -245,21 +250,21 @@ def test_what_somebody_else_trains_is_waited_for(
     told = Told()
     with Store(url) as store, Store(url) as other, ThreadPoolExecutor(1) as pool:
         assert other.claim(trials[:2]) == trials[:2]
-        study = Study(store, workers=2, progress=told)
-        running = pool.submit(study.run, lessons, trials, "all")
+        study = Study(store, workers=2, reporter=told)
+        running = pool.submit(study.run, context, trials, "all")
         while len(trained) < len(trials) - 2:
             time.sleep(0.01)
         assert not running.done()
-        other.put(trials[0], evaluate(lessons, trials[0]))
+        other.put(trials[0], evaluate(context, trials[0]))
         other.release(trials[1:2])
         assert len(running.result(PATIENCE_SECONDS)) == len(trials)
     assert sorted(trained) == sorted(trial.key for trial in trials[1:])
     assert (study.trained, study.remembered) == (len(trials) - 1, 1)
-    assert sum(told.amounts) == pytest.approx(sum(map(lessons.cost, trials)))
+    assert sum(told.amounts) == pytest.approx(sum(map(context.cost, trials)))
 
 
 def test_a_run_that_ends_early_lets_go_of_what_it_claimed(
-    lessons: Lessons, trials: list[Trial], server: Server, monkeypatch: pytest.MonkeyPatch
+    context: TrainingContext, trials: list[Trial], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> Outcome:
         raise ZeroDivisionError
@@ -268,14 +273,14 @@ def test_a_run_that_ends_early_lets_go_of_what_it_claimed(
     url = server.create("early")
     with Store(url) as store, Store(url) as other:
         with pytest.raises(ZeroDivisionError):
-            Study(store, workers=2).run(lessons, trials, "all")
+            Study(store, workers=2).run(context, trials, "all")
         assert other.claim(trials) == trials
 
 
 # --- progress --------------------------------------------------------------------------------
 
 
-class Told:
+class Told(SilentReporter):
     """Keeps what it is told; any thread may tell."""
 
     def __init__(self) -> None:
@@ -289,62 +294,66 @@ class Told:
         self.amounts.append(amount)
 
 
-def test_the_progress_adds_up_to_the_work_that_is_left(lessons: Lessons, trials: list[Trial], own_store: Path) -> None:
+def test_the_progress_adds_up_to_the_work_that_is_left(
+    context: TrainingContext, trials: list[Trial], own_store: Path
+) -> None:
     told = Told()
     with Store(own_store) as store:
-        study = Study(store, workers=2, progress=told)
-        study.run(lessons, trials[:3], "some")
-        study.run(lessons, trials, "the rest")
-        study.run(lessons, trials, "nothing")
-    costs = [lessons.cost(trial) for trial in trials]
+        study = Study(store, workers=2, reporter=told)
+        study.run(context, trials[:3], "some")
+        study.run(context, trials, "the rest")
+        study.run(context, trials, "nothing")
+    costs = [context.cost(trial) for trial in trials]
     assert told.stages == [("some", sum(costs[:3])), ("the rest", pytest.approx(sum(costs[3:]))), ("nothing", 0)]
     assert sum(told.amounts) == pytest.approx(sum(costs))
     assert min(told.amounts) >= 0
 
 
 def test_a_training_advances_by_what_is_new(
-    lessons: Lessons, trials: list[Trial], own_store: Path, monkeypatch: pytest.MonkeyPatch
+    context: TrainingContext, trials: list[Trial], own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def in_quarters(lessons: Lessons, trial: Trial, watch: Watch, threads: int) -> Outcome:
+    def in_quarters(context: TrainingContext, trial: Trial, watch: Watch, threads: int) -> Outcome:
         for done in (1, 2, 3):
             watch(done, 4)
-        return evaluate(lessons, trial)
+        return evaluate(context, trial)
 
     monkeypatch.setattr(study_module, "evaluate", in_quarters)
     told = Told()
     with Store(own_store) as store:
-        Study(store, workers=1, progress=told).run(lessons, trials[:1], "one")
-    assert told.amounts == pytest.approx([lessons.cost(trials[0]) / 4] * 4)
+        Study(store, workers=1, reporter=told).run(context, trials[:1], "one")
+    assert told.amounts == pytest.approx([context.cost(trials[0]) / 4] * 4)
 
 
-def test_the_cost_is_three_forward_passes_over_all_epochs(lessons: Lessons) -> None:
-    trial = lessons.trial(parse_spec("dense 10"), Recipe(epochs=5), 0)
-    assert lessons.cost(trial) == 3 * 5 * len(lessons.dataset.train) * 640
+def test_the_cost_is_three_forward_passes_over_all_epochs(context: TrainingContext) -> None:
+    trial = context.trial(parse_spec("dense 10"), Recipe(epochs=5), 0)
+    assert context.cost(trial) == 3 * 5 * len(context.dataset.train) * 640
 
 
 # --- what is trained, and on what -------------------------------------------------------------
 
 
-def test_an_outcome_counts_what_its_weights_get_right(lessons: Lessons) -> None:
-    trial = lessons.trial(parse_spec("conv 4x3x3 relu, maxpool 2, dense 10"), Recipe(epochs=4), 1)
-    outcome = evaluate(lessons, trial)
-    data = lessons.dataset
+def test_an_outcome_counts_what_its_weights_get_right(context: TrainingContext) -> None:
+    trial = context.trial(parse_spec("conv 4x3x3 relu, maxpool 2, dense 10"), Recipe(epochs=4), 1)
+    outcome = evaluate(context, trial)
+    data = context.dataset
     for split, score in ((data.selection, outcome.selection), (data.confirmation, outcome.confirmation)):
-        right = classify(lessons, trial.spec, outcome.weights, split).argmax(axis=1) == split.labels
+        right = classify(context, trial.spec, outcome.weights, split).argmax(axis=1) == split.labels
         assert score == Score(int(np.count_nonzero(right)), len(split))
     assert outcome.parameters == len(outcome.weights) == 4 * 9 + 4 + 36 * 10 + 10
     assert outcome.validation.rate > 0.5, "it learned nothing"
 
 
 def test_a_trial_on_a_loss_of_labels_does_not_depend_on_the_teacher(digits: Dataset) -> None:
-    taught = Lessons(digits, teacher="teacher", teacher_logits=np.zeros((len(digits.train), 10), np.float32))
+    taught = TrainingContext(
+        digits, teacher_key="teacher", teacher_logits=np.zeros((len(digits.train), 10), np.float32)
+    )
     spec = parse_spec("dense 10")
-    assert taught.trial(spec, RECIPE, 0) == Lessons(digits).trial(spec, RECIPE, 0)
-    assert taught.trial(spec, replace(RECIPE, loss="kl"), 0).teacher == "teacher"
+    assert taught.trial(spec, RECIPE, 0) == TrainingContext(digits).trial(spec, RECIPE, 0)
+    assert taught.trial(spec, replace(RECIPE, loss="kl"), 0).teacher_key == "teacher"
 
 
-def test_a_network_that_does_not_fit_the_data_is_refused_before_anything_runs(lessons: Lessons) -> None:
+def test_a_network_that_does_not_fit_the_data_is_refused_before_anything_runs(context: TrainingContext) -> None:
     with pytest.raises(SpecError, match="the data has 10 classes"):
-        lessons.trial(parse_spec("dense 9"), RECIPE, 0)
+        context.trial(parse_spec("dense 9"), RECIPE, 0)
     with pytest.raises(SpecError):
-        lessons.trial(parse_spec("maxpool 9, dense 10"), RECIPE, 0)
+        context.trial(parse_spec("maxpool 9, dense 10"), RECIPE, 0)

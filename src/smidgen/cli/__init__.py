@@ -31,11 +31,11 @@ from smidgen.cli.options import (
     opened,
     pool_of,
 )
-from smidgen.cli.screen import bars, console, say, table
+from smidgen.cli.screen import Lines, bars, console, table
 from smidgen.errors import RequestError, SmidgenError
 
 if TYPE_CHECKING:
-    from smidgen.search.sweep import Sweep
+    from smidgen.search.sweep import SweepResult
 
 app = typer.Typer(
     help="The smallest neural network that still holds your accuracy floor.",
@@ -136,7 +136,7 @@ def sweep(
     sizes = numbers(widths, "--widths")
     check_writable(folder)
     dataset = load_data(data, split_seed)
-    with bars() as progress, opened(store) as memo, pool_of(cluster) as pool:
+    with bars() as reporter, opened(store) as memo, pool_of(cluster) as pool:
         result = run(
             dataset,
             family,
@@ -146,7 +146,7 @@ def sweep(
             store=memo,
             workers=workers or None,
             engine=engine,
-            progress=progress,
+            reporter=reporter,
             pool=pool,
         )
     write_sweep(result, folder)
@@ -208,7 +208,7 @@ def data_fetch(name: Annotated[str, typer.Argument(help="mnist, fashion-mnist or
 
     if name not in NAMES:
         raise RequestError(f"no data set '{name}' comes by name; use one of {', '.join(NAMES)}")
-    for file, path in fetch(name, say=say).items():
+    for file, path in fetch(name, reporter=Lines()).items():
         typer.echo(f"{file}: {path}")
 
 
@@ -244,7 +244,7 @@ def data_show(
 # --- what is printed --------------------------------------------------------------------------
 
 
-def _print_sweep(result: Sweep, folder: Path) -> None:
+def _print_sweep(result: SweepResult, folder: Path) -> None:
     from smidgen.search.sweep import mean_and_spread
 
     rows = table(">width", ">parameters", ">validation %", ">test %", ">± sd", ">seconds")
@@ -279,9 +279,9 @@ def _print_spec(spec: Any, shape: Any) -> None:
         )
     screen = console()
     screen.print(rows)
-    moments = sum(plan.moments for plan in plans)
-    also = f" (and {moments:,} moments that are not trained)" if moments else ""
-    size_bytes = 4 * (total + moments)
+    running_stats = sum(plan.running_stats for plan in plans)
+    also = f" (and {running_stats:,} moments that are not trained)" if running_stats else ""
+    size_bytes = 4 * (total + running_stats)
     screen.print(f"{total:,} parameters{also}, {size_bytes:,} bytes = {size_bytes / 2**20:.3f} MiB as float32")
     screen.print(
         f"{spec.macs(shape):,} multiply-adds an image; at most {spec.activation_count(shape):,} activations at once"

@@ -26,7 +26,7 @@ from smidgen.errors import RequestError
 
 if TYPE_CHECKING:
     from smidgen.model import Model, Part
-    from smidgen.search.compress import Compressed
+    from smidgen.search.compress import CompressResult
     from smidgen.search.goal import Goal
 
 EPILOG = (
@@ -73,7 +73,7 @@ def compress(
         raise RequestError(f"--out {path} must end in .smidgen; give for example {path.with_suffix('.smidgen')}")
     check_writable(path.parent)
     dataset = load_data(data or _data_of(models[0], files[0]), split_seed, copies=copies)
-    with bars() as progress, opened(store) as memo, pool_of(cluster) as pool:
+    with bars() as reporter, opened(store) as memo, pool_of(cluster) as pool:
         found = run(
             models,
             dataset,
@@ -84,9 +84,8 @@ def compress(
             store=memo,
             workers=workers or None,
             engine=engine,
-            progress=progress,
+            reporter=reporter,
             pool=pool,
-            say=say,
         )
     write_compressed(found, path)
     print_compressed(found, path)
@@ -128,12 +127,12 @@ def _teacher(source: str, file: Path) -> object:
     return Teacher(source) if source else None
 
 
-def print_compressed(found: Compressed, path: Path) -> None:
+def print_compressed(found: CompressResult, path: Path) -> None:
     from smidgen.model import size_report
 
     screen, winner = console(), found.winner
     screen.print(f"\n[bold]{found.headline}[/bold]")
-    screen.print(f"{winner.packed.spec}")
+    screen.print(f"{winner.quantized.spec}")
     scores = table("", ">bytes", ">right", ">of", ">rate", "95 % interval")
     for name, size, score in (
         ("chosen on", winner.file_bytes, winner.outcome.selection),
@@ -143,10 +142,10 @@ def print_compressed(found: Compressed, path: Path) -> None:
     ):
         score_row(scores, name, size, score)
     screen.print(scores)
-    rungs = table("stage", ">bytes", ">chosen on")
-    for rung in found.rungs:
-        rungs.add_row(rung.name, f"{rung.file_bytes:,}", f"{100 * rung.selection.rate:.2f} %")
-    screen.print(rungs)
+    compression_stages = table("stage", ">bytes", ">chosen on")
+    for rung in found.compression_stages:
+        compression_stages.add_row(rung.name, f"{rung.file_bytes:,}", f"{100 * rung.selection.rate:.2f} %")
+    screen.print(compression_stages)
     parts = table("where the bytes are", ">bits", ">share")
     for name, bits in _grouped(size_report(path.read_bytes())):
         parts.add_row(name, f"{bits:,.0f}", f"{100 * bits / (8 * winner.file_bytes):.1f} %")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from smidgen.data import Dataset
-    from smidgen.model import Packed
+    from smidgen.model import QuantizedModel
 
 INSPECT_EPILOG = "Example:\n\nsmidgen inspect winner.smidgen"
 UNPACK_EPILOG = "Example:\n\nsmidgen unpack winner.smidgen --to winner.safetensors"
@@ -33,18 +33,20 @@ def inspect(file: FileArgument) -> None:
     """Print what a .smidgen file holds, and where each of its bits went."""
     from smidgen.model import load_smidgen, size_report
 
-    packed = load_smidgen(file)
+    quantized = load_smidgen(file)
     content = file.read_bytes()
     rows = table("part", ">bits", ">bytes", ">share")
     for part in size_report(content):
         share = part.bits / (8 * len(content))
         rows.add_row(part.name, f"{part.bits:,.1f}", f"{part.bits / 8:,.1f}", f"{100 * share:.1f} %")
-    shape, parameters = "x".join(map(str, packed.input_shape)), packed.spec.parameters(packed.input_shape)
+    shape, parameters = "x".join(map(str, quantized.input_shape)), quantized.spec.parameters(quantized.input_shape)
     screen = console()
-    screen.print(f"{packed.spec}")
-    screen.print(f"input {shape}; {len(packed.class_names)} classes; {parameters:,} parameters; {len(content):,} bytes")
+    screen.print(f"{quantized.spec}")
+    screen.print(
+        f"input {shape}; {len(quantized.class_names)} classes; {parameters:,} parameters; {len(content):,} bytes"
+    )
     screen.print(rows)
-    screen.print(_levels_table(packed))
+    screen.print(_levels_table(quantized))
 
 
 def unpack(
@@ -52,9 +54,9 @@ def unpack(
     to: Annotated[Path, typer.Option("--to", help="The .safetensors file to write.")],
 ) -> None:
     """Decode a .smidgen file into full-precision weights."""
-    from smidgen.model import load_smidgen, save_safetensors, unpacked
+    from smidgen.model import dequantize, load_smidgen, save_safetensors
 
-    size_bytes = save_safetensors(unpacked(load_smidgen(file)), to)
+    size_bytes = save_safetensors(dequantize(load_smidgen(file)), to)
     console().print(f"{to}: {size_bytes:,} bytes", soft_wrap=True)
 
 
@@ -69,23 +71,23 @@ def export(
     """Write a network for other programs, and prove it on a data set's test images."""
     if to not in TARGETS:
         raise RequestError(f"--to {to} is not known; use one of {', '.join(TARGETS)}")
-    packed, path = _packed(file), out or file.with_suffix(TARGETS[to])
+    quantized, path = _quantized(file), out or file.with_suffix(TARGETS[to])
     dataset = load_data(data, split_seed) if data else None
-    _write(packed, path, to, form, dataset)
+    _write(quantized, path, to, form, dataset)
     if dataset is not None and to != "safetensors":
-        _prove(packed, path, to, form, dataset)
+        _prove(quantized, path, to, form, dataset)
 
 
-def _write(packed: Packed, path: Path, to: str, form: str, dataset: Dataset | None) -> None:
+def _write(quantized: QuantizedModel, path: Path, to: str, form: str, dataset: Dataset | None) -> None:
     from smidgen.exporters import export_c, export_onnx, program_size
-    from smidgen.model import save_safetensors, unpacked
+    from smidgen.model import dequantize, save_safetensors
 
     if to == "onnx":
-        size_bytes = export_onnx(packed, path)
+        size_bytes = export_onnx(quantized, path)
     elif to == "c":
-        size_bytes = export_c(packed, path, form, _bytes(dataset.train.images) if dataset is not None else None)
+        size_bytes = export_c(quantized, path, form, _bytes(dataset.train.images) if dataset is not None else None)
     else:
-        size_bytes = save_safetensors(unpacked(packed), path)
+        size_bytes = save_safetensors(dequantize(quantized), path)
     console().print(f"{path}: {size_bytes:,} bytes", soft_wrap=True)
     size = program_size(path) if to == "c" else None
     if size is not None:
@@ -94,14 +96,14 @@ def _write(packed: Packed, path: Path, to: str, form: str, dataset: Dataset | No
         )
 
 
-def _prove(packed: Packed, path: Path, to: str, form: str, dataset: Dataset) -> None:
+def _prove(quantized: QuantizedModel, path: Path, to: str, form: str, dataset: Dataset) -> None:
     """Every image must get the class that the decoded network gives it; the integer form says how many do."""
     from smidgen.engine import choose
     from smidgen.exporters import classes_by_c, classes_by_onnx
-    from smidgen.model import values
+    from smidgen.model import flat_weights
 
     images, labels = _bytes(dataset.test.images), dataset.test.labels
-    wanted = choose(packed.spec).predict(packed.spec, values(packed), images, 1).argmax(axis=1)
+    wanted = choose(quantized.spec).predict(quantized.spec, flat_weights(quantized), images, 1).argmax(axis=1)
     found = classes_by_onnx(path, images) if to == "onnx" else classes_by_c(path, images)
     same, right, expected = int((found == wanted).sum()), int((found == labels).sum()), int((wanted == labels).sum())
     console().print(f"{same:,} of {len(images):,} test images get the decoded network's class.")
@@ -118,18 +120,18 @@ def _bytes(images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> npt.NDArr
     return images.astype(np.uint8, copy=False)
 
 
-def _packed(file: Path) -> Packed:
-    from smidgen.model import load_safetensors, load_smidgen, packed_model
+def _quantized(file: Path) -> QuantizedModel:
+    from smidgen.model import as_quantized, load_safetensors, load_smidgen
 
-    return packed_model(load_safetensors(file)) if file.suffix == ".safetensors" else load_smidgen(file)
+    return as_quantized(load_safetensors(file)) if file.suffix == ".safetensors" else load_smidgen(file)
 
 
-def _levels_table(packed: Packed) -> object:
+def _levels_table(quantized: QuantizedModel) -> object:
     """Each tensor: its grid, its coder, its levels."""
     from smidgen.model import Codebook, Uniform
 
     rows = table("tensor", ">weights", ">zeros", "grid", "coder", "levels")
-    for name, tensor in packed.tensors.items():
+    for name, tensor in quantized.tensors.items():
         levels, grid = tensor.levels, tensor.grid
         match grid:
             case Uniform(steps):

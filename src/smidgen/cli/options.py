@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smidgen.cli.screen import say
+from smidgen.cli.screen import Lines
 from smidgen.errors import RequestError
 
 if TYPE_CHECKING:
@@ -66,7 +66,9 @@ def load_data(data: str, split_seed: int, reading: Reading | None = None, copies
     from smidgen.data.augment import with_copies
     from smidgen.trials.workers import default_workers
 
-    return with_copies(load(data, split_seed, say=say, reading=reading or Reading()), copies, default_workers())
+    return with_copies(
+        load(data, split_seed, reporter=Lines(), reading=reading or Reading()), copies, default_workers()
+    )
 
 
 @contextmanager

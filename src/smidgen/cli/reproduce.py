@@ -37,9 +37,9 @@ def reproduce(
     wanted(name)
     check_writable(out)
     reports = []
-    with opened(store) as memo, bars() as progress:
+    with opened(store) as memo, bars() as reporter:
         found = run(
-            name, quick=quick, store=memo, workers=workers or None, engine=engine, progress=progress,
+            name, quick=quick, store=memo, workers=workers or None, engine=engine, reporter=reporter,
             data=lambda data: load_data(data, 0),
         )  # fmt: skip
         for report in found:

@@ -44,6 +44,17 @@ def score_row(rows: Table, name: str, size: int, score: Score) -> None:
     rows.add_row(name, *counts, f"{100 * score.rate:.2f} %", f"{100 * low:.2f} to {100 * high:.2f} %")
 
 
+class Lines:
+    """Prints what is said to a terminal's standard error; draws no bars."""
+
+    def stage(self, name: str, total: float) -> None: ...
+
+    def advance(self, amount: float) -> None: ...
+
+    def say(self, text: str) -> None:
+        say(text)
+
+
 class _Bars:
     """Stages as progress bars with the time left, on the terminal alone."""
 
@@ -58,6 +69,9 @@ class _Bars:
 
     def advance(self, amount: float) -> None:
         self.bars.advance(self.task, amount)
+
+    def say(self, text: str) -> None:
+        say(text)
 
 
 @contextmanager

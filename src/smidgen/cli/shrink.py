@@ -24,14 +24,14 @@ from smidgen.cli.options import (
     pool_of,
     share,
 )
-from smidgen.cli.screen import bars, console, say, score_row, table
+from smidgen.cli.screen import bars, console, score_row, table
 from smidgen.errors import RequestError
 
 if TYPE_CHECKING:
     from smidgen.data import Reading
     from smidgen.report import RunReport
     from smidgen.search.goal import Goal
-    from smidgen.search.result import Answer
+    from smidgen.search.result import ShrinkResult
     from smidgen.teacher import Teacher
 
 ASKED, BROUGHT, DATA = "What is asked", "Your teacher", "Your data"
@@ -105,7 +105,7 @@ def shrink(
     folder = out or Path("runs") / f"{Path(data).stem}-{goal.slug}"
     check_writable(folder)
     dataset = load_data(data, split_seed, _reading(resize, group_column), copies)
-    with bars() as progress, opened(store) as memo, pool_of(cluster) as pool:
+    with bars() as reporter, opened(store) as memo, pool_of(cluster) as pool:
         answer = run(
             dataset,
             goal,
@@ -115,9 +115,8 @@ def shrink(
             store=memo,
             workers=workers or None,
             engine=engine,
-            progress=progress,
+            reporter=reporter,
             pool=pool,
-            say=say,
         )
     report = write(answer, folder, command_line())
     _print_answer(answer, report, folder)
@@ -175,7 +174,7 @@ def _reading(resize: str, group_column: str) -> Reading:
 # --- what is printed --------------------------------------------------------------------------
 
 
-def _print_answer(answer: Answer, report: RunReport, folder: Path) -> None:
+def _print_answer(answer: ShrinkResult, report: RunReport, folder: Path) -> None:
     screen = console()
     screen.print(f"\n[bold]{report.headline}[/bold]")
     screen.print(f"{answer.winner.spec}")
@@ -208,7 +207,7 @@ def _print_answer(answer: Answer, report: RunReport, folder: Path) -> None:
     screen.print(f"report {folder / 'report.html'}", soft_wrap=True)
 
 
-def _beside(answer: Answer, parameters: int) -> str:
+def _beside(answer: ShrinkResult, parameters: int) -> str:
     """How much less than its teacher it takes."""
     text = f"1/{parameters / answer.outcome.parameters:,.0f} of its teacher's parameters"
     if answer.compressed:

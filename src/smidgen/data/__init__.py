@@ -42,9 +42,10 @@ from smidgen.data.checks import (
 )
 from smidgen.data.framework_datasets import arrays_of
 from smidgen.data.readers import AS_IT_IS, READERS, Contents, Raw, Reading, read, read_csv, read_idx_folder
-from smidgen.data.sources import PUBLISHED, Cached, Say, fetch, status
+from smidgen.data.sources import PUBLISHED, Cached, fetch, status
 from smidgen.data.splits import Cut, Indices, Labels, cut_validation, even_rows
 from smidgen.errors import DataError
+from smidgen.reporter import Reporter
 from smidgen.spec import Shape
 
 __all__ = [
@@ -54,13 +55,13 @@ __all__ = [
     "Reading",
     "Split",
     "as_images",
-    "evened",
     "fetch",
     "from_arrays",
     "from_dataset",
     "load",
+    "oversampled",
     "status",
-    "untested",
+    "without_test_split",
 ]
 
 NAMES = tuple(PUBLISHED)
@@ -125,12 +126,12 @@ def load(
     name_or_path: str | Path,
     split_seed: int = 0,
     cache: Path | None = None,
-    say: Say | None = None,
+    reporter: Reporter | None = None,
     reading: Reading = AS_IT_IS,
 ) -> Dataset:
     """Load a published data set by name (one of `NAMES`), or a file or folder of the user's own.
 
-    A name that is also a file here is the published set; write `./mnist` for the file. `say` is told what is
+    A name that is also a file here is the published set; write `./mnist` for the file. `reporter` is told what is
     fetched from where. `reading` says to what size pictures are brought and which column holds the group of a row.
 
     Raises:
@@ -139,7 +140,7 @@ def load(
     if isinstance(name_or_path, str) and name_or_path in PUBLISHED:
         if reading != AS_IT_IS:
             raise DataError(f"{name_or_path} comes as it is; sizes and groups are for files and folders of your own")
-        contents = _published(name_or_path, cache, say)
+        contents = _published(name_or_path, cache, reporter)
         return _build(name_or_path, contents, split_seed, PUBLISHED[name_or_path].class_names)
     path = Path(name_or_path).expanduser()
     if isinstance(name_or_path, str) and _is_name(name_or_path) and not (name_or_path and path.exists()):
@@ -186,7 +187,7 @@ def from_dataset(dataset: Any, test: Any = None, name: str = "dataset", split_se
     return from_arrays(X, y, name, split_seed, None if test is None else arrays_of(test))
 
 
-def evened(data: Dataset) -> Dataset:
+def oversampled(data: Dataset) -> Dataset:
     """The same data, images of rarer classes repeated in the training split until each has as many as the commonest.
 
     Only what is learned from changes: nothing that is scored is repeated.
@@ -210,7 +211,7 @@ def as_images(X: npt.ArrayLike) -> Images:
     return images_of(_array(X, "X"), "X", find_bytes=False)
 
 
-def untested(X: npt.ArrayLike, y: npt.ArrayLike, name: str = "arrays", split_seed: int = 0) -> Dataset:
+def without_test_split(X: npt.ArrayLike, y: npt.ArrayLike, name: str = "arrays", split_seed: int = 0) -> Dataset:
     """A data set from arrays whose caller keeps the test images: `test` is the confirmation half again.
 
     X is taken by its type, as by `as_images`. Where a class has too few images to set any aside, every split is
@@ -231,8 +232,8 @@ def untested(X: npt.ArrayLike, y: npt.ArrayLike, name: str = "arrays", split_see
     return Dataset(name, values, train, selection, confirmation, confirmation, split_seed, digest)
 
 
-def _published(name: str, cache: Path | None, say: Say | None) -> Contents:
-    paths = fetch(name, cache, say)
+def _published(name: str, cache: Path | None, reporter: Reporter | None) -> Contents:
+    paths = fetch(name, cache, reporter)
     if name != "digits":
         return read_idx_folder(next(iter(paths.values())).parent)
     table = read_csv(paths["digits.csv"]).train

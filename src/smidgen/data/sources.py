@@ -17,15 +17,15 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from smidgen.data.readers import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, find_file, gunzip, read_bytes
 from smidgen.errors import DataError
+from smidgen.reporter import Reporter, SilentReporter
 
-Say = Callable[[str], None]
 """Called with one line about what is being done."""
 
 CONNECT_SECONDS = 5
@@ -233,27 +233,27 @@ def cache_folder(name: str, cache: Path | None = None) -> Path:
     return Path(cache) / "data" / name
 
 
-def fetch(name: str, cache: Path | None = None, say: Say | None = None) -> dict[str, Path]:
+def fetch(name: str, cache: Path | None = None, reporter: Reporter | None = None) -> dict[str, Path]:
     """The files of a published data set, each checked by its SHA-256 every time: file name -> path in the cache.
 
     Raises:
         DataError: no source could give every file; the message names each source and its failure.
     """
-    say = say or _silent
+    reporter = reporter or SilentReporter()
     folder = cache_folder(name, cache)
     sha256 = PUBLISHED[name].sha256
-    missing = [file for file in sha256 if not _is_whole(folder / file, sha256[file], say)]
+    missing = [file for file in sha256 if not _is_whole(folder / file, sha256[file], reporter)]
     if missing:
         _make_folder(folder)
-        _fetch_missing(name, folder, missing, say)
+        _fetch_missing(name, folder, missing, reporter)
     return {file: folder / file for file in sha256}
 
 
-def _fetch_missing(name: str, folder: Path, missing: list[str], say: Say) -> None:
+def _fetch_missing(name: str, folder: Path, missing: list[str], reporter: Reporter) -> None:
     """Ask each source for what is still missing; `missing` is emptied on the way."""
     failures = []
     for source in (*_user_folders(name), *PUBLISHED[name].sources):
-        say(f"fetching {name}: {', '.join(missing)} from {source}")
+        reporter.say(f"fetching {name}: {', '.join(missing)} from {source}")
         try:
             for file, content in source.files(tuple(missing)):
                 _check(file, content, PUBLISHED[name].sha256[file])
@@ -276,7 +276,7 @@ def _user_folders(name: str) -> tuple[Folder, ...]:
     return (Folder(Path(root) / name) if (Path(root) / name).is_dir() else Folder(Path(root)),)
 
 
-def _is_whole(path: Path, sha256: str, say: Say) -> bool:
+def _is_whole(path: Path, sha256: str, reporter: Reporter) -> bool:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -285,7 +285,7 @@ def _is_whole(path: Path, sha256: str, say: Say) -> bool:
         raise DataError(f"cannot read {path}: {error.strerror}; remove it or set SMIDGEN_CACHE") from error
     if hashlib.sha256(content).hexdigest() == sha256:
         return True
-    say(f"{path} is damaged ({len(content):,} bytes, not the published SHA-256); fetching it anew")
+    reporter.say(f"{path} is damaged ({len(content):,} bytes, not the published SHA-256); fetching it anew")
     return False
 
 
@@ -325,10 +325,6 @@ def _cached(name: str, cache: Path | None) -> Cached:
     paths = [folder / file for file in PUBLISHED[name].sha256]
     present = [path for path in paths if path.is_file()]
     return Cached(name, folder, len(present) == len(paths), sum(path.stat().st_size for path in present))
-
-
-def _silent(line: str) -> None:
-    pass
 
 
 # --- the tools that sources use --------------------------------------------------------------------

@@ -59,37 +59,41 @@ class Start:
         return [self.weights, self.fixed, self.tied, None, *held]
 
 
-def is_moment(spec: NetSpec, input_shape: Shape) -> npt.NDArray[np.bool_]:
+def is_running_stat(spec: NetSpec, input_shape: Shape) -> npt.NDArray[np.bool_]:
     """Which of the flat weights are moments of a batch norm: bool [weights]."""
     plans = spec.plan(input_shape)
-    pieces = [np.repeat([False, True], [plan.parameters, plan.moments]) for plan in plans]
+    pieces = [np.repeat([False, True], [plan.parameters, plan.running_stats]) for plan in plans]
     return np.concatenate(pieces)
 
 
 def check_start(spec: NetSpec, input_shape: Shape, start: Start) -> None:
     """Raise EngineError unless a start fits a network: the one check, for every engine."""
-    moments = is_moment(spec, input_shape)
-    _check_places("weights", start.weights, np.float32, moments, spec)
+    running_stats = is_running_stat(spec, input_shape)
+    _check_places("weights", start.weights, np.float32, running_stats, spec)
     _check_numbers("weights", start.weights)
     if start.fixed is not None:
-        _check_places("fixed", start.fixed, np.bool_, moments, spec)
+        _check_places("fixed", start.fixed, np.bool_, running_stats, spec)
     if start.tied is not None:
-        _check_places("tied", start.tied, np.int32, moments, spec)
-        _check_range("tied", start.tied, moments, moments.size)
+        _check_places("tied", start.tied, np.int32, running_stats, spec)
+        _check_range("tied", start.tied, running_stats, running_stats.size)
     if start.projection is not None:
-        _check_places("codebook", start.projection.codebook, np.int32, moments, spec)
-        _check_range("codebook", start.projection.codebook, moments, len(start.projection.levels))
+        _check_places("codebook", start.projection.codebook, np.int32, running_stats, spec)
+        _check_range("codebook", start.projection.codebook, running_stats, len(start.projection.levels))
         _check_books(start.projection)
         _check_fixed_levels(start, start.projection)
 
 
 def _check_places(
-    name: str, array: npt.NDArray[np.generic], kind: type[np.generic], moments: npt.NDArray[np.bool_], spec: NetSpec
+    name: str,
+    array: npt.NDArray[np.generic],
+    kind: type[np.generic],
+    running_stats: npt.NDArray[np.bool_],
+    spec: NetSpec,
 ) -> None:
-    if array.dtype != kind or array.shape != moments.shape:
+    if array.dtype != kind or array.shape != running_stats.shape:
         raise EngineError(
             f"the start's {name} is {array.dtype} {list(array.shape)}; '{spec}' needs {kind.__name__} "
-            f"[{moments.size}], a value for each of its weights"
+            f"[{running_stats.size}], a value for each of its weights"
         )
 
 
@@ -99,11 +103,11 @@ def _check_numbers(name: str, values: npt.NDArray[np.float32]) -> None:
         raise EngineError(f"the start's {name} has {bad} of {values.size} values that are not finite; give numbers")
 
 
-def _check_range(name: str, numbers: npt.NDArray[np.int32], moments: npt.NDArray[np.bool_], end: int) -> None:
+def _check_range(name: str, numbers: npt.NDArray[np.int32], running_stats: npt.NDArray[np.bool_], end: int) -> None:
     outside = numbers[(numbers < -1) | (numbers >= end)]
     if outside.size:
         raise EngineError(f"the start's {name} has the number {outside[0]}; give -1 for none, or 0 to {end - 1}")
-    if (numbers[moments] >= 0).any():
+    if (numbers[running_stats] >= 0).any():
         raise EngineError(f"the start's {name} names moments of a batch norm, which follow the data; give them -1")
 
 

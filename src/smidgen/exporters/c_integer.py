@@ -11,7 +11,7 @@ import numpy.typing as npt
 from smidgen.errors import RequestError
 from smidgen.exporters.c_text import Parts, array, dims, whole_kernel
 from smidgen.exporters.forward import affine_of, arrays_of, outputs, padding
-from smidgen.model import Packed, Uniform, values_of
+from smidgen.model import QuantizedModel, Uniform, values_of
 from smidgen.spec import AvgPool, BatchNorm, Dense, Depthwise, Dropout, GlobalAvgPool, LayerPlan, MaxPool, PReLU
 
 CALIBRATION_IMAGES = 512
@@ -44,19 +44,19 @@ class _Rows:
     bias: npt.NDArray[np.float64]
 
 
-def integer_parts(packed: Packed, images: npt.NDArray[np.uint8]) -> Parts:
+def integer_parts(quantized: QuantizedModel, images: npt.NDArray[np.uint8]) -> Parts:
     """The pieces of the source.
 
     Raises:
         RequestError: a layer has so many weights that its sums do not fit in 32 bits.
     """
     parts = Parts(pixel="(int8_t)((int)image[i] - 128)")
-    parts.grow("a", packed.input_shape)
-    plans = packed.spec.plan(packed.input_shape)
+    parts.grow("a", quantized.input_shape)
+    plans = quantized.spec.plan(quantized.input_shape)
     last = max(place for place, plan in enumerate(plans) if not isinstance(plan.layer, Dropout))
     values = _Values(1 / 255, -128)
-    for place, (plan, maps) in enumerate(zip(plans, outputs(packed, images[:CALIBRATION_IMAGES]), strict=True)):
-        values = _layer(parts, packed, place, plan, values, _range_of(maps), place == last)
+    for place, (plan, maps) in enumerate(zip(plans, outputs(quantized, images[:CALIBRATION_IMAGES]), strict=True)):
+        values = _layer(parts, quantized, place, plan, values, _range_of(maps), place == last)
     parts.sections.append("integer")
     used = any("logits" not in call for call in parts.calls if not call.startswith("maxpool"))
     parts.sections += ["integer clamp"] if used else []
@@ -87,7 +87,7 @@ def _rounded(flat: npt.NDArray[np.float64], values: _Values) -> npt.NDArray[np.f
 
 
 def _layer(
-    parts: Parts, packed: Packed, place: int, plan: LayerPlan, values: _Values, after: _Values, is_last: bool
+    parts: Parts, quantized: QuantizedModel, place: int, plan: LayerPlan, values: _Values, after: _Values, is_last: bool
 ) -> _Values:
     """Adds a layer's tables and call; what the bytes stand for after it."""
     here, shape, logits = parts.current, dims(plan.input_shape), "logits" if is_last else "0"
@@ -106,13 +106,13 @@ def _layer(
             parts.call("integer avgpool", f"avgpool({here}, {shape}, {window}, {logits});")
             return after
         case BatchNorm() | PReLU():
-            channels, down = _affine_rows(packed, place, plan, values)
+            channels, down = _affine_rows(quantized, place, plan, values)
             _tables(parts, place, channels, values, "int32_t")
             scale = _scale(parts, place, channels, values, after, down, is_last)
             tables = f"t{place}_weight, t{place}_bias, {values.zero}"
             parts.call("integer affine", f"affine({here}, {shape}, {tables}, {scale}, {logits});")
             return after
-    units = _rows_of(packed, place, plan)
+    units = _rows_of(quantized, place, plan)
     slope = np.full(len(units.steps), getattr(plan.layer, "slope", 1.0))
     _tables(parts, place, units, values, "int8_t")
     scale = _scale(parts, place, units, values, after, slope, is_last)
@@ -125,13 +125,13 @@ def _layer(
     return after
 
 
-def _rows_of(packed: Packed, place: int, plan: LayerPlan) -> _Rows:
+def _rows_of(quantized: QuantizedModel, place: int, plan: LayerPlan) -> _Rows:
     """The file's own levels where a byte holds them, else the nearest of a step a row."""
     own = place if plan.source is None else plan.source
-    tensor = packed.tensors[f"{own}.weight"]
+    tensor = quantized.tensors[f"{own}.weight"]
     rows = len(tensor.levels)
     values = values_of(tensor).reshape(rows, -1).astype(np.float64)
-    bias = values_of(packed.tensors[f"{own}.bias"]) if plan.bias_count else np.zeros(rows)
+    bias = values_of(quantized.tensors[f"{own}.bias"]) if plan.bias_count else np.zeros(rows)
     if isinstance(tensor.grid, Uniform) and np.abs(tensor.levels).max(initial=0) <= LARGEST:
         steps = np.broadcast_to(tensor.grid.steps.astype(np.float64), rows)
         return _Rows(tensor.levels.reshape(rows, -1).astype(np.int64), steps, bias.astype(np.float64))
@@ -140,9 +140,11 @@ def _rows_of(packed: Packed, place: int, plan: LayerPlan) -> _Rows:
     return _Rows(np.rint(values / steps[:, None]).astype(np.int64), steps, bias.astype(np.float64))
 
 
-def _affine_rows(packed: Packed, place: int, plan: LayerPlan, values: _Values) -> tuple[_Rows, npt.NDArray[np.float64]]:
+def _affine_rows(
+    quantized: QuantizedModel, place: int, plan: LayerPlan, values: _Values
+) -> tuple[_Rows, npt.NDArray[np.float64]]:
     """A batch norm or PReLU as rows of one weight, and the slope of each below zero."""
-    arrays = arrays_of(packed, place, plan)
+    arrays = arrays_of(quantized, place, plan)
     channels = plan.input_shape[0]
     if isinstance(plan.layer, PReLU):
         one = np.full(channels, 1 << FACTOR_BITS)

@@ -31,14 +31,16 @@ from smidgen.errors import RequestError
 from smidgen.exporters.c_integer import integer_parts
 from smidgen.exporters.c_text import Parts, array, dims, whole_kernel
 from smidgen.exporters.forward import affine_of, arrays_of, padding
-from smidgen.model import Packed, Tensor, Uniform, coded, values_of
+from smidgen.model import QuantizedModel, Tensor, Uniform, encode_levels, values_of
 from smidgen.spec import AvgPool, BatchNorm, Dense, Depthwise, Dropout, GlobalAvgPool, LayerPlan, MaxPool, PReLU
 
 FORMS = ("float", "levels", "levels4", "coded", "integer")
 LARGEST = {"levels": 127, "levels4": 7, "coded": 127}
 
 
-def export_c(packed: Packed, path: Path, form: str = "float", images: npt.NDArray[np.uint8] | None = None) -> int:
+def export_c(
+    quantized: QuantizedModel, path: Path, form: str = "float", images: npt.NDArray[np.uint8] | None = None
+) -> int:
     """Write `path` and the header beside it; the length of both in bytes.
 
     images: uint8 [n, channels, height, width] of the training split; needed for the form "integer" alone.
@@ -51,7 +53,7 @@ def export_c(packed: Packed, path: Path, form: str = "float", images: npt.NDArra
     header_path = path.with_suffix(".h")
     if path.suffix != ".c":
         raise RequestError(f"{path} is no name of a C source; end it with .c")
-    source, header = c_program(packed, name, form, images, header_path.name)
+    source, header = c_program(quantized, name, form, images, header_path.name)
     sizes = [
         write_checked(place, text.encode(), lambda draft, text=text: _check(draft, text))  # type: ignore[misc]
         for place, text in ((path, source), (header_path, header))
@@ -65,24 +67,26 @@ def _check(draft: Path, text: str) -> None:
 
 
 def c_program(
-    packed: Packed, name: str, form: str, images: npt.NDArray[np.uint8] | None = None, header: str = ""
+    quantized: QuantizedModel, name: str, form: str, images: npt.NDArray[np.uint8] | None = None, header: str = ""
 ) -> tuple[str, str]:
     """The source and its header."""
     if form not in FORMS:
         raise RequestError(f"no form '{form}'; use one of {', '.join(FORMS)}")
     if form == "integer" and images is None:
         raise RequestError("the form 'integer' needs some training images; give --data")
-    parts = integer_parts(packed, images) if form == "integer" and images is not None else _float_parts(packed, form)
-    return _source(packed, name, form, parts, header or f"{name}.h"), _header(packed, name)
+    parts = (
+        integer_parts(quantized, images) if form == "integer" and images is not None else _float_parts(quantized, form)
+    )
+    return _source(quantized, name, form, parts, header or f"{name}.h"), _header(quantized, name)
 
 
 # --- the two files ---------------------------------------------------------------------------
 
 
-def _header(packed: Packed, name: str) -> str:
-    guard, shape = f"{name.upper()}_H", "x".join(map(str, packed.input_shape))
-    image_bytes, classes = int(np.prod(packed.input_shape)), len(packed.class_names)
-    return f"""/* Made by Smidgen: {packed.spec} */
+def _header(quantized: QuantizedModel, name: str) -> str:
+    guard, shape = f"{name.upper()}_H", "x".join(map(str, quantized.input_shape))
+    image_bytes, classes = int(np.prod(quantized.input_shape)), len(quantized.class_names)
+    return f"""/* Made by Smidgen: {quantized.spec} */
 #ifndef {guard}
 #define {guard}
 
@@ -104,12 +108,12 @@ int {name}_classify(const unsigned char *image);
 """
 
 
-def _source(packed: Packed, name: str, form: str, parts: Parts, header: str) -> str:
-    classes, image_bytes = len(packed.class_names), int(np.prod(packed.input_shape))
-    names = ", ".join(packed.class_names).replace("*/", "* /").replace("\\", "/").replace("\n", " ")
+def _source(quantized: QuantizedModel, name: str, form: str, parts: Parts, header: str) -> str:
+    classes, image_bytes = len(quantized.class_names), int(np.prod(quantized.input_shape))
+    names = ", ".join(quantized.class_names).replace("*/", "* /").replace("\\", "/").replace("\n", " ")
     result = "logits" if form == "integer" else parts.current
     pieces = [
-        f"/* Made by Smidgen, form {form}: {packed.spec}\n   Classes: {names} */",
+        f"/* Made by Smidgen, form {form}: {quantized.spec}\n   Classes: {names} */",
         f'#include "{header}"\n#include <stdint.h>',
         *parts.before,
         *_sections(parts.sections),
@@ -143,24 +147,24 @@ def _sections(wanted: list[str]) -> list[str]:
 # --- with floating point ---------------------------------------------------------------------
 
 
-def _float_parts(packed: Packed, form: str) -> Parts:
+def _float_parts(quantized: QuantizedModel, form: str) -> Parts:
     parts = Parts(pixel="(float)image[i] / 255.0f")
     parts.sections.append("float weights" if form == "float" else "level weights")
     if form != "float":
         parts.sections.append("four bits" if form == "levels4" else "eight bits")
-    _float_tensors(parts, packed, form)
-    parts.grow("a", packed.input_shape)
-    for place, plan in enumerate(packed.spec.plan(packed.input_shape)):
-        _float_layer(parts, packed, place, plan)
+    _float_tensors(parts, quantized, form)
+    parts.grow("a", quantized.input_shape)
+    for place, plan in enumerate(quantized.spec.plan(quantized.input_shape)):
+        _float_layer(parts, quantized, place, plan)
     return parts
 
 
-def _float_tensors(parts: Parts, packed: Packed, form: str) -> None:
+def _float_tensors(parts: Parts, quantized: QuantizedModel, form: str) -> None:
     """Tables of all tensors but those of batch norms, which become a factor and a sum."""
-    plans = packed.spec.plan(packed.input_shape)
+    plans = quantized.spec.plan(quantized.input_shape)
     tensors = {
         name: tensor
-        for name, tensor in packed.tensors.items()
+        for name, tensor in quantized.tensors.items()
         if not isinstance(plans[int(name.partition(".")[0])].layer, BatchNorm)
     }
     if form == "float":
@@ -216,14 +220,14 @@ def _coded(parts: Parts, small: dict[str, Tensor]) -> None:
     levels = np.concatenate([tensor.levels.ravel() for tensor in small.values()])
     parts.before += [
         f"#define OCTAVES {max(1, int(np.abs(levels).max()).bit_length())}",
-        f"static const uint8_t coded{array(np.frombuffer(coded(levels) or bytes(1), np.uint8))};",
+        f"static const uint8_t coded{array(np.frombuffer(encode_levels(levels) or bytes(1), np.uint8))};",
         f"static int8_t levels[{len(levels)}];",
     ]
     parts.sections.append("decoder")
     parts.first_calls.append("    if (!reader.range)\n        decode();")
 
 
-def _float_layer(parts: Parts, packed: Packed, place: int, plan: LayerPlan) -> None:
+def _float_layer(parts: Parts, quantized: QuantizedModel, place: int, plan: LayerPlan) -> None:
     own = place if plan.source is None else plan.source
     here, shape = parts.current, dims(plan.input_shape)
     match plan.layer:
@@ -233,7 +237,7 @@ def _float_layer(parts: Parts, packed: Packed, place: int, plan: LayerPlan) -> N
         case GlobalAvgPool():
             parts.call("float avgpool", f"avgpool({here}, {shape}, {plan.input_shape[1]}, {plan.input_shape[2]});")
         case BatchNorm(slope):
-            factor, shift = affine_of(arrays_of(packed, place, plan))
+            factor, shift = affine_of(arrays_of(quantized, place, plan))
             parts.tables.append(f"static const float t{place}_factor{array(factor)};")
             parts.tables.append(f"static const float t{place}_shift{array(shift)};")
             factors = f"t{place}_factor, t{place}_shift, {_number(slope)}"

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from smidgen.model import Packed, values_of
+from smidgen.model import QuantizedModel, values_of
 from smidgen.spec import (
     BATCH_NORM_EPSILON,
     AvgPool,
@@ -26,19 +26,21 @@ from smidgen.spec import (
 Floats = npt.NDArray[np.float32]
 
 
-def outputs(packed: Packed, images: npt.NDArray[np.uint8]) -> Iterator[Floats]:
+def outputs(quantized: QuantizedModel, images: npt.NDArray[np.uint8]) -> Iterator[Floats]:
     """What comes out of each layer, repeats written out: float32 [n, channels, height, width]."""
     maps: Floats = images.astype(np.float32) / np.float32(255)
-    for place, plan in enumerate(packed.spec.plan(packed.input_shape)):
-        maps = _layer(plan, arrays_of(packed, place, plan), maps)
+    for place, plan in enumerate(quantized.spec.plan(quantized.input_shape)):
+        maps = _layer(plan, arrays_of(quantized, place, plan), maps)
         yield maps
 
 
-def arrays_of(packed: Packed, place: int, plan: LayerPlan) -> dict[str, Floats]:
+def arrays_of(quantized: QuantizedModel, place: int, plan: LayerPlan) -> dict[str, Floats]:
     """A layer's tensors by the last part of their names: weight, bias, mean, variance."""
     first = f"{place if plan.source is None else plan.source}."
     return {
-        name.removeprefix(first): values_of(tensor) for name, tensor in packed.tensors.items() if name.startswith(first)
+        name.removeprefix(first): values_of(tensor)
+        for name, tensor in quantized.tensors.items()
+        if name.startswith(first)
     }
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from smidgen.atomic_files import write_checked
 from smidgen.errors import RequestError
 from smidgen.exporters.forward import is_same, padding
-from smidgen.model import Packed, Tensor, Uniform, values_of
+from smidgen.model import QuantizedModel, Tensor, Uniform, values_of
 from smidgen.spec import (
     BATCH_NORM_EPSILON,
     LINEAR,
@@ -40,30 +40,30 @@ OPSET, IR = 18, 8
 """Of 2022: what runtimes since then read. The package's own defaults are newer than onnxruntime reads."""
 
 
-def export_onnx(packed: Packed, path: Path) -> int:
+def export_onnx(quantized: QuantizedModel, path: Path) -> int:
     """Write the file; its length in bytes.
 
     Raises:
         RequestError: the package onnx is not installed. ModelFileError: the place cannot hold it.
     """
-    content = onnx_bytes(packed)
+    content = onnx_bytes(quantized)
     import onnx
 
     return write_checked(path, content, lambda draft: onnx.checker.check_model(str(draft), full_check=True))
 
 
-def onnx_bytes(packed: Packed) -> bytes:
+def onnx_bytes(quantized: QuantizedModel) -> bytes:
     """The file's bytes; the same network gives the same ones."""
     try:
         from onnx import TensorProto, helper
     except ImportError:
         raise RequestError("to write ONNX the package onnx is needed; pip install 'smidgen[onnx]'") from None
-    graph = _Graph(packed)
-    outputs = packed.spec.output_shape(packed.input_shape)[0]
+    graph = _Graph(quantized)
+    outputs = quantized.spec.output_shape(quantized.input_shape)[0]
     made = helper.make_graph(
         graph.nodes,
         "smidgen",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", *packed.input_shape])],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", *quantized.input_shape])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", outputs])],
         graph.initializers,
     )
@@ -76,13 +76,13 @@ def onnx_bytes(packed: Packed) -> bytes:
 class _Graph:
     """Nodes in order; a value is named by a number."""
 
-    def __init__(self, packed: Packed) -> None:
+    def __init__(self, quantized: QuantizedModel) -> None:
         self.nodes: list[NodeProto] = []
         self.initializers: list[TensorProto] = []
-        self._packed = packed
+        self._quantized = quantized
         self._known: set[str] = set()
         value, is_vector = "image", False
-        for place, plan in enumerate(packed.spec.plan(packed.input_shape)):
+        for place, plan in enumerate(quantized.spec.plan(quantized.input_shape)):
             if is_vector and not isinstance(plan.layer, Dense):
                 value, is_vector = self._reshaped(value, plan.input_shape), False
             if isinstance(plan.layer, Dense) and not is_vector:
@@ -124,15 +124,15 @@ class _Graph:
         """The name of a value that holds a tensor; made once, however many rounds use it."""
         if name not in self._known:
             self._known.add(name)
-            tensor = self._packed.tensors[name]
+            tensor = self._quantized.tensors[name]
             whole = tensor.levels.shape if shape is None else np.empty(tensor.levels.shape).reshape(shape).shape
             if isinstance(tensor.grid, Uniform) and _is_small(tensor):
-                self._quantized(name, tensor, tensor.grid, whole)
+                self._dequantize_node(name, tensor, tensor.grid, whole)
             else:
                 self._store(name, values_of(tensor).reshape(whole))
         return name
 
-    def _quantized(self, name: str, tensor: Tensor, grid: Uniform, shape: tuple[int, ...]) -> None:
+    def _dequantize_node(self, name: str, tensor: Tensor, grid: Uniform, shape: tuple[int, ...]) -> None:
         steps = grid.steps if len(grid.steps) > 1 else grid.steps[0]
         self._store(f"{name}.levels", tensor.levels.astype(np.int8).reshape(shape))
         self._store(f"{name}.step", np.array(steps, np.float32))

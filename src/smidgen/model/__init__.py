@@ -1,28 +1,28 @@
 """Trained networks, in memory and in files.
 
 smidgen.model.model               `Model`: a network with full-precision weights
-smidgen.model.quantized           `Packed`: a network whose weights are integers with a grid for each tensor
+smidgen.model.quantized           `QuantizedModel`: a network whose weights are integers with a grid for each tensor
 smidgen.model.safetensors_file    `Model` <-> .safetensors
-smidgen.model.smidgen_file        `Packed` <-> .smidgen, the file of fewest bytes
+smidgen.model.smidgen_file        `QuantizedModel` <-> .smidgen, the file of fewest bytes
 smidgen.model.coding              the entropy coders of the .smidgen file"""
 
 from __future__ import annotations
 
-from smidgen.model.coding.coders import CODERS, coded, estimate_bits, level_costs
+from smidgen.model.coding.coders import CODERS, encode_levels, estimate_bits, level_costs
 from smidgen.model.coding.contexts import MOST_LEVEL
-from smidgen.model.model import Model, flat_weights, named_arrays, tensor_shapes
+from smidgen.model.model import Model, flatten_arrays, named_arrays, tensor_shapes
 from smidgen.model.quantized import (
     Codebook,
-    Packed,
+    QuantizedModel,
     Tensor,
     Uniform,
+    as_quantized,
+    dequantize,
+    flat_weights,
     full_precision,
     nearest_step,
-    packed_model,
     same,
     uniform,
-    unpacked,
-    values,
     values_of,
 )
 from smidgen.model.safetensors_file import load_safetensors, save_safetensors
@@ -33,15 +33,18 @@ __all__ = [
     "MOST_LEVEL",
     "Codebook",
     "Model",
-    "Packed",
     "Part",
+    "QuantizedModel",
     "Tensor",
     "Uniform",
-    "coded",
+    "as_quantized",
     "decode",
+    "dequantize",
     "encode",
+    "encode_levels",
     "estimate_bits",
     "flat_weights",
+    "flatten_arrays",
     "full_precision",
     "level_costs",
     "load_safetensors",
@@ -49,14 +52,11 @@ __all__ = [
     "named_arrays",
     "nearest_step",
     "open_model",
-    "packed_model",
     "same",
     "save_safetensors",
     "save_smidgen",
     "size_report",
     "tensor_shapes",
     "uniform",
-    "unpacked",
-    "values",
     "values_of",
 ]

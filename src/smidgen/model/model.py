@@ -49,7 +49,7 @@ def named_arrays(spec: NetSpec, input_shape: Shape, weights: Weights) -> dict[st
     return {name: piece.reshape(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=False)}
 
 
-def flat_weights(spec: NetSpec, input_shape: Shape, arrays: Mapping[str, npt.NDArray[Any]]) -> Weights:
+def flatten_arrays(spec: NetSpec, input_shape: Shape, arrays: Mapping[str, npt.NDArray[Any]]) -> Weights:
     """The inverse of `named_arrays`: flat float32, a copy.
 
     Raises:
@@ -69,8 +69,8 @@ def tensor_shapes(spec: NetSpec, input_shape: Shape) -> dict[str, tuple[int, ...
             shapes[f"{index}.weight"] = plan.weight_shape
         if plan.parameters and plan.bias_count:
             shapes[f"{index}.bias"] = (plan.bias_count,)
-        if plan.moments:
-            shapes[f"{index}.mean"] = shapes[f"{index}.variance"] = (plan.moments // 2,)
+        if plan.running_stats:
+            shapes[f"{index}.mean"] = shapes[f"{index}.variance"] = (plan.running_stats // 2,)
     return shapes
 
 

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Packed:
+class QuantizedModel:
     """A classifier as the file holds it; `tensors` by the names and in the order of `modelfile`."""
 
     spec: NetSpec
@@ -28,24 +28,24 @@ class Packed:
     tensors: dict[str, Tensor]
 
 
-def packed_model(model: Model) -> Packed:
-    """A model in full precision, for what takes a `Packed`."""
+def as_quantized(model: Model) -> QuantizedModel:
+    """A model in full precision, for what takes a `QuantizedModel`."""
     arrays = named_arrays(model.spec, model.input_shape, model.weights)
     tensors = {name: full_precision(array) for name, array in arrays.items()}
-    return Packed(model.spec, model.input_shape, model.class_names, tensors)
+    return QuantizedModel(model.spec, model.input_shape, model.class_names, tensors)
 
 
-def unpacked(packed: Packed) -> Model:
+def dequantize(quantized: QuantizedModel) -> Model:
     """The network that the file stands for, in full precision."""
-    return Model(packed.spec, packed.input_shape, packed.class_names, values(packed))
+    return Model(quantized.spec, quantized.input_shape, quantized.class_names, flat_weights(quantized))
 
 
-def values(packed: Packed) -> Weights:
+def flat_weights(quantized: QuantizedModel) -> Weights:
     """All weights, flat, as the engines take them."""
-    return np.concatenate([values_of(tensor).ravel() for tensor in packed.tensors.values()], dtype=np.float32)
+    return np.concatenate([values_of(tensor).ravel() for tensor in quantized.tensors.values()], dtype=np.float32)
 
 
-def same(a: Packed, b: Packed) -> bool:
+def same(a: QuantizedModel, b: QuantizedModel) -> bool:
     """Whether two are one network, level by level and step by step; how they are coded does not matter."""
     heads = [(str(p.spec), tuple(p.input_shape), tuple(p.class_names), list(p.tensors)) for p in (a, b)]
     return heads[0] == heads[1] and all(

@@ -20,7 +20,7 @@ from typing import Any
 
 from smidgen.atomic_files import write_checked
 from smidgen.errors import ModelFileError, SpecError
-from smidgen.model.model import Model, check_model, check_tensors, flat_weights, named_arrays, tensor_shapes
+from smidgen.model.model import Model, check_model, check_tensors, flatten_arrays, named_arrays, tensor_shapes
 from smidgen.records import Weights
 from smidgen.spec import NetSpec, Shape, parse_spec
 
@@ -166,7 +166,7 @@ def _read_weights(file: Any, spec: NetSpec, input_shape: Shape, path: Path) -> W
         for name, head in headers.items()
     }
     check_tensors(spec, shapes, found, f"{path}: the weights")
-    return flat_weights(spec, input_shape, {name: file.get_tensor(name) for name in shapes})
+    return flatten_arrays(spec, input_shape, {name: file.get_tensor(name) for name in shapes})
 
 
 def _first_bytes(path: Path) -> str:

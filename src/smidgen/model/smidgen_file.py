@@ -21,9 +21,9 @@ from smidgen.errors import ModelFileError, SpecError
 from smidgen.model.coding.coders import is_rising
 from smidgen.model.coding.range_coder import Decoder, Encoder
 from smidgen.model.coding.spec_coding import read_spec, write_spec
-from smidgen.model.coding.tensor_stream import Tensors
+from smidgen.model.coding.tensor_stream import TensorStream
 from smidgen.model.model import Model, tensor_shapes
-from smidgen.model.quantized import Packed, Tensor, check_tensor, same, unpacked
+from smidgen.model.quantized import QuantizedModel, Tensor, check_tensor, dequantize, same
 from smidgen.model.safetensors_file import load_safetensors
 from smidgen.spec import NetSpec, Shape
 
@@ -45,10 +45,10 @@ class Part:
     bits: float
 
 
-# --- packed -> file --------------------------------------------------------------------------
+# --- network -> file --------------------------------------------------------------------------
 
 
-def save_smidgen(packed: Packed, path: Path) -> int:
+def save_smidgen(quantized: QuantizedModel, path: Path) -> int:
     """Write a file, decode it again, compare; only then does it take its name.
 
     Returns:
@@ -59,39 +59,39 @@ def save_smidgen(packed: Packed, path: Path) -> int:
     """
 
     def check(draft: Path) -> None:
-        if not same(decode(draft.read_bytes()), packed):
+        if not same(decode(draft.read_bytes()), quantized):
             raise ModelFileError(
                 f"{path}: what was read back is not what was written; nothing was kept: check the disk"
             )
 
-    return write_checked(path, encode(packed), check)
+    return write_checked(path, encode(quantized), check)
 
 
-def encode(packed: Packed) -> bytes:
+def encode(quantized: QuantizedModel) -> bytes:
     """The file's bytes; the same network gives the same ones.
 
     Raises:
         ModelFileError: the tensors are not the network's, or something is out of the format's bounds.
     """
-    _check(packed)
-    return _sealed(min((_stream_of(packed, *coders) for coders in _whole_coders(packed)), key=len))
+    _check(quantized)
+    return _sealed(min((_stream_of(quantized, *coders) for coders in _whole_coders(quantized)), key=len))
 
 
-def _whole_coders(packed: Packed) -> list[tuple[str, str]]:
+def _whole_coders(quantized: QuantizedModel) -> list[tuple[str, str]]:
     """What "auto" is tried as, of weights and of the rest.
 
     Tensor by tensor is greedy: of few weights, one set of models for all may be shorter.
     """
-    few = sum(tensor.levels.size for tensor in packed.tensors.values()) < FEW_WEIGHTS
+    few = sum(tensor.levels.size for tensor in quantized.tensors.values()) < FEW_WEIGHTS
     wholes = [(weights, rest) for weights in ("adaptive", "neighbours") for rest in ("auto", "rising", "adaptive")]
     return [("auto", "auto"), *(wholes if few else [])]
 
 
-def _stream_of(packed: Packed, weights: str, rest: str) -> bytes:
-    encoder, tensors = Encoder(), Tensors()
-    write_spec(encoder, packed.spec, packed.input_shape)
-    _write_names(encoder, packed.class_names)
-    for name, tensor in packed.tensors.items():
+def _stream_of(quantized: QuantizedModel, weights: str, rest: str) -> bytes:
+    encoder, tensors = Encoder(), TensorStream()
+    write_spec(encoder, quantized.spec, quantized.input_shape)
+    _write_names(encoder, quantized.class_names)
+    for name, tensor in quantized.tensors.items():
         coder = weights if name.endswith(".weight") else rest
         if coder == "rising" and not is_rising(tensor.levels):
             coder = "adaptive"
@@ -99,20 +99,20 @@ def _stream_of(packed: Packed, weights: str, rest: str) -> bytes:
     return encoder.finish()
 
 
-def _check(packed: Packed) -> None:
+def _check(quantized: QuantizedModel) -> None:
     try:
-        packed.spec.check_head(packed.input_shape, len(packed.class_names))
+        quantized.spec.check_head(quantized.input_shape, len(quantized.class_names))
     except SpecError as error:
         raise ModelFileError(f"the network cannot be stored: {error}") from error
-    shapes = tensor_shapes(packed.spec, packed.input_shape)
-    if list(shapes) != list(packed.tensors):
+    shapes = tensor_shapes(quantized.spec, quantized.input_shape)
+    if list(shapes) != list(quantized.tensors):
         raise ModelFileError(
-            f"'{packed.spec}' has the tensors {', '.join(shapes)} and was given {', '.join(packed.tensors)}; "
+            f"'{quantized.spec}' has the tensors {', '.join(shapes)} and was given {', '.join(quantized.tensors)}; "
             "give all of them, in the network's order"
         )
-    for name, tensor in packed.tensors.items():
+    for name, tensor in quantized.tensors.items():
         check_tensor(name, tensor, shapes[name])
-    weights = sum(tensor.levels.size for tensor in packed.tensors.values())
+    weights = sum(tensor.levels.size for tensor in quantized.tensors.values())
     if weights > MOST_WEIGHTS:
         raise ModelFileError(f"the network has {weights:,} weights; a .smidgen file holds at most {MOST_WEIGHTS:,}")
 
@@ -170,10 +170,10 @@ def _a_cut_passes(whole: bytes) -> bool:
     return False
 
 
-# --- file -> packed --------------------------------------------------------------------------
+# --- file -> network --------------------------------------------------------------------------
 
 
-def load_smidgen(path: Path) -> Packed:
+def load_smidgen(path: Path) -> QuantizedModel:
     """Read a file that `save` wrote.
 
     Raises:
@@ -193,10 +193,10 @@ def open_model(path: Path) -> Model:
     Raises:
         ModelFileError: no such file, or not such a file.
     """
-    return unpacked(load_smidgen(path)) if path.suffix.lower() == ".smidgen" else load_safetensors(path)
+    return dequantize(load_smidgen(path)) if path.suffix.lower() == ".smidgen" else load_safetensors(path)
 
 
-def decode(content: bytes) -> Packed:
+def decode(content: bytes) -> QuantizedModel:
     """The network in a file's bytes.
 
     Raises:
@@ -210,7 +210,7 @@ def size_report(content: bytes) -> list[Part]:
     return _read(content)[1]
 
 
-def _read(content: bytes) -> tuple[Packed, list[Part]]:
+def _read(content: bytes) -> tuple[QuantizedModel, list[Part]]:
     stream, marks = _stream(content), [Part("start", 0.0)]
     decoder = Decoder(stream, first=START_BYTES)
     spec, input_shape = read_spec(decoder)
@@ -218,7 +218,7 @@ def _read(content: bytes) -> tuple[Packed, list[Part]]:
     marks.append(Part("input and layers", decoder.bits_read))
     class_names = _read_names(decoder, spec.output_shape(input_shape)[0])
     marks.append(Part("class names", decoder.bits_read))
-    tensors, reader = {}, Tensors()
+    tensors, reader = {}, TensorStream()
     for name, shape in shapes.items():
         grid = reader.read_grid(decoder, name, shape)
         marks.append(Part(f"{name} grid", decoder.bits_read))
@@ -226,7 +226,7 @@ def _read(content: bytes) -> tuple[Packed, list[Part]]:
         marks.append(Part(f"{name} levels", decoder.bits_read))
         _check_read(decoder, name, tensors[name])
     decoder.finish()
-    return Packed(spec, input_shape, class_names, tensors), _parts(marks, len(content))
+    return QuantizedModel(spec, input_shape, class_names, tensors), _parts(marks, len(content))
 
 
 def _stream(content: bytes) -> bytes:
@@ -250,7 +250,7 @@ def _shapes(decoder: Decoder, spec: NetSpec, input_shape: Shape) -> dict[str, tu
         spec.check_head(input_shape)
     except SpecError as error:
         raise decoder.error(f"has a network that cannot be ({error})") from error
-    weights = sum(plan.parameters + plan.moments for plan in spec.plan(input_shape))
+    weights = sum(plan.parameters + plan.running_stats for plan in spec.plan(input_shape))
     most = min(MOST_WEIGHTS, decoder.decisions_left)
     if weights > most:
         raise decoder.error(f"has a network of {weights} weights; a file of this length holds at most {most}")

@@ -21,18 +21,19 @@ Weights = npt.NDArray[np.float32]
 class Trial:
     """The whole key of a training: the same trial gives the same outcome, bit for bit.
 
-    data: the digest of the data set and its split. teacher: the key of the teacher's trial, or "".
-    engine: the engine and its arithmetic, for example "native-1-fused" (`engine.name`).
-    start: the digest of what it starts from and is held to (`engine.Start.digest`), or "" for fresh weights.
+    data_digest: SHA-256 of the data set and its split
+    engine_name: the engine and its arithmetic, for example "native-1-fused"
+    teacher_key: the key of the teacher's trial, or "" where nothing is learned from a teacher
+    start_digest: SHA-256 of the first weights and their constraints (`engine.Start.digest`), or "" for fresh weights
     """
 
     spec: NetSpec
     recipe: Recipe
     seed: int
-    data: str
-    engine: str
-    teacher: str = ""
-    start: str = ""
+    data_digest: str
+    engine_name: str
+    teacher_key: str = ""
+    start_digest: str = ""
 
     @property
     def key(self) -> str:
@@ -42,10 +43,10 @@ class Trial:
             "recipe": asdict(self.recipe),
             "optimizer": asdict(OPTIMIZERS[self.recipe.optimizer]),
             "seed": int(self.seed),
-            "data": self.data,
-            "engine": self.engine,
-            "teacher": self.teacher,
-            "start": self.start,
+            "data": self.data_digest,
+            "engine": self.engine_name,
+            "teacher": self.teacher_key,
+            "start": self.start_digest,
         }
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 

@@ -38,15 +38,15 @@ from smidgen.report.page import (
     write_page,
 )
 from smidgen.report.plots import frontier_picture
-from smidgen.search.byte_search import Squeezed
-from smidgen.search.compress import Compressed
+from smidgen.search.byte_search import FileCandidate
+from smidgen.search.compress import CompressResult
 from smidgen.search.frontier import Point, pareto
 from smidgen.search.judge import needed_rate
-from smidgen.search.result import Answer
+from smidgen.search.result import ShrinkResult
 from smidgen.trials.evaluate import classify
 
 
-def write(answer: Answer, folder: Path, command: str = "") -> RunReport:
+def write(answer: ShrinkResult, folder: Path, command: str = "") -> RunReport:
     """Write everything into `folder`, which is made if it is missing; what the page says is returned.
 
     Raises:
@@ -71,7 +71,7 @@ def write(answer: Answer, folder: Path, command: str = "") -> RunReport:
     return report
 
 
-def write_compressed(found: Compressed, path: Path) -> None:
+def write_compressed(found: CompressResult, path: Path) -> None:
     """Write the file, its curve beside it as .png, and everything that was tried as .csv.
 
     Raises:
@@ -85,10 +85,10 @@ def write_compressed(found: Compressed, path: Path) -> None:
         rows.write_text(tried_csv(found), encoding="utf-8")
         picture.replace(path.with_suffix(".png"))
         rows.replace(path.with_suffix(".csv"))
-    save_smidgen(found.winner.packed, path)
+    save_smidgen(found.winner.quantized, path)
 
 
-def tried_csv(found: Compressed) -> str:
+def tried_csv(found: CompressResult) -> str:
     """One row a file, in the order in which the search asked for them."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -108,11 +108,11 @@ FILES_HEAD = (
 )
 
 
-def _file_point(tried: Squeezed) -> Point:
-    return Point(tried.file_bytes, tried.outcome.validation, str(tried.packed.spec), tried.trial.seed)
+def _file_point(tried: FileCandidate) -> Point:
+    return Point(tried.file_bytes, tried.outcome.validation, str(tried.quantized.spec), tried.trial.seed)
 
 
-def _write_all(answer: Answer, folder: Path, command: str) -> RunReport:
+def _write_all(answer: ShrinkResult, folder: Path, command: str) -> RunReport:
     size_bytes = save_safetensors(_model(answer, answer.winner, answer.outcome), folder / "winner.safetensors")
     if answer.teacher and answer.teacher.trial and answer.teacher.outcome:
         save_safetensors(_model(answer, answer.teacher.trial, answer.teacher.outcome), folder / "teacher.safetensors")
@@ -133,9 +133,9 @@ def _reason(error: OSError | ModelFileError) -> str:
     return os.strerror(cause.errno) if isinstance(cause, OSError) and cause.errno else str(error)
 
 
-def report_of(answer: Answer, file_bytes: int, command: str) -> RunReport:
+def report_of(answer: ShrinkResult, file_bytes: int, command: str) -> RunReport:
     """What the page says of an answer."""
-    logits = classify(answer.lessons, answer.winner.spec, answer.outcome.weights, answer.data.test)
+    logits = classify(answer.context, answer.winner.spec, answer.outcome.weights, answer.data.test)
     trained = [tried for tried in answer.tried if not tried.outcome.diverged_at]
     return RunReport(
         title=f"{answer.data.name} at {100 * answer.floor.accuracy:.6g} %",
@@ -154,7 +154,7 @@ def report_of(answer: Answer, file_bytes: int, command: str) -> RunReport:
             answer.seconds,
             answer.trained + answer.remembered,
             smidgen.__version__,
-            answer.winner.engine,
+            answer.winner.engine_name,
             answer.data.digest,
             tuple(sorted({tried.trial.seed for tried in answer.tried})),
             command,
@@ -169,14 +169,14 @@ def report_of(answer: Answer, file_bytes: int, command: str) -> RunReport:
     )
 
 
-def how_chosen(answer: Answer) -> tuple[str, ...]:
+def how_chosen(answer: ShrinkResult) -> tuple[str, ...]:
     """The steps of the choice, one sentence each, from the run's own counts."""
     data = answer.data
     networks = len({str(tried.trial.spec) for tried in answer.tried})
     return (
         f"{len(data.train):,} images trained, and {len(data.selection):,} images of the training data, set aside, "
         f"chose among {networks:,} networks in {len(answer.tried):,} trainings.",
-        *(_how_held(answer) if answer.goal.accurate else _how_best(answer)),
+        *(_how_held(answer) if answer.goal.has_floor else _how_best(answer)),
         *(answer.teacher.notes if answer.teacher else ()),
         f"The {len(data.test):,} test images were scored once, after that.",
         f"The same network and recipe from {len(answer.fresh)} fresh seeds held the floor on all "
@@ -184,7 +184,7 @@ def how_chosen(answer: Answer) -> tuple[str, ...]:
     )
 
 
-def _how_held(answer: Answer) -> tuple[str, ...]:
+def _how_held(answer: ShrinkResult) -> tuple[str, ...]:
     """Of the smallest network that holds an accuracy."""
     data, floor, goal = answer.data, answer.floor, answer.goal
     rule = "the lower end of its 95 % Wilson interval" if floor.rule == "wilson" else "its plain rate"
@@ -200,7 +200,7 @@ def _how_held(answer: Answer) -> tuple[str, ...]:
     )
 
 
-def _how_best(answer: Answer) -> tuple[str, ...]:
+def _how_best(answer: ShrinkResult) -> tuple[str, ...]:
     """Of the best network within limits."""
     data = answer.data
     return (
@@ -210,7 +210,7 @@ def _how_best(answer: Answer) -> tuple[str, ...]:
     )
 
 
-def _teacher(answer: Answer) -> Teacher | None:
+def _teacher(answer: ShrinkResult) -> Teacher | None:
     """What the page compares with; None where the teacher's size or its test score are not known."""
     teacher = answer.teacher
     if teacher is None or not teacher.parameters or answer.teacher_test is None:
@@ -218,7 +218,7 @@ def _teacher(answer: Answer) -> Teacher | None:
     return Teacher(teacher.name, teacher.parameters, answer.teacher_test)
 
 
-def trials_csv(answer: Answer) -> str:
+def trials_csv(answer: ShrinkResult) -> str:
     """One row a training, in the order in which the run asked for them."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -248,7 +248,7 @@ def layer_rows(spec: smidgen.spec.plan.NetSpec, input_shape: smidgen.spec.plan.S
     )
 
 
-def _winner(answer: Answer, file_bytes: int) -> Winner:
+def _winner(answer: ShrinkResult, file_bytes: int) -> Winner:
     spec, shape, outcome = answer.winner.spec, answer.data.input_shape, answer.outcome
     return Winner(
         spec=str(spec),
@@ -262,7 +262,7 @@ def _winner(answer: Answer, file_bytes: int) -> Winner:
     )
 
 
-def _model(answer: Answer, trial: Trial, outcome: Outcome) -> Model:
+def _model(answer: ShrinkResult, trial: Trial, outcome: Outcome) -> Model:
     metadata = {
         "trial": trial.key,
         "data": answer.data.name,
@@ -273,19 +273,19 @@ def _model(answer: Answer, trial: Trial, outcome: Outcome) -> Model:
     return Model(trial.spec, answer.data.input_shape, answer.data.class_names, outcome.weights, metadata)
 
 
-def _coded(answer: Answer) -> Coded | None:
+def _coded(answer: ShrinkResult) -> Coded | None:
     found = answer.compressed
     if found is None:
         return None
     outcome = found.winner.outcome
     return Coded(
-        spec=str(found.winner.packed.spec),
+        spec=str(found.winner.quantized.spec),
         parameters=outcome.parameters,
         file_bytes=found.winner.file_bytes,
         selection=outcome.selection,
         confirmation=outcome.confirmation,
         test=found.test,
-        stages=tuple(CodedStage(rung.name, rung.file_bytes, rung.selection) for rung in found.rungs),
+        stages=tuple(CodedStage(rung.name, rung.file_bytes, rung.selection) for rung in found.compression_stages),
     )
 
 
@@ -293,13 +293,13 @@ def _point(trial: Trial, outcome: Outcome) -> Point:
     return Point(outcome.parameters, outcome.validation, str(trial.spec), trial.seed)
 
 
-def _confusion(answer: Answer, logits: np.ndarray) -> np.ndarray:
+def _confusion(answer: ShrinkResult, logits: np.ndarray) -> np.ndarray:
     classes = answer.data.classes
     pairs = answer.data.test.labels.astype(np.int64) * classes + logits.argmax(axis=1)
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
-def _wrong(answer: Answer, logits: np.ndarray) -> tuple[WrongImage, ...]:
+def _wrong(answer: ShrinkResult, logits: np.ndarray) -> tuple[WrongImage, ...]:
     """The images that it gets wrong, the surest errors first; none for vectors, which are no pictures."""
     test, names = answer.data.test, answer.data.class_names
     predicted = logits.argmax(axis=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from smidgen.errors import RequestError
 from smidgen.report.page import write_whole
-from smidgen.search.sweep import Sweep
+from smidgen.search.sweep import SweepResult
 
 SWEEP_HEAD = (
     *("family", "width", "spec", "parameters", "seed", "validation_correct", "validation_total"),
@@ -16,7 +16,7 @@ SWEEP_HEAD = (
 )
 
 
-def sweep_csv(result: Sweep) -> str:
+def sweep_csv(result: SweepResult) -> str:
     """One row a seed."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -30,7 +30,7 @@ def sweep_csv(result: Sweep) -> str:
     return text.getvalue()
 
 
-def write_sweep(result: Sweep, folder: Path) -> None:
+def write_sweep(result: SweepResult, folder: Path) -> None:
     """Write sweep.csv and sweep.png into `folder`, which is made if it is missing.
 
     Raises:

@@ -27,25 +27,25 @@ import numpy as np
 
 from smidgen.data import Split
 from smidgen.engine import Start
-from smidgen.model import Model, Packed, encode, nearest_step, packed_model, unpacked, values
+from smidgen.model import Model, QuantizedModel, as_quantized, dequantize, encode, flat_weights, nearest_step
 from smidgen.records import Outcome, Recipe, Score, Trial, Weights
 from smidgen.spec import NetSpec
 from smidgen.transforms import (
     Steps,
     fold_batch_norm,
     grid_steps,
-    held,
-    quantized,
+    quantization_aware_start,
+    quantize_model,
     shortest,
     without_constant_inputs,
     without_dead_channels,
 )
-from smidgen.trials.evaluate import Lessons, score
+from smidgen.trials.evaluate import TrainingContext, score
 from smidgen.trials.study import Study
 
 
 @dataclass(frozen=True)
-class Squeezing:
+class ByteSearchEffort:
     """How much is tried.
 
     networks: at most so many are put on grids at first
@@ -62,11 +62,11 @@ class Squeezing:
     total_macs: float
 
 
-SQUEEZINGS = {
-    "glance": Squeezing(2, 1, 4, 2_000, 0.4e12, 4e12),
-    "quick": Squeezing(1, 2, 8, 6_000, 1e12, 20e12),
-    "normal": Squeezing(3, 10, 16, 8_000, 3e12, 60e12),
-    "thorough": Squeezing(4, 40, 24, 16_000, 12e12, 480e12),
+BYTE_SEARCH_EFFORTS = {
+    "glance": ByteSearchEffort(2, 1, 4, 2_000, 0.4e12, 4e12),
+    "quick": ByteSearchEffort(1, 2, 8, 6_000, 1e12, 20e12),
+    "normal": ByteSearchEffort(3, 10, 16, 8_000, 3e12, 60e12),
+    "thorough": ByteSearchEffort(4, 40, 24, 16_000, 12e12, 480e12),
 }
 
 NOT_TRAINED = "not trained"
@@ -103,7 +103,7 @@ TRAINING_IMAGES = 20_000
 
 
 @dataclass(frozen=True, eq=False)
-class Squeezed:
+class FileCandidate:
     """One file that was tried: the network on its grids, how long the file is, and how it classifies.
 
     price: of a bit, in nats over all training images
@@ -111,7 +111,7 @@ class Squeezed:
     training_error: on the first training images
     """
 
-    packed: Packed = field(repr=False)
+    quantized: QuantizedModel = field(repr=False)
     steps: Steps = field(repr=False)
     price: float
     file_bytes: int
@@ -123,7 +123,7 @@ class Squeezed:
     @property
     def filed(self) -> Trial:
         """The trial with the network that is in the file, which may have lost channels."""
-        return replace(self.trial, spec=self.packed.spec)
+        return replace(self.trial, spec=self.quantized.spec)
 
     @property
     def error(self) -> float:
@@ -131,7 +131,7 @@ class Squeezed:
         return 1.0 - self.outcome.selection.rate
 
 
-Holds = Callable[[Squeezed, str], bool]
+Holds = Callable[[FileCandidate, str], bool]
 """holds(a file, "selection" or "confirmation")."""
 
 
@@ -146,29 +146,29 @@ class _Plan:
     seed: int
 
 
-class Squeeze:
+class ByteSearch:
     """One search for the fewest bytes; `tried` has every file in the order in which it was asked for."""
 
     def __init__(
         self,
         study: Study,
-        lessons: Lessons,
-        effort: Squeezing,
+        context: TrainingContext,
+        effort: ByteSearchEffort,
         allowed: float,
         seed: int,
         most_bytes: int | None = None,
     ) -> None:
         """allowed: the error that a file may have on either half; most_bytes: the size to search near instead."""
-        self.study, self.lessons, self.effort, self.allowed, self.seed = study, lessons, effort, allowed, seed
+        self.study, self.context, self.effort, self.allowed, self.seed = study, context, effort, allowed, seed
         self.most_bytes = most_bytes
-        self.tried: list[Squeezed] = []
+        self.tried: list[FileCandidate] = []
         self.macs = 0.0
 
     def search(self, models: Sequence[Model]) -> None:
         """Fill `tried`."""
         folded = [self._simplified(model) for model in models[: self.effort.networks]]
         for model, plain in zip(models, folded, strict=False):
-            self.tried += [self._not_trained(model, packed_model(model)), self._on_fine_grids(plain)]
+            self.tried += [self._not_trained(model, as_quantized(model)), self._on_fine_grids(plain)]
         self._train([plan for model in folded for plan in self._first(model)], "first grids")
         for generation in range(1, self.effort.generations + 1):
             if self.macs >= self.effort.total_macs:
@@ -179,18 +179,18 @@ class Squeeze:
             plans = [self._child(random, parent, self._spares(parent, error[parent.trial.key])) for parent in drawn]
             self._train(plans, f"bytes, generation {generation} of {self.effort.generations}")
 
-    def holding(self, holds: Holds) -> tuple[Squeezed | None, list[Squeezed]]:
+    def holding(self, holds: Holds) -> tuple[FileCandidate | None, list[FileCandidate]]:
         """The shortest file that holds on both halves, and the shorter ones that did on the first alone."""
         error = self.estimates()
         able = [tried for tried in self.tried if holds(tried, "selection")]
-        refused: list[Squeezed] = []
+        refused: list[FileCandidate] = []
         for tried in sorted(able, key=lambda t: (error[t.trial.key] > self.allowed, t.file_bytes, t.error)):
             if holds(tried, "confirmation"):
                 return tried, refused
             refused.append(tried)
         return None, refused
 
-    def best_within(self, file_bytes: int) -> Squeezed | None:
+    def best_within(self, file_bytes: int) -> FileCandidate | None:
         """The fewest errors, as they are estimated, among the files of at most so many bytes."""
         error = self.estimates()
         able = [tried for tried in self.tried if tried.file_bytes <= file_bytes]
@@ -212,9 +212,9 @@ class Squeeze:
 
     def _simplified(self, model: Model) -> Model:
         """The same function on the training images, in fewer tensors and with fewer weights that matter."""
-        return without_constant_inputs(fold_batch_norm(model), self.lessons.dataset.train.images)[0]
+        return without_constant_inputs(fold_batch_norm(model), self.context.dataset.train.images)[0]
 
-    def _parents(self) -> list[Squeezed]:
+    def _parents(self) -> list[FileCandidate]:
         """Those that waste least among those that are about as they are wanted."""
         error = self.estimates()
         off = {t.trial.key: self._off(t, error[t.trial.key]) for t in self.tried}
@@ -222,17 +222,17 @@ class Squeeze:
         near = near or sorted(self.tried, key=lambda t: abs(off[t.trial.key] - 1))[:PARENTS]
         return sorted(near, key=lambda t: error[t.trial.key] * t.file_bytes)[:PARENTS]
 
-    def _off(self, tried: Squeezed, error: float) -> float:
+    def _off(self, tried: FileCandidate, error: float) -> float:
         """What it errs, or what it takes, as a share of what it may."""
         if self.most_bytes:
             return tried.file_bytes / self.most_bytes
         return error / max(self.allowed, LEAST_ALLOWED)
 
-    def _spares(self, tried: Squeezed, error: float) -> bool:
+    def _spares(self, tried: FileCandidate, error: float) -> bool:
         """Whether it has errors to spare for fewer bytes."""
         return (self._off(tried, error) < 1) != bool(self.most_bytes)
 
-    def _child(self, random: Random, parent: Squeezed, spares: bool) -> _Plan:
+    def _child(self, random: Random, parent: FileCandidate, spares: bool) -> _Plan:
         """Its parent's network with other grids, at another price: finer and lower to learn its errors away, or coarser
         and higher, for fewer bytes."""
         factor = random.choice(COARSER if spares else FINER)
@@ -240,7 +240,7 @@ class Squeeze:
         if random.random() < 0.5:
             name = random.choice(list(steps))
             steps[name] = _scaled(steps[name], random.choice(ONE_TENSOR))
-        model = unpacked(parent.packed)
+        model = dequantize(parent.quantized)
         rate = _rate(model) * random.choice(RATES)
         price = parent.price * random.choice(PRESSURE if spares else RELIEF)
         return _Plan(model, steps, price, rate, random.randrange(2**31))
@@ -248,56 +248,56 @@ class Squeeze:
     # --- trying it ---
 
     def _train(self, plans: Sequence[_Plan], stage: str) -> None:
-        images = len(self.lessons.dataset.train)
-        starts = [held(plan.model, plan.steps, plan.price / images) for plan in plans]
-        lessons = replace(self.lessons, starts={start.digest: start for start in starts})
+        images = len(self.context.dataset.train)
+        starts = [quantization_aware_start(plan.model, plan.steps, plan.price / images) for plan in plans]
+        context = replace(self.context, starts={start.digest: start for start in starts})
         trials = [self._trial(plan, start) for plan, start in zip(plans, starts, strict=True)]
-        self.macs += sum(map(lessons.cost, trials))
-        outcomes = self.study.run(lessons, trials, stage)
+        self.macs += sum(map(context.cost, trials))
+        outcomes = self.study.run(context, trials, stage)
         for plan, trial, outcome in zip(plans, trials, outcomes, strict=True):
             if not outcome.diverged_at:
-                packed = quantized(replace(plan.model, weights=outcome.weights), plan.steps)
-                found = shortest(without_dead_channels(packed))
+                quantized = quantize_model(replace(plan.model, weights=outcome.weights), plan.steps)
+                found = shortest(without_dead_channels(quantized))
                 self.tried.append(self._squeezed(*found, plan.steps, plan.price, trial, stage))
 
     def _trial(self, plan: _Plan, start: Start) -> Trial:
         recipe = Recipe(batch_size=BATCH, learning_rate=plan.rate)
-        if self.lessons.teacher_logits is not None:
+        if self.context.teacher_logits is not None:
             recipe = replace(recipe, loss="kl", temperature=2.0)
-        trial = self.lessons.trial(plan.model.spec, recipe, plan.seed, start.digest)
-        epochs = self.effort.steps / recipe.steps(len(self.lessons.dataset.train))
-        epochs = min(epochs, self.effort.training_macs / (self.lessons.cost(trial) / recipe.epochs))
+        trial = self.context.trial(plan.model.spec, recipe, plan.seed, start.digest)
+        epochs = self.effort.steps / recipe.steps(len(self.context.dataset.train))
+        epochs = min(epochs, self.effort.training_macs / (self.context.cost(trial) / recipe.epochs))
         return replace(trial, recipe=replace(recipe, epochs=max(1, round(epochs))))
 
-    def _on_fine_grids(self, model: Model) -> Squeezed:
-        packed, _ = shortest(quantized(model, grid_steps(model, FINE_SHARE)))
-        return self._not_trained(model, packed)
+    def _on_fine_grids(self, model: Model) -> FileCandidate:
+        quantized, _ = shortest(quantize_model(model, grid_steps(model, FINE_SHARE)))
+        return self._not_trained(model, quantized)
 
-    def _not_trained(self, model: Model, packed: Packed) -> Squeezed:
-        content = encode(packed)
+    def _not_trained(self, model: Model, quantized: QuantizedModel) -> FileCandidate:
+        content = encode(quantized)
         start = f"{hashlib.sha256(content).hexdigest()} {NOT_TRAINED}"
-        trial = self.lessons.trial(model.spec, Recipe(), self.seed, start)
-        return self._squeezed(packed, len(content), grid_steps(model, FINE_SHARE), _price(model), trial, NOT_TRAINED)
+        trial = self.context.trial(model.spec, Recipe(), self.seed, start)
+        return self._squeezed(quantized, len(content), grid_steps(model, FINE_SHARE), _price(model), trial, NOT_TRAINED)
 
     def _squeezed(
-        self, packed: Packed, file_bytes: int, steps: Steps, price: float, trial: Trial, stage: str
-    ) -> Squeezed:
+        self, quantized: QuantizedModel, file_bytes: int, steps: Steps, price: float, trial: Trial, stage: str
+    ) -> FileCandidate:
         """What the file decodes to is scored: moments are on grids now, and sorted channels add up in another order."""
-        weights, data = values(packed), self.lessons.dataset
+        weights, data = flat_weights(quantized), self.context.dataset
         train = Split(data.train.images[:TRAINING_IMAGES], data.train.labels[:TRAINING_IMAGES])
         selection, confirmation, training = (
-            self._score(trial, packed.spec, weights, name, split)
+            self._score(trial, quantized.spec, weights, name, split)
             for name, split in (("selection", data.selection), ("confirmation", data.confirmation), ("train", train))
         )
-        outcome = Outcome(packed.spec.parameters(packed.input_shape), selection, confirmation, (), 0.0, weights)
-        return Squeezed(packed, steps, price, file_bytes, trial, outcome, 1 - training.rate, stage)
+        outcome = Outcome(quantized.spec.parameters(quantized.input_shape), selection, confirmation, (), 0.0, weights)
+        return FileCandidate(quantized, steps, price, file_bytes, trial, outcome, 1 - training.rate, stage)
 
     def _score(self, trial: Trial, spec: NetSpec, weights: Weights, name: str, split: Split) -> Score:
         """Remembered beside the logits: of a large network it takes seconds."""
         store, key = self.study.store, f"{trial.key} as filed, {name}"
         known = store.get_logits(key)
         if known is None:
-            found = score(self.lessons, spec, weights, split, self.study.workers)
+            found = score(self.context, spec, weights, split, self.study.workers)
             known = np.array([found.correct, found.total], np.float32)
             store.put_logits(key, known)
         return Score(int(known[0]), int(known[1]))

@@ -15,16 +15,17 @@ from dataclasses import dataclass, field, replace
 
 from smidgen.data import Dataset
 from smidgen.errors import FloorNotHeld, RequestError
-from smidgen.model import Model, Packed, encode, packed_model, values
+from smidgen.model import Model, QuantizedModel, as_quantized, encode, flat_weights
 from smidgen.records import Floor, Score
-from smidgen.search.byte_search import NOT_TRAINED, SQUEEZINGS, Squeeze, Squeezed, Squeezing
+from smidgen.reporter import Reporter
+from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS, NOT_TRAINED, ByteSearch, ByteSearchEffort, FileCandidate
 from smidgen.search.goal import Goal
 from smidgen.search.judge import HALVES, Judge, floor_of, shown_floor
-from smidgen.teacher import Say, Teacher, bring, lessons_of_model
-from smidgen.transforms import grid_steps, quantized, with_coder
-from smidgen.trials.evaluate import Lessons, score
+from smidgen.teacher import Teacher, context_with_model, run_teacher
+from smidgen.transforms import grid_steps, quantize_model, with_coder
+from smidgen.trials.evaluate import TrainingContext, score
 from smidgen.trials.store import Store, default_path
-from smidgen.trials.study import Progress, Study
+from smidgen.trials.study import Study
 from smidgen.trials.workers import Pool
 
 FINE_SHARE = 0.02
@@ -32,7 +33,7 @@ FINE_SHARE = 0.02
 
 
 @dataclass(frozen=True)
-class Rung:
+class CompressionStage:
     """One stage of a network's way into its file: how long the file is there, and the selection half's score."""
 
     name: str
@@ -41,7 +42,7 @@ class Rung:
 
 
 @dataclass(frozen=True, eq=False)
-class Compressed:
+class CompressResult:
     """The file, and the evidence.
 
     given: the most accurate network that was given, in full precision; given_test: its test score
@@ -56,11 +57,11 @@ class Compressed:
     floor: Floor
     given: Model = field(repr=False)
     given_test: Score
-    winner: Squeezed
+    winner: FileCandidate
     test: Score
-    refused: tuple[Squeezed, ...] = field(repr=False)
-    tried: tuple[Squeezed, ...] = field(repr=False)
-    rungs: tuple[Rung, ...]
+    refused: tuple[FileCandidate, ...] = field(repr=False)
+    tried: tuple[FileCandidate, ...] = field(repr=False)
+    compression_stages: tuple[CompressionStage, ...]
     seconds: float
     trained: int
     remembered: int
@@ -91,10 +92,9 @@ def compress(
     store: Store | None = None,
     workers: int | None = None,
     engine: str = "auto",
-    progress: Progress | None = None,
+    reporter: Reporter | None = None,
     pool: Pool | None = None,
-    say: Say | None = None,
-) -> Compressed:
+) -> CompressResult:
     """The shortest file of one of these networks that holds `floor` on `data`.
 
     teacher: what is imitated while the weights are trained on their grids; None: the first of the networks
@@ -109,45 +109,45 @@ def compress(
     _check(networks, data, effort)
     goal = floor if isinstance(floor, Goal) else Goal(floor if isinstance(floor, Floor) else Floor(floor))
     with store or Store(default_path()) as opened:
-        study = Study(opened, workers, progress, pool)
-        lessons = Lessons(data, engine)
-        networks.sort(key=lambda model: -_validation(lessons, model).rate)
-        lessons = _lessons(study, lessons, networks, teacher, say or (lambda _: None))
-        return squeezed(study, lessons, networks, goal, SQUEEZINGS[effort], seed, start)
+        study = Study(opened, workers, reporter, pool)
+        context = TrainingContext(data, engine)
+        networks.sort(key=lambda model: -_validation(context, model).rate)
+        context = _context(study, context, networks, teacher)
+        return search_bytes(study, context, networks, goal, BYTE_SEARCH_EFFORTS[effort], seed, start)
 
 
-def squeezed(
+def search_bytes(
     study: Study,
-    lessons: Lessons,
+    context: TrainingContext,
     models: Sequence[Model],
     goal: Goal,
-    effort: Squeezing,
+    effort: ByteSearchEffort,
     seed: int,
     start: float,
     given_test: Score | None = None,
     asked: tuple[Floor, Judge] | None = None,
-) -> Compressed:
-    """The same with a study and lessons that are there already.
+) -> CompressResult:
+    """The same with a study and context that are there already.
 
     models: the first is the one to compare with; given_test: its test score where that is known
     asked: a floor and the judge who was asked for it; None: as `goal` says of the first network
     """
-    data, given = lessons.dataset, models[0]
-    floor, judge = asked or _asked(lessons, goal, given)
-    squeeze = Squeeze(study, lessons, effort, 1.0 - judge.least["selection"], seed, _near_bytes(goal))
+    data, given = context.dataset, models[0]
+    floor, judge = asked or _asked(context, goal, given)
+    squeeze = ByteSearch(study, context, effort, 1.0 - judge.least["selection"], seed, _near_bytes(goal))
     squeeze.search(models)
     winner, refused = _chosen(squeeze, judge, floor)
-    return Compressed(
+    return CompressResult(
         data=data,
         goal=goal,
         floor=floor or shown_floor(winner.outcome),
         given=given,
-        given_test=given_test or score(lessons, given.spec, given.weights, data.test, study.workers),
+        given_test=given_test or score(context, given.spec, given.weights, data.test, study.workers),
         winner=winner,
-        test=score(lessons, winner.packed.spec, winner.outcome.weights, data.test, study.workers),
+        test=score(context, winner.quantized.spec, winner.outcome.weights, data.test, study.workers),
         refused=tuple(refused),
         tried=tuple(squeeze.tried),
-        rungs=tuple(_rungs(lessons, given, winner)),
+        compression_stages=tuple(_compression_stages(context, given, winner)),
         seconds=time.perf_counter() - start,
         trained=study.trained,
         remembered=study.remembered,
@@ -158,8 +158,8 @@ def squeezed(
 
 
 def _check(models: Sequence[Model], data: Dataset, effort: str) -> None:
-    if effort not in SQUEEZINGS:
-        raise RequestError(f"effort='{effort}' is not known; use one of {', '.join(SQUEEZINGS)}")
+    if effort not in BYTE_SEARCH_EFFORTS:
+        raise RequestError(f"effort='{effort}' is not known; use one of {', '.join(BYTE_SEARCH_EFFORTS)}")
     if not models:
         raise RequestError("no network was given; give at least one")
     for model in models:
@@ -171,30 +171,30 @@ def _check(models: Sequence[Model], data: Dataset, effort: str) -> None:
             )
 
 
-def _lessons(study: Study, lessons: Lessons, models: Sequence[Model], teacher: object, say: Say) -> Lessons:
+def _context(study: Study, context: TrainingContext, models: Sequence[Model], teacher: object) -> TrainingContext:
     """With the logits of the teacher, or of the first network."""
     imitated = models[0] if teacher is None else teacher
     if isinstance(imitated, Model):
-        return lessons_of_model(study.store, lessons, imitated, study.workers)
-    data = lessons.dataset
-    study.progress.stage("the teacher's logits", len(data.train) + len(data.selection) + len(data.confirmation))
+        return context_with_model(study.store, context, imitated, study.workers)
+    data = context.dataset
+    study.reporter.stage("the teacher's logits", len(data.train) + len(data.selection) + len(data.confirmation))
     brought = teacher if isinstance(teacher, Teacher) else Teacher(teacher)
-    taught = bring(study.store, data, brought, say, study.progress.advance)
-    return replace(lessons, teacher=taught.key, teacher_logits=taught.logits)
+    taught = run_teacher(study.store, data, brought, study.reporter)
+    return replace(context, teacher_key=taught.key, teacher_logits=taught.logits)
 
 
-def _validation(lessons: Lessons, model: Model) -> Score:
-    data = lessons.dataset
-    return sum((score(lessons, model.spec, model.weights, getattr(data, half)) for half in HALVES), Score(0, 0))
+def _validation(context: TrainingContext, model: Model) -> Score:
+    data = context.dataset
+    return sum((score(context, model.spec, model.weights, getattr(data, half)) for half in HALVES), Score(0, 0))
 
 
 # --- what is chosen --------------------------------------------------------------------------
 
 
-def _asked(lessons: Lessons, goal: Goal, given: Model) -> tuple[Floor | None, Judge]:
+def _asked(context: TrainingContext, goal: Goal, given: Model) -> tuple[Floor | None, Judge]:
     """The floor that the goal asks for, as it is measured by the network that is given."""
-    data, judge = lessons.dataset, Judge(lessons, goal)
-    halves = {half: score(lessons, given.spec, given.weights, getattr(data, half)) for half in HALVES}
+    data, judge = context.dataset, Judge(context, goal)
+    halves = {half: score(context, given.spec, given.weights, getattr(data, half)) for half in HALVES}
     floor = floor_of(goal, data, sum(halves.values(), Score(0, 0)))
     if floor is not None:
         judge.ask(floor, halves)
@@ -202,11 +202,11 @@ def _asked(lessons: Lessons, goal: Goal, given: Model) -> tuple[Floor | None, Ju
 
 
 def _near_bytes(goal: Goal) -> int | None:
-    return None if goal.accurate else goal.size_bytes
+    return None if goal.has_floor else goal.size_bytes
 
 
-def _chosen(squeeze: Squeeze, judge: Judge, floor: Floor | None) -> tuple[Squeezed, list[Squeezed]]:
-    refused: list[Squeezed] = []
+def _chosen(squeeze: ByteSearch, judge: Judge, floor: Floor | None) -> tuple[FileCandidate, list[FileCandidate]]:
+    refused: list[FileCandidate] = []
     most = judge.goal.size_bytes
     if floor is None:
         best = squeeze.best_within(most or min(tried.file_bytes for tried in squeeze.tried))
@@ -217,7 +217,7 @@ def _chosen(squeeze: Squeeze, judge: Judge, floor: Floor | None) -> tuple[Squeez
     return best, refused
 
 
-def _not_held(squeeze: Squeeze, judge: Judge, floor: Floor | None, best: Squeezed | None) -> str:
+def _not_held(squeeze: ByteSearch, judge: Judge, floor: Floor | None, best: FileCandidate | None) -> str:
     shortest = min(squeeze.tried, key=lambda tried: tried.file_bytes)
     within = f" of at most {judge.goal.size_bytes:,} bytes" if judge.goal.size_bytes else ""
     if floor is None:
@@ -234,22 +234,24 @@ def _not_held(squeeze: Squeeze, judge: Judge, floor: Floor | None, best: Squeeze
 # --- the way there ---------------------------------------------------------------------------
 
 
-def _rungs(lessons: Lessons, given: Model, winner: Squeezed) -> list[Rung]:
+def _compression_stages(context: TrainingContext, given: Model, winner: FileCandidate) -> list[CompressionStage]:
     """From float32 to the file, each stage encoded and scored."""
-    fine = quantized(given, grid_steps(given, FINE_SHARE))
-    stages: list[tuple[str, Packed]] = [
-        ("float32", packed_model(given)),
+    fine = quantize_model(given, grid_steps(given, FINE_SHARE))
+    stages: list[tuple[str, QuantizedModel]] = [
+        ("float32", as_quantized(given)),
         ("fine grids, without training", with_coder(fine, "fixed")),
         ("the same, range coder", fine),
     ]
     if winner.stage != NOT_TRAINED:
         stages += [
-            ("trained on its grids, fixed lengths", with_coder(winner.packed, "fixed")),
-            ("the same, Huffman", with_coder(winner.packed, "huffman")),
+            ("trained on its grids, fixed lengths", with_coder(winner.quantized, "fixed")),
+            ("the same, Huffman", with_coder(winner.quantized, "huffman")),
         ]
-    stages.append(("the file", winner.packed))
-    selection = lessons.dataset.selection
+    stages.append(("the file", winner.quantized))
+    selection = context.dataset.selection
     return [
-        Rung(name, len(encode(packed)), score(lessons, packed.spec, values(packed), selection))
-        for name, packed in stages
+        CompressionStage(
+            name, len(encode(quantized)), score(context, quantized.spec, flat_weights(quantized), selection)
+        )
+        for name, quantized in stages
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from smidgen.records import Recipe
-from smidgen.search.byte_search import SQUEEZINGS, Squeezing
+from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS, ByteSearchEffort
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Effort:
     near_misses, seeds: of the networks that came nearest to the floor, so many more seeds each
     curve_steps: of the networks that draw accuracy against size; 0 for no curve
     macs_a_value: the most multiply-accumulates of a candidate, for each value of an input
-    squeezing: how much is tried for fewer bytes
+    byte_search: how much is tried for fewer bytes
     compares_ways: whether a teacher is trained where none is brought, and learning from it held against labels
     """
 
@@ -37,8 +37,8 @@ class Effort:
     curve_steps: int
     long_steps: int
     macs_a_value: int
-    squeezing: Squeezing
-    compares_ways: bool = True
+    byte_search: ByteSearchEffort
+    compares_recipes: bool = True
 
 
 EFFORTS = {
@@ -55,8 +55,8 @@ EFFORTS = {
         curve_steps=0,
         long_steps=2_000,
         macs_a_value=100,
-        squeezing=SQUEEZINGS["glance"],
-        compares_ways=False,
+        byte_search=BYTE_SEARCH_EFFORTS["glance"],
+        compares_recipes=False,
     ),
     "quick": Effort(
         first=32,
@@ -71,7 +71,7 @@ EFFORTS = {
         curve_steps=1_600,
         long_steps=12_000,
         macs_a_value=100,
-        squeezing=SQUEEZINGS["glance"],
+        byte_search=BYTE_SEARCH_EFFORTS["glance"],
     ),
     "normal": Effort(
         first=48,
@@ -86,7 +86,7 @@ EFFORTS = {
         curve_steps=2_400,
         long_steps=20_000,
         macs_a_value=100,
-        squeezing=SQUEEZINGS["glance"],
+        byte_search=BYTE_SEARCH_EFFORTS["glance"],
     ),
     "thorough": Effort(
         first=128,
@@ -101,7 +101,7 @@ EFFORTS = {
         curve_steps=8_000,
         long_steps=64_000,
         macs_a_value=400,
-        squeezing=SQUEEZINGS["quick"],
+        byte_search=BYTE_SEARCH_EFFORTS["quick"],
     ),
 }
 
@@ -114,14 +114,14 @@ SEARCHED = (0.7, 1.1)
 FAMILY_WIDTHS = (1, 2, 3)
 """Of each family, in the first generation."""
 
-WAYS = {
+DISTILLATION_RECIPES = {
     "labels": Recipe(batch_size=64, learning_rate=0.03),
     "KL, T = 2": Recipe(batch_size=64, learning_rate=0.03, loss="kl", temperature=2),
     "logits": Recipe(batch_size=64, learning_rate=0.03, loss="standardised-logits"),
 }
 """What a candidate may learn from; the best on the selection half is used for all long trainings."""
 
-WAY_SEEDS = 3
+RECIPE_SEEDS = 3
 FINALIST_SEEDS = 2
 GROWTHS, WIDENED, GROWN_MACS = 6, 1.4, 16
 """Where nothing holds: how often the best designs grow, by what factor in width, and what room they have."""

@@ -45,7 +45,7 @@ class Goal:
     ram_bytes: int | None = None
     balanced: bool = False
     class_floor: float = 0.0
-    or_best: bool = False
+    fallback_to_best: bool = False
 
     def __post_init__(self) -> None:
         if self.floor is None and self.within is None and not self.limits:
@@ -68,7 +68,7 @@ class Goal:
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property
-    def accurate(self) -> bool:
+    def has_floor(self) -> bool:
         """Whether an accuracy is asked for; else the best within the limits is."""
         return self.floor is not None or self.within is not None
 
@@ -108,7 +108,7 @@ class Goal:
 
 def expected_bytes(spec: NetSpec, shape: Shape) -> int:
     """What a network's file will take, about; the search for bytes then says."""
-    return CODED_BITS * sum(plan.parameters + plan.moments for plan in spec.plan(shape)) // 8
+    return CODED_BITS * sum(plan.parameters + plan.running_stats for plan in spec.plan(shape)) // 8
 
 
 def ram_bytes(spec: NetSpec, shape: Shape) -> int:

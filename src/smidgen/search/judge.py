@@ -13,7 +13,7 @@ from smidgen.data import Dataset, Split
 from smidgen.errors import RequestError
 from smidgen.records import Floor, Outcome, Score, Trial
 from smidgen.search.goal import Goal
-from smidgen.trials.evaluate import Lessons, classify
+from smidgen.trials.evaluate import TrainingContext, classify
 
 HALVES = ("selection", "confirmation")
 """Of the validation split."""
@@ -97,7 +97,7 @@ class Judge:
     least: the rate to reach on each
     """
 
-    lessons: Lessons
+    context: TrainingContext
     goal: Goal
     needed: float = 1.0
     least: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(HALVES, 1.0))
@@ -116,7 +116,7 @@ class Judge:
         An accuracy is asked of both halves alike. Of `within`, a half that is harder for the network to be near to is
         allowed to be as much harder for others. given: that network's scores on the halves
         """
-        data, goal = self.lessons.dataset, self.goal
+        data, goal = self.context.dataset, self.goal
         self.needed = needed_rate(data, floor, goal.balanced)
         self.least = dict.fromkeys(HALVES, self.needed)
         if goal.within is None or goal.balanced or floor is goal.floor:
@@ -147,7 +147,7 @@ class Judge:
 
     def has_room(self, trial: Trial, outcome: Outcome) -> bool:
         """Whether the selection half holds by so much that another half of its size would too, 19 times of 20."""
-        images, least = len(self.lessons.dataset.selection), self.least["selection"]
+        images, least = len(self.context.dataset.selection), self.least["selection"]
         spare = SPARE * math.sqrt(2 * least * (1 - least) / images)
         ample = min(least + spare, 1.0)
         return self.holds(trial, outcome, "selection") and self.rate(trial, outcome, "selection") >= ample
@@ -156,9 +156,9 @@ class Judge:
         """The share of each class's images that is right: float64 [classes]; ones for a class without images."""
         known = self._recalls.get((trial.key, half))
         if known is None:
-            split: Split = getattr(self.lessons.dataset, half)
-            right = classify(self.lessons, trial.spec, outcome.weights, split).argmax(axis=1) == split.labels
-            counts = np.bincount(split.labels, minlength=self.lessons.dataset.classes)
+            split: Split = getattr(self.context.dataset, half)
+            right = classify(self.context, trial.spec, outcome.weights, split).argmax(axis=1) == split.labels
+            counts = np.bincount(split.labels, minlength=self.context.dataset.classes)
             hits = np.bincount(split.labels, weights=right, minlength=len(counts))
             known = np.where(counts > 0, hits / np.maximum(counts, 1), 1.0)
             self._recalls[trial.key, half] = known

@@ -15,19 +15,19 @@ from itertools import pairwise
 from smidgen.errors import FloorNotHeld
 from smidgen.model import Model
 from smidgen.records import Floor, Score, Trial
-from smidgen.search.compress import Compressed, squeezed
+from smidgen.search.compress import CompressResult, search_bytes
 from smidgen.search.effort import (
     CURVE_REACH,
     CURVE_SEEDS,
+    DISTILLATION_RECIPES,
     FAMILY_WIDTHS,
     FINALIST_SEEDS,
     GROWN_MACS,
     GROWTHS,
     LEAST_MACS,
     MOST_PARAMETERS,
+    RECIPE_SEEDS,
     SEARCHED,
-    WAY_SEEDS,
-    WAYS,
     WIDENED,
     Effort,
 )
@@ -35,7 +35,7 @@ from smidgen.search.frontier import TurningPoint, turning_point
 from smidgen.search.goal import Goal
 from smidgen.search.judge import HALVES, Judge, floor_of, shown_floor
 from smidgen.search.proposals import (
-    Ranked,
+    CandidateScore,
     Space,
     corrected,
     expected_share,
@@ -46,11 +46,19 @@ from smidgen.search.proposals import (
     promising,
     widened,
 )
-from smidgen.search.result import Answer, Tried
+from smidgen.search.result import ShrinkResult, TrainedCandidate
 from smidgen.spec import NetSpec
 from smidgen.spec.families import FAMILIES
-from smidgen.teacher import Say, Taught, Teacher, bring, default_recipe, default_spec, lessons_of, lessons_of_model
-from smidgen.trials.evaluate import Lessons, score
+from smidgen.teacher import (
+    Teacher,
+    TeacherOutputs,
+    context_with_model,
+    context_with_teacher,
+    default_recipe,
+    default_spec,
+    run_teacher,
+)
+from smidgen.trials.evaluate import TrainingContext, score
 from smidgen.trials.study import Study
 
 SEEN = (
@@ -74,17 +82,17 @@ BEST_FEW = 3
 class Run:
     """One run of the question: the state that its stages share."""
 
-    def __init__(self, study: Study, lessons: Lessons, goal: Goal, effort: Effort, seed: int) -> None:
-        self.study, self.lessons, self.goal, self.effort, self.seed = study, lessons, goal, effort, seed
-        self.data = lessons.dataset
-        self.judge = Judge(lessons, goal)
+    def __init__(self, study: Study, context: TrainingContext, goal: Goal, effort: Effort, seed: int) -> None:
+        self.study, self.context, self.goal, self.effort, self.seed = study, context, goal, effort, seed
+        self.data = context.dataset
+        self.judge = Judge(context, goal)
         self.way = "labels"
-        self.tried: list[Tried] = []
-        self.short: list[Ranked] = []
-        self.long: list[Ranked] = []
+        self.tried: list[TrainedCandidate] = []
+        self.short: list[CandidateScore] = []
+        self.long: list[CandidateScore] = []
 
-    def answer(self, start: float, brought: Teacher | None, say: Say, squeezes: bool) -> Answer:
-        teacher = self._teach(brought, say)
+    def answer(self, start: float, brought: Teacher | None, with_file: bool) -> ShrinkResult:
+        teacher = self._teach(brought)
         floor = floor_of(self.goal, self.data, teacher.validation) if teacher else self.goal.floor
         if floor is not None:
             self.judge.ask(floor, teacher.halves if teacher else {})
@@ -95,9 +103,9 @@ class Run:
         turning = self._curve(winner.outcome.parameters)
         shown = floor or shown_floor(winner.outcome)
         test = self._test(winner)
-        return Answer(
+        return ShrinkResult(
             data=self.data,
-            lessons=self.lessons,
+            context=self.context,
             goal=self.goal,
             floor=shown,
             held=held,
@@ -112,7 +120,7 @@ class Run:
             tried=tuple(self.tried),
             refused=tuple(refused),
             turning=turning,
-            compressed=self._squeezed(winner, shown, test, start) if squeezes else None,
+            compressed=self._squeezed(winner, shown, test, start) if with_file else None,
             seconds=time.perf_counter() - start,
             trained=self.study.trained,
             remembered=self.study.remembered,
@@ -120,16 +128,16 @@ class Run:
 
     # --- stages ---
 
-    def _teach(self, brought: Teacher | None, say: Say) -> Taught | None:
-        """The teacher that was brought, or one trained here; the lessons then have its logits."""
+    def _teach(self, brought: Teacher | None) -> TeacherOutputs | None:
+        """The teacher that was brought, or one trained here; the context then have its logits."""
         if brought is not None:
             halves = len(self.data.selection) + len(self.data.confirmation)
-            self.study.progress.stage("the teacher's logits", len(self.data.train) + halves)
-            taught = bring(self.study.store, self.data, brought, say, self.study.progress.advance)
-            self.lessons = replace(self.lessons, teacher=taught.key, teacher_logits=taught.logits)
+            self.study.reporter.stage("the teacher's logits", len(self.data.train) + halves)
+            taught = run_teacher(self.study.store, self.data, brought, self.study.reporter)
+            self.context = replace(self.context, teacher_key=taught.key, teacher_logits=taught.logits)
             for note in taught.notes:
-                say(note)
-        elif self.effort.compares_ways or self.goal.within is not None:
+                self.study.reporter.say(note)
+        elif self.effort.compares_recipes or self.goal.within is not None:
             taught = self._train_teacher()
         else:
             return None
@@ -147,25 +155,25 @@ class Run:
         )
         return [SEEN] * brought + [few] * (allowed < LEAST_ALLOWED_IMAGES)
 
-    def _train_teacher(self) -> Taught:
+    def _train_teacher(self) -> TeacherOutputs:
         """Train a teacher with every worker on it."""
         spec = default_spec(self.data.input_shape, self.data.classes)
-        trial = self.lessons.trial(spec, default_recipe(len(self.data.train)), self.seed)
-        (outcome,) = self.study.run(self.lessons, [trial], "teacher", threads=self.study.workers)
-        self.lessons = lessons_of(self.study.store, self.lessons, trial, outcome, self.study.workers)
-        logits = self.lessons.teacher_logits
-        assert logits is not None, "lessons_of gives them"
+        trial = self.context.trial(spec, default_recipe(len(self.data.train)), self.seed)
+        (outcome,) = self.study.run(self.context, [trial], "teacher", threads=self.study.workers)
+        self.context = context_with_teacher(self.study.store, self.context, trial, outcome, self.study.workers)
+        logits = self.context.teacher_logits
+        assert logits is not None, "context_with_teacher gives them"
 
         def test() -> Score:
-            return self._test(Tried(trial, outcome, "teacher"))
+            return self._test(TrainedCandidate(trial, outcome, "teacher"))
 
-        return Taught(
+        return TeacherOutputs(
             trial.key, str(spec), outcome.parameters, logits, outcome.halves, test, trial=trial, outcome=outcome
         )
 
-    def _search(self, floor: Floor | None) -> dict[str, tuple[Tried, ...]]:
+    def _search(self, floor: Floor | None) -> dict[str, tuple[TrainedCandidate, ...]]:
         """Generations of short trainings; the promising of each are trained long beside the next."""
-        ways: dict[str, tuple[Tried, ...]] = {}
+        ways: dict[str, tuple[TrainedCandidate, ...]] = {}
         promoted: list[Trial] = []
         for generation in range(self.effort.generations + 1):
             trials = [self._trial(spec, self.effort.short_steps, "labels") for spec in self._generation(generation)]
@@ -177,7 +185,7 @@ class Run:
                     f"no network that was thought of keeps to {self.goal.limits_text} on {self.data.name}; "
                     "raise the limit"
                 )
-            if generation == 1 and self.lessons.teacher:
+            if generation == 1 and self.context.teacher_key:
                 ways = self._compare_ways()
             if generation >= 2:
                 promoted = self._promoted(self.effort.promoted, 1)
@@ -195,7 +203,7 @@ class Run:
         confirmation half may refuse it, and must not be left with nothing else to look at.
         """
         space = self.goal.limited(replace(self._whole_space(), most_macs=GROWN_MACS * self._whole_space().most_macs))
-        best = [*sorted(self.long, key=_waste), *sorted(self.short, key=_waste)]
+        best = [*sorted(self.long, key=_error_times_size), *sorted(self.short, key=_error_times_size)]
         able = [spec for spec in dict.fromkeys(ranked.spec for ranked in best) if widened(space, spec, WIDENED)]
         designs = able[: 2 * self.effort.finalists]
         for _ in range(GROWTHS):
@@ -211,43 +219,45 @@ class Run:
         trials = self._seeded(specs, self.effort.long_steps, self.effort.seeds, first=FINALIST_SEEDS)
         self.long += map(self._ranked, self._run(trials, "more seeds"))
 
-    def _compare_ways(self) -> dict[str, tuple[Tried, ...]]:
+    def _compare_ways(self) -> dict[str, tuple[TrainedCandidate, ...]]:
         """Train the most promising network in every way, for a while, and go on in the way that errs least."""
         (spec,) = promising(self.short, [], self._allowed(), 1)
         steps = self.effort.curve_steps
-        trials = [trial for way in WAYS for trial in self._seeded([spec], steps, WAY_SEEDS, way=way)]
+        trials = [trial for way in DISTILLATION_RECIPES for trial in self._seeded([spec], steps, RECIPE_SEEDS, way=way)]
         done = self._run(trials, "labels against teacher")
-        ways = {way: tuple(done[k * WAY_SEEDS : (k + 1) * WAY_SEEDS]) for k, way in enumerate(WAYS)}
+        ways = {
+            way: tuple(done[k * RECIPE_SEEDS : (k + 1) * RECIPE_SEEDS]) for k, way in enumerate(DISTILLATION_RECIPES)
+        }
         self.way = min(ways, key=lambda way: sum(self._ranked(tried).error for tried in ways[way]))
         return ways
 
-    def _confirm(self, floor: Floor) -> tuple[Tried, list[Tried], bool]:
+    def _confirm(self, floor: Floor) -> tuple[TrainedCandidate, list[TrainedCandidate], bool]:
         """The smallest that holds on the selection half and, untouched until now, on the confirmation half.
 
         Also those that did not on the second, and whether there is one.
         """
         holding = [tried for tried in self.tried if self._holds(tried, "selection")]
-        refused: list[Tried] = []
+        refused: list[TrainedCandidate] = []
         for tried in sorted(holding, key=lambda tried: (tried.outcome.parameters, self._ranked(tried).error)):
             if self._holds(tried, "confirmation"):
                 return tried, refused, True
             refused.append(tried)
-        if self.goal.or_best:
+        if self.goal.fallback_to_best:
             return self._best(), refused, False
         raise FloorNotHeld(self._not_held(floor))
 
-    def _best(self) -> Tried:
+    def _best(self) -> TrainedCandidate:
         """The most accurate on the selection half, of equals the smallest; its limits it keeps already."""
         return min(self.tried, key=lambda tried: (self._ranked(tried).error, tried.outcome.parameters))
 
-    def _test(self, tried: Tried) -> Score:
-        return score(self.lessons, tried.trial.spec, tried.outcome.weights, self.data.test, self.study.workers)
+    def _test(self, tried: TrainedCandidate) -> Score:
+        return score(self.context, tried.trial.spec, tried.outcome.weights, self.data.test, self.study.workers)
 
     def _curve(self, winner: int) -> TurningPoint | None:
         """The best design of each doubling of the size, trained longer from several seeds: accuracy against size."""
         if not self.effort.curve_steps:
             return None
-        best: dict[int, Ranked] = {}
+        best: dict[int, CandidateScore] = {}
         for ranked in sorted(self.short, key=lambda ranked: ranked.error, reverse=True):
             if ranked.parameters <= CURVE_REACH * winner:
                 best[ranked.parameters.bit_length()] = ranked
@@ -258,24 +268,24 @@ class Run:
             groups.setdefault(tried.outcome.parameters, []).append(tried.outcome.validation)
         return turning_point(groups)
 
-    def _squeezed(self, winner: Tried, shown: Floor, test: Score, start: float) -> Compressed | None:
+    def _squeezed(self, winner: TrainedCandidate, shown: Floor, test: Score, start: float) -> CompressResult | None:
         """The winner, and networks near it that may take fewer bytes because their weights may be coarser."""
         models = [self._model(tried) for tried in (winner, *self._above(winner.outcome.parameters))]
-        lessons = self.lessons
-        if lessons.teacher_logits is None:
-            lessons = lessons_of_model(self.study.store, lessons, models[0], self.study.workers)
-        goal, asked = self.goal, (shown, self.judge) if self.goal.accurate else None
-        if not goal.accurate and goal.size_bytes is None:
+        context = self.context
+        if context.teacher_logits is None:
+            context = context_with_model(self.study.store, context, models[0], self.study.workers)
+        goal, asked = self.goal, (shown, self.judge) if self.goal.has_floor else None
+        if not goal.has_floor and goal.size_bytes is None:
             goal = replace(goal, within=CODED_LOSS)
-        effort = self.effort.squeezing
+        effort = self.effort.byte_search
         try:
-            return squeezed(self.study, lessons, models, goal, effort, self.seed, start, test, asked)
+            return search_bytes(self.study, context, models, goal, effort, self.seed, start, test, asked)
         except FloorNotHeld:
             if self.goal.size_bytes is not None:
                 raise
             return None
 
-    def _above(self, parameters: int) -> list[Tried]:
+    def _above(self, parameters: int) -> list[TrainedCandidate]:
         """The most accurate network, on the selection half, of each range of sizes above this one."""
         ranges = (
             [t for t in self.tried if low * parameters < t.outcome.parameters <= high * parameters]
@@ -283,22 +293,22 @@ class Run:
         )
         return [min(tried, key=lambda t: self._ranked(t).error) for tried in ranges if tried]
 
-    def _model(self, tried: Tried) -> Model:
+    def _model(self, tried: TrainedCandidate) -> Model:
         return Model(tried.trial.spec, self.data.input_shape, self.data.class_names, tried.outcome.weights)
 
     # --- what the stages share ---
 
-    def _run(self, trials: Sequence[Trial], stage: str) -> list[Tried]:
-        outcomes = self.study.run(self.lessons, trials, stage)
-        done = [Tried(trial, outcome, stage) for trial, outcome in zip(trials, outcomes, strict=True)]
+    def _run(self, trials: Sequence[Trial], stage: str) -> list[TrainedCandidate]:
+        outcomes = self.study.run(self.context, trials, stage)
+        done = [TrainedCandidate(trial, outcome, stage) for trial, outcome in zip(trials, outcomes, strict=True)]
         known = {tried.trial.key for tried in self.tried}
         self.tried += {tried.trial.key: tried for tried in done if tried.trial.key not in known}.values()
         return done
 
     def _trial(self, spec: NetSpec, steps: int, way: str = "") -> Trial:
-        recipe = WAYS[way or self.way]
+        recipe = DISTILLATION_RECIPES[way or self.way]
         epochs = max(1, round(steps / recipe.steps(len(self.data.train))))
-        return self.lessons.trial(spec, replace(recipe, epochs=epochs), self.seed)
+        return self.context.trial(spec, replace(recipe, epochs=epochs), self.seed)
 
     def _generation(self, generation: int) -> tuple[NetSpec, ...]:
         """Networks of every size at first; then of the sizes near which the floor is expected."""
@@ -312,9 +322,9 @@ class Run:
             self._searched(space, history), history, self.effort.children, self.seed * 1_000 + generation
         )
 
-    def _searched(self, space: Space, history: Sequence[Ranked]) -> Space:
+    def _searched(self, space: Space, history: Sequence[CandidateScore]) -> Space:
         """The part of the space around the size at which what is asked for is expected."""
-        if not self.goal.accurate:
+        if not self.goal.has_floor:
             best = sorted(history, key=lambda ranked: ranked.error)[:BEST_FEW]
             smallest = min((ranked.parameters for ranked in best), default=0)
             return replace(space, least_parameters=round(SEARCHED[0] * smallest))
@@ -350,14 +360,14 @@ class Run:
     def _fresh_seed(self, index: int) -> int:
         return 1_000_003 * (self.seed + 1) + index
 
-    def _ranked(self, tried: Tried) -> Ranked:
+    def _ranked(self, tried: TrainedCandidate) -> CandidateScore:
         error = 1.0 - self.judge.rate(tried.trial, tried.outcome, "selection")
-        return Ranked(tried.trial.spec, tried.outcome.parameters, error)
+        return CandidateScore(tried.trial.spec, tried.outcome.parameters, error)
 
-    def _holds(self, tried: Tried, half: str) -> bool:
+    def _holds(self, tried: TrainedCandidate, half: str) -> bool:
         return self.judge.holds(tried.trial, tried.outcome, half)
 
-    def _held_again(self, tried: Tried, floor: Floor) -> bool:
+    def _held_again(self, tried: TrainedCandidate, floor: Floor) -> bool:
         if not self.goal.balanced:
             return floor.holds(tried.outcome.validation)
         rates = [self.judge.rate(tried.trial, tried.outcome, half) for half in HALVES]
@@ -375,5 +385,5 @@ class Run:
         )
 
 
-def _waste(ranked: Ranked) -> float:
-    return ranked.waste
+def _error_times_size(ranked: CandidateScore) -> float:
+    return ranked.error_times_size

@@ -65,7 +65,7 @@ class Space:
 
 
 @dataclass(frozen=True)
-class Ranked:
+class CandidateScore:
     """A network that was tried, and its error on the selection split after some training."""
 
     spec: NetSpec
@@ -73,7 +73,7 @@ class Ranked:
     error: float
 
     @property
-    def waste(self) -> float:
+    def error_times_size(self) -> float:
         """Error times size. Along the front of good designs it changes little, because the error falls about as
         the size grows; at any one size, a better design has less."""
         return self.error * self.parameters
@@ -86,7 +86,7 @@ def first_generation(space: Space, count: int, seed: int) -> tuple[NetSpec, ...]
     return _distinct(space, count, set(), lambda: _fitted(space, random.choice(designs)(random)))
 
 
-def next_generation(space: Space, history: Sequence[Ranked], count: int, seed: int) -> tuple[NetSpec, ...]:
+def next_generation(space: Space, history: Sequence[CandidateScore], count: int, seed: int) -> tuple[NetSpec, ...]:
     """`count` networks that were not tried yet, each an edit or a few away from one that wastes little.
 
     Parents are within a third of the space's sizes, so that their children often are in it.
@@ -94,7 +94,7 @@ def next_generation(space: Space, history: Sequence[Ranked], count: int, seed: i
     random = Random(seed)
     least, most = 0.75 * space.least_parameters, 1.33 * space.most_parameters
     near = [ranked for ranked in history if least <= ranked.parameters <= most]
-    parents = sorted(near, key=lambda ranked: ranked.waste)[:PARENTS]
+    parents = sorted(near, key=lambda ranked: ranked.error_times_size)[:PARENTS]
     known = {str(ranked.spec) for ranked in history}
     return _distinct(space, count, known, lambda: _child(random, random.choice(parents).spec)) if parents else ()
 
@@ -106,14 +106,14 @@ LEAST_SHARE, LEAST_ERROR = 0.05, 1e-6
 """What is divided by is no less: on easy data long trainings leave no error, and a floor may allow none."""
 
 
-def expected_share(history: Sequence[Ranked], longer: Sequence[Ranked]) -> float:
+def expected_share(history: Sequence[CandidateScore], longer: Sequence[CandidateScore]) -> float:
     """The share of the error that longer trainings left: the median over networks that had both."""
     longer_error = {str(ranked.spec): ranked.error for ranked in longer}
     shares = sorted(longer_error[str(r.spec)] / r.error for r in history if str(r.spec) in longer_error and r.error)
     return max(LEAST_SHARE, shares[len(shares) // 2]) if shares else FIRST_GUESS
 
 
-def corrected(history: Sequence[Ranked], longer: Sequence[Ranked]) -> tuple[Ranked, ...]:
+def corrected(history: Sequence[CandidateScore], longer: Sequence[CandidateScore]) -> tuple[CandidateScore, ...]:
     """The history with the error that each network's longer training stands for, where it had one.
 
     Some designs gain more from long trainings than others; this makes them parents.
@@ -128,7 +128,7 @@ def corrected(history: Sequence[Ranked], longer: Sequence[Ranked]) -> tuple[Rank
     )
 
 
-def expected_size(history: Sequence[Ranked], allowed: float) -> float | None:
+def expected_size(history: Sequence[CandidateScore], allowed: float) -> float | None:
     """The size at which a good design is expected to err no more than `allowed`; None without a history."""
     sizes = sorted(_size_at(ranked, allowed, 1) for ranked in history)
     return sizes[min(GOOD_DESIGNS, len(sizes)) - 1] if sizes else None
@@ -138,7 +138,9 @@ GOOD_DESIGNS = 3
 """The expected size is that of the third best design: the best one may have been lucky."""
 
 
-def promising(history: Sequence[Ranked], known: Sequence[Ranked], allowed: float, count: int) -> tuple[NetSpec, ...]:
+def promising(
+    history: Sequence[CandidateScore], known: Sequence[CandidateScore], allowed: float, count: int
+) -> tuple[NetSpec, ...]:
     """The `count` networks that deserve a longer training than `history` had, the best first.
 
     known: those that had it already; allowed: the error that `history` may show.
@@ -151,10 +153,10 @@ def promising(history: Sequence[Ranked], known: Sequence[Ranked], allowed: float
     return tuple(dict.fromkeys(ranked.spec for ranked in left))[:count]
 
 
-def nearest(long: Sequence[Ranked], allowed: float, count: int) -> tuple[NetSpec, ...]:
+def nearest(long: Sequence[CandidateScore], allowed: float, count: int) -> tuple[NetSpec, ...]:
     """The `count` networks, smaller than any that holds already, that came nearest to `allowed` over their seeds."""
     held = min((ranked.parameters for ranked in long if ranked.error <= allowed), default=math.inf)
-    errors: dict[NetSpec, list[Ranked]] = {}
+    errors: dict[NetSpec, list[CandidateScore]] = {}
     for ranked in long:
         if ranked.parameters < held:
             errors.setdefault(ranked.spec, []).append(ranked)
@@ -163,7 +165,7 @@ def nearest(long: Sequence[Ranked], allowed: float, count: int) -> tuple[NetSpec
     return tuple(ranked.spec for ranked in means[:count])
 
 
-def _size_at(ranked: Ranked, allowed: float, power: int) -> float:
+def _size_at(ranked: CandidateScore, allowed: float, power: int) -> float:
     """The size that a network counts for, where its error is more than is allowed."""
     return ranked.parameters * max(1.0, ranked.error / max(allowed, LEAST_ERROR)) ** power
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from smidgen.data import Dataset
 from smidgen.model import Model
 from smidgen.records import Floor, Outcome, Score, Trial
-from smidgen.search.compress import Compressed
+from smidgen.search.compress import CompressResult
 from smidgen.search.frontier import TurningPoint
 from smidgen.search.goal import Goal
-from smidgen.teacher import Taught
-from smidgen.trials.evaluate import Lessons
+from smidgen.teacher import TeacherOutputs
+from smidgen.trials.evaluate import TrainingContext
 
 
 @dataclass(frozen=True, eq=False)
-class Tried:
+class TrainedCandidate:
     """One training of the run: what was asked, what came of it, and at which stage."""
 
     trial: Trial
@@ -24,7 +24,7 @@ class Tried:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class ShrinkResult:
     """The network that does what was asked, and the evidence.
 
     floor: the accuracy that was asked for; where the best within limits was, the one that it is shown to hold
@@ -40,22 +40,22 @@ class Answer:
     """
 
     data: Dataset = field(repr=False)
-    lessons: Lessons = field(repr=False)
+    context: TrainingContext = field(repr=False)
     goal: Goal
     floor: Floor
     held: bool
     winner: Trial
     outcome: Outcome
     test: Score
-    teacher: Taught | None
+    teacher: TeacherOutputs | None
     teacher_test: Score | None
-    fresh: tuple[Tried, ...] = field(repr=False)
+    fresh: tuple[TrainedCandidate, ...] = field(repr=False)
     fresh_held: int
-    ways: dict[str, tuple[Tried, ...]] = field(repr=False)
-    tried: tuple[Tried, ...] = field(repr=False)
-    refused: tuple[Tried, ...] = field(repr=False)
+    ways: dict[str, tuple[TrainedCandidate, ...]] = field(repr=False)
+    tried: tuple[TrainedCandidate, ...] = field(repr=False)
+    refused: tuple[TrainedCandidate, ...] = field(repr=False)
     turning: TurningPoint | None
-    compressed: Compressed | None
+    compressed: CompressResult | None
     seconds: float
     trained: int
     remembered: int
@@ -69,7 +69,7 @@ class Answer:
     def question(self) -> str:
         """What was asked, as a sentence."""
         asked, limits = self.goal, self.goal.limits_text
-        if not asked.accurate:
+        if not asked.has_floor:
             return f"The best network of {limits} on {self.data.name}."
         accuracy = f"{100 * self.floor.accuracy:.4g} %"
         if asked.within is not None:

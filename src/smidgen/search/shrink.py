@@ -22,18 +22,19 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from smidgen.data import Dataset, evened, load
+from smidgen.data import Dataset, load, oversampled
 from smidgen.errors import RequestError
 from smidgen.records import Floor
+from smidgen.reporter import Reporter
 from smidgen.search.effort import EFFORTS
 from smidgen.search.goal import Goal
 from smidgen.search.judge import needed_rate
 from smidgen.search.parameter_search import Run
-from smidgen.search.result import Answer
-from smidgen.teacher import Say, Teacher
-from smidgen.trials.evaluate import Lessons
+from smidgen.search.result import ShrinkResult
+from smidgen.teacher import Teacher
+from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.store import Store, default_path
-from smidgen.trials.study import Progress, Study
+from smidgen.trials.study import Study
 from smidgen.trials.workers import Pool
 
 
@@ -47,17 +48,16 @@ def shrink(
     store: Store | None = None,
     workers: int | None = None,
     engine: str = "auto",
-    progress: Progress | None = None,
+    reporter: Reporter | None = None,
     pool: Pool | None = None,
-    say: Say | None = None,
-    squeezes: bool = True,
-) -> Answer:
+    with_file: bool = True,
+) -> ShrinkResult:
     """The smallest network that holds `floor` on `data`, which may be what `smidgen.data.load` takes.
 
     floor: an accuracy, or a `Goal`: within so much of the teacher, or the best under a limit
     teacher: what is imitated: a `smidgen.teacher.Teacher`, or anything that one has as its source; None trains one
     pool: workers in other processes or on other machines (`smidgen.trials.dask_pool.connect`); the answer is the same
-    say: told what was found out about the teacher, and how long it will take
+    reporter: told of each stage, of its progress, and of what was found out about the teacher
     squeezes: whether the fewest bytes of a file are searched for at the end
 
     Raises:
@@ -72,13 +72,13 @@ def shrink(
     if not 0 <= seed < 2**32:
         raise RequestError(f"seed={seed} must be at least 0 and below {2**32:,}")
     data = data if isinstance(data, Dataset) else load(data)
-    data = evened(data) if goal.balanced else data
+    data = oversampled(data) if goal.balanced else data
     if goal.floor is not None:
         needed_rate(data, goal.floor, goal.balanced)
     brought = Teacher(teacher) if teacher is not None and not isinstance(teacher, Teacher) else teacher
     with store or Store(default_path()) as opened:
-        run = Run(Study(opened, workers, progress, pool), Lessons(data, engine), goal, EFFORTS[effort], seed)
-        return run.answer(start, brought, say or (lambda _: None), squeezes)
+        run = Run(Study(opened, workers, reporter, pool), TrainingContext(data, engine), goal, EFFORTS[effort], seed)
+        return run.answer(start, brought, with_file)
 
 
 def _goal(asked: float | Floor | Goal) -> Goal:

@@ -14,12 +14,13 @@ from statistics import fmean, stdev
 from smidgen.data import Dataset, load
 from smidgen.errors import RequestError
 from smidgen.records import Recipe, Score
+from smidgen.reporter import Reporter
 from smidgen.search.frontier import TurningPoint, turning_point
 from smidgen.spec import NetSpec
 from smidgen.spec.families import family
-from smidgen.trials.evaluate import Lessons, score
+from smidgen.trials.evaluate import TrainingContext, score
 from smidgen.trials.store import Store, default_path
-from smidgen.trials.study import Progress, Study
+from smidgen.trials.study import Study
 from smidgen.trials.workers import Pool
 
 
@@ -41,7 +42,7 @@ class Width:
 
 
 @dataclass(frozen=True, eq=False)
-class Sweep:
+class SweepResult:
     """The curve, smallest size first, and its turning point."""
 
     data: Dataset = field(repr=False)
@@ -79,9 +80,9 @@ def sweep(
     store: Store | None = None,
     workers: int | None = None,
     engine: str = "auto",
-    progress: Progress | None = None,
+    reporter: Reporter | None = None,
     pool: Pool | None = None,
-) -> Sweep:
+) -> SweepResult:
     """Train a family at each of the widths from `seeds` seeds.
 
     recipe: the same for all widths; without one, `default_recipe` for each.
@@ -93,23 +94,25 @@ def sweep(
     if not widths or seeds < 1:
         raise RequestError(f"widths={list(widths)} and seeds={seeds} leave nothing to train; give at least one of each")
     data = data if isinstance(data, Dataset) else load(data)
-    shape, lessons = data.input_shape, Lessons(data, engine)
+    shape, context = data.input_shape, TrainingContext(data, engine)
     specs = {width: family(family_name, width, data.classes) for width in sorted(set(widths))}
     recipes = {w: recipe or default_recipe(spec.parameters(shape), spec.macs(shape)) for w, spec in specs.items()}
-    trials = [lessons.trial(spec, recipes[w], seed) for w, spec in specs.items() for seed in range(seeds)]
+    trials = [context.trial(spec, recipes[w], seed) for w, spec in specs.items() for seed in range(seeds)]
     with store or Store(default_path()) as opened:
-        study = Study(opened, workers, progress, pool)
-        outcomes = study.run(lessons, trials, f"{family_name} at {len(specs)} widths")
+        study = Study(opened, workers, reporter, pool)
+        outcomes = study.run(context, trials, f"{family_name} at {len(specs)} widths")
     rows = []
     for place, (width, spec) in enumerate(specs.items()):
         mine = outcomes[place * seeds : (place + 1) * seeds]
-        tests = tuple(score(lessons, spec, outcome.weights, data.test) for outcome in mine)
+        tests = tuple(score(context, spec, outcome.weights, data.test) for outcome in mine)
         validation = tuple(outcome.validation for outcome in mine)
         seconds = tuple(outcome.train_seconds for outcome in mine)
-        engine_name = trials[place * seeds].engine
+        engine_name = trials[place * seeds].engine_name
         rows.append(Width(width, spec, spec.parameters(shape), validation, tests, seconds, engine_name))
     turning = turning_point({row.parameters: row.validation for row in rows})
-    return Sweep(data, family_name, next(iter(recipes.values())), tuple(rows), turning, study.trained, study.remembered)
+    return SweepResult(
+        data, family_name, next(iter(recipes.values())), tuple(rows), turning, study.trained, study.remembered
+    )
 
 
 def mean_and_spread(scores: Sequence[Score]) -> tuple[float, float]:

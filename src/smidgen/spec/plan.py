@@ -40,7 +40,7 @@ class LayerPlan:
     weight_shape: tuple[int, ...]
     bias_count: int
     macs: int
-    moments: int = 0
+    running_stats: int = 0
     source: int | None = None
 
     @property

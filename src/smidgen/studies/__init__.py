@@ -16,11 +16,12 @@ from pathlib import Path
 
 from smidgen.data import Dataset, load
 from smidgen.errors import RequestError
+from smidgen.reporter import Reporter
 from smidgen.studies import deep_compression, logit_regression, mimic, reduce_cnn, width_sweeps
 from smidgen.studies.table import NOTHING, Document, Finding, Report, Table, csv_text, findings_text, markdown, page
 from smidgen.studies.trainings import EFFORTS, Bench, Effort
 from smidgen.trials.store import Store, default_path
-from smidgen.trials.study import Progress, Study
+from smidgen.trials.study import Study
 
 __all__ = ["DOCUMENTS", "Finding", "Report", "Table", "run", "write", "write_index"]
 
@@ -40,7 +41,7 @@ def run(
     store: Store | None = None,
     workers: int | None = None,
     engine: str = "auto",
-    progress: Progress | None = None,
+    reporter: Reporter | None = None,
     data: Callable[[str], Dataset] = load,
     effort: Effort | None = None,
 ) -> Iterator[Report]:
@@ -54,7 +55,7 @@ def run(
     """
     names = wanted(name)
     spend = effort or EFFORTS["quick" if quick else "full"]
-    return _run(names, spend, store, workers, engine, progress, data)
+    return _run(names, spend, store, workers, engine, reporter, data)
 
 
 def wanted(name: str) -> tuple[str, ...]:
@@ -78,7 +79,7 @@ def _run(
     store: Store | None,
     workers: int | None,
     engine: str,
-    progress: Progress | None,
+    reporter: Reporter | None,
     data: Callable[[str], Dataset],
 ) -> Iterator[Report]:
     sets: dict[str, Dataset] = {}
@@ -86,7 +87,7 @@ def _run(
         for name in names:
             document = DOCUMENTS[name]
             sets |= {each: data(each) for each in document.data if each not in sets}
-            yield _reproduce(document, Bench(Study(opened, workers, progress), effort, engine), sets)
+            yield _reproduce(document, Bench(Study(opened, workers, reporter), effort, engine), sets)
 
 
 def _reproduce(document: Document, bench: Bench, sets: Mapping[str, Dataset]) -> Report:

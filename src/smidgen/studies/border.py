@@ -12,7 +12,7 @@ from smidgen.records import Score, Weights
 from smidgen.spec import NetSpec, parse_spec
 from smidgen.studies.features import promised
 from smidgen.studies.trainings import Bench, Runs
-from smidgen.trials.evaluate import Lessons, score
+from smidgen.trials.evaluate import TrainingContext, score
 
 Ranges = npt.NDArray[np.float32]
 
@@ -40,7 +40,7 @@ class Border:
     after: Score
 
 
-def border_of(bench: Bench, lessons: Lessons, teacher: Runs, student: Runs | None, convs: str) -> Border | None:
+def border_of(bench: Bench, context: TrainingContext, teacher: Runs, student: Runs | None, convs: str) -> Border | None:
     """The border of a student whose head stands on the teacher's frozen layers; None where it was left out.
 
     convs: those layers' text, whose features' ranges are in the store
@@ -48,18 +48,18 @@ def border_of(bench: Bench, lessons: Lessons, teacher: Runs, student: Runs | Non
     if student is None:
         return None
     layers, place = parse_spec(convs), teacher.best
-    ranges = bench.study.store.get_logits(ranges_key(promised(lessons.dataset, layers, teacher.trials[place].key)))
+    ranges = bench.study.store.get_logits(ranges_key(promised(context.dataset, layers, teacher.trials[place].key)))
     assert ranges is not None, "what computes features remembers their ranges"
     constant = ranges[1] - ranges[0] < ROUNDING
-    images = lessons.dataset.train.images
-    shape = lessons.dataset.input_shape
+    images = context.dataset.train.images
+    shape = context.dataset.input_shape
     bottom = teacher.outcomes[place].weights[: layers.parameters(shape)]
     top = student.outcomes[student.middle].weights
     head = student.job.spec
     spec = NetSpec((*layers.layers, *head.layers))
     pruned = without_constant(head, top, constant, ranges[0])
     scores = [
-        score(lessons, spec, np.concatenate([bottom, w]), lessons.dataset.test, bench.study.workers)
+        score(context, spec, np.concatenate([bottom, w]), context.dataset.test, bench.study.workers)
         for w in (top, pruned)
     ]
     hidden = hidden_units(head)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from smidgen.data import Dataset
 from smidgen.engine import Start
-from smidgen.model import Model, decode, encode, values
+from smidgen.model import Model, decode, encode, flat_weights
 from smidgen.records import Recipe, Score
 from smidgen.studies.deep_compression_networks import (
     BEST,
@@ -25,16 +25,16 @@ from smidgen.studies.deep_compression_networks import (
     SHAPE,
     Net,
     Stored,
-    coded,
     stored,
     validation,
+    with_one_coder,
 )
 from smidgen.studies.pictures import Mark, Series, curves
 from smidgen.studies.shortest_files import shortest_answer, shortest_files, shortest_table
 from smidgen.studies.table import NOTHING, Document, Finding, Picture, Report, Row, Table
 from smidgen.studies.trainings import Bench, Job, Runs
 from smidgen.transforms import gradual_shares, pruned_start, shared_start, smallest
-from smidgen.trials.evaluate import Lessons
+from smidgen.trials.evaluate import TrainingContext
 
 TEACHER = "LeNet-5"
 """Trained from labels, it teaches both networks while they are pruned and shared."""
@@ -63,23 +63,23 @@ class Trained:
     at_once: Mapping[str, Runs]
 
 
-def train(bench: Bench, lessons: Lessons) -> Trained:
+def train(bench: Bench, context: TrainingContext) -> Trained:
     """Both networks side by side: from labels, then pruned round by round, then shared."""
     jobs = {name: Job(net.spec, net.training, 1, needed=True) for name, net in NETS.items()}
-    gradual = bench.train(lessons, jobs, "deep-compression: from labels", "trained: ")
-    taught = bench.taught(lessons, gradual[TEACHER])
-    dense = pruned = _models(lessons, gradual)
+    gradual = bench.train(context, jobs, "deep-compression: from labels", "trained: ")
+    taught = bench.taught(context, gradual[TEACHER])
+    dense = pruned = _models(context, gradual)
     for done in range(ROUNDS):
         jobs = {name: _job(net, net.pruning, _pruned(net, pruned[name], ROUNDS, done)) for name, net in NETS.items()}
         gradual = bench.train(taught, jobs, f"deep-compression: pruning {done + 1}", f"pruned {done + 1}: ")
-        pruned = _models(lessons, gradual)
+        pruned = _models(context, gradual)
     cheaper = min(NETS, key=lambda name: NETS[name].spec.macs(SHAPE))
     jobs = {AT_ONCE + cheaper: _at_once(NETS[cheaper], dense[cheaper])}
     for name, net in NETS.items():
         jobs[SHARED + name] = _job(net, net.sharing, _shared(net, pruned[name], K_MEANS_ROUNDS))
     found = bench.train(taught, jobs, "deep-compression: sharing")
     once, runs = ({name: found[stage + name] for name in NETS if stage + name in found} for stage in (AT_ONCE, SHARED))
-    return Trained(dense, pruned, _models(lessons, runs), runs, gradual, once)
+    return Trained(dense, pruned, _models(context, runs), runs, gradual, once)
 
 
 def _job(net: Net, recipe: Recipe, start: Start) -> Job:
@@ -101,8 +101,8 @@ def _shared(net: Net, model: Model, rounds: int) -> Start:
     return shared_start(model, {name: 2**layer.bits - 1 for name, layer in net.tensors.items()}, rounds)
 
 
-def _models(lessons: Lessons, runs: Mapping[str, Runs]) -> dict[str, Model]:
-    names = lessons.dataset.class_names
+def _models(context: TrainingContext, runs: Mapping[str, Runs]) -> dict[str, Model]:
+    names = context.dataset.class_names
     return {
         name: Model(NETS[name].spec, SHAPE, names, found.outcomes[found.best].weights) for name, found in runs.items()
     }
@@ -115,14 +115,14 @@ Files = Mapping[str, Sequence[Stored]]
 
 def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
     """Train everything and say what it shows."""
-    lessons = Lessons(data["mnist"], bench.engine)
-    trained, threads = train(bench, lessons), bench.study.workers
+    context = TrainingContext(data["mnist"], bench.engine)
+    trained, threads = train(bench, context), bench.study.workers
     files = {
-        name: stored(lessons, net, trained.dense[name], trained.pruned[name], trained.shared[name], threads)
+        name: stored(context, net, trained.dense[name], trained.pruned[name], trained.shared[name], threads)
         for name, net in NETS.items()
     }
-    clusters = {name: rounds_of_k_means(lessons, net, trained.pruned[name], threads) for name, net in NETS.items()}
-    ours = shortest_files(bench, lessons)
+    clusters = {name: rounds_of_k_means(context, net, trained.pruned[name], threads) for name, net in NETS.items()}
+    ours = shortest_files(bench, context)
     float_bytes = {name: net.float_bytes for name, net in NETS.items()}
     ours_tables = (shortest_table(ours, float_bytes),) if ours else ()
     rows = [Row(name, net.parameters, 1 - net.error, trained.runs[name]) for name, net in NETS.items()]
@@ -158,14 +158,14 @@ NOTES = (
 )
 
 
-def rounds_of_k_means(lessons: Lessons, net: Net, pruned: Model, threads: int) -> dict[int, tuple[int, Score]]:
+def rounds_of_k_means(context: TrainingContext, net: Net, pruned: Model, threads: int) -> dict[int, tuple[int, Score]]:
     """By how far k-means runs: the bytes of the file, and the validation score before shared values are trained."""
     found = {}
     for rounds in (1, 5, 1000):
         model = replace(pruned, weights=_shared(net, pruned, rounds).weights)
-        content = encode(coded(net, model, "gaps"))
-        weights = values(decode(content))
-        found[rounds] = len(content), validation(lessons, net.spec, weights, threads)
+        content = encode(with_one_coder(net, model, "gaps"))
+        weights = flat_weights(decode(content))
+        found[rounds] = len(content), validation(context, net.spec, weights, threads)
     return found
 
 

@@ -12,24 +12,24 @@ import numpy as np
 
 from smidgen.model import (
     Model,
-    Packed,
     Part,
+    QuantizedModel,
     Tensor,
+    as_quantized,
     decode,
     encode,
+    flat_weights,
     load_safetensors,
     nearest_step,
-    packed_model,
     save_safetensors,
     size_report,
     uniform,
-    values,
     values_of,
 )
 from smidgen.records import Augmentation, Recipe, Score, Weights
 from smidgen.spec import NetSpec, parse_spec
 from smidgen.transforms import prunable, tensor_places, with_codebooks
-from smidgen.trials.evaluate import Lessons, score
+from smidgen.trials.evaluate import TrainingContext, score
 
 SHAPE = (1, 28, 28)
 FINE_LEVELS = 1900
@@ -149,51 +149,53 @@ DENSE, PRUNED, FINE, HUFFMAN, BEST = range(5)
 """The places of the stages in what `stored` gives."""
 
 
-def stored(lessons: Lessons, net: Net, dense: Model, pruned: Model, shared: Model, threads: int) -> list[Stored]:
+def stored(
+    context: TrainingContext, net: Net, dense: Model, pruned: Model, shared: Model, threads: int
+) -> list[Stored]:
     """The stages of one network, each as a file that is decoded again and scored."""
     files: list[tuple[str, Callable[[Path], Decoded]]] = [
         ("trained, float32", partial(_float_file, dense)),
         ("pruned, float32", partial(_float_file, pruned)),
         ("pruned, 12-bit levels, gaps", partial(_file, fine(net, pruned))),
-        ("pruned and shared, Huffman", partial(_file, coded(net, shared, "gaps"))),
-        ("the same levels, our best coder", partial(_file, coded(net, shared, "auto"))),
+        ("pruned and shared, Huffman", partial(_file, with_one_coder(net, shared, "gaps"))),
+        ("the same levels, our best coder", partial(_file, with_one_coder(net, shared, "auto"))),
     ]
     with TemporaryDirectory() as folder:
         found = [(stage, *write(Path(folder) / "network")) for stage, write in files]
-    test = lessons.dataset.test
+    test = context.dataset.test
     return [
         Stored(
-            stage, size, parts, validation(lessons, net.spec, w, threads), score(lessons, net.spec, w, test, threads)
+            stage, size, parts, validation(context, net.spec, w, threads), score(context, net.spec, w, test, threads)
         )
         for stage, size, w, parts in found
     ]
 
 
-def validation(lessons: Lessons, spec: NetSpec, weights: Weights, threads: int) -> Score:
-    data = lessons.dataset
-    return score(lessons, spec, weights, data.selection, threads) + score(
-        lessons, spec, weights, data.confirmation, threads
+def validation(context: TrainingContext, spec: NetSpec, weights: Weights, threads: int) -> Score:
+    data = context.dataset
+    return score(context, spec, weights, data.selection, threads) + score(
+        context, spec, weights, data.confirmation, threads
     )
 
 
-def coded(net: Net, model: Model, coder: str) -> Packed:
+def with_one_coder(net: Net, model: Model, coder: str) -> QuantizedModel:
     """Shared values in sixteen bits each, biases on a grid of eight."""
-    packed = with_codebooks(model, tuple(net.tensors), half=True)
+    quantized = with_codebooks(model, tuple(net.tensors), half=True)
     tensors = {
         name: replace(tensor, coder=coder) if name in net.tensors else _on_grid(tensor, BIAS_LEVELS)
-        for name, tensor in packed.tensors.items()
+        for name, tensor in quantized.tensors.items()
     }
-    return replace(packed, tensors=tensors)
+    return replace(quantized, tensors=tensors)
 
 
-def fine(net: Net, model: Model) -> Packed:
+def fine(net: Net, model: Model) -> QuantizedModel:
     """Each kept weight at the nearest of 3,800 levels, zeros as gaps, biases in full precision."""
-    packed = packed_model(model)
+    quantized = as_quantized(model)
     tensors = {
         name: replace(_on_grid(tensor, FINE_LEVELS), coder="gaps") if name in net.tensors else tensor
-        for name, tensor in packed.tensors.items()
+        for name, tensor in quantized.tensors.items()
     }
-    return replace(packed, tensors=tensors)
+    return replace(quantized, tensors=tensors)
 
 
 def _on_grid(tensor: Tensor, levels: int) -> Tensor:
@@ -205,8 +207,8 @@ def _float_file(model: Model, path: Path) -> Decoded:
     return save_safetensors(model, path), load_safetensors(path).weights, ()
 
 
-def _file(packed: Packed, path: Path) -> Decoded:
+def _file(quantized: QuantizedModel, path: Path) -> Decoded:
     """What is returned is all from the file's bytes, as they were read again."""
-    path.write_bytes(encode(packed))
+    path.write_bytes(encode(quantized))
     content = path.read_bytes()
-    return len(content), values(decode(content)), tuple(size_report(content))
+    return len(content), flat_weights(decode(content)), tuple(size_report(content))

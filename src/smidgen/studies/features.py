@@ -14,7 +14,7 @@ import numpy as np
 from smidgen.data import Dataset, Split
 from smidgen.records import Weights
 from smidgen.spec import NetSpec
-from smidgen.trials.evaluate import Lessons, classify
+from smidgen.trials.evaluate import TrainingContext, classify
 
 
 def promised(data: Dataset, spec: NetSpec, trial: str) -> Dataset:
@@ -33,15 +33,15 @@ def promised(data: Dataset, spec: NetSpec, trial: str) -> Dataset:
     return _mapped(data, of, digest)
 
 
-def computed(promise: Dataset, lessons: Lessons, spec: NetSpec, weights: Weights, workers: int = 1) -> Dataset:
+def computed(promise: Dataset, context: TrainingContext, spec: NetSpec, weights: Weights, workers: int = 1) -> Dataset:
     """What was promised: vectors, float32. `weights` are of a network that begins with the layers of `spec`."""
-    bottom = weights[: spec.parameters(lessons.dataset.input_shape)]
+    bottom = weights[: spec.parameters(context.dataset.input_shape)]
 
     def of(split: Split) -> Split:
-        maps = classify(lessons, spec, bottom, split, workers)
+        maps = classify(context, spec, bottom, split, workers)
         return Split(maps[:, :, None, None], split.labels)
 
-    return _mapped(lessons.dataset, of, promise.digest)
+    return _mapped(context.dataset, of, promise.digest)
 
 
 def _mapped(data: Dataset, of: Callable[[Split], Split], digest: str) -> Dataset:

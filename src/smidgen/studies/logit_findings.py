@@ -12,7 +12,7 @@ from smidgen.studies.border import Border
 from smidgen.studies.statistics import fit, p_text, paired
 from smidgen.studies.table import NOTHING, Finding, Row, Table, beaten, met, percent
 from smidgen.studies.trainings import Runs
-from smidgen.trials.evaluate import Lessons
+from smidgen.trials.evaluate import TrainingContext
 
 FLOORS = (0.90, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99)
 HELD = 0.95
@@ -30,7 +30,7 @@ class Measured:
     losses: Mapping[str, Runs]
     chosen: Mapping[int, str]
     border: Border | None
-    lessons: Lessons = field(repr=False)
+    context: TrainingContext = field(repr=False)
 
     @property
     def students(self) -> list[Row]:
@@ -107,7 +107,7 @@ def smallest_answer(rows: Sequence[Row]) -> str:
 
 def strict_answer(measured: Measured) -> str:
     """Neighbours in size, on the same test images: where the smaller is as good or better, s(f) has a step."""
-    labels = measured.lessons.dataset.test.labels
+    labels = measured.context.dataset.test.labels
     breaks, certain = [], 0
     neighbours = list(pairwise(measured.students))
     for large, small in neighbours:
@@ -166,7 +166,7 @@ def way_answer(measured: Measured) -> str:
         if key.startswith("frozen, "):
             h = key.removeprefix("frozen, ")
             others = {way: measured.ways[k] for way in ("fine-tuned", "anew") if (k := f"{way}, {h}") in measured.ways}
-            labels = measured.lessons.dataset.test.labels
+            labels = measured.context.dataset.test.labels
             said = [f"{way} {paired(runs.answers[0], frozen.answers[0], labels)}" for way, runs in others.items()]
             answers += [f"{h}, against frozen: {'; '.join(said)}."] if said else []
     return " ".join(answers) or NOTHING

@@ -25,7 +25,7 @@ from smidgen.studies.table import Document, Picture, Report, Row, accuracy_table
 from smidgen.studies.teachers import teacher as our_teacher
 from smidgen.studies.teachers import teacher_job
 from smidgen.studies.trainings import Bench, Job, Runs
-from smidgen.trials.evaluate import Lessons
+from smidgen.trials.evaluate import TrainingContext
 
 SHAPE = (1, 28, 28)
 CONVS = "conv 32x3x3 relu, conv 64x3x3 relu, maxpool 2"
@@ -126,11 +126,11 @@ def with_convolutions(spec: NetSpec, teacher_weights: Weights, seed: int) -> Sta
 
 def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
     """Train everything and say what it shows."""
-    lessons = Lessons(data["mnist"], bench.engine)
+    context = TrainingContext(data["mnist"], bench.engine)
     job = {"teacher": Job(parse_spec(TEACHER), ADADELTA, seeds=1, needed=True)}
-    (teacher,) = bench.train(lessons, job, "logit-regression: the teacher", "document: ", teacher_job(lessons)).values()
-    taught = bench.taught(lessons, teacher)
-    ours, our_taught = our_teacher(bench, lessons, "logit-regression: our teacher")
+    (teacher,) = bench.train(context, job, "logit-regression: the teacher", "document: ", teacher_job(context)).values()
+    taught = bench.taught(context, teacher)
+    ours, our_taught = our_teacher(bench, context, "logit-regression: our teacher")
     frozen, losses = on_features(
         bench,
         teacher,
@@ -143,8 +143,8 @@ def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
     whole = bench.train(our_taught, whole_jobs(weights), "logit-regression: our recipe, whole", "ours, fine-tuned: ")
     best |= {h: runs for h, runs in whole.items() if h not in best or runs.selection > best[h].selection}
     rows = table_rows(teacher, frozen, best)
-    border = border_of(bench, lessons, teacher, frozen.get(title(6)), CONVS)
-    measured = Measured(rows, frozen, ways, losses, chosen, border, lessons)
+    border = border_of(bench, context, teacher, frozen.get(title(6)), CONVS)
+    measured = Measured(rows, frozen, ways, losses, chosen, border, context)
     return Report(
         name="logit-regression",
         title=DOCUMENT.title,
@@ -176,11 +176,11 @@ NOTES = (
 
 
 def on_features(
-    bench: Bench, teacher: Runs, groups: Sequence[tuple[Lessons, Mapping[str, Job], str]]
+    bench: Bench, teacher: Runs, groups: Sequence[tuple[TrainingContext, Mapping[str, Job], str]]
 ) -> list[dict[str, Runs]]:
     """Heads trained on what the teacher's frozen layers give, which is computed only if something must be trained.
 
-    groups: lessons on the images with the logits that are learned from, the jobs, and the prefix of their names
+    groups: context on the images with the logits that are learned from, the jobs, and the prefix of their names
     """
     convs, place, data = parse_spec(CONVS), teacher.best, groups[0][0].dataset
     features = promised(data, convs, teacher.trials[place].key)

@@ -41,7 +41,7 @@ from smidgen.studies.table import (
 from smidgen.studies.teachers import teacher as our_teacher
 from smidgen.studies.teachers import teacher_job
 from smidgen.studies.trainings import Bench, Job, Runs
-from smidgen.trials.evaluate import Lessons, classify
+from smidgen.trials.evaluate import TrainingContext, classify
 
 SHAPE = (1, 28, 28)
 SGD = Recipe(optimizer="sgd", learning_rate=0.01, schedule="constant", epochs=20, batch_size=128)
@@ -152,23 +152,23 @@ def ablation_jobs() -> dict[str, Job]:
 
 def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
     """Train everything and say what it shows."""
-    lessons = Lessons(data["fashion-mnist"], bench.engine)
-    theirs = bench.train(lessons, documents_jobs(), "mimic: nets without a teacher", "document: ", teacher_job(lessons))
+    context = TrainingContext(data["fashion-mnist"], bench.engine)
+    theirs = bench.train(context, documents_jobs(), "mimic: nets without a teacher", "document: ", teacher_job(context))
     teacher = theirs["CNN (teacher)"]
-    taught = bench.taught(lessons, teacher)
+    taught = bench.taught(context, teacher)
     theirs |= bench.train(taught, mimic_jobs(), "mimic: students", "document: ")
-    best_teacher, our_taught = our_teacher(bench, lessons, "mimic: our teacher")
+    best_teacher, our_taught = our_teacher(bench, context, "mimic: our teacher")
     ours = bench.train(our_taught, our_jobs(), "mimic: our recipe", "ours: ")
     on_all = on_all_images(bench, data["fashion-mnist"])
     ablation = {
         "fashion-mnist": bench.train(taught, ablation_jobs(), "mimic: ablation", "ablation, fashion-mnist: "),
         "mnist": on_mnist(bench, data["mnist"]),
     }
-    course = teacher_course(bench, lessons)
+    course = teacher_course(bench, context)
     rows = table_rows(theirs, ours)
     measured = Measured(
         rows, theirs, {name: theirs[name] for name in LOSSES if name in theirs}, ablation, course, best_teacher,
-        logit_seconds(bench, lessons, teacher), lessons,
+        logit_seconds(bench, context, teacher), context,
         {name: data[name].test.labels for name in DOCUMENT.data},
         {name: net.minutes for name, net in NETS.items()},
     )  # fmt: skip
@@ -208,8 +208,8 @@ def on_all_images(bench: Bench, dataset: Dataset) -> dict[str, Runs]:
     """Our recipe for the two rows of 8,000 hidden units, teacher and student on all 60,000 images."""
     if not bench.effort.whole:
         return {}
-    lessons = Lessons(all_training_images(dataset), bench.engine)
-    _, taught = our_teacher(bench, lessons, "mimic: our teacher, all images", "all images: ")
+    context = TrainingContext(all_training_images(dataset), bench.engine)
+    _, taught = our_teacher(bench, context, "mimic: our teacher, all images", "all images: ")
     rows = [name for name, net in NETS.items() if net.text == bottleneck(8000)]
     jobs = {rows[0]: Job(NETS[rows[0]].spec, OURS, OUR_SEEDS)}
     found = bench.train(taught, jobs, "mimic: our recipe, all images", "ours, all images: ")
@@ -218,35 +218,35 @@ def on_all_images(bench: Bench, dataset: Dataset) -> dict[str, Runs]:
 
 def on_mnist(bench: Bench, dataset: Dataset) -> dict[str, Runs]:
     """The ablation on MNIST, from the document's CNN trained there."""
-    lessons = Lessons(dataset, bench.engine)
+    context = TrainingContext(dataset, bench.engine)
     job = Job(parse_spec(TEACHER), replace(SGD, epochs=ABLATION_EPOCHS), seeds=1, needed=True)
-    teacher = bench.train(lessons, {"teacher": job}, "mimic: a teacher on MNIST", "ablation, mnist: ")["teacher"]
-    return bench.train(bench.taught(lessons, teacher), ablation_jobs(), "mimic: MNIST", "ablation, mnist: ")
+    teacher = bench.train(context, {"teacher": job}, "mimic: a teacher on MNIST", "ablation, mnist: ")["teacher"]
+    return bench.train(bench.taught(context, teacher), ablation_jobs(), "mimic: MNIST", "ablation, mnist: ")
 
 
-def teacher_course(bench: Bench, lessons: Lessons) -> list[tuple[int, Runs, Runs]]:
+def teacher_course(bench: Bench, context: TrainingContext) -> list[tuple[int, Runs, Runs]]:
     """(the teacher's epochs, the teacher, its student), while the teacher trains."""
     course: dict[int, tuple[Runs, Runs]] = {}
     for epochs in COURSE_EPOCHS:
         recipe = replace(SGD, epochs=epochs)
         jobs = {"teacher": Job(parse_spec(TEACHER), recipe, seeds=1, needed=True)}
         prefix = f"course, teacher of {epochs} epochs: "
-        teacher = bench.train(lessons, jobs, "mimic: while the teacher trains", prefix)["teacher"]
+        teacher = bench.train(context, jobs, "mimic: while the teacher trains", prefix)["teacher"]
         student = {"student": Job(parse_spec(bottleneck(8000)), replace(KL, epochs=COURSE_STUDENT_EPOCHS), seeds=2)}
-        found = bench.train(bench.taught(lessons, teacher), student, "mimic: while the teacher trains", prefix)
+        found = bench.train(bench.taught(context, teacher), student, "mimic: while the teacher trains", prefix)
         if "student" in found:
             course[teacher.job.recipe.epochs] = (teacher, found["student"])
     return [(epochs, *pair) for epochs, pair in course.items()]
 
 
-def logit_seconds(bench: Bench, lessons: Lessons, teacher: Runs) -> float:
+def logit_seconds(bench: Bench, context: TrainingContext, teacher: Runs) -> float:
     """How long the teacher takes to give its logits for one epoch, on one thread; measured once and kept."""
     trial, outcome = teacher.trials[teacher.best], teacher.outcomes[teacher.best]
-    key = f"{trial.key} {lessons.dataset.digest} seconds for the training images"
+    key = f"{trial.key} {context.dataset.digest} seconds for the training images"
     found = bench.study.store.get_logits(key)
     if found is None:
         began = time.perf_counter()
-        classify(lessons, trial.spec, outcome.weights, lessons.dataset.train)
+        classify(context, trial.spec, outcome.weights, context.dataset.train)
         found = np.array([time.perf_counter() - began], np.float32)
         bench.study.store.put_logits(key, found)
     return float(found[0])

@@ -12,7 +12,7 @@ from smidgen.spec import Shape
 from smidgen.studies.statistics import fit, paired
 from smidgen.studies.table import NOTHING, Finding, Row, Table, beaten, met
 from smidgen.studies.trainings import Runs
-from smidgen.trials.evaluate import Lessons
+from smidgen.trials.evaluate import TrainingContext
 
 Course = Sequence[tuple[int, Runs, Runs]]
 
@@ -34,7 +34,7 @@ class Measured:
     course: Course
     teacher: Runs
     logit_seconds: float
-    lessons: Lessons = field(repr=False)
+    context: TrainingContext = field(repr=False)
     labels: Mapping[str, npt.NDArray[np.int32]] = field(repr=False)
     minutes: Mapping[str, float | None]
 
@@ -75,15 +75,15 @@ def published_cost_table(measured: Measured, shape: Shape) -> Table:
         if row.theirs:
             minutes = measured.minutes[row.name]
             published = f"{60 * minutes:,.0f} s" if minutes else ""
-            tera = training_macs(row.theirs, measured.lessons, shape) / 1e12
+            tera = training_macs(row.theirs, measured.context, shape) / 1e12
             rows.append((row.name, published, f"{row.theirs.seconds:.1f} s", f"{tera:.2f}"))
     heads = ("", ">published", ">measured", ">10^12 multiply-adds")
     return Table("Cost of one training by the document's recipe", heads, tuple(rows))
 
 
-def training_macs(runs: Runs, lessons: Lessons, shape: Shape) -> float:
+def training_macs(runs: Runs, context: TrainingContext, shape: Shape) -> float:
     """Forward once and backward twice, for every image of every epoch."""
-    images = len(lessons.dataset.train) * runs.job.recipe.epochs
+    images = len(context.dataset.train) * runs.job.recipe.epochs
     return 3.0 * images * runs.job.spec.macs(shape)
 
 
@@ -167,7 +167,7 @@ def speed_answer(measured: Measured) -> str:
     narrow = measured.ablation["fashion-mnist"].get("bottleneck, KL")
     if wide is None or narrow is None:
         return NOTHING
-    shape = measured.lessons.dataset.input_shape
+    shape = measured.context.dataset.input_shape
     macs = wide.job.spec.macs(shape) / narrow.job.spec.macs(shape)
     return (
         f"With the same 8,000 hidden units and the same number of epochs: {macs:.1f}x fewer multiply-adds, "
@@ -213,7 +213,7 @@ def cache_answer(measured: Measured) -> str:
     mimic = measured.theirs.get("SNN-mimic-8k KL")
     if mimic is None:
         return NOTHING
-    shape, epochs = measured.lessons.dataset.input_shape, mimic.job.recipe.epochs
+    shape, epochs = measured.context.dataset.input_shape, mimic.job.recipe.epochs
     teacher = measured.theirs["CNN (teacher)"].job.spec.macs(shape)
     again = epochs * measured.logit_seconds
     return (

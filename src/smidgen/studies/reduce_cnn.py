@@ -35,7 +35,7 @@ from smidgen.studies.table import (
 )
 from smidgen.studies.teachers import teacher
 from smidgen.studies.trainings import Bench, Job, Runs
-from smidgen.trials.evaluate import Lessons
+from smidgen.trials.evaluate import TrainingContext
 
 SHAPE = (1, 28, 28)
 PATIENCE = 3
@@ -64,7 +64,7 @@ class Net:
     @property
     def numbers(self) -> int:
         """Parameters and the moments of the batch norms, which are stored and not trained."""
-        return self.parameters + sum(plan.moments for plan in self.spec.plan(SHAPE))
+        return self.parameters + sum(plan.running_stats for plan in self.spec.plan(SHAPE))
 
 
 SMALL = Recipe("kl", 2.0, learning_rate=0.05, epochs=4, average=0.999)
@@ -99,14 +99,14 @@ def our_jobs() -> dict[str, Job]:
 
 def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
     """Train everything and say what it shows."""
-    lessons = Lessons(data["mnist"], bench.engine)
-    our_teacher, _ = teacher(bench, lessons, "reduce-cnn: our teacher")
-    theirs = bench.train(lessons, documents_jobs(3), "reduce-cnn: early stopping on validation", "document: ")
-    peeking = Lessons(selecting_on_test(data["mnist"]), bench.engine)
+    context = TrainingContext(data["mnist"], bench.engine)
+    our_teacher, _ = teacher(bench, context, "reduce-cnn: our teacher")
+    theirs = bench.train(context, documents_jobs(3), "reduce-cnn: early stopping on validation", "document: ")
+    peeking = TrainingContext(selecting_on_test(data["mnist"]), bench.engine)
     authors = bench.train(peeking, documents_jobs(2), "reduce-cnn: the author's way", "the author's way: ")
-    ours = on_copies(bench, lessons, our_teacher, our_jobs(), "reduce-cnn: our recipe", "ours: ")
+    ours = on_copies(bench, context, our_teacher, our_jobs(), "reduce-cnn: our recipe", "ours: ")
     rows = [Row(name, net.parameters, net.published, theirs.get(name), ours.get(name)) for name, net in NETS.items()]
-    everything = replace(lessons, dataset=all_training_images(data["mnist"]))
+    everything = replace(context, dataset=all_training_images(data["mnist"]))
     small = {name: job for name, job in our_jobs().items() if name != "baseline" and bench.effort.whole}
     on_all = on_copies(bench, everything, our_teacher, small, "reduce-cnn: ours, all images", "ours, all images: ")
     return Report(

@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from smidgen.data.augment import with_copies
 from smidgen.model import Model
 from smidgen.records import Recipe, Score
-from smidgen.search.byte_search import Squeeze, Squeezed, Squeezing
+from smidgen.search.byte_search import ByteSearch, ByteSearchEffort, FileCandidate
 from smidgen.spec import parse_spec
 from smidgen.studies.copies import COPIES
 from smidgen.studies.table import Table
 from smidgen.studies.teachers import teacher
 from smidgen.studies.trainings import Bench, Job
-from smidgen.trials.evaluate import Lessons, score
+from smidgen.trials.evaluate import TrainingContext, score
 
-EFFORT = Squeezing(networks=1, generations=2, children=6, steps=4_000, training_macs=3e12, total_macs=60e12)
+EFFORT = ByteSearchEffort(networks=1, generations=2, children=6, steps=4_000, training_macs=3e12, total_macs=60e12)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Aim:
     best_error: float
     who: str
 
-    def held_by(self, tried: Squeezed, half: str) -> bool:
+    def held_by(self, tried: FileCandidate, half: str) -> bool:
         found: Score = getattr(tried.outcome, half)
         return 1 - found.rate <= self.error
 
@@ -69,29 +69,29 @@ AIMS = {
 class Shortest:
     """The file of one aim, and its test score."""
 
-    found: Squeezed
+    found: FileCandidate
     test: Score
 
 
-def shortest_files(bench: Bench, lessons: Lessons) -> dict[str, Shortest]:
+def shortest_files(bench: Bench, context: TrainingContext) -> dict[str, Shortest]:
     """By the paper's name of the network; empty where the effort cuts epochs."""
     if not bench.effort.whole:
         return {}
-    runs, _ = teacher(bench, lessons, "deep-compression: our teacher")
-    data = with_copies(lessons.dataset, COPIES, bench.study.workers)
-    copied = bench.taught(replace(lessons, dataset=data), runs)
+    runs, _ = teacher(bench, context, "deep-compression: our teacher")
+    data = with_copies(context.dataset, COPIES, bench.study.workers)
+    copied = bench.taught(replace(context, dataset=data), runs)
     found = {}
     for name, aim in AIMS.items():
-        squeeze = Squeeze(bench.study, copied, EFFORT, aim.error, 0)
+        squeeze = ByteSearch(bench.study, copied, EFFORT, aim.error, 0)
         squeeze.search([_trained(bench, copied, name, aim)])
         file, _ = squeeze.holding(aim.held_by)
         if file is not None:
-            test = score(lessons, file.packed.spec, file.outcome.weights, data.test, bench.study.workers)
+            test = score(context, file.quantized.spec, file.outcome.weights, data.test, bench.study.workers)
             found[name] = Shortest(file, test)
     return found
 
 
-def _trained(bench: Bench, copied: Lessons, name: str, aim: Aim) -> Model:
+def _trained(bench: Bench, copied: TrainingContext, name: str, aim: Aim) -> Model:
     stage = "deep-compression: a smaller network"
     job = {name: Job(parse_spec(aim.text), aim.recipe, 1, needed=True)}
     runs = bench.train(copied, job, stage, "smaller: ")[name]
@@ -108,7 +108,7 @@ def shortest_table(files: Mapping[str, Shortest], float_bytes: Mapping[str, int]
         rows.append(
             (
                 name,
-                str(file.found.packed.spec),
+                str(file.found.quantized.spec),
                 f"{size:,}",
                 f"{float_bytes[name] / size:,.0f}",
                 f"{100 * (1 - file.test.rate):.2f} ({wrong}/{file.test.total})",

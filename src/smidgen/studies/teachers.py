@@ -8,7 +8,7 @@ from __future__ import annotations
 from smidgen.records import Augmentation, Recipe
 from smidgen.spec import parse_spec
 from smidgen.studies.trainings import Bench, Job, Runs
-from smidgen.trials.evaluate import Lessons
+from smidgen.trials.evaluate import TrainingContext
 
 TEACHERS: dict[str, tuple[str, Recipe]] = {
     "mnist": (
@@ -32,13 +32,13 @@ TEACHERS: dict[str, tuple[str, Recipe]] = {
 }
 
 
-def teacher_job(lessons: Lessons) -> dict[str, Job]:
+def teacher_job(context: TrainingContext) -> dict[str, Job]:
     """Our teacher for this data set, by its name; for data of another name, MNIST's."""
-    text, recipe = TEACHERS.get(lessons.dataset.name, TEACHERS["mnist"])
-    return {f"our teacher, {lessons.dataset.name}": Job(parse_spec(text), recipe, seeds=1, needed=True)}
+    text, recipe = TEACHERS.get(context.dataset.name, TEACHERS["mnist"])
+    return {f"our teacher, {context.dataset.name}": Job(parse_spec(text), recipe, seeds=1, needed=True)}
 
 
-def teacher(bench: Bench, lessons: Lessons, stage: str, prefix: str = "") -> tuple[Runs, Lessons]:
-    """Our teacher's runs, and the lessons with its logits."""
-    (runs,) = bench.train(lessons, teacher_job(lessons), stage, prefix).values()
-    return runs, bench.taught(lessons, runs)
+def teacher(bench: Bench, context: TrainingContext, stage: str, prefix: str = "") -> tuple[Runs, TrainingContext]:
+    """Our teacher's runs, and the context with its logits."""
+    (runs,) = bench.train(context, teacher_job(context), stage, prefix).values()
+    return runs, bench.taught(context, runs)

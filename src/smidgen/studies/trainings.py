@@ -19,8 +19,8 @@ import numpy.typing as npt
 from smidgen.engine import Start
 from smidgen.records import Outcome, Recipe, Score, Trial
 from smidgen.spec import NetSpec
-from smidgen.teacher import lessons_of
-from smidgen.trials.evaluate import Lessons, classify
+from smidgen.teacher import context_with_teacher
+from smidgen.trials.evaluate import TrainingContext, classify
 from smidgen.trials.study import Study
 
 Answers = npt.NDArray[np.uint8]
@@ -149,7 +149,7 @@ class Bench:
 
     def train(
         self,
-        lessons: Lessons,
+        context: TrainingContext,
         jobs: Mapping[str, Job],
         stage: str,
         prefix: str = "",
@@ -160,78 +160,82 @@ class Bench:
         prefix: put before each name in `self.runs`, which holds the runs of all calls
         ahead: jobs that are asked for later, trained along so that no core waits for one long training
         """
-        lessons, early = _trials(lessons, self._kept(lessons, ahead or {}))
-        kept = self._kept(lessons, jobs)
+        context, early = _trials(context, self._kept(context, ahead or {}))
+        kept = self._kept(context, jobs)
         self.left_out += [prefix + name for name in jobs if name not in kept]
-        lessons, trials = _trials(lessons, kept)
+        context, trials = _trials(context, kept)
         wanted = [trial for many in (*trials.values(), *early.values()) for trial in many]
-        outcomes = self.study.run(lessons, wanted, stage)
+        outcomes = self.study.run(context, wanted, stage)
         runs, place = {}, 0
         for name, many in trials.items():
-            runs[name] = self._runs(lessons, kept[name], many, tuple(outcomes[place : place + len(many)]))
+            runs[name] = self._runs(context, kept[name], many, tuple(outcomes[place : place + len(many)]))
             place += len(many)
         self.runs |= {prefix + name: found for name, found in runs.items()}
         return runs
 
-    def remembers(self, lessons: Lessons, jobs: Mapping[str, Job]) -> bool:
+    def remembers(self, context: TrainingContext, jobs: Mapping[str, Job]) -> bool:
         """Whether all that `train` would do is in the store, so that the images themselves are not needed."""
-        lessons, trials = _trials(lessons, self._kept(lessons, jobs))
+        context, trials = _trials(context, self._kept(context, jobs))
         wanted = [trial for many in trials.values() for trial in many]
         store = self.study.store
         known = store.get_many(wanted)
-        return all(t.key in known and store.get_logits(_answers_key(lessons, t)) is not None for t in wanted)
+        return all(t.key in known and store.get_logits(_answers_key(context, t)) is not None for t in wanted)
 
-    def _kept(self, lessons: Lessons, jobs: Mapping[str, Job]) -> dict[str, Job]:
-        fitted = {name: self.fit(lessons, job) for name, job in jobs.items()}
+    def _kept(self, context: TrainingContext, jobs: Mapping[str, Job]) -> dict[str, Job]:
+        fitted = {name: self.fit(context, job) for name, job in jobs.items()}
         return {name: job for name, job in fitted.items() if job is not None}
 
-    def fit(self, lessons: Lessons, job: Job) -> Job | None:
+    def fit(self, context: TrainingContext, job: Job) -> Job | None:
         """The job within the effort, or None where it is left out."""
         effort = self.effort
         epochs = max(1, round(job.recipe.epochs * effort.epoch_share))
         recipe = replace(job.recipe, epochs=epochs)
-        cost = lessons.cost(lessons.trial(job.spec, recipe, 0))
+        cost = context.cost(context.trial(job.spec, recipe, 0))
         if cost > effort.largest_macs and not job.needed:
             return None
         seeds = max(1, min(job.seeds, effort.most_seeds, int(effort.row_macs / cost)))
         return replace(job, recipe=recipe, seeds=seeds)
 
-    def taught(self, lessons: Lessons, runs: Runs) -> Lessons:
-        """The lessons with the logits of these runs' best seed (by the selection half) as the teacher's."""
+    def taught(self, context: TrainingContext, runs: Runs) -> TrainingContext:
+        """The context with the logits of these runs' best seed (by the selection half) as the teacher's."""
         place = runs.best
-        found = lessons_of(self.study.store, lessons, runs.trials[place], runs.outcomes[place], self.study.workers)
+        found = context_with_teacher(
+            self.study.store, context, runs.trials[place], runs.outcomes[place], self.study.workers
+        )
         return replace(found, starts={})
 
-    def _runs(self, lessons: Lessons, job: Job, trials: tuple[Trial, ...], outcomes: tuple[Outcome, ...]) -> Runs:
+    def _runs(
+        self, context: TrainingContext, job: Job, trials: tuple[Trial, ...], outcomes: tuple[Outcome, ...]
+    ) -> Runs:
         pairs = zip(trials, outcomes, strict=True)
-        answers = np.stack([self._answers(lessons, trial, outcome) for trial, outcome in pairs])
-        labels = lessons.dataset.test.labels
+        answers = np.stack([self._answers(context, trial, outcome) for trial, outcome in pairs])
+        labels = context.dataset.test.labels
         scores = tuple(Score(int((row == labels).sum()), len(labels)) for row in answers)
         return Runs(job, trials, outcomes, scores, answers)
 
-    def _answers(self, lessons: Lessons, trial: Trial, outcome: Outcome) -> Answers:
+    def _answers(self, context: TrainingContext, trial: Trial, outcome: Outcome) -> Answers:
         """The class of each test image, uint8 [n], from the store when it is there: the test split is scored once."""
-        key = _answers_key(lessons, trial)
+        key = _answers_key(context, trial)
         found = self.study.store.get_logits(key)
         if found is None:
-            logits = classify(lessons, trial.spec, outcome.weights, lessons.dataset.test, self.study.workers)
+            logits = classify(context, trial.spec, outcome.weights, context.dataset.test, self.study.workers)
             found = logits.argmax(axis=1).astype(np.float32)
             self.study.store.put_logits(key, found)
         return found.astype(np.uint8)
 
 
-def _trials(lessons: Lessons, jobs: Mapping[str, Job]) -> tuple[Lessons, dict[str, tuple[Trial, ...]]]:
-    """The trials of each job, and the lessons with what they start from."""
-    starts, trials = dict(lessons.starts), {}
+def _trials(context: TrainingContext, jobs: Mapping[str, Job]) -> tuple[TrainingContext, dict[str, tuple[Trial, ...]]]:
+    """The trials of each job, and the context with what they start from."""
+    starts, trials = dict(context.starts), {}
     for name, job in jobs.items():
         many = []
         for seed in range(job.seeds):
             start = job.start(seed) if job.start else None
             starts |= {start.digest: start} if start else {}
-            many.append(lessons.trial(job.spec, job.recipe, seed, start.digest if start else ""))
+            many.append(context.trial(job.spec, job.recipe, seed, start.digest if start else ""))
         trials[name] = tuple(many)
-    return replace(lessons, starts=starts), trials
+    return replace(context, starts=starts), trials
 
 
-def _answers_key(lessons: Lessons, trial: Trial) -> str:
-    return f"{trial.key} {lessons.dataset.digest} test classes"
+def _answers_key(context: TrainingContext, trial: Trial) -> str:
+    return f"{trial.key} {context.dataset.digest} test classes"

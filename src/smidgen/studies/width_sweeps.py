@@ -34,7 +34,7 @@ from smidgen.studies.table import (
 )
 from smidgen.studies.teachers import teacher, teacher_job
 from smidgen.studies.trainings import Bench, Job, Runs
-from smidgen.trials.evaluate import Lessons
+from smidgen.trials.evaluate import TrainingContext
 
 SHAPE = (1, 28, 28)
 RMSPROP = Recipe(optimizer="rmsprop", learning_rate=0.001, schedule="constant", epochs=20, batch_size=128)
@@ -115,14 +115,14 @@ def title(name: str, width: int) -> str:
 
 def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
     """Train everything and say what it shows."""
-    lessons = Lessons(data["mnist"], bench.engine)
+    context = TrainingContext(data["mnist"], bench.engine)
     theirs = bench.train(
-        lessons, jobs("document"), "width-sweeps: the document's recipes", "document: ", teacher_job(lessons)
+        context, jobs("document"), "width-sweeps: the document's recipes", "document: ", teacher_job(context)
     )
-    _, taught = teacher(bench, lessons, "width-sweeps: our teacher")
-    plain = bench.train(lessons, jobs("ours"), "width-sweeps: our recipe", "ours, labels: ")
+    _, taught = teacher(bench, context, "width-sweeps: our teacher")
+    plain = bench.train(context, jobs("ours"), "width-sweeps: our recipe", "ours, labels: ")
     soft = bench.train(taught, jobs("distilled"), "width-sweeps: our recipe, distilled", "ours, distilled: ")
-    everything = Lessons(all_training_images(data["mnist"]), bench.engine)
+    everything = TrainingContext(all_training_images(data["mnist"]), bench.engine)
     named = {title(name, FAMILIES[name][2]) for name in FAMILIES if bench.effort.whole}
     published = {name: job for name, job in jobs("document").items() if name in named}
     on_all = bench.train(everything, published, "width-sweeps: on all 60,000 images", "document, all images: ")

@@ -1,6 +1,6 @@
 """The network to imitate: the user's own, or one that is trained here; its logits, computed once.
 
-    smidgen.teacher.external    a teacher of the user's own -> `Taught`: logits, scores, what was found out
+    smidgen.teacher.external    a teacher of the user's own -> `TeacherOutputs`: logits, scores, what was found out
     smidgen.teacher.loaders      ONNX, Keras, torch, scikit-learn -> numbers in, outputs out
     smidgen.teacher.input_format     how it wants its images: axes and range, given or found
     smidgen.teacher.logits    what it gives -> logits
@@ -17,20 +17,18 @@ from dataclasses import replace
 from smidgen.model import Model
 from smidgen.records import Outcome, Recipe, Trial
 from smidgen.spec import RELU, Conv, Dense, Dropout, Layer, MaxPool, NetSpec, Shape
-from smidgen.teacher.external import Advance, Say, Taught, Teacher, bring
-from smidgen.trials.evaluate import Lessons, classify
+from smidgen.teacher.external import Teacher, TeacherOutputs, run_teacher
+from smidgen.trials.evaluate import TrainingContext, classify
 from smidgen.trials.store import Store
 
 __all__ = [
-    "Advance",
-    "Say",
-    "Taught",
     "Teacher",
-    "bring",
+    "TeacherOutputs",
+    "context_with_model",
+    "context_with_teacher",
     "default_recipe",
     "default_spec",
-    "lessons_of",
-    "lessons_of_model",
+    "run_teacher",
 ]
 
 TRAINING_STEPS = 1_000
@@ -60,23 +58,25 @@ def default_recipe(images: int) -> Recipe:
     return replace(recipe, epochs=max(recipe.epochs, -(-TRAINING_STEPS // recipe.steps(images))))
 
 
-def lessons_of(store: Store, lessons: Lessons, trial: Trial, outcome: Outcome, threads: int = 1) -> Lessons:
-    """The same lessons with this teacher's logits on the training split, from the store when they are there."""
-    key = f"{trial.key} {lessons.dataset.digest} train"
+def context_with_teacher(
+    store: Store, context: TrainingContext, trial: Trial, outcome: Outcome, threads: int = 1
+) -> TrainingContext:
+    """The same context with this teacher's logits on the training split, from the store when they are there."""
+    key = f"{trial.key} {context.dataset.digest} train"
     logits = store.get_logits(key)
     if logits is None:
-        logits = classify(lessons, trial.spec, outcome.weights, lessons.dataset.train, threads)
+        logits = classify(context, trial.spec, outcome.weights, context.dataset.train, threads)
         store.put_logits(key, logits)
-    return replace(lessons, teacher=trial.key, teacher_logits=logits)
+    return replace(context, teacher_key=trial.key, teacher_logits=logits)
 
 
-def lessons_of_model(store: Store, lessons: Lessons, model: Model, threads: int = 1) -> Lessons:
-    """The same lessons with the logits of a network that comes from a file."""
+def context_with_model(store: Store, context: TrainingContext, model: Model, threads: int = 1) -> TrainingContext:
+    """The same context with the logits of a network that comes from a file."""
     said = f"{model.spec} {model.input_shape}".encode() + model.weights.tobytes()
     teacher = f"file {hashlib.sha256(said).hexdigest()}"
-    key = f"{teacher} {lessons.dataset.digest} train"
+    key = f"{teacher} {context.dataset.digest} train"
     logits = store.get_logits(key)
     if logits is None:
-        logits = classify(lessons, model.spec, model.weights, lessons.dataset.train, threads)
+        logits = classify(context, model.spec, model.weights, context.dataset.train, threads)
         store.put_logits(key, logits)
-    return replace(lessons, teacher=teacher, teacher_logits=logits)
+    return replace(context, teacher_key=teacher, teacher_logits=logits)

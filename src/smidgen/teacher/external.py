@@ -20,7 +20,8 @@ import numpy.typing as npt
 from smidgen.data import Dataset, Split
 from smidgen.errors import TeacherError
 from smidgen.records import Outcome, Score, Trial
-from smidgen.teacher.input_format import Way, ways
+from smidgen.reporter import Reporter, SilentReporter
+from smidgen.teacher.input_format import TeacherInputFormat, input_formats
 from smidgen.teacher.loaders import Network, open_network
 from smidgen.teacher.logits import PROBABILITIES, Logits, kind_of, to_logits
 from smidgen.trials.store import Store
@@ -36,9 +37,6 @@ LONG_SECONDS = 10.0
 
 CHANCE_ERRORS = 4.0
 """Standard errors above the share of the commonest class that any real teacher has."""
-
-Say = Callable[[str], None]
-Advance = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Teacher:
 
 
 @dataclass(frozen=True, eq=False)
-class Taught:
+class TeacherOutputs:
     """A teacher at work.
 
     key: what it is known by in the trials that learn from it
@@ -85,10 +83,10 @@ class Taught:
         return sum(self.halves.values(), Score(0, 0))
 
 
-def bring(store: Store, data: Dataset, teacher: Teacher, say: Say, advance: Advance) -> Taught:
+def run_teacher(store: Store, data: Dataset, teacher: Teacher, reporter: Reporter) -> TeacherOutputs:
     """The teacher's logits on the training split and its score on the validation split.
 
-    advance: told how many images were done, of `len(data.train)` and both halves of the validation split
+    reporter: told how many images were done, of `len(data.train)` and both halves of the validation split
 
     Raises:
         TeacherError: it cannot be read, does not fit the data, or is right no more often than by chance.
@@ -98,16 +96,16 @@ def bring(store: Store, data: Dataset, teacher: Teacher, say: Say, advance: Adva
         return _from_logits(source, data)
     network = open_network(source, teacher.weights, data.class_names)
     running = _find_input(network, teacher.input, data)
-    work = _Work(store, data, running, say, advance)
+    work = _Work(store, data, running, reporter)
     taught = _taught(work.logits, data, running.name, network.parameters, running.notes)
-    work.advance = lambda _: None  # the test images come later, in the middle of another stage
+    work.reporter = SilentReporter()  # the test images come later, in the middle of another stage
     return taught
 
 
 # --- logits that were computed elsewhere --------------------------------------------------------
 
 
-def _from_logits(source: np.ndarray[Any, Any] | str | Path, data: Dataset) -> Taught:
+def _from_logits(source: np.ndarray[Any, Any] | str | Path, data: Dataset) -> TeacherOutputs:
     """Row i belongs to image i of the data as it came, before it was cut into splits; its test images come last."""
     name = "the logits" if isinstance(source, np.ndarray) else Path(source).name
     array = source if isinstance(source, np.ndarray) else _read_logits(Path(source).expanduser())
@@ -148,7 +146,7 @@ class _Running:
     """A network of which the input and the kind of its outputs are known."""
 
     network: Network
-    way: Way
+    way: TeacherInputFormat
     kind: str
     notes: tuple[str, ...] = ()
 
@@ -180,7 +178,7 @@ def _find_input(network: Network, text: str, data: Dataset) -> _Running:
     range that is too wide makes a network surer, and its loss on what it knows lower.
     """
     failures: list[str] = []
-    open_ways = ways(text, data.train, network.input_shape, network.name)
+    open_ways = input_formats(text, data.train, network.input_shape, network.name)
     found = [running for way in open_ways if (running := _try(network, way, data, failures))]
     if not found:
         raise TeacherError(
@@ -206,7 +204,7 @@ def _surely_better(best: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) ->
     return bool(int(best.sum()) - int(other.sum()) > float((best != other).sum()) ** 0.5)
 
 
-def _try(network: Network, way: Way, data: Dataset, failures: list[str]) -> _Running | None:
+def _try(network: Network, way: TeacherInputFormat, data: Dataset, failures: list[str]) -> _Running | None:
     """The network fed in this way, and what its outputs are; None where it fails, which `failures` then says."""
     try:
         outputs = _outputs(network, way(_sample(data, FIRST_SAMPLE_IMAGES).images))
@@ -241,8 +239,8 @@ def _batches(images: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
 class _Work:
     """Runs a network over the splits, part by part; what the store has is not computed again."""
 
-    def __init__(self, store: Store, data: Dataset, running: _Running, say: Say, advance: Advance) -> None:
-        self.store, self.data, self.running, self.say, self.advance = store, data, running, say, advance
+    def __init__(self, store: Store, data: Dataset, running: _Running, reporter: Reporter) -> None:
+        self.store, self.data, self.running, self.reporter = store, data, running, reporter
         self.told, self.kept = False, 0
 
     def logits(self, split: str) -> Logits:
@@ -258,14 +256,14 @@ class _Work:
         kept = self.store.get_logits(key) if running.network.digest else None
         if kept is not None:
             self.kept += len(images)
-            self.advance(len(images))
+            self.reporter.advance(len(images))
             return kept
         pieces: list[Logits] = []
         for batch in _batches(images):
             began = time.perf_counter()
             pieces.append(running.logits(batch, start + BATCH_IMAGES * len(pieces)))
             self._say_how_long((time.perf_counter() - began) / len(batch))
-            self.advance(len(batch))
+            self.reporter.advance(len(batch))
         logits = np.concatenate(pieces)
         if running.network.digest:
             self.store.put_logits(key, logits)
@@ -276,7 +274,7 @@ class _Work:
         left = len(self.data.train) + len(self.data.selection) + len(self.data.confirmation) - self.kept
         if not self.told and image_seconds * left > LONG_SECONDS:
             size = f"{self.running.network.parameters:,} parameters" if self.running.network.parameters else "it"
-            self.say(
+            self.reporter.say(
                 f"{self.running.name}: {size}, about {image_seconds * left / 60:.1f} minutes for the {left:,} images "
                 f"left; kept in parts of {PART_IMAGES:,}, so it may be stopped and goes on from there"
             )
@@ -288,7 +286,7 @@ class _Work:
 
 def _taught(
     logits_of: Callable[[str], Logits | None], data: Dataset, name: str, parameters: int, notes: tuple[str, ...]
-) -> Taught:
+) -> TeacherOutputs:
     logits = logits_of("train")
     selection, confirmation = logits_of("selection"), logits_of("confirmation")
     assert logits is not None and selection is not None and confirmation is not None, "they are cut from training data"
@@ -306,7 +304,7 @@ def _taught(
     whole = sum(halves.values(), Score(0, 0))
     right = f"{name} is right on {own} of the training images and {whole} of the validation images"
     key = "logits " + hashlib.sha256(logits.tobytes()).hexdigest()
-    return Taught(key, name, parameters, logits, halves, test, (*notes, right))
+    return TeacherOutputs(key, name, parameters, logits, halves, test, (*notes, right))
 
 
 def _score(logits: Logits, labels: npt.NDArray[np.int32]) -> Score:

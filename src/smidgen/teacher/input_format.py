@@ -40,7 +40,7 @@ OTHER_RANGES = ("as-is", "standardised")
 
 
 @dataclass(frozen=True, eq=False)
-class Way:
+class TeacherInputFormat:
     """How images become a teacher's input: x * scale + shift for each channel, then the layout.
 
     scale, shift: float32 [channels, 1, 1], for values as the data holds them
@@ -59,7 +59,9 @@ class Way:
         return np.ascontiguousarray(LAYOUTS[self.layout](images.astype(np.float32) * self.scale + self.shift))
 
 
-def ways(text: str, train: Split, input_shape: tuple[int | None, ...] | None, name: str) -> list[Way]:
+def input_formats(
+    text: str, train: Split, input_shape: tuple[int | None, ...] | None, name: str
+) -> list[TeacherInputFormat]:
     """The ways that `text` ("nhwc 0..1", either word alone, or "") leaves open and the teacher's shape allows.
 
     Raises:
@@ -105,10 +107,10 @@ def _usual_ranges(train: Split) -> tuple[str, ...]:
     return BYTE_RANGES if train.images.shape[1] == 3 else BYTE_RANGES[:-1]
 
 
-def _way(layout: str, values: str, train: Split) -> Way:
+def _way(layout: str, values: str, train: Split) -> TeacherInputFormat:
     scale, shift = _line(values, train)
     columns = (np.broadcast_to(np.float32(v), train.images.shape[1]).reshape(-1, 1, 1) for v in (scale, shift))
-    return Way(layout, values, *columns)
+    return TeacherInputFormat(layout, values, *columns)
 
 
 def _line(values: str, train: Split) -> tuple[Any, Any]:

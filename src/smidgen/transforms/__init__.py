@@ -14,7 +14,15 @@ from smidgen.transforms.prune import (
     smallest_overall,
     tensor_places,
 )
-from smidgen.transforms.quantize import Steps, channel_steps, grid_steps, held, quantized, shortest, with_coder
+from smidgen.transforms.quantize import (
+    Steps,
+    channel_steps,
+    grid_steps,
+    quantization_aware_start,
+    quantize_model,
+    shortest,
+    with_coder,
+)
 from smidgen.transforms.sharing import k_means, shared_start, with_codebooks
 from smidgen.transforms.simplify import fold_batch_norm, without_constant_inputs, without_dead_channels
 
@@ -26,11 +34,11 @@ __all__ = [
     "fold_batch_norm",
     "gradual_shares",
     "grid_steps",
-    "held",
     "k_means",
     "prunable",
     "pruned_start",
-    "quantized",
+    "quantization_aware_start",
+    "quantize_model",
     "sensitivity",
     "shared_start",
     "shortest",

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import RequestError
-from smidgen.model import Model, Packed, Tensor, Uniform, named_arrays
+from smidgen.model import Model, QuantizedModel, Tensor, Uniform, named_arrays
 from smidgen.spec import (
     Conv,
     Dense,
@@ -29,14 +29,14 @@ from smidgen.spec import (
 Order = npt.NDArray[np.intp]
 
 
-def sort_channels(packed: Packed) -> Packed:
+def sort_channels(quantized: QuantizedModel) -> QuantizedModel:
     """The same function but for the order in which values are added up; each layer's biases rise where they can.
 
     A network with a repeat is left as it is.
     """
-    if any(isinstance(layer, Repeat) for layer in packed.spec.layers):
-        return packed
-    plans, tensors = packed.spec.plan(packed.input_shape), dict(packed.tensors)
+    if any(isinstance(layer, Repeat) for layer in quantized.spec.layers):
+        return quantized
+    plans, tensors = quantized.spec.plan(quantized.input_shape), dict(quantized.tensors)
     mixing = [place for place, plan in enumerate(plans) if isinstance(plan.layer, Conv | Pointwise | Dense)]
     for first, last in pairwise(mixing):
         order = _order(tensors, first, last)
@@ -45,7 +45,7 @@ def sort_channels(packed: Packed) -> Packed:
         for place in range(first, last):
             _sort_rows(tensors, place, order)
         tensors[f"{last}.weight"] = _sort_inputs(tensors[f"{last}.weight"], plans[last], order)
-    return replace(packed, tensors=tensors)
+    return replace(quantized, tensors=tensors)
 
 
 def _order(tensors: dict[str, Tensor], first: int, last: int) -> Order | None:
@@ -93,27 +93,27 @@ def weakest_channels(model: Model, shares: Mapping[int, float]) -> dict[int, tup
     return weakest
 
 
-def without_channels(packed: Packed, dropped: Mapping[int, Collection[int]]) -> Packed:
+def without_channels(quantized: QuantizedModel, dropped: Mapping[int, Collection[int]]) -> QuantizedModel:
     """A smaller network: these channels of these layers are gone, and all that reads them.
 
     dropped: by the place of a convolution, a pointwise or a dense layer, numbers of its channels. A `Model` goes in as
-        `packed_model(model)` and comes out by `unpacked`, with the bits that it had.
+        `as_quantized(model)` and comes out by `dequantize`, with the bits that it had.
 
     Raises:
         RequestError: there is no such layer or channel, nothing would be left of one, its channels are the classes, or
             the network has a repeat.
     """
-    layers, tensors = list(packed.spec.layers), dict(packed.tensors)
-    plans = packed.spec.plan(packed.input_shape)
+    layers, tensors = list(quantized.spec.layers), dict(quantized.tensors)
+    plans = quantized.spec.plan(quantized.input_shape)
     for place, channels in dropped.items():
-        _check_hidden(packed.spec, packed.input_shape, place)
+        _check_hidden(quantized.spec, quantized.input_shape, place)
         kept = _kept(plans[place], channels)
         last = next(after for after in _mixing(plans) if after > place)
         for between in range(place, last):
             _keep_rows(tensors, between, kept)
         tensors[f"{last}.weight"] = _keep_inputs(tensors[f"{last}.weight"], plans[last].input_shape[0], kept)
         layers[place] = _narrower(plans[place], len(kept))
-    return replace(packed, spec=NetSpec(tuple(layers)), tensors=tensors)
+    return replace(quantized, spec=NetSpec(tuple(layers)), tensors=tensors)
 
 
 def _mixing(plans: Sequence[LayerPlan]) -> list[int]:

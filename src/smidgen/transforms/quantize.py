@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.engine import Projection, Start
-from smidgen.model import Model, Packed, encode, level_costs, named_arrays, nearest_step, uniform
+from smidgen.model import Model, QuantizedModel, encode, level_costs, named_arrays, nearest_step, uniform
 from smidgen.transforms.channels import sort_channels
 
 Floats = npt.NDArray[np.float32]
@@ -27,8 +27,8 @@ Steps = Mapping[str, float]
 RowSteps = Mapping[str, float | Floats]
 """The same, or float32 [rows]: one for each row (channel out) of a tensor."""
 
-MOMENTS = (".mean", ".variance")
-MOMENT_LEVELS = 127
+RUNNING_STATS = (".mean", ".variance")
+RUNNING_STAT_LEVELS = 127
 LEAST_REACH, MOST_REACH = 31, 2**10
 """Levels to either side of zero that a weight may take: enough for twice the largest, within these."""
 OWN_PRICES = 2**12
@@ -43,8 +43,8 @@ def grid_steps(model: Model, share: float) -> dict[str, float]:
     """
     steps, last = {}, 1.0
     for name, values in _arrays(model).items():
-        if name.endswith(MOMENTS):
-            size = float(np.abs(values).max(initial=0)) / MOMENT_LEVELS
+        if name.endswith(RUNNING_STATS):
+            size = float(np.abs(values).max(initial=0)) / RUNNING_STAT_LEVELS
         else:
             size = share * float(np.sqrt(np.square(values, dtype=np.float64).mean()))
         last = float(nearest_step(size or last))
@@ -66,25 +66,25 @@ def channel_steps(model: Model, share: float) -> dict[str, float | Floats]:
     return steps
 
 
-def quantized(model: Model, steps: RowSteps) -> Packed:
+def quantize_model(model: Model, steps: RowSteps) -> QuantizedModel:
     """Every weight at its nearest level; a variance is never less than one step."""
     tensors = {name: uniform(values, steps[name]) for name, values in _arrays(model).items()}
     for name, tensor in tensors.items():
         if name.endswith(".variance"):
             tensors[name] = replace(tensor, levels=np.maximum(tensor.levels, 1))
-    return Packed(model.spec, model.input_shape, model.class_names, tensors)
+    return QuantizedModel(model.spec, model.input_shape, model.class_names, tensors)
 
 
-def held(model: Model, steps: RowSteps, nats_per_bit: float) -> Start:
+def quantization_aware_start(model: Model, steps: RowSteps, nats_per_bit: float) -> Start:
     """From the model's weights, held to the grids; every bit costs so much of the loss."""
     arrays = _arrays(model)
-    names = [name for name in arrays if not name.endswith(MOMENTS)]
+    names = [name for name in arrays if not name.endswith(RUNNING_STATS)]
     rows = {name: np.array(steps[name], np.float32, ndmin=1) for name in names}
     reach = {name: _reach(arrays[name], rows[name]) for name in names}
     levels = tuple(_levels(reach[name], step) for name in names for step in rows[name])
     costs = None
     if nats_per_bit:
-        bits = _prices(quantized(model, steps), reach)
+        bits = _prices(quantize_model(model, steps), reach)
         costs = tuple((nats_per_bit * bits[name]).astype(np.float32) for name in names for _ in rows[name])
     codebook, first = [], 0
     for name, values in arrays.items():
@@ -95,14 +95,16 @@ def held(model: Model, steps: RowSteps, nats_per_bit: float) -> Start:
     return Start(model.weights, projection=Projection(np.concatenate(codebook), levels, costs))
 
 
-def shortest(packed: Packed) -> tuple[Packed, int]:
+def shortest(quantized: QuantizedModel) -> tuple[QuantizedModel, int]:
     """The network with its channels in whichever order makes the shorter file, and the file's length in bytes."""
-    return min(((way, len(encode(way))) for way in (packed, sort_channels(packed))), key=lambda pair: pair[1])
+    return min(((way, len(encode(way))) for way in (quantized, sort_channels(quantized))), key=lambda pair: pair[1])
 
 
-def with_coder(packed: Packed, coder: str) -> Packed:
+def with_coder(quantized: QuantizedModel, coder: str) -> QuantizedModel:
     """The same levels, every tensor by this coder ("fixed", "huffman", ... or "auto")."""
-    return replace(packed, tensors={name: replace(tensor, coder=coder) for name, tensor in packed.tensors.items()})
+    return replace(
+        quantized, tensors={name: replace(tensor, coder=coder) for name, tensor in quantized.tensors.items()}
+    )
 
 
 def _reach(values: Floats, steps: Floats) -> int:
@@ -115,17 +117,17 @@ def _levels(reach: int, step: np.float32) -> Floats:
     return levels
 
 
-def _prices(packed: Packed, reach: Mapping[str, int]) -> dict[str, npt.NDArray[np.float64]]:
+def _prices(quantized: QuantizedModel, reach: Mapping[str, int]) -> dict[str, npt.NDArray[np.float64]]:
     """Bits of each level that a tensor may take, from -reach to reach."""
     groups: dict[str, list[str]] = {}
     for name in reach:
-        own = packed.tensors[name].levels.size >= OWN_PRICES
+        own = quantized.tensors[name].levels.size >= OWN_PRICES
         groups.setdefault(name if own else f"small {name.endswith('.weight')}", []).append(name)
     prices: dict[str, npt.NDArray[np.float64]] = {}
     for names in groups.values():
         most = max(reach[name] for name in names)
-        bits = level_costs(np.concatenate([packed.tensors[name].levels.ravel() for name in names]), most)
-        if packed.tensors[names[0]].levels.size >= OWN_PRICES:
+        bits = level_costs(np.concatenate([quantized.tensors[name].levels.ravel() for name in names]), most)
+        if quantized.tensors[names[0]].levels.size >= OWN_PRICES:
             bits[most] = bits[most - 1 : most + 2].min()
         prices |= {name: bits[most - reach[name] : most + reach[name] + 1] for name in names}
     return prices

@@ -6,7 +6,7 @@ number from then on. In training its gradient is the sum of its weights' (sectio
 
     start = shared_start(model, {"0.weight": 63, "1.weight": 63})
     training = engine.train(model.spec, recipe, examples, seed, start=start)
-    packed = with_codebooks(replace(model, weights=training.weights), ("0.weight", "1.weight"))
+    quantized = with_codebooks(replace(model, weights=training.weights), ("0.weight", "1.weight"))
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from smidgen.engine import Start
 from smidgen.errors import RequestError
-from smidgen.model import Codebook, Model, Packed, Tensor, full_precision, named_arrays
+from smidgen.model import Codebook, Model, QuantizedModel, Tensor, full_precision, named_arrays
 from smidgen.model.quantized import MOST_ENTRIES
 from smidgen.transforms.prune import tensor_places
 
@@ -52,7 +52,7 @@ def shared_start(model: Model, entries: Mapping[str, int], rounds: int = MOST_RO
     return Start(weights, fixed, tied)
 
 
-def with_codebooks(model: Model, names: Collection[str], *, half: bool = False) -> Packed:
+def with_codebooks(model: Model, names: Collection[str], *, half: bool = False) -> QuantizedModel:
     """The network with a codebook for each of the named tensors, of the values that it has; the rest as it is.
 
     half: round the values to 16 bits, which is what each then takes in the file
@@ -65,7 +65,7 @@ def with_codebooks(model: Model, names: Collection[str], *, half: bool = False) 
     for name, array in named_arrays(model.spec, model.input_shape, model.weights).items():
         values = array.astype(np.float16).astype(np.float32) if half else array
         tensors[name] = _coded(name, values) if name in names else full_precision(array)
-    return Packed(model.spec, model.input_shape, model.class_names, tensors)
+    return QuantizedModel(model.spec, model.input_shape, model.class_names, tensors)
 
 
 def k_means(values: Floats, entries: int, rounds: int = MOST_ROUNDS) -> tuple[Floats, npt.NDArray[np.int32]]:

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.model import Model, Packed, Tensor, full_precision, named_arrays, values_of
+from smidgen.model import Model, QuantizedModel, Tensor, full_precision, named_arrays, values_of
 from smidgen.spec import (
     BATCH_NORM_EPSILON,
     LINEAR,
@@ -76,11 +76,14 @@ def _takes(layer: Layer) -> bool:
 
 
 def _folded(
-    layer: Layer, arrays: Sequence[npt.NDArray[np.float32]], norm: BatchNorm, moments: Sequence[npt.NDArray[np.float32]]
+    layer: Layer,
+    arrays: Sequence[npt.NDArray[np.float32]],
+    norm: BatchNorm,
+    running_stats: Sequence[npt.NDArray[np.float32]],
 ) -> tuple[Layer, list[npt.NDArray[np.float32]]]:
     """weight * factor and (bias - mean) * factor + shift, in float64 and rounded once."""
     assert isinstance(layer, Conv | Depthwise | Pointwise | Dense)
-    scale, shift, mean, variance = (moment.astype(np.float64) for moment in moments)
+    scale, shift, mean, variance = (running_stat.astype(np.float64) for running_stat in running_stats)
     weight = arrays[0].astype(np.float64)
     bias = arrays[1].astype(np.float64) if layer.bias else np.zeros(len(weight))
     factor = scale / np.sqrt(variance + BATCH_NORM_EPSILON)
@@ -129,54 +132,56 @@ def _pooled(plans: Sequence[LayerPlan], image: Floats) -> Floats:
     return image.reshape(-1)
 
 
-def without_dead_channels(packed: Packed) -> Packed:
+def without_dead_channels(quantized: QuantizedModel) -> QuantizedModel:
     """The same function without the channels that nothing reads, and without those that never change.
 
     A channel that never changes goes where what it adds is nothing, or where that can move into the next biases: they
     are in full precision, and no padding of zeros comes between. What goes may leave others dead, so again until none
     is. A network with a repeat is left as it is.
     """
-    if any(isinstance(layer, Repeat) for layer in packed.spec.layers):
-        return packed
-    plans = packed.spec.plan(packed.input_shape)
+    if any(isinstance(layer, Repeat) for layer in quantized.spec.layers):
+        return quantized
+    plans = quantized.spec.plan(quantized.input_shape)
     for first, last in pairwise(_mixing(plans)):
-        dead, tensors = _dead(packed, plans, first, last)
+        dead, tensors = _dead(quantized, plans, first, last)
         if dead:
-            return without_dead_channels(without_channels(replace(packed, tensors=tensors), {first: dead}))
-    return packed
+            return without_dead_channels(without_channels(replace(quantized, tensors=tensors), {first: dead}))
+    return quantized
 
 
-def _dead(packed: Packed, plans: Sequence[LayerPlan], first: int, last: int) -> tuple[list[int], dict[str, Tensor]]:
+def _dead(
+    quantized: QuantizedModel, plans: Sequence[LayerPlan], first: int, last: int
+) -> tuple[list[int], dict[str, Tensor]]:
     """Which of the channels between two mixing layers can go, all but one at most, and the tensors without them."""
-    weight, channels = values_of(packed.tensors[f"{last}.weight"]), plans[last].input_shape[0]
+    weight, channels = values_of(quantized.tensors[f"{last}.weight"]), plans[last].input_shape[0]
     reading = weight.astype(np.float64).reshape(len(weight), channels, -1)
-    constant = _constant(packed, plans, first, last)
+    constant = _constant(quantized, plans, first, last)
     unread = ~reading.any(axis=(0, 2))
     silent = constant == 0
-    moved = ~np.isnan(constant) & _takes_constants(packed, plans[last], last)
+    moved = ~np.isnan(constant) & _takes_constants(quantized, plans[last], last)
     dead = np.flatnonzero(unread | silent | moved)[: channels - 1]
     moved &= np.isin(np.arange(channels), dead)
-    tensors = dict(packed.tensors)
+    tensors = dict(quantized.tensors)
     if moved.any():
         added = reading[:, moved].sum(axis=2) @ constant[moved]
         tensors[f"{last}.bias"] = full_precision((values_of(tensors[f"{last}.bias"]) + added).astype(np.float32))
     return dead.tolist(), tensors
 
 
-def _takes_constants(packed: Packed, plan: LayerPlan, place: int) -> bool:
+def _takes_constants(quantized: QuantizedModel, plan: LayerPlan, place: int) -> bool:
     """Whether a constant can move into this layer's biases: they are in full precision, and nothing is padded."""
-    bias = packed.tensors.get(f"{place}.bias")
+    bias = quantized.tensors.get(f"{place}.bias")
     return bias is not None and bias.grid is None and not getattr(plan.layer, "same", False)
 
 
-def _constant(packed: Packed, plans: Sequence[LayerPlan], first: int, last: int) -> npt.NDArray[np.float64]:
+def _constant(quantized: QuantizedModel, plans: Sequence[LayerPlan], first: int, last: int) -> npt.NDArray[np.float64]:
     """The one value of each channel that the layer `last` is given, NaN where it changes: float64 [channels]."""
     constant = np.full(plans[first].output_shape[0], np.nan)
     for place in range(first, last):
         tensors = {
-            part: values_of(packed.tensors[f"{place}.{part}"]).astype(np.float64)
+            part: values_of(quantized.tensors[f"{place}.{part}"]).astype(np.float64)
             for part in ("weight", "bias", "mean", "variance")
-            if f"{place}.{part}" in packed.tensors
+            if f"{place}.{part}" in quantized.tensors
         }
         constant = _through(plans[place], tensors, constant)
     return constant

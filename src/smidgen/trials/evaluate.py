@@ -23,18 +23,18 @@ from smidgen.spec import NetSpec
 
 
 @dataclass(frozen=True, eq=False)
-class Lessons:
+class TrainingContext:
     """What candidates learn from: the data, and a teacher's logits where there is one.
 
     engine: "auto", "native" or "torch", see `smidgen.engine.choose`
-    teacher: the key of the teacher's trial
+    teacher_key: the key of the teacher's trial
     teacher_logits: float32 [n, classes], row i for image i of the training split
     starts: by its digest, what a trial that names it starts from
     """
 
     dataset: Dataset
     engine: str = "auto"
-    teacher: str = ""
+    teacher_key: str = ""
     teacher_logits: npt.NDArray[np.float32] | None = field(default=None, repr=False)
     starts: Mapping[str, Start] = field(default_factory=dict, repr=False)
 
@@ -46,7 +46,7 @@ class Lessons:
         """
         spec.check_head(self.dataset.input_shape, self.dataset.classes)
         engine = choose(spec, self.engine).name()
-        teacher = self.teacher if recipe.needs_teacher else ""
+        teacher = self.teacher_key if recipe.needs_teacher else ""
         return Trial(spec, recipe, seed, self.dataset.digest, engine, teacher, start)
 
     def cost(self, trial: Trial) -> float:
@@ -55,21 +55,21 @@ class Lessons:
         return 3.0 * images * trial.spec.macs(self.dataset.input_shape)
 
 
-def evaluate(lessons: Lessons, trial: Trial, watch: Watch | None = None, threads: int = 1) -> Outcome:
+def evaluate(context: TrainingContext, trial: Trial, watch: Watch | None = None, threads: int = 1) -> Outcome:
     """Train, then score on both halves of the validation split; pure but for `train_seconds`."""
-    engine, data = choose(trial.spec, lessons.engine), lessons.dataset
-    teacher_logits = lessons.teacher_logits if trial.recipe.needs_teacher else None
+    engine, data = choose(trial.spec, context.engine), context.dataset
+    teacher_logits = context.teacher_logits if trial.recipe.needs_teacher else None
     examples = Examples(data.train.images, data.train.labels, teacher_logits)
-    start = lessons.starts[trial.start] if trial.start else None
-    best = _Best(lessons, trial) if trial.recipe.patience else None
+    start = context.starts[trial.start_digest] if trial.start_digest else None
+    best = _Best(context, trial) if trial.recipe.patience else None
     began = time.perf_counter()
     training = engine.train(trial.spec, trial.recipe, examples, trial.seed, watch, threads, start, best)
     seconds = time.perf_counter() - began
     weights = training.weights if best is None or best.weights is None else best.weights
     return Outcome(
         parameters=trial.spec.parameters(data.input_shape),
-        selection=score(lessons, trial.spec, weights, data.selection),
-        confirmation=score(lessons, trial.spec, weights, data.confirmation),
+        selection=score(context, trial.spec, weights, data.selection),
+        confirmation=score(context, trial.spec, weights, data.confirmation),
         losses=training.losses,
         train_seconds=seconds,
         weights=weights,
@@ -82,28 +82,28 @@ class _Best:
     not fallen for `patience` epochs (early stopping; Prechelt 1998).
     """
 
-    def __init__(self, lessons: Lessons, trial: Trial) -> None:
-        self.lessons, self.trial = lessons, trial
+    def __init__(self, context: TrainingContext, trial: Trial) -> None:
+        self.context, self.trial = context, trial
         self.weights: Weights | None = None
         self.loss, self.epoch = float("inf"), 0
 
     def __call__(self, epoch: int, weights: Weights) -> bool:
-        selection = self.lessons.dataset.selection
-        loss = cross_entropy(classify(self.lessons, self.trial.spec, weights, selection), selection.labels)
+        selection = self.context.dataset.selection
+        loss = cross_entropy(classify(self.context, self.trial.spec, weights, selection), selection.labels)
         if loss < self.loss:
             self.weights, self.loss, self.epoch = weights.copy(), loss, epoch
         return epoch - self.epoch >= self.trial.recipe.patience
 
 
-def score(lessons: Lessons, spec: NetSpec, weights: Weights, split: Split, threads: int = 1) -> Score:
+def score(context: TrainingContext, spec: NetSpec, weights: Weights, split: Split, threads: int = 1) -> Score:
     """How many of the split's images the network classifies right."""
-    classes = classify(lessons, spec, weights, split, threads).argmax(axis=1)
+    classes = classify(context, spec, weights, split, threads).argmax(axis=1)
     return Score(int((classes == split.labels).sum()), len(split))
 
 
 def classify(
-    lessons: Lessons, spec: NetSpec, weights: Weights, split: Split, threads: int = 1
+    context: TrainingContext, spec: NetSpec, weights: Weights, split: Split, threads: int = 1
 ) -> npt.NDArray[np.float32]:
     """The network's logits for the split: float32 [n, classes]."""
-    logits: npt.NDArray[np.float32] = choose(spec, lessons.engine).predict(spec, weights, split.images, threads)
+    logits: npt.NDArray[np.float32] = choose(spec, context.engine).predict(spec, weights, split.images, threads)
     return logits

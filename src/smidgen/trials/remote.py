@@ -31,7 +31,7 @@ from smidgen.engine import Projection, Start, choose
 from smidgen.errors import EngineError
 from smidgen.records import Outcome, Trial
 from smidgen.trials.dask_pool import content_of_scheduler, is_wanted
-from smidgen.trials.evaluate import Lessons, evaluate
+from smidgen.trials.evaluate import TrainingContext, evaluate
 from smidgen.trials.store import cache_directory
 from smidgen.trials.workers import Pool, default_workers
 
@@ -63,7 +63,7 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
-class Done:
+class TaskResult:
     """What came of a task: the outcomes of its trials in their order, or the content that was not to be found.
 
     place: the worker's host and process, its version, its engines
@@ -74,34 +74,34 @@ class Done:
     missing: str = ""
 
 
-class Unwanted(Exception):
+class TaskAbandoned(Exception):
     """Raised inside a training whose coordinator is gone or has stopped."""
 
 
 # --- the coordinator's side ------------------------------------------------------------------
 
 
-class Courier:
+class TaskSender:
     """Makes tasks of trials, and sends ahead what they need.
 
     sent: the SHA-256 of what was sent before, by its name; the caller keeps it from one stage to the next.
     """
 
-    def __init__(self, pool: Pool, lessons: Lessons, threads: int, sent: dict[str, str]) -> None:
+    def __init__(self, pool: Pool, context: TrainingContext, threads: int, sent: dict[str, str]) -> None:
         self.offer = pool.offer or keep
-        self.lessons, self.threads, self.sent = lessons, threads, sent
+        self.context, self.threads, self.sent = context, threads, sent
 
     def task(self, trials: Sequence[Trial]) -> Task:
-        lessons, data = self.lessons, self.lessons.dataset
-        teacher = lessons.teacher_logits if any(trial.recipe.needs_teacher for trial in trials) else None
-        taught = f"logits of {lessons.teacher} on {data.digest}"
-        starts = sorted({trial.start for trial in trials} - {""})
+        context, data = self.context, self.context.dataset
+        teacher = context.teacher_logits if any(trial.recipe.needs_teacher for trial in trials) else None
+        taught = f"logits of {context.teacher_key} on {data.digest}"
+        starts = sorted({trial.start_digest for trial in trials} - {""})
         return Task(
             tuple(trials),
             self._send(data.digest, lambda: _of_dataset(data)),
             "" if teacher is None else self._send(taught, lambda: _packed({"logits": teacher}, {})),
-            tuple((start, self._send(start, lambda start=start: _of_start(lessons.starts[start]))) for start in starts),
-            lessons.engine,
+            tuple((start, self._send(start, lambda start=start: _of_start(context.starts[start]))) for start in starts),
+            context.engine,
             smidgen.__version__,
             self.threads,
         )
@@ -119,12 +119,12 @@ class Courier:
 # --- the worker's side -----------------------------------------------------------------------
 
 
-def run(task: Task) -> Done:
+def run(task: Task) -> TaskResult:
     """Train a task's trials one after the other.
 
     Raises:
         EngineError: this worker would not give the bits that the trials' keys stand for.
-        Unwanted: nobody waits for it any more.
+        TaskAbandoned: nobody waits for it any more.
     """
     place = f"{socket.gethostname()} process {os.getpid()}"
     if task.version != smidgen.__version__:
@@ -135,18 +135,18 @@ def run(task: Task) -> Done:
     names = {_checked_engine(place, task.engine, trial) for trial in task.trials}
     place = f"{place}, Smidgen {smidgen.__version__}, {', '.join(sorted(names))}"
     try:
-        lessons = _lessons(task)
+        context = _context(task)
     except _NotFound as missing:
-        return Done(place, missing=str(missing))
+        return TaskResult(place, missing=str(missing))
     threads = task.threads or default_workers()
-    return Done(place, tuple(evaluate(lessons, trial, _watch, threads) for trial in task.trials))
+    return TaskResult(place, tuple(evaluate(context, trial, _watch, threads) for trial in task.trials))
 
 
 def _checked_engine(place: str, wanted: str, trial: Trial) -> str:
     name: str = choose(trial.spec, wanted).name()
-    if name != trial.engine:
+    if name != trial.engine_name:
         raise EngineError(
-            f"worker {place} computes with {name} and this run with {trial.engine}, which gives other bits; "
+            f"worker {place} computes with {name} and this run with {trial.engine_name}, which gives other bits; "
             "use workers of one kind, or set the same SMIDGEN_INSTRUCTION_SET on all machines"
         )
     return name
@@ -154,7 +154,7 @@ def _checked_engine(place: str, wanted: str, trial: Trial) -> str:
 
 def _watch(_done: int, _total: int) -> None:
     if not is_wanted():
-        raise Unwanted
+        raise TaskAbandoned
 
 
 class _NotFound(Exception):
@@ -165,13 +165,13 @@ _memory: OrderedDict[str, Any] = OrderedDict()
 _memory_lock = threading.Lock()
 
 
-def _lessons(task: Task) -> Lessons:
+def _context(task: Task) -> TrainingContext:
     # One thread of a process fetches, and the others find it in memory.
     with _memory_lock:
         data = _thing(task.data, _to_dataset)
         logits = _thing(task.teacher, lambda arrays, _: arrays["logits"]) if task.teacher else None
         starts = {start: _thing(digest, _to_start) for start, digest in task.starts}
-    return Lessons(data, task.engine, teacher_logits=logits, starts=starts)
+    return TrainingContext(data, task.engine, teacher_logits=logits, starts=starts)
 
 
 def _thing(digest: str, unpack: Any) -> Any:

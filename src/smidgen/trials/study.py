@@ -8,13 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Protocol
 
 from smidgen.engine import Watch
 from smidgen.errors import EngineError
 from smidgen.records import Outcome, Trial
+from smidgen.reporter import Reporter, SilentReporter
 from smidgen.trials import remote
-from smidgen.trials.evaluate import Lessons, evaluate
+from smidgen.trials.evaluate import TrainingContext, evaluate
 from smidgen.trials.store import Store
 from smidgen.trials.workers import Pool, default_workers, in_batches, map_unordered
 
@@ -32,24 +32,6 @@ Batches = Callable[[Callable[[float], float]], Iterator[list[Trial]]]
 Results = Generator[tuple[int, Sequence[Outcome]], None, None]
 
 
-class Progress(Protocol):
-    """Who is told how far a run is; every method may be called from any thread."""
-
-    def stage(self, name: str, total: float) -> None:
-        """A new stage begins, of `total` units of work."""
-
-    def advance(self, amount: float) -> None:
-        """So much of the stage's work is done."""
-
-
-class Silent:
-    """Tells nobody."""
-
-    def stage(self, name: str, total: float) -> None: ...
-
-    def advance(self, amount: float) -> None: ...
-
-
 class Stopped(Exception):
     """Raised inside a training that is to end early because the run does."""
 
@@ -64,12 +46,12 @@ class Study:
     """
 
     def __init__(
-        self, store: Store, workers: int | None = None, progress: Progress | None = None, pool: Pool | None = None
+        self, store: Store, workers: int | None = None, reporter: Reporter | None = None, pool: Pool | None = None
     ) -> None:
         """workers: threads of this process, for what it does itself; pool: where trials are trained instead."""
         self.store = store
         self.workers = default_workers() if workers is None else workers
-        self.progress: Progress = progress or Silent()
+        self.reporter: Reporter = reporter or SilentReporter()
         self.pool = pool
         self.trained = 0
         self.remembered = 0
@@ -80,7 +62,7 @@ class Study:
         self._sent: dict[str, str] = {}
         self._sent_again: set[str] = set()
 
-    def run(self, lessons: Lessons, trials: Sequence[Trial], stage: str, threads: int = 1) -> list[Outcome]:
+    def run(self, context: TrainingContext, trials: Sequence[Trial], stage: str, threads: int = 1) -> list[Outcome]:
         """The outcomes in the order of the trials, each trained once or remembered.
 
         threads: of each training, for one large network alone, by an engine that takes no cores that are idle.
@@ -88,38 +70,38 @@ class Study:
         known = self.store.get_many(trials)
         missing = list({trial.key: trial for trial in trials if trial.key not in known}.values())
         self.remembered += len(known)
-        self.progress.stage(stage, sum(map(lessons.cost, missing)))
+        self.reporter.stage(stage, sum(map(context.cost, missing)))
         while missing:
-            known.update(self._train(lessons, missing, threads))
+            known.update(self._train(context, missing, threads))
             others = [trial for trial in missing if trial.key not in known]
-            known.update(self._found(lessons, others))
+            known.update(self._found(context, others))
             missing = [trial for trial in others if trial.key not in known]
             if missing and len(missing) == len(others):
                 time.sleep(OTHERS_SECONDS)
         return [known[trial.key] for trial in trials]
 
-    def _found(self, lessons: Lessons, trials: Sequence[Trial]) -> dict[str, Outcome]:
+    def _found(self, context: TrainingContext, trials: Sequence[Trial]) -> dict[str, Outcome]:
         """What somebody else has trained meanwhile."""
         found = self.store.get_many(trials)
         self.remembered += len(found)
         for trial in trials:
             if trial.key in found:
-                self.progress.advance(lessons.cost(trial))
+                self.reporter.advance(context.cost(trial))
         return found
 
-    def _train(self, lessons: Lessons, trials: Sequence[Trial], threads: int) -> dict[str, Outcome]:
+    def _train(self, context: TrainingContext, trials: Sequence[Trial], threads: int) -> dict[str, Outcome]:
         """Train and store all that nobody else trains; the outcomes by key."""
         done: dict[str, Outcome] = {}
         claimed: list[list[Trial]] = []
 
         def batches(most: Callable[[float], float]) -> Iterator[list[Trial]]:
-            for batch in in_batches(self._in_own_order(trials), lessons.cost, most):
+            for batch in in_batches(self._in_own_order(trials), context.cost, most):
                 if mine := self.store.claim(batch):
                     claimed.append(mine)
                     yield mine
 
         try:
-            with closing(self._results(lessons, batches, threads)) as results:
+            with closing(self._results(context, batches, threads)) as results:
                 for index, outcomes in results:
                     pairs = list(zip(claimed[index], outcomes, strict=True))
                     self.store.put_many(pairs)
@@ -133,28 +115,28 @@ class Study:
         """Two studies that went through the same trials in the same order would meet at each of them."""
         return random.sample(trials, len(trials)) if self.store.is_shared else trials
 
-    def _results(self, lessons: Lessons, batches: Batches, threads: int) -> Results:
+    def _results(self, context: TrainingContext, batches: Batches, threads: int) -> Results:
         """(place of the batch, its outcomes) as they finish."""
         if self.pool is not None:
-            return self._of_pool(self.pool, lessons, batches, threads)
+            return self._of_pool(self.pool, context, batches, threads)
 
         def work(batch: list[Trial]) -> Sequence[Outcome]:
-            return [self._trained(lessons, trial, threads) for trial in batch]
+            return [self._trained(context, trial, threads) for trial in batch]
 
         workers = 1 if threads > 1 else self.workers
         return map_unordered(work, batches(lambda _: 0.0), workers, stop=self._stop)
 
-    def _trained(self, lessons: Lessons, trial: Trial, threads: int) -> Outcome:
+    def _trained(self, context: TrainingContext, trial: Trial, threads: int) -> Outcome:
         """On a thread of this process, with its progress as it goes."""
         with self._cores.one():
-            watch = self._watch(lessons.cost(trial))
-            outcome = evaluate(lessons, trial, watch, threads)
+            watch = self._watch(context.cost(trial))
+            outcome = evaluate(context, trial, watch, threads)
             watch(1, 1)
             return outcome
 
-    def _of_pool(self, pool: Pool, lessons: Lessons, batches: Batches, threads: int) -> Results:
+    def _of_pool(self, pool: Pool, context: TrainingContext, batches: Batches, threads: int) -> Results:
         """In tasks of about a second. What lacks its content is left out, for the next round."""
-        courier = remote.Courier(pool, lessons, 0 if threads > 1 else 1, self._sent)
+        courier = remote.TaskSender(pool, context, 0 if threads > 1 else 1, self._sent)
         tasks: list[remote.Task] = []
 
         def made() -> Iterator[remote.Task]:
@@ -168,17 +150,17 @@ class Study:
                 if done.missing:
                     lacking = done
                     continue
-                cost = sum(map(lessons.cost, tasks[index].trials))
+                cost = sum(map(context.cost, tasks[index].trials))
                 if threads == 1:
                     self._pace.learn(cost, sum(outcome.train_seconds for outcome in done.outcomes))
                 self.places[done.place] += len(done.outcomes)
                 trained += len(done.outcomes)
                 yield index, done.outcomes
-                self.progress.advance(cost)
+                self.reporter.advance(cost)
         if lacking:
             self._send_again(lacking, trained)
 
-    def _send_again(self, lacking: remote.Done, trained: int) -> None:
+    def _send_again(self, lacking: remote.TaskResult, trained: int) -> None:
         """A scheduler may lose what it was given; where all workers lack it a second time, they never will find it."""
         if lacking.missing in self._sent_again and not trained:
             raise EngineError(
@@ -202,7 +184,7 @@ class Study:
             if self._stop.is_set():
                 raise Stopped
             now = cost * done / total
-            self.progress.advance(now - told)
+            self.reporter.advance(now - told)
             told = now
             return self._cores.share()
 

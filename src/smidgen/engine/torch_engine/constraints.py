@@ -24,7 +24,7 @@ Kind = TypeVar("Kind", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
-class Hold:
+class WeightConstraints:
     """start: float32 [copies, weights]; fixed: bool, the same shape; the others where any copy asks for them."""
 
     start: Tensor
@@ -51,15 +51,17 @@ class Hold:
             gradient.masked_fill_(self.fixed, 0)
 
 
-def hold_of(starts: Sequence[Start], moments: npt.NDArray[np.bool_], place: torch.device) -> Hold:
+def weight_constraints(
+    starts: Sequence[Start], running_stats: npt.NDArray[np.bool_], place: torch.device
+) -> WeightConstraints:
     """The starts of all copies on a device; moments: bool [weights], which are data and never fixed."""
-    fixed = _stack([start.fixed for start in starts], np.zeros_like(moments))
-    tied = _stack([start.tied for start in starts], np.full(len(moments), -1, np.int32))
-    return Hold(
+    fixed = _stack([start.fixed for start in starts], np.zeros_like(running_stats))
+    tied = _stack([start.tied for start in starts], np.full(len(running_stats), -1, np.int32))
+    return WeightConstraints(
         tensor_of(np.stack([start.weights for start in starts]), place),
-        None if fixed is None else tensor_of(fixed & ~moments, place),
+        None if fixed is None else tensor_of(fixed & ~running_stats, place),
         None if tied is None else _tied(tied, place),
-        _levels([start.projection for start in starts], len(moments), place),
+        _levels([start.projection for start in starts], len(running_stats), place),
     )
 
 

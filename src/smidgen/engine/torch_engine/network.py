@@ -77,7 +77,7 @@ def flat_weights(module: nn.Module) -> Weights:
     return np.concatenate(pieces, dtype=np.float32) if pieces else np.zeros(0, np.float32)
 
 
-def logits_of(module: nn.Sequential, weights: Tensor, moments: Tensor, images: Tensor, key: Tensor) -> Tensor:
+def logits_of(module: nn.Sequential, weights: Tensor, running_stats: Tensor, images: Tensor, key: Tensor) -> Tensor:
     """The logits of a module in training with other weights than its own, for autograd and `torch.vmap`.
 
     weights: float32 [weights], flat, where the trained ones are read
@@ -86,7 +86,7 @@ def logits_of(module: nn.Sequential, weights: Tensor, moments: Tensor, images: T
     """
     from torch.func import functional_call
 
-    given = _pieces(module, weights, moments)
+    given = _pieces(module, weights, running_stats)
     values = images
     for layer in module:
         if isinstance(layer, _own_layers().dropout):
@@ -106,7 +106,7 @@ def _stored(module: nn.Module) -> list[tuple[nn.Module, str, Tensor]]:
     ]
 
 
-def _pieces(module: nn.Module, weights: Tensor, moments: Tensor) -> dict[nn.Module, dict[str, Tensor]]:
+def _pieces(module: nn.Module, weights: Tensor, running_stats: Tensor) -> dict[nn.Module, dict[str, Tensor]]:
     """What each layer is given in place of its own tensors: views of the flat weights, and of the moments."""
     import torch
     from torch import nn
@@ -114,10 +114,10 @@ def _pieces(module: nn.Module, weights: Tensor, moments: Tensor) -> dict[nn.Modu
     given: dict[nn.Module, dict[str, Tensor]] = {}
     stored = _stored(module)
     sizes = [tensor.numel() for _, _, tensor in stored]
-    for (layer, name, own), weight, moment in zip(
-        stored, torch.split(weights, sizes), torch.split(moments, sizes), strict=True
+    for (layer, name, own), weight, running_stat in zip(
+        stored, torch.split(weights, sizes), torch.split(running_stats, sizes), strict=True
     ):
-        piece = weight if isinstance(own, nn.Parameter) else moment
+        piece = weight if isinstance(own, nn.Parameter) else running_stat
         given.setdefault(layer, {})[name] = piece.view(own.shape)
     return given
 

@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from smidgen.engine.interface import AfterEpoch, Examples, Training, Watch
 from smidgen.engine.losses import prepare
-from smidgen.engine.start import Start, check_start, is_moment
+from smidgen.engine.start import Start, check_start, is_running_stat
 from smidgen.engine.torch_engine.affine import moved, values_of
-from smidgen.engine.torch_engine.constraints import Hold, hold_of
+from smidgen.engine.torch_engine.constraints import WeightConstraints, weight_constraints
 from smidgen.engine.torch_engine.device import chosen_device, settings, tensor_of
 from smidgen.engine.torch_engine.dropout_masks import keys_of, step_keys
 from smidgen.engine.torch_engine.losses import batch_loss
@@ -112,7 +112,7 @@ class _Run:
     recipe: Recipe
     seeds: Sequence[int]
     module: nn.Sequential
-    hold: Hold
+    hold: WeightConstraints
     weights: Tensor
     average: Tensor | None
     state: tuple[Tensor, Tensor]
@@ -167,7 +167,7 @@ def _begin(
     starts = [Start(initial_weights(spec, shape, seed)) for seed in seeds] if starts is None else starts
     for _, start in zip(seeds, starts, strict=True):
         check_start(spec, shape, start)
-    hold = hold_of(starts, is_moment(spec, shape), place)
+    hold = weight_constraints(starts, is_running_stat(spec, shape), place)
     return _Run(
         recipe,
         seeds,
@@ -278,8 +278,8 @@ def _losses(run: _Run, used: Tensor, images: Tensor, chosen: Tensor, keys: Tenso
     return losses
 
 
-def _loss(run: _Run, used: Tensor, moments: Tensor, images: Tensor, chosen: Tensor, key: Tensor) -> Tensor:
+def _loss(run: _Run, used: Tensor, running_stats: Tensor, images: Tensor, chosen: Tensor, key: Tensor) -> Tensor:
     """The mean loss of one copy over its batch."""
-    logits = logits_of(run.module, used, moments, images, key)
+    logits = logits_of(run.module, used, running_stats, images, key)
     values = None if run.target_values is None else run.target_values[chosen]
     return batch_loss(run.recipe, logits, run.labels[chosen], values, run.inverse_std)

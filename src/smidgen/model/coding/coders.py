@@ -44,7 +44,7 @@ from smidgen.model.coding.contexts import (
     fresh_models,
     no_counts,
 )
-from smidgen.model.coding.range_coder import BYPASS, ONE, Decoder, Encoder, Models, growing_bits, signed, unsigned
+from smidgen.model.coding.range_coder import BYPASS, ONE, BitModels, Decoder, Encoder, growing_bits, signed, unsigned
 
 FIRST_ORDER = 3
 
@@ -54,8 +54,8 @@ class Coder:
     """write and read take the models that the learning coders use; bits is what `write` would take, about."""
 
     bits: Callable[[Levels, Counts], float]
-    write: Callable[[Encoder, Levels, Models], None]
-    read: Callable[[Decoder, int, int, Models], list[int]]
+    write: Callable[[Encoder, Levels, BitModels], None]
+    read: Callable[[Decoder, int, int, BitModels], list[int]]
     learns: bool = False
 
 
@@ -103,7 +103,7 @@ def _cost(level: int, bits: npt.NDArray[np.float64]) -> float:
     return float(bits[taken, contexts].sum())
 
 
-def coded(levels: Levels) -> bytes:
+def encode_levels(levels: Levels) -> bytes:
     """The levels alone as one stream of "adaptive", for programs that carry their own decoder."""
     encoder = Encoder()
     _write_adaptive(encoder, levels.reshape(1, -1), fresh_models())
@@ -144,7 +144,7 @@ def _static_bits(levels: Levels, _counts: Counts) -> float:
     return 5 + 8 * len(_reached(_octaves(levels))) + float(coded)
 
 
-def _write_static(encoder: Encoder, levels: Levels, _models: Models) -> None:
+def _write_static(encoder: Encoder, levels: Levels, _models: BitModels) -> None:
     encoder.number(_octaves(levels), 5)
     models, stored = fresh_models(), _stored(counts_of(levels))
     for index in _reached(_octaves(levels)):
@@ -154,7 +154,7 @@ def _write_static(encoder: Encoder, levels: Levels, _models: Models) -> None:
     encoder.write(models, contexts.tolist(), bits.tolist())
 
 
-def _read_static(decoder: Decoder, rows: int, columns: int, _models: Models) -> list[int]:
+def _read_static(decoder: Decoder, rows: int, columns: int, _models: BitModels) -> list[int]:
     octaves = decoder.number(5)
     if octaves > MOST_OCTAVES:
         raise decoder.error(f"has levels of {octaves} bits; the most is {MOST_OCTAVES}")
@@ -164,7 +164,7 @@ def _read_static(decoder: Decoder, rows: int, columns: int, _models: Models) -> 
     return [_read_level(decoder, models, 0, 0) for _ in range(rows * columns)]
 
 
-def _freeze(models: Models, index: int, stored: int) -> None:
+def _freeze(models: BitModels, index: int, stored: int) -> None:
     models.freeze(index, (2 * stored + 1) * ONE // 512)
 
 
@@ -184,16 +184,16 @@ def _log2_beta(zeros: float, ones: float) -> float:
     return (math.lgamma(zeros) + math.lgamma(ones) - math.lgamma(zeros + ones)) / math.log(2)
 
 
-def _write_learned(encoder: Encoder, levels: Levels, models: Models, neighbours: bool) -> None:
+def _write_learned(encoder: Encoder, levels: Levels, models: BitModels, neighbours: bool) -> None:
     contexts, bits = decisions(levels, neighbours)
     encoder.write(models, contexts.tolist(), bits.tolist())
 
 
-def _read_adaptive(decoder: Decoder, rows: int, columns: int, models: Models) -> list[int]:
+def _read_adaptive(decoder: Decoder, rows: int, columns: int, models: BitModels) -> list[int]:
     return [_read_level(decoder, models, 0, 0) for _ in range(rows * columns)]
 
 
-def _read_neighbours(decoder: Decoder, rows: int, columns: int, models: Models) -> list[int]:
+def _read_neighbours(decoder: Decoder, rows: int, columns: int, models: BitModels) -> list[int]:
     """As `levels._surroundings` has it, one level at a time."""
     levels: list[int] = []
     above, left, level = [0] * columns, 0, 0
@@ -208,7 +208,7 @@ def _read_neighbours(decoder: Decoder, rows: int, columns: int, models: Models) 
     return levels
 
 
-def _read_level(decoder: Decoder, models: Models, bucket: int, before: int) -> int:
+def _read_level(decoder: Decoder, models: BitModels, bucket: int, before: int) -> int:
     if not decoder.bit(models, ZERO + bucket):
         return 0
     negative = decoder.bit(models, SIGN + before)
@@ -216,7 +216,7 @@ def _read_level(decoder: Decoder, models: Models, bucket: int, before: int) -> i
     return -size if negative else size
 
 
-def _read_size(decoder: Decoder, models: Models, bucket: int) -> int:
+def _read_size(decoder: Decoder, models: BitModels, bucket: int) -> int:
     """Of a level that is not zero."""
     bit = decoder.bit
     octave, first = 0, OCTAVE + bucket * (MOST_OCTAVES - 1)
@@ -250,13 +250,13 @@ def _rising_bits(levels: Levels, before: Counts) -> float:
     return growing_bits(unsigned(int(levels.flat[0])), FIRST_ORDER) + _learned_bits(_counted(*_rises(levels)), before)
 
 
-def _write_rising(encoder: Encoder, levels: Levels, models: Models) -> None:
+def _write_rising(encoder: Encoder, levels: Levels, models: BitModels) -> None:
     contexts, bits = _rises(levels)
     encoder.growing(unsigned(int(levels.flat[0])), FIRST_ORDER)
     encoder.write(models, contexts.tolist(), bits.tolist())
 
 
-def _read_rising(decoder: Decoder, rows: int, columns: int, models: Models) -> list[int]:
+def _read_rising(decoder: Decoder, rows: int, columns: int, models: BitModels) -> list[int]:
     levels = [signed(decoder.growing(FIRST_ORDER, 2 * MOST_LEVEL, "first level"))]
     while len(levels) < rows * columns:
         levels.append(levels[-1] + (_read_size(decoder, models, 0) if decoder.bit(models, ZERO) else 0))
@@ -276,11 +276,11 @@ def _neighbours_bits(levels: Levels, before: Counts) -> float:
     return _learned_bits(counts_of(levels, neighbours=True), before)
 
 
-def _write_adaptive(encoder: Encoder, levels: Levels, models: Models) -> None:
+def _write_adaptive(encoder: Encoder, levels: Levels, models: BitModels) -> None:
     _write_learned(encoder, levels, models, neighbours=False)
 
 
-def _write_neighbours(encoder: Encoder, levels: Levels, models: Models) -> None:
+def _write_neighbours(encoder: Encoder, levels: Levels, models: BitModels) -> None:
     _write_learned(encoder, levels, models, neighbours=True)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.model.coding.range_coder import BYPASS, ONE, Models
+from smidgen.model.coding.range_coder import BYPASS, ONE, BitModels
 
 Levels = npt.NDArray[np.int32]
 Contexts = npt.NDArray[np.int32]
@@ -46,9 +46,9 @@ BEGIN_SOME, BEGIN_MANTISSA = ONE // 4 * 3, ONE // 8 * 3
 all else at 1/2. Small networks of 3 to 5 bits are about so, and few weights need not teach it."""
 
 
-def fresh_models() -> Models:
+def fresh_models() -> BitModels:
     """Models at their beginning."""
-    models = Models(MODELS)
+    models = BitModels(MODELS)
     for index in range(BYPASS + 1, MODELS):
         models.seen[index] = BEGIN_SEEN
         if index < SIGN:

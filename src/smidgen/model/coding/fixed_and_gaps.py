@@ -9,7 +9,7 @@ import numpy as np
 
 from smidgen.model.coding import huffman
 from smidgen.model.coding.contexts import MOST_LEVEL, MOST_OCTAVES, Counts, Levels, fresh_models, no_counts
-from smidgen.model.coding.range_coder import BYPASS, Decoder, Encoder, Models, growing_bits, signed, unsigned
+from smidgen.model.coding.range_coder import BYPASS, BitModels, Decoder, Encoder, growing_bits, signed, unsigned
 
 GAP_BITS = (3, 4, 5, 6, 7, 8)
 """The widths of a gap that "gaps" chooses from; Han et al. take 5 for dense layers and 8 for convolutions."""
@@ -28,7 +28,7 @@ def fixed_bits(levels: Levels, _counts: Counts) -> float:
     return 5 + growing_bits(unsigned(_fixed_width(levels)[0]), 3) + levels.size * _fixed_width(levels)[1]
 
 
-def write_fixed(encoder: Encoder, levels: Levels, _models: Models) -> None:
+def write_fixed(encoder: Encoder, levels: Levels, _models: BitModels) -> None:
     lowest, width = _fixed_width(levels)
     encoder.growing(unsigned(lowest), 3)
     encoder.number(width, 5)
@@ -36,7 +36,7 @@ def write_fixed(encoder: Encoder, levels: Levels, _models: Models) -> None:
     encoder.write(fresh_models(), [BYPASS] * shifted.size, shifted.ravel().tolist())
 
 
-def read_fixed(decoder: Decoder, rows: int, columns: int, _models: Models) -> list[int]:
+def read_fixed(decoder: Decoder, rows: int, columns: int, _models: BitModels) -> list[int]:
     lowest = signed(decoder.growing(3, 2 * MOST_LEVEL, "lowest level"))
     width = decoder.number(5)
     if not 1 <= width <= MOST_OCTAVES + 1:
@@ -66,14 +66,14 @@ def huffman_bits(levels: Levels, _counts: Counts) -> float:
     return table + code.cost_bits(np.bincount(symbols))
 
 
-def write_huffman(encoder: Encoder, levels: Levels, _models: Models) -> None:
+def write_huffman(encoder: Encoder, levels: Levels, _models: BitModels) -> None:
     lowest, symbols, code = _symbols(levels)
     encoder.growing(unsigned(lowest), 3)
     huffman.write_table(encoder, code)
     huffman.write_symbols(encoder, code, symbols)
 
 
-def read_huffman(decoder: Decoder, rows: int, columns: int, _models: Models) -> list[int]:
+def read_huffman(decoder: Decoder, rows: int, columns: int, _models: BitModels) -> list[int]:
     lowest = signed(decoder.growing(3, 2 * MOST_LEVEL, "lowest level"))
     codes = huffman.read_table(decoder).codes()
     return [lowest + huffman.read_symbol(decoder, codes) for _ in range(rows * columns)]
@@ -121,7 +121,7 @@ def gaps_bits(levels: Levels, _counts: Counts) -> float:
     return _best_gaps(levels).bits
 
 
-def write_gaps(encoder: Encoder, levels: Levels, models: Models) -> None:
+def write_gaps(encoder: Encoder, levels: Levels, models: BitModels) -> None:
     best = _best_gaps(levels)
     encoder.growing(len(best.gaps), 8)
     if len(best.gaps):
@@ -131,7 +131,7 @@ def write_gaps(encoder: Encoder, levels: Levels, models: Models) -> None:
         write_huffman(encoder, best.levels, models)
 
 
-def read_gaps(decoder: Decoder, rows: int, columns: int, models: Models) -> list[int]:
+def read_gaps(decoder: Decoder, rows: int, columns: int, models: BitModels) -> list[int]:
     count = decoder.growing(8, rows * columns, "number of entries")
     levels = [0] * (rows * columns)
     if not count:

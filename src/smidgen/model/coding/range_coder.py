@@ -32,7 +32,7 @@ _NEXT = [*range(1, FROZEN), MOST_SEEN, FROZEN]
 _TOP, _FULL = 1 << 24, (1 << 32) - 1
 
 
-class Models:
+class BitModels:
     """So many models; all begin at one half, and number 0 stays there."""
 
     def __init__(self, count: int) -> None:
@@ -56,7 +56,7 @@ class Encoder:
         self.out = bytearray()
         self._low, self._range = 0, _FULL
 
-    def write(self, models: Models, contexts: Iterable[int], bits: Iterable[int]) -> None:
+    def write(self, models: BitModels, contexts: Iterable[int], bits: Iterable[int]) -> None:
         """Decisions in order: of each the number of its model, and 0 or 1."""
         probability, seen, low, wide = models.probability, models.seen, self._low, self._range
         for context, bit in zip(contexts, bits, strict=True):
@@ -134,7 +134,7 @@ class Decoder:
         """The most decisions that the rest of the stream can hold."""
         return int((8 * self._end - self.bits_read + 32) / LEAST_BITS)
 
-    def bit(self, models: Models, context: int) -> int:
+    def bit(self, models: BitModels, context: int) -> int:
         """The next decision, by this model."""
         p, n = models.probability[context], models.seen[context]
         bound = (self._range >> 16) * (p >> 6)
@@ -188,7 +188,7 @@ class Decoder:
         self._place += 1
 
 
-_PLAIN = Models(1)
+_PLAIN = BitModels(1)
 
 
 def unsigned(value: int) -> int:

@@ -6,7 +6,7 @@ import math
 from decimal import Decimal
 
 from smidgen.errors import ModelFileError
-from smidgen.model.coding.range_coder import ONE, Decoder, Encoder, Models
+from smidgen.model.coding.range_coder import ONE, BitModels, Decoder, Encoder
 from smidgen.spec import (
     LINEAR,
     MAX_KERNEL,
@@ -56,9 +56,9 @@ USUAL, USUAL_SEEN = ONE // 4 * 3, 2
 """They begin at three quarters, as if they had seen two."""
 
 
-def fresh_questions() -> Models:
+def fresh_questions() -> BitModels:
     """The models of the questions, at their beginning."""
-    models = Models(_POOL + 1)
+    models = BitModels(_POOL + 1)
     for index in range(1, _POOL + 1):
         models.probability[index], models.seen[index] = USUAL, USUAL_SEEN
     return models
@@ -95,7 +95,7 @@ def _check_size(spec: NetSpec, input_shape: Shape) -> None:
         )
 
 
-def _write_layers(encoder: Encoder, models: Models, layers: tuple[Layer, ...]) -> None:
+def _write_layers(encoder: Encoder, models: BitModels, layers: tuple[Layer, ...]) -> None:
     encoder.growing(len(layers), 2)
     for layer in layers:
         bits = KINDS[type(layer)]
@@ -103,7 +103,7 @@ def _write_layers(encoder: Encoder, models: Models, layers: tuple[Layer, ...]) -
         _write_layer(encoder, models, layer)
 
 
-def _write_layer(encoder: Encoder, models: Models, layer: Layer) -> None:
+def _write_layer(encoder: Encoder, models: BitModels, layer: Layer) -> None:
     match layer:
         case Conv(channels, kernel, same, slope, bias):
             encoder.growing(channels - 1, 2)
@@ -128,7 +128,7 @@ def _write_layer(encoder: Encoder, models: Models, layer: Layer) -> None:
             _write_layers(encoder, models, layers)
 
 
-def _write_kernel(encoder: Encoder, models: Models, kernel: tuple[int, int], same: bool) -> None:
+def _write_kernel(encoder: Encoder, models: BitModels, kernel: tuple[int, int], same: bool) -> None:
     encoder.write(models, [_KERNEL], [kernel == (3, 3)])
     if kernel != (3, 3):
         encoder.number(kernel[0], 3)
@@ -136,12 +136,12 @@ def _write_kernel(encoder: Encoder, models: Models, kernel: tuple[int, int], sam
     encoder.write(models, [_SAME], [not same])
 
 
-def _write_ending(encoder: Encoder, models: Models, slope: float, bias: bool) -> None:
+def _write_ending(encoder: Encoder, models: BitModels, slope: float, bias: bool) -> None:
     encoder.write(models, [_BIAS], [bias])
     _write_slope(encoder, models, slope)
 
 
-def _write_slope(encoder: Encoder, models: Models, slope: float) -> None:
+def _write_slope(encoder: Encoder, models: BitModels, slope: float) -> None:
     encoder.write(models, [_RELU], [slope == RELU])
     if slope != RELU:
         encoder.write(models, [_LINEAR], [slope == LINEAR])
@@ -175,7 +175,7 @@ def read_spec(decoder: Decoder) -> tuple[NetSpec, Shape]:
     return NetSpec(layers), (channels, height, width)
 
 
-def _read_layers(decoder: Decoder, models: Models, outer: bool) -> tuple[Layer, ...]:
+def _read_layers(decoder: Decoder, models: BitModels, outer: bool) -> tuple[Layer, ...]:
     count = decoder.growing(2, MOST_LAYERS, "number of layers")
     return tuple(_read_layer(decoder, models, outer) for _ in range(count))
 
@@ -190,7 +190,7 @@ def _read_kind(decoder: Decoder) -> type[Layer]:
     return kinds[bits]
 
 
-def _read_layer(decoder: Decoder, models: Models, outer: bool) -> Layer:
+def _read_layer(decoder: Decoder, models: BitModels, outer: bool) -> Layer:
     kind = _read_kind(decoder)
     if kind is Conv:
         channels = 1 + decoder.growing(2, MOST_CHANNELS - 1, "number of channels")
@@ -212,7 +212,7 @@ def _read_layer(decoder: Decoder, models: Models, outer: bool) -> Layer:
     return PReLU() if kind is PReLU else GlobalAvgPool()
 
 
-def _read_repeat(decoder: Decoder, models: Models, outer: bool) -> Repeat:
+def _read_repeat(decoder: Decoder, models: BitModels, outer: bool) -> Repeat:
     if not outer:
         raise decoder.error("has a repeat in a repeat")
     times = 1 + decoder.growing(1, MAX_REPEATS - 1, "number of repeats")
@@ -222,7 +222,7 @@ def _read_repeat(decoder: Decoder, models: Models, outer: bool) -> Repeat:
     return Repeat(times, layers)
 
 
-def _read_kernel(decoder: Decoder, models: Models) -> tuple[tuple[int, int], bool]:
+def _read_kernel(decoder: Decoder, models: BitModels) -> tuple[tuple[int, int], bool]:
     kernel = (3, 3)
     if not decoder.bit(models, _KERNEL):
         kernel = (decoder.number(3), decoder.number(3))
@@ -231,13 +231,13 @@ def _read_kernel(decoder: Decoder, models: Models) -> tuple[tuple[int, int], boo
     return kernel, not decoder.bit(models, _SAME)
 
 
-def _read_ending(decoder: Decoder, models: Models) -> tuple[float, bool]:
+def _read_ending(decoder: Decoder, models: BitModels) -> tuple[float, bool]:
     """(slope, bias), in the order of the layers' fields."""
     bias = bool(decoder.bit(models, _BIAS))
     return _read_slope(decoder, models), bias
 
 
-def _read_slope(decoder: Decoder, models: Models) -> float:
+def _read_slope(decoder: Decoder, models: BitModels) -> float:
     if decoder.bit(models, _RELU):
         return RELU
     return LINEAR if decoder.bit(models, _LINEAR) else _read_fraction(decoder)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from smidgen.model.coding.coders import CODERS, counts_by
 from smidgen.model.coding.contexts import Counts, Levels, fresh_models, no_counts
-from smidgen.model.coding.range_coder import Decoder, Encoder, Models, signed, unsigned
+from smidgen.model.coding.range_coder import BitModels, Decoder, Encoder, signed, unsigned
 from smidgen.model.coding.spec_coding import USUAL, USUAL_SEEN
 from smidgen.model.quantized import _COARSE, MOST_ENTRIES, Codebook, Grid, Tensor, Uniform
 
@@ -34,22 +34,22 @@ _SAME_GRID, _ONE_STEP, _SAME_CODER, _GOES_ON = 1, 2, 3, 4
 
 
 @dataclass
-class _Way:
+class CoderState:
     """How a tensor was stored: what the next of its kind may go on with."""
 
     grid: Grid | None
     coder: str
-    models: Models
+    models: BitModels
     counts: Counts
 
 
-class Tensors:
+class TensorStream:
     """Writes or reads the tensors of one file in turn, and remembers how each kind was stored."""
 
     def __init__(self) -> None:
-        self._ways: dict[bool, _Way] = {}
-        self._last: _Way | None = None
-        self._flags = Models(_GOES_ON + 1)
+        self._ways: dict[bool, CoderState] = {}
+        self._last: CoderState | None = None
+        self._flags = BitModels(_GOES_ON + 1)
         for flag in range(_SAME_GRID, _GOES_ON + 1):
             self._flags.probability[flag], self._flags.seen[flag] = USUAL, USUAL_SEEN
 
@@ -62,7 +62,7 @@ class Tensors:
             self._write_grid(encoder, tensor.grid, None if before is None else before.grid)
         if tensor.grid is None:
             _write_bits(encoder, tensor.levels)
-            return self._remember(name, _Way(None, "", fresh_models(), no_counts()))
+            return self._remember(name, CoderState(None, "", fresh_models(), no_counts()))
         way, goes_on = _chosen(tensor, before)
         if before is not None:
             encoder.write(self._flags, [_SAME_CODER], [way.coder == before.coder])
@@ -96,7 +96,7 @@ class Tensors:
         rows = shape[0] if len(shape) > 1 else 1
         columns = math.prod(shape) // rows
         if grid is None:
-            self._remember(name, _Way(None, "", fresh_models(), no_counts()))
+            self._remember(name, CoderState(None, "", fresh_models(), no_counts()))
             bits = np.array([decoder.number(32) for _ in range(rows * columns)], np.uint32)
             return Tensor(bits.view(np.int32).reshape(shape), None)
         way = self._read_way(decoder, self._before(name), grid)
@@ -104,13 +104,13 @@ class Tensors:
         self._remember(name, way)
         return Tensor(np.array(levels, np.int32).reshape(shape), grid, way.coder)
 
-    def _read_way(self, decoder: Decoder, before: _Way | None, grid: Grid) -> _Way:
+    def _read_way(self, decoder: Decoder, before: CoderState | None, grid: Grid) -> CoderState:
         coder = self._read_coder(decoder, before)
         if before is not None and _can_go_on(coder, before) and decoder.bit(self._flags, _GOES_ON):
-            return _Way(grid, coder, before.models, before.counts)
-        return _Way(grid, coder, fresh_models(), no_counts())
+            return CoderState(grid, coder, before.models, before.counts)
+        return CoderState(grid, coder, fresh_models(), no_counts())
 
-    def _read_coder(self, decoder: Decoder, before: _Way | None) -> str:
+    def _read_coder(self, decoder: Decoder, before: CoderState | None) -> str:
         if before is not None and decoder.bit(self._flags, _SAME_CODER):
             if not before.coder:
                 raise decoder.error("has the coder of a tensor that has none")
@@ -120,29 +120,29 @@ class Tensors:
             raise decoder.error(f"has a coder of number {number}; the last is {len(CODERS) - 1}")
         return list(CODERS)[number]
 
-    def _before(self, name: str) -> _Way | None:
+    def _before(self, name: str) -> CoderState | None:
         return self._ways.get(name.endswith(".weight"), self._last)
 
-    def _remember(self, name: str, way: _Way) -> None:
+    def _remember(self, name: str, way: CoderState) -> None:
         self._ways[name.endswith(".weight")] = self._last = way
 
 
-def _can_go_on(coder: str, before: _Way | None) -> bool:
+def _can_go_on(coder: str, before: CoderState | None) -> bool:
     """Whether there are models that the coder can go on with."""
     return before is not None and bool(before.coder) and CODERS[coder].learns and CODERS[before.coder].learns
 
 
-def _chosen(tensor: Tensor, before: _Way | None) -> tuple[_Way, bool]:
+def _chosen(tensor: Tensor, before: CoderState | None) -> tuple[CoderState, bool]:
     """The shortest way to store the levels, and whether it goes on with the models before it."""
     names = [tensor.coder] if tensor.coder != "auto" else list(CODERS)
     if tensor.coder == "auto" and tensor.levels.size > LARGE:
         names = [name for name in names if CODERS[name].learns]
-    ways = [(_Way(tensor.grid, name, fresh_models(), no_counts()), False) for name in names]
+    ways = [(CoderState(tensor.grid, name, fresh_models(), no_counts()), False) for name in names]
     if before is not None:
         on = [name for name in names if _can_go_on(name, before)]
-        ways = [(_Way(tensor.grid, name, before.models, before.counts), True) for name in on] + ways
+        ways = [(CoderState(tensor.grid, name, before.models, before.counts), True) for name in on] + ways
 
-    def bits(way: _Way) -> float:
+    def bits(way: CoderState) -> float:
         same = before is not None and way.coder == before.coder
         return CODERS[way.coder].bits(tensor.levels, way.counts) + (0 if same else OTHER_CODER_BITS)
 

@@ -87,9 +87,9 @@ def trial_row(trial: Trial, outcome: Outcome) -> dict[str, Any]:
         "spec": str(trial.spec),
         "recipe": json.dumps(asdict(trial.recipe)),
         "seed": int(trial.seed),
-        "data": trial.data,
-        "engine": trial.engine,
-        "teacher": trial.teacher,
+        "data": trial.data_digest,
+        "engine": trial.engine_name,
+        "teacher": trial.teacher_key,
         "parameters": int(outcome.parameters),
         "selection_correct": int(outcome.selection.correct),
         "selection_total": int(outcome.selection.total),
@@ -100,7 +100,7 @@ def trial_row(trial: Trial, outcome: Outcome) -> dict[str, Any]:
         "diverged_at": int(outcome.diverged_at),
         "weights": to_bytes(outcome.weights),
         "created": now(),
-        "start": trial.start,
+        "start": trial.start_digest,
     }
 
 
@@ -174,8 +174,8 @@ def _renew_key(connection: Connection, rows: dict[str, Any], renewed: dict[str, 
     if old in renewed or old not in rows:
         return renewed.get(old, old)
     trial = trial_of(rows[old])
-    teacher = _renew_key(connection, rows, renewed, trial.teacher)
-    new = Trial(**{**vars(trial), "teacher": teacher}).key
+    teacher = _renew_key(connection, rows, renewed, trial.teacher_key)
+    new = Trial(**{**vars(trial), "teacher_key": teacher}).key
     renewed[old] = new
     table = tables().trials
     connection.execute(table.update().where(table.c.key == old).values(key=new, teacher=teacher))
