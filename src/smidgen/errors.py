@@ -1,63 +1,71 @@
-"""Every error that Smidgen raises on purpose, one tree.
+"""Every error that Smidgen raises on purpose, in one tree, and the exit code of each.
 
-    SmidgenError
-    ├── RequestError          the request is wrong: exit 2, nothing was done
-    │   ├── SpecError         a network text or shape that cannot be
-    │   ├── DataError         data that cannot be found, read or used
-    │   ├── TeacherError      a teacher that cannot be read, or does not fit the data
-    │   ├── StoreError        a store that cannot be opened or written
-    │   ├── ModelFileError    a file that is not a network of ours
-    │   └── EngineError       an engine that is not installed or cannot run a layer
-    └── RunError              the run failed: exit 1
-        └── FloorNotHeld      nothing that was tried holds the floor
+    SmidgenError              exit 1
+    ├── RequestError          exit 2  the request is wrong; nothing was changed
+    │   ├── SpecError                 a network's text does not parse, or its shapes do not fit
+    │   ├── DataError                 data cannot be found, read or used
+    │   ├── TeacherError              a teacher cannot be read, or does not fit the data
+    │   ├── StoreError                a store cannot be opened, read or written
+    │   ├── ModelFileError            a file is not a network of this package, or cannot be written
+    │   └── EngineError               no installed engine can run the network
+    └── RunError              exit 1  the request was right and the run failed
+        └── FloorNotMet       exit 3  no network meets the floor within the limits
 
-A message states the fact, the values and the remedy, in that order.
+Exit code 0 is success, and 130 (`INTERRUPTED`) is Ctrl-C. A message states the fact, the values and the remedy,
+in that order.
 """
 
 from __future__ import annotations
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as a shell reports it."""
+
 
 class SmidgenError(Exception):
-    """The root; `exit_code` is what the command line exits with."""
+    """The base class of all errors that Smidgen raises on purpose.
+
+    Attributes:
+        exit_code: the exit code of the command line when this error ends it.
+    """
 
     exit_code = 1
 
 
 class RequestError(SmidgenError):
-    """The request itself is wrong; nothing was changed."""
+    """The request is wrong; nothing was changed."""
 
     exit_code = 2
 
 
 class SpecError(RequestError):
-    """A network text that does not parse, or whose shapes cannot be."""
+    """A network's text does not parse, or its shapes do not fit together."""
 
 
 class DataError(RequestError):
-    """Data that cannot be found, read, or used for a classifier."""
+    """Data cannot be found, cannot be read, or cannot train a classifier."""
 
 
 class TeacherError(RequestError):
-    """A network to imitate that cannot be read, or does not fit the data."""
+    """A teacher cannot be read, or does not fit the data."""
 
 
 class StoreError(RequestError):
-    """A store of trials that cannot be opened, read or written."""
+    """A store of trials cannot be opened, read or written."""
 
 
 class ModelFileError(RequestError):
-    """A file that does not hold a network that we can read, or a place that cannot hold one."""
+    """A file is not a network that Smidgen can read, or a file cannot be written."""
 
 
 class EngineError(RequestError):
-    """No engine that is installed can run this network."""
+    """No installed engine can run the network."""
 
 
 class RunError(SmidgenError):
-    """The request was right, and the run failed."""
+    """The request was right and the run failed."""
 
 
-class FloorNotHeld(RunError):
-    """Nothing that was tried holds the floor; the message gives the best that was found."""
+class FloorNotMet(RunError):
+    """No network meets the floor within the limits; the message names the best one."""
 
-    exit_code = 2
+    exit_code = 3

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from smidgen.data import Dataset
-from smidgen.errors import FloorNotHeld, RequestError
+from smidgen.errors import FloorNotMet, RequestError
 from smidgen.model import Model, decode, dequantize, encode, flat_weights, load_smidgen, save_safetensors
 from smidgen.records import Floor, Recipe, Score
 from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS
@@ -124,9 +124,9 @@ def test_each_half_is_measured_by_the_given_network_on_it(digits: Dataset, model
 
 
 def test_what_no_file_holds_is_said(digits: Dataset, model: Model, own: Path) -> None:
-    with pytest.raises(FloorNotHeld, match=r"no file of 11 that were tried holds a floor of 0\.985: that takes 100"):
+    with pytest.raises(FloorNotMet, match=r"no file of 11 that were tried holds a floor of 0\.985: that takes 100"):
         compress(model, digits, 0.985, effort="glance", store=Store(own))
-    with pytest.raises(FloorNotHeld, match=r"no file of at most 30 bytes was found; the shortest of"):
+    with pytest.raises(FloorNotMet, match=r"no file of at most 30 bytes was found; the shortest of"):
         compress(model, digits, Goal(size_bytes=30), effort="glance", store=Store(own))
 
 

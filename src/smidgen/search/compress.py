@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from smidgen.data import Dataset
-from smidgen.errors import FloorNotHeld, RequestError
+from smidgen.errors import FloorNotMet, RequestError
 from smidgen.model import Model, QuantizedModel, as_quantized, encode, flat_weights
 from smidgen.records import Floor, Score
 from smidgen.reporter import Reporter
@@ -102,7 +102,7 @@ def compress(
 
     Raises:
         RequestError: a goal, an effort or a network that does not fit.
-        FloorNotHeld: no file that was tried holds the floor; the message gives the best.
+        FloorNotMet: no file that was tried holds the floor; the message gives the best.
     """
     start = time.perf_counter()
     networks = [models] if isinstance(models, Model) else list(models)
@@ -213,7 +213,7 @@ def _chosen(squeeze: ByteSearch, judge: Judge, floor: Floor | None) -> tuple[Fil
     else:
         best, refused = squeeze.holding(lambda tried, half: judge.holds(tried.filed, tried.outcome, half))
     if best is None or (most and best.file_bytes > most):
-        raise FloorNotHeld(_not_held(squeeze, judge, floor, best))
+        raise FloorNotMet(_not_held(squeeze, judge, floor, best))
     return best, refused
 
 

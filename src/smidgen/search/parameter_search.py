@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from smidgen.errors import FloorNotHeld
+from smidgen.errors import FloorNotMet
 from smidgen.model import Model
 from smidgen.records import Floor, Score, Trial
 from smidgen.search.compress import CompressResult, search_bytes
@@ -181,7 +181,7 @@ class Run:
             self.short += map(self._ranked, done[: len(trials)])
             self.long += map(self._ranked, done[len(trials) :])
             if not self.short:
-                raise FloorNotHeld(
+                raise FloorNotMet(
                     f"no network that was thought of keeps to {self.goal.limits_text} on {self.data.name}; "
                     "raise the limit"
                 )
@@ -244,7 +244,7 @@ class Run:
             refused.append(tried)
         if self.goal.fallback_to_best:
             return self._best(), refused, False
-        raise FloorNotHeld(self._not_held(floor))
+        raise FloorNotMet(self._not_held(floor))
 
     def _best(self) -> TrainedCandidate:
         """The most accurate on the selection half, of equals the smallest; its limits it keeps already."""
@@ -280,7 +280,7 @@ class Run:
         effort = self.effort.byte_search
         try:
             return search_bytes(self.study, context, models, goal, effort, self.seed, start, test, asked)
-        except FloorNotHeld:
+        except FloorNotMet:
             if self.goal.size_bytes is not None:
                 raise
             return None

@@ -63,7 +63,7 @@ def shrink(
     Raises:
         RequestError: a goal, an effort or a seed that cannot be, or a floor that so few images cannot show.
         TeacherError: a teacher that cannot be read, or does not fit the data.
-        FloorNotHeld: nothing that was tried holds the floor; the message gives the best.
+        FloorNotMet: nothing that was tried holds the floor; the message gives the best.
     """
     start = time.perf_counter()
     goal = _goal(floor)
