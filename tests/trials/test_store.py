@@ -121,7 +121,7 @@ def test_numbers_of_numpys_are_kept_as_numbers(store: Store) -> None:
         TRIAL.with_seed(8),
         replace(TRIAL, spec=parse_spec("dense 10")),
         replace(TRIAL, recipe=replace(RECIPE, learning_rate=0.3)),
-        replace(TRIAL, data="other"),
+        replace(TRIAL, data_digest="other"),
         replace(TRIAL, engine_name="torch"),
         replace(TRIAL, teacher_key=""),
         replace(TRIAL, start_digest="digest of what it starts from"),
