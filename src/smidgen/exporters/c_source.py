@@ -34,7 +34,14 @@ from smidgen.exporters.forward import affine_of, arrays_of, padding
 from smidgen.model import QuantizedModel, Tensor, Uniform, encode_levels, values_of
 from smidgen.spec import AvgPool, BatchNorm, Dense, Depthwise, Dropout, GlobalAvgPool, LayerPlan, MaxPool, PReLU
 
-FORMS = ("float", "levels", "levels4", "coded", "integer")
+FORMS = {
+    "float": "float32",
+    "levels": "one byte per weight",
+    "levels4": "half a byte per weight",
+    "coded": "range-coded levels, decoded at start",
+    "integer": "one byte per weight and per value: no floating point",
+}
+"""How the C source stores the weights."""
 LARGEST = {"levels": 127, "levels4": 7, "coded": 127}
 
 

@@ -4,12 +4,14 @@ smidgen.model.model               `Model`: a network with full-precision weights
 smidgen.model.quantized           `QuantizedModel`: a network whose weights are integers with a grid for each tensor
 smidgen.model.safetensors_file    `Model` <-> .safetensors
 smidgen.model.smidgen_file        `QuantizedModel` <-> .smidgen, the file of fewest bytes
+smidgen.model.inspection          what a .smidgen file contains, and its weights in full precision
 smidgen.model.coding              the entropy coders of the .smidgen file"""
 
 from __future__ import annotations
 
 from smidgen.model.coding.coders import CODERS, encode_levels, estimate_bits, level_costs
 from smidgen.model.coding.contexts import MOST_LEVEL
+from smidgen.model.inspection import Inspection, TensorSummary, inspect, unpack
 from smidgen.model.model import Model, flatten_arrays, named_arrays, tensor_shapes
 from smidgen.model.quantized import (
     Codebook,
@@ -32,10 +34,12 @@ __all__ = [
     "CODERS",
     "MOST_LEVEL",
     "Codebook",
+    "Inspection",
     "Model",
     "Part",
     "QuantizedModel",
     "Tensor",
+    "TensorSummary",
     "Uniform",
     "as_quantized",
     "decode",
@@ -46,6 +50,7 @@ __all__ = [
     "flat_weights",
     "flatten_arrays",
     "full_precision",
+    "inspect",
     "level_costs",
     "load_safetensors",
     "load_smidgen",
@@ -58,5 +63,6 @@ __all__ = [
     "size_report",
     "tensor_shapes",
     "uniform",
+    "unpack",
     "values_of",
 ]

@@ -174,13 +174,22 @@ def _a_cut_passes(whole: bytes) -> bool:
 
 
 def load_smidgen(path: Path) -> QuantizedModel:
-    """Read a file that `save` wrote.
+    """Read a `.smidgen` file.
 
     Raises:
-        ModelFileError: no such file, or not such a file; the message says where it is wrong.
+        ModelFileError: the file does not exist or is not a `.smidgen` file; the message gives the byte.
+    """
+    return load_with_parts(path)[0]
+
+
+def load_with_parts(path: Path) -> tuple[QuantizedModel, list[Part]]:
+    """Read a `.smidgen` file, and say where its bits went.
+
+    Raises:
+        ModelFileError: the file does not exist or is not a `.smidgen` file; the message gives the byte.
     """
     try:
-        return decode(path.read_bytes())
+        return _read(path.read_bytes())
     except OSError as error:
         raise ModelFileError(f"cannot read {path}: {error.strerror or error}; give a .smidgen file") from error
     except ModelFileError as error:

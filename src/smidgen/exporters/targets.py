@@ -1,0 +1,144 @@
+"""Export a network file to another program's format, run the result and compare the classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.data import Dataset, load
+from smidgen.engine import choose
+from smidgen.errors import RequestError, RunError
+from smidgen.exporters.c_source import export_c
+from smidgen.exporters.onnx_file import export_onnx
+from smidgen.exporters.prove import ProgramSize, classes_by_c, classes_by_onnx, program_size
+from smidgen.model import (
+    QuantizedModel,
+    as_quantized,
+    dequantize,
+    flat_weights,
+    load_safetensors,
+    load_smidgen,
+    save_safetensors,
+)
+from smidgen.reporter import Reporter
+
+TARGETS = {"onnx": ".onnx", "c": ".c", "safetensors": ".safetensors"}
+"""Target formats, and the suffix of the file that each writes by default."""
+
+Images = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How an exported file classified the test images.
+
+    Attributes:
+        images: number of test images.
+        agreeing: images to which the export and the decoded network give the same class.
+        correct: images that the export classifies correctly.
+        network_correct: images that the decoded network classifies correctly.
+        runner: what ran the export: "onnxruntime" or "cc -Os".
+    """
+
+    images: int
+    agreeing: int
+    correct: int
+    network_correct: int
+    runner: str
+
+
+@dataclass(frozen=True)
+class Export:
+    """An exported file.
+
+    Attributes:
+        path: the file that was written.
+        size_bytes: its length; for C that of the source and its header together.
+        program_size: flash and RAM on a Cortex-M0+; None unless C was written and arm-none-eabi-gcc is installed.
+        proof: how it classified the test images; None if no data was given, and for safetensors.
+    """
+
+    path: Path
+    size_bytes: int
+    program_size: ProgramSize | None = None
+    proof: Proof | None = None
+
+
+def export(
+    file: str | Path,
+    *,
+    to: str,
+    form: str = "levels",
+    data: Dataset | str | None = None,
+    split_seed: int = 0,
+    out: str | Path | None = None,
+    reporter: Reporter | None = None,
+) -> Export:
+    """Write a network file in another program's format; with `data`, run the result on the test images.
+
+    Args:
+        file: a `.smidgen` or `.safetensors` file.
+        to: "onnx", "c" or "safetensors".
+        form: how C stores the weights, a key of `FORMS`.
+        data: data set, or its name or path, whose test images the export must classify as the network does.
+            The C form "integer" also calibrates on its training images.
+        split_seed: seed of the split that the network was trained on; used if `data` is a name or path.
+        out: the file to write; default: beside `file`, with the target's suffix.
+        reporter: told where published data is fetched from.
+
+    Returns:
+        The file that was written, and what was found when it was run.
+
+    Raises:
+        RequestError: the target or form is unknown, or the data are not bytes.
+        ModelFileError: `file` cannot be read or the target cannot be written.
+        RunError: the export gives an image another class than the decoded network does. The C form "integer"
+            rounds, so its differences are counted and not an error.
+    """
+    if to not in TARGETS:
+        raise RequestError(f"--to {to} is not known; use one of {', '.join(TARGETS)}")
+    path = Path(file)
+    quantized, place = _load(path), Path(out or path.with_suffix(TARGETS[to]))
+    if to == "safetensors":
+        return Export(place, save_safetensors(dequantize(quantized), place))
+    dataset = load(data, split_seed, reporter=reporter) if isinstance(data, str) else data
+    if dataset is not None and dataset.train.images.dtype != np.uint8:
+        raise RequestError(f"exports read images of bytes, and {dataset.name} has floating-point numbers; omit --data")
+    size_bytes = _write(quantized, place, to, form, dataset)
+    proof = _prove(quantized, place, to, form, dataset) if dataset is not None else None
+    return Export(place, size_bytes, program_size(place) if to == "c" else None, proof)
+
+
+def _load(path: Path) -> QuantizedModel:
+    return as_quantized(load_safetensors(path)) if path.suffix == ".safetensors" else load_smidgen(path)
+
+
+def _write(quantized: QuantizedModel, path: Path, to: str, form: str, dataset: Dataset | None) -> int:
+    if to == "onnx":
+        return export_onnx(quantized, path)
+    return export_c(quantized, path, form, _bytes(dataset.train.images) if dataset is not None else None)
+
+
+def _prove(quantized: QuantizedModel, path: Path, to: str, form: str, dataset: Dataset) -> Proof:
+    images, labels = _bytes(dataset.test.images), dataset.test.labels
+    logits = choose(quantized.spec).predict(quantized.spec, flat_weights(quantized), images, 1)
+    wanted = logits.argmax(axis=1)
+    found = classes_by_onnx(path, images) if to == "onnx" else classes_by_c(path, images)
+    proof = Proof(
+        images=len(images),
+        agreeing=int((found == wanted).sum()),
+        correct=int((found == labels).sum()),
+        network_correct=int((wanted == labels).sum()),
+        runner="onnxruntime" if to == "onnx" else "cc -Os",
+    )
+    if proof.agreeing < proof.images and not (to == "c" and form == "integer"):
+        differing = proof.images - proof.agreeing
+        raise RunError(f"{path} differs from the decoded network on {differing} of {proof.images} images; report it")
+    return proof
+
+
+def _bytes(images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> Images:
+    return images.astype(np.uint8, copy=False)
