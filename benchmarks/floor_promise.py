@@ -66,9 +66,9 @@ def row_of(answer: ShrinkResult, run: int) -> dict[str, Any]:
         "confirmation": asdict(outcome.confirmation),
         "test": asdict(answer.test),
         "teacher_test": asdict(answer.teacher_test),
-        "refused": len(answer.refused),
-        "fresh": len(answer.fresh),
-        "fresh_held": answer.fresh_held,
+        "refused": len(answer.rejected),
+        "fresh": len(answer.fresh_seeds),
+        "fresh_held": answer.fresh_seeds_met,
         "trainings": answer.trained,
         "seconds": round(answer.seconds, 1),
     }

@@ -27,9 +27,9 @@ from smidgen.data import Dataset, without_test_split
 from smidgen.errors import RequestError, SmidgenError
 from smidgen.model import Model, flatten_arrays, named_arrays
 from smidgen.predictor import Network, save
-from smidgen.records import Floor, Weights
+from smidgen.records import Weights
 from smidgen.search.frontier import Point, pareto
-from smidgen.search.goal import Goal
+from smidgen.search.goal import Goal, Limits, Target
 from smidgen.search.result import ShrinkResult
 from smidgen.search.shrink import shrink
 from smidgen.spec import NetSpec, PReLU, Shape
@@ -181,25 +181,21 @@ class Smallest:
         spec, shape = answer.winner.spec, data.input_shape
         model = Model(spec, shape, answer.data.class_names, scaled(spec, shape, answer.outcome.weights, scale))
         points = [
-            Point(t.outcome.parameters, t.outcome.validation, str(t.trial.spec), t.trial.seed) for t in answer.tried
+            Point(t.outcome.parameters, t.outcome.validation, str(t.trial.spec), t.trial.seed)
+            for t in answer.candidates
         ]
         self.classes_ = classes
         self.spec_ = spec
         self.n_parameters_ = answer.outcome.parameters
         self.frontier_ = pareto(points)
         self.validation_score_ = answer.outcome.validation
-        self.held_ = answer.held
+        self.held_ = answer.is_met
         self.network_ = Network(model, classes)
 
     def _ask(self, data: Dataset, seed: int) -> ShrinkResult:
         goal = Goal(
-            floor=None if self.floor is None else Floor(self.floor, self.rule),
-            within=self.within,
-            surely=self.rule == "wilson",
-            size_bytes=self.size_bytes,
-            parameters=self.parameters,
-            macs=self.macs,
-            ram_bytes=self.ram_bytes,
+            Target(self.floor, self.within, self.rule) if self.floor is not None or self.within is not None else None,
+            Limits(self.size_bytes, self.parameters, self.macs, self.ram_bytes),
             balanced=self.balanced,
             class_floor=self.class_floor,
             fallback_to_best=True,
@@ -222,7 +218,7 @@ class Smallest:
         if len(data.train) == len(data.selection):
             message = "a class has fewer than 5 samples, so the floor is judged on the samples that were trained on"
             warnings.warn(message, SmallDataWarning, stacklevel=4)
-        if not answer.held:
+        if not answer.is_met:
             message = (
                 f"nothing holds floor={answer.floor.accuracy:g}; the most accurate has {answer.outcome.validation}"
             )

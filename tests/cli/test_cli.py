@@ -393,7 +393,7 @@ from importlib import import_module
 signal.signal(signal.SIGINT, signal.default_int_handler)
 effort = json.loads(sys.argv.pop(1))
 table = import_module("smidgen.search.effort")
-effort["byte_search"] = import_module("smidgen.search.byte_search").Squeezing(**effort["byte_search"])
+effort["byte_search"] = import_module("smidgen.search.byte_search").ByteSearchEffort(**effort["byte_search"])
 table.EFFORTS["thorough"] = table.Effort(**effort)
 from smidgen.cli import main
 main()

@@ -86,11 +86,11 @@ def test_the_table_has_one_row_a_training(
     folder, _ = written
     with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 1 + len(answer.tried)
+    assert len(rows) == 1 + len(answer.candidates)
     assert rows[0]["stage"] == "teacher"
     with Store(answer_store) as store:
         outcomes = {trial.key: (trial, outcome) for trial, outcome in store.rows()}
-    filed = {tried.trial.key for tried in answer.compressed.tried}
+    filed = {tried.trial.key for tried in answer.file.candidates}
     assert {row["key"] for row in rows} == set(outcomes) - filed
     for row in rows:
         trial, outcome = outcomes[row["key"]]
@@ -129,8 +129,8 @@ def test_the_page_says_the_command_the_counts_and_how_it_was_chosen(
         assert sentence in page
     told = " ".join(report.how_chosen)
     assert f"{len(digits.train):,} images trained" in told
-    assert f"{len(answer.tried):,} trainings" in told
-    assert f"{len({str(tried.trial.spec) for tried in answer.tried}):,} networks" in told
+    assert f"{len(answer.candidates):,} trainings" in told
+    assert f"{len({str(tried.trial.spec) for tried in answer.candidates}):,} networks" in told
 
 
 def test_the_picture_is_one(written: tuple[Path, RunReport]) -> None:
@@ -141,8 +141,8 @@ def test_the_picture_is_one(written: tuple[Path, RunReport]) -> None:
 
 
 def test_what_failed_to_learn_is_in_the_table_and_not_on_the_curve(answer: ShrinkResult) -> None:
-    diverged = replace(answer.tried[0], outcome=replace(answer.tried[0].outcome, diverged_at=1))
-    bent = replace(answer, tried=(diverged, *answer.tried[1:]))
+    diverged = replace(answer.candidates[0], outcome=replace(answer.candidates[0].outcome, diverged_at=1))
+    bent = replace(answer, candidates=(diverged, *answer.candidates[1:]))
     whole, less = report_of(answer, 1, ""), report_of(bent, 1, "")
     assert len(less.tried) == len(whole.tried) - 1
     assert trials_csv(bent).count("\n") == trials_csv(answer).count("\n")
@@ -209,7 +209,7 @@ from smidgen.search.shrink import shrink
 from smidgen.trials.store import Store
 effort, store, folder = json.loads(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 table = import_module("smidgen.search.effort")
-effort["byte_search"] = import_module("smidgen.search.byte_search").Squeezing(**effort["byte_search"])
+effort["byte_search"] = import_module("smidgen.search.byte_search").ByteSearchEffort(**effort["byte_search"])
 table.EFFORTS["quick"] = table.Effort(**effort)
 answer = shrink(load("digits"), 0.9, effort="quick", store=Store(store))
 assert answer.trained == 0

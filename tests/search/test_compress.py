@@ -16,7 +16,7 @@ from smidgen.model import Model, decode, dequantize, encode, flat_weights, load_
 from smidgen.records import Floor, Recipe, Score
 from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS
 from smidgen.search.compress import CompressResult, compress
-from smidgen.search.goal import Goal
+from smidgen.search.goal import Goal, Limits, Target
 from smidgen.search.judge import needed_rate
 from smidgen.spec import parse_spec
 from smidgen.trials import study as study_module
@@ -54,7 +54,7 @@ def found(digits: Dataset, model: Model, own: Path) -> CompressResult:
 
 
 def test_what_is_said_of_each_file_is_so(found: CompressResult, digits: Dataset) -> None:
-    for tried in found.tried:
+    for tried in found.candidates:
         content = encode(tried.quantized)
         decoded = dequantize(decode(content))
         assert tried.file_bytes == len(content)
@@ -70,9 +70,9 @@ def test_the_winner_holds_on_both_halves_and_those_before_it_did_not(found: Comp
     needed = needed_rate(digits, Floor(FLOOR))
     outcome = found.winner.outcome
     assert min(outcome.selection.rate, outcome.confirmation.rate) >= needed
-    for tried in found.refused:
+    for tried in found.rejected:
         assert tried.outcome.selection.rate >= needed > tried.outcome.confirmation.rate
-    assert found.winner.file_bytes < found.compression_stages[0].file_bytes / 3
+    assert found.winner.file_bytes < found.stages[0].file_bytes / 3
     right = classify(
         TrainingContext(digits), found.winner.quantized.spec, flat_weights(found.winner.quantized), digits.test
     ).argmax(axis=1)
@@ -80,7 +80,7 @@ def test_the_winner_holds_on_both_halves_and_those_before_it_did_not(found: Comp
 
 
 def test_the_rungs_begin_at_float32_and_end_at_the_file(found: CompressResult) -> None:
-    sizes = [rung.file_bytes for rung in found.compression_stages]
+    sizes = [rung.file_bytes for rung in found.stages]
     assert sizes[0] == max(sizes)
     assert sizes[-1] == found.winner.file_bytes == len(encode(found.winner.quantized))
 
@@ -93,19 +93,20 @@ def test_again_nothing_is_trained_and_the_workers_change_nothing(
     again = compress(model, digits, FLOOR, effort="quick", store=Store(own))
     assert again.trained == 0
     assert encode(again.winner.quantized) == encode(found.winner.quantized) == encode(other.winner.quantized)
-    assert [tried.file_bytes for tried in other.tried] == [tried.file_bytes for tried in found.tried]
+    assert [tried.file_bytes for tried in other.candidates] == [tried.file_bytes for tried in found.candidates]
 
 
 def test_the_best_file_of_at_most_so_many_bytes(digits: Dataset, model: Model, own: Path) -> None:
     small, large = (
-        compress(model, digits, Goal(size_bytes=most), effort="glance", store=Store(own)) for most in (160, 400)
+        compress(model, digits, Goal(limits=Limits(file_bytes=most)), effort="glance", store=Store(own))
+        for most in (160, 400)
     )
     assert small.winner.file_bytes <= 160 < large.winner.file_bytes <= 400
     assert small.test.rate < large.test.rate
 
 
 def test_within_a_share_of_what_was_given(digits: Dataset, model: Model, own: Path) -> None:
-    found = compress(model, digits, Goal(within=0.03), effort="glance", store=Store(own))
+    found = compress(model, digits, Goal(Target(within=0.03)), effort="glance", store=Store(own))
     given = [
         classify(TrainingContext(digits), model.spec, model.weights, half).argmax(axis=1) == half.labels
         for half in (digits.selection, digits.confirmation)
@@ -116,7 +117,7 @@ def test_within_a_share_of_what_was_given(digits: Dataset, model: Model, own: Pa
 
 def test_each_half_is_measured_by_the_given_network_on_it(digits: Dataset, model: Model, own: Path) -> None:
     """The given network is within nothing of itself, though one half is harder than the other."""
-    found = compress(model, digits, Goal(within=0.0, surely=False), effort="glance", store=Store(own))
+    found = compress(model, digits, Goal(Target(within=0.0, rule="rate")), effort="glance", store=Store(own))
     for half in ("selection", "confirmation"):
         split = getattr(digits, half)
         given = classify(TrainingContext(digits), model.spec, model.weights, split).argmax(axis=1) == split.labels
@@ -127,7 +128,7 @@ def test_what_no_file_holds_is_said(digits: Dataset, model: Model, own: Path) ->
     with pytest.raises(FloorNotMet, match=r"no file of 11 that were tried holds a floor of 0\.985: that takes 100"):
         compress(model, digits, 0.985, effort="glance", store=Store(own))
     with pytest.raises(FloorNotMet, match=r"no file of at most 30 bytes was found; the shortest of"):
-        compress(model, digits, Goal(size_bytes=30), effort="glance", store=Store(own))
+        compress(model, digits, Goal(limits=Limits(file_bytes=30)), effort="glance", store=Store(own))
 
 
 def test_a_network_of_other_data_is_refused(digits: Dataset, model: Model, own: Path) -> None:

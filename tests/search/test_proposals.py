@@ -60,7 +60,7 @@ def test_the_first_generation_fits_is_distinct_and_is_the_same_for_the_same_seed
     space = space_of(shape)
     specs = first_generation(space, 24, seed=5)
     assert len({str(spec) for spec in specs}) == len(specs) == 24
-    assert all(space.holds(spec) for spec in specs)
+    assert all(space.contains(spec) for spec in specs)
     assert first_generation(space, 24, seed=5) == specs
     assert first_generation(space, 24, seed=6) != specs
 
@@ -82,7 +82,9 @@ def test_a_space_with_few_networks_gives_what_there_is() -> None:
     space = Space((2, 1, 1), 2, most_parameters=6, most_macs=100)
     specs = first_generation(space, 5, seed=0)
     assert [str(spec) for spec in specs] == ["dense 2"]
-    assert all(space.holds(child) for child in next_generation(space, [CandidateScore(specs[0], 6, 0.1)], 50, seed=0))
+    assert all(
+        space.contains(child) for child in next_generation(space, [CandidateScore(specs[0], 6, 0.1)], 50, seed=0)
+    )
 
 
 # --- later generations ------------------------------------------------------------------------
@@ -97,7 +99,7 @@ def test_the_next_generation_fits_is_new_and_is_the_same_for_the_same_seed(seed:
     texts = [str(child) for child in children]
     assert len(set(texts)) == len(texts) == 12
     assert not set(texts) & {str(known.spec) for known in history}
-    assert all(space.holds(child) for child in children)
+    assert all(space.contains(child) for child in children)
     assert next_generation(space, history, 12, seed) == children
 
 
@@ -150,7 +152,7 @@ def test_edits_never_make_a_tree_that_is_no_network_text(seed: int, shape: Shape
             fits = spec.output_shape(shape) == (10, 1, 1)
         except SpecError:
             fits = False
-        assert Space(shape, 10, 10**9, 10**12).holds(spec) <= fits
+        assert Space(shape, 10, 10**9, 10**12).contains(spec) <= fits
 
 
 @pytest.mark.parametrize("edit", dict.fromkeys(EDITS), ids=lambda edit: edit.__name__)
@@ -191,7 +193,7 @@ def test_every_edit_leaves_a_bare_head_a_head(edit: object) -> None:
 )
 def test_a_space_holds_what_fits_and_is_within_its_limits(text: str, held: bool) -> None:
     space = Space((1, 28, 28), 10, most_parameters=2_000, most_macs=30_000, least_parameters=1_000)
-    assert space.holds(parse_spec(text)) is held
+    assert space.contains(parse_spec(text)) is held
 
 
 # --- who deserves more ------------------------------------------------------------------------

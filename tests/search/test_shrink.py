@@ -27,8 +27,8 @@ from smidgen.model import load_safetensors
 from smidgen.records import Floor, Outcome, Recipe, Score, Trial
 from smidgen.search.byte_search import NOT_TRAINED
 from smidgen.search.effort import DISTILLATION_RECIPES, Effort
-from smidgen.search.goal import Goal
-from smidgen.search.judge import Judge, floor_of, needed_rate
+from smidgen.search.goal import Goal, Limits, Target
+from smidgen.search.judge import Judge, Requirement, needed_rate
 from smidgen.search.result import ShrinkResult, TrainedCandidate
 from smidgen.search.shrink import shrink
 from smidgen.spec import Dense, NetSpec, parse_spec
@@ -44,8 +44,8 @@ FLOOR = 0.9
 
 def before_confirmation(answer: ShrinkResult) -> list[TrainedCandidate]:
     """What was there to choose from: a winner's fresh seeds come after the choice, and so does the curve."""
-    stages = [tried.stage for tried in answer.tried]
-    return list(answer.tried[: stages.index("fresh seeds")])
+    stages = [tried.stage for tried in answer.candidates]
+    return list(answer.candidates[: stages.index("fresh seeds")])
 
 
 def rgb_blobs(images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -84,15 +84,15 @@ def test_no_smaller_network_that_was_tried_holds_it_on_both_halves(answer: Shrin
     holding = [t for t in before_confirmation(answer) if t.outcome.selection.rate >= needed]
     smaller = [t for t in holding if t.outcome.parameters < answer.outcome.parameters]
     assert all(t.outcome.confirmation.rate < needed for t in smaller)
-    assert {t.trial.key for t in smaller} <= {t.trial.key for t in answer.refused}
+    assert {t.trial.key for t in smaller} <= {t.trial.key for t in answer.rejected}
     assert answer.winner.key in {t.trial.key for t in holding}
 
 
 def test_the_refused_held_on_the_half_that_chose_and_not_on_the_other(answer: ShrinkResult, digits: Dataset) -> None:
     needed = needed_rate(digits, answer.floor)
-    sizes = [tried.outcome.parameters for tried in answer.refused]
+    sizes = [tried.outcome.parameters for tried in answer.rejected]
     assert sizes == sorted(sizes)
-    for tried in answer.refused:
+    for tried in answer.rejected:
         assert tried.outcome.parameters <= answer.outcome.parameters
         assert tried.outcome.selection.rate >= needed > tried.outcome.confirmation.rate
 
@@ -111,20 +111,20 @@ def test_the_test_score_is_that_of_the_weights(answer: ShrinkResult, digits: Dat
 
 def test_fresh_seeds_took_no_part_in_the_run(answer: ShrinkResult, small_effort: Effort) -> None:
     used = {tried.trial.seed for tried in before_confirmation(answer)}
-    fresh = [tried.trial.seed for tried in answer.fresh]
+    fresh = [tried.trial.seed for tried in answer.fresh_seeds]
     assert len(set(fresh)) == len(fresh) == small_effort.fresh_seeds
     assert not used & set(fresh)
-    assert {tried.trial.with_seed(0) for tried in answer.fresh} == {answer.winner.with_seed(0)}
-    held = [answer.floor.holds(tried.outcome.validation) for tried in answer.fresh]
-    assert answer.fresh_held == sum(held)
+    assert {tried.trial.with_seed(0) for tried in answer.fresh_seeds} == {answer.winner.with_seed(0)}
+    held = [answer.floor.holds(tried.outcome.validation) for tried in answer.fresh_seeds]
+    assert answer.fresh_seeds_met == sum(held)
 
 
 def test_labels_are_compared_with_the_teacher_on_one_network(answer: ShrinkResult) -> None:
-    assert set(answer.ways) == set(DISTILLATION_RECIPES)
-    assert {str(tried.trial.spec) for some in answer.ways.values() for tried in some} == {
-        str(answer.ways["labels"][0].trial.spec)
+    assert set(answer.recipes) == set(DISTILLATION_RECIPES)
+    assert {str(tried.trial.spec) for some in answer.recipes.values() for tried in some} == {
+        str(answer.recipes["labels"][0].trial.spec)
     }
-    for name, some in answer.ways.items():
+    for name, some in answer.recipes.items():
         assert len({tried.trial.seed for tried in some}) == len(some) > 1
         assert {tried.trial.recipe.loss for tried in some} == {DISTILLATION_RECIPES[name].loss}
         taught = {tried.trial.teacher_key for tried in some}
@@ -134,8 +134,8 @@ def test_labels_are_compared_with_the_teacher_on_one_network(answer: ShrinkResul
 def test_every_training_is_in_the_store_and_no_other(answer: ShrinkResult, answer_store: Path) -> None:
     with Store(answer_store) as store:
         stored = {trial.key for trial, _ in store.rows()}
-    filed = {tried.trial.key for tried in answer.compressed.tried if tried.stage != NOT_TRAINED}
-    asked = {answer.teacher.trial.key, *(tried.trial.key for tried in answer.tried), *filed}
+    filed = {tried.trial.key for tried in answer.file.tried if tried.stage != NOT_TRAINED}
+    asked = {answer.teacher.trial.key, *(tried.trial.key for tried in answer.candidates), *filed}
     assert stored == asked
     assert answer.trained == len(asked)
 
@@ -148,24 +148,28 @@ def test_the_same_call_again_trains_nothing_and_gives_the_same(
     assert again.trained == 0
     assert again.winner == answer.winner
     assert again.outcome.weights.tobytes() == answer.outcome.weights.tobytes()
-    assert (again.test, again.teacher_test, again.fresh_held) == (answer.test, answer.teacher_test, answer.fresh_held)
-    assert again.turning == answer.turning
-    assert [tried.trial for tried in again.tried] == [tried.trial for tried in answer.tried]
+    assert (again.test, again.teacher_test, again.fresh_seeds_met) == (
+        answer.test,
+        answer.teacher_test,
+        answer.fresh_seeds_met,
+    )
+    assert again.turning_point == answer.turning_point
+    assert [tried.trial for tried in again.candidates] == [tried.trial for tried in answer.candidates]
 
 
 def test_the_number_of_workers_changes_nothing(
     answer: ShrinkResult, digits: Dataset, own_store: Path, small: None
 ) -> None:
     alone = shrink(digits, FLOOR, effort="quick", store=Store(own_store), workers=1)
-    assert [tried.trial.key for tried in alone.tried] == [tried.trial.key for tried in answer.tried]
-    for left, right in zip(alone.tried, answer.tried, strict=True):
+    assert [tried.trial.key for tried in alone.candidates] == [tried.trial.key for tried in answer.candidates]
+    for left, right in zip(alone.candidates, answer.candidates, strict=True):
         assert left.outcome.weights.tobytes() == right.outcome.weights.tobytes()
 
 
 def test_another_seed_searches_elsewhere(answer: ShrinkResult, digits: Dataset, own_store: Path, small: None) -> None:
     other = shrink(digits, FLOOR, effort="quick", seed=1, store=Store(own_store))
-    tried_before = {str(tried.trial.spec) for tried in answer.tried}
-    assert {str(tried.trial.spec) for tried in other.tried} - tried_before
+    tried_before = {str(tried.trial.spec) for tried in answer.candidates}
+    assert {str(tried.trial.spec) for tried in other.candidates} - tried_before
 
 
 def test_the_plain_rate_is_an_easier_rule(
@@ -211,8 +215,8 @@ def test_the_order_of_confirmation_is_by_size_and_by_the_half_that_chose(
     answer = shrink(bent, Floor(0.7, "rate"), effort="quick", store=Store(known_store))
     held = [t for t in before_confirmation(answer) if t.outcome.selection.rate >= needed_rate(bent, answer.floor)]
     held.sort(key=lambda t: (t.outcome.parameters, -t.outcome.selection.correct))
-    assert len(answer.refused) > 0
-    refused_then_winner = [*(t.trial.key for t in answer.refused), answer.winner.key]
+    assert len(answer.rejected) > 0
+    refused_then_winner = [*(t.trial.key for t in answer.rejected), answer.winner.key]
     assert [t.trial.key for t in held[: len(refused_then_winner)]] == refused_then_winner
 
 
@@ -228,7 +232,7 @@ def test_the_test_split_is_seen_once_by_the_winner_its_teacher_and_its_file(
 
     monkeypatch.setattr(candidate, "classify", counted)
     found = shrink(digits, FLOOR, effort="quick", store=Store(known_store))
-    filed = str(found.compressed.winner.quantized.spec)
+    filed = str(found.file.winner.quantized.spec)
     assert sorted(on_test) == sorted([str(found.winner.spec), str(found.teacher.trial.spec), filed])
 
 
@@ -258,7 +262,7 @@ def test_where_nothing_holds_the_best_designs_grow(
     monkeypatch.setattr(run_module, "first_generation", lambda *_: (tiny,))
     monkeypatch.setattr(run_module, "next_generation", lambda *_: ())
     answer = shrink(digits, FLOOR, effort="quick", store=Store(known_store))
-    grown = [tried.trial.spec for tried in answer.tried if tried.stage == "wider designs"]
+    grown = [tried.trial.spec for tried in answer.candidates if tried.stage == "wider designs"]
     assert [str(spec).split()[1] for spec in grown] == ["2x3x3", "3x3x3", "5x3x3", "7x3x3", "10x3x3"][: len(grown)]
     assert answer.winner.spec in grown
 
@@ -288,10 +292,10 @@ def test_a_floor_that_so_few_images_cannot_show_is_refused_before_anything_runs(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"floor": 97}, "floor=97 must lie between 0 and 1"),
-        ({"floor": 0.9, "effort": "quik"}, "effort='quik' is not known; use one of glance, quick"),
-        ({"floor": 0.9, "engine": "jax"}, "no engine 'jax'"),
-        ({"floor": 0.9, "workers": 0}, "workers=0 must be at least 1"),
+        ({"goal": 97}, "floor=97 must lie between 0 and 1"),
+        ({"goal": 0.9, "effort": "quik"}, "effort='quik' is not known; use one of glance, quick"),
+        ({"goal": 0.9, "engine": "jax"}, "no engine 'jax'"),
+        ({"goal": 0.9, "workers": 0}, "workers=0 must be at least 1"),
     ],
 )
 def test_a_wrong_request_is_refused(digits: Dataset, own_store: Path, arguments: dict[str, Any], message: str) -> None:
@@ -301,10 +305,6 @@ def test_a_wrong_request_is_refused(digits: Dataset, own_store: Path, arguments:
 
 
 # --- other data -------------------------------------------------------------------------------
-
-
-def test_data_may_be_named(answer: ShrinkResult, answer_store: Path, small: None) -> None:
-    assert shrink("digits", FLOOR, effort="quick", store=Store(answer_store)).winner == answer.winner
 
 
 def test_vectors_get_a_small_perceptron(own_store: Path, small: None) -> None:
@@ -340,25 +340,25 @@ def test_colour_images_with_three_named_classes_through_the_command(
 
 
 def fits(answer: ShrinkResult, spec: NetSpec) -> bool:
-    return answer.goal.keeps(spec, answer.data.input_shape)
+    return answer.goal.satisfies(spec, answer.data.input_shape)
 
 
 @pytest.mark.parametrize(
     "limits",
-    [{"parameters": 300}, {"size_bytes": 160}, {"macs": 4_000}, {"ram_bytes": 700, "parameters": 500}],
+    [{"parameters": 300}, {"file_bytes": 160}, {"macs": 4_000}, {"ram_bytes": 700, "parameters": 500}],
     ids=lambda limits: " ".join(limits),
 )
 def test_the_best_within_limits(digits: Dataset, known_store: Path, small: None, limits: dict[str, int]) -> None:
     """No other that was tried errs less on the half that chooses, and all that was tried keeps the limits."""
-    answer = shrink(digits, Goal(**limits), effort="quick", store=Store(known_store))
+    answer = shrink(digits, Goal(limits=Limits(**limits)), effort="quick", store=Store(known_store))
     before = before_confirmation(answer)
     assert before and all(fits(answer, tried.trial.spec) for tried in before)
     assert answer.outcome.selection.rate == max(tried.outcome.selection.rate for tried in before)
-    assert answer.refused == ()
+    assert answer.rejected == ()
     spec, shape = answer.winner.spec, digits.input_shape
     costs = {
         "parameters": spec.parameters(shape),
-        "size_bytes": answer.compressed.winner.file_bytes if answer.compressed else 0,
+        "file_bytes": answer.file.winner.file_bytes if answer.file else 0,
         "macs": spec.macs(shape),
         "ram_bytes": 4 * spec.activation_count(shape),
     }
@@ -371,28 +371,30 @@ def test_a_larger_limit_is_no_worse_and_both_are_far_above_chance(
     digits: Dataset, known_store: Path, small: None
 ) -> None:
     rates = [
-        shrink(digits, Goal(parameters=limit), effort="quick", store=Store(known_store)).outcome.selection.rate
+        shrink(
+            digits, Goal(limits=Limits(parameters=limit)), effort="quick", store=Store(known_store)
+        ).outcome.selection.rate
         for limit in (120, 1_200)
     ]
     assert 0.4 < rates[0] < rates[1]
 
 
 def test_a_floor_and_a_limit(digits: Dataset, known_store: Path, small: None) -> None:
-    floor = Floor(0.85, "rate")
-    both = shrink(digits, Goal(floor, ram_bytes=1_400), effort="quick", store=Store(known_store))
+    target = Target(0.85, rule="rate")
+    both = shrink(digits, Goal(target, Limits(ram_bytes=1_400)), effort="quick", store=Store(known_store))
     assert min(both.outcome.selection.rate, both.outcome.confirmation.rate) >= 0.85
     assert both.winner.spec.activation_count(digits.input_shape) <= 350
     with pytest.raises(FloorNotMet, match=r"nothing of at most 40 parameters that was tried holds a floor of 0\.85 on"):
-        shrink(digits, Goal(floor, parameters=40), effort="quick", store=Store(known_store))
+        shrink(digits, Goal(target, Limits(parameters=40)), effort="quick", store=Store(known_store))
 
 
 def test_a_limit_that_nothing_keeps_is_said(digits: Dataset, own_store: Path, small: None) -> None:
-    with pytest.raises(FloorNotMet, match="keeps to at most 3 parameters on digits; raise the limit"):
-        shrink(digits, Goal(parameters=3), effort="quick", store=Store(own_store))
+    with pytest.raises(FloorNotMet, match="no candidate for digits has at most 3 parameters; raise the limit"):
+        shrink(digits, Goal(limits=Limits(parameters=3)), effort="quick", store=Store(own_store))
 
 
 def test_within_a_share_of_the_teacher_that_is_trained_here(digits: Dataset, known_store: Path, small: None) -> None:
-    answer = shrink(digits, Goal(within=0.04, surely=False), effort="quick", store=Store(known_store))
+    answer = shrink(digits, Goal(Target(within=0.04, rule="rate")), effort="quick", store=Store(known_store))
     assert answer.teacher is not None and answer.teacher.trial is not None
     asked = answer.teacher.validation.rate - 0.04
     assert min(answer.outcome.selection.rate, answer.outcome.confirmation.rate) >= asked - 1e-6
@@ -408,12 +410,17 @@ def test_to_be_sure_of_a_difference_asks_for_more_and_never_for_more_than_the_te
     data = replace(data, selection=half, confirmation=half)
     teachers = images - random.binomial(images, wrong, draws)
     students = 1 - random.binomial(images, wrong + within, draws) / images
-    floors = {right: floor_of(Goal(within=within), data, Score(right, images)).accuracy for right in set(teachers)}
+
+    def floor(teacher: Score) -> float:
+        needed = Requirement.of(Goal(Target(within=within)), data, {"selection": teacher, "confirmation": Score(0, 0)})
+        return needed.floor.accuracy
+
+    floors = {right: floor(Score(right, images)) for right in set(teachers)}
     passed = np.mean([student >= floors[right] for student, right in zip(students, teachers, strict=True)])
     assert 0.02 < passed < 0.07
     assert all(right / images - within < floor < right / images for right, floor in floors.items())
     few = Score(98, 100)
-    assert floor_of(Goal(within=within), data, few).accuracy == pytest.approx(few.rate, abs=1e-6)
+    assert floor(few) == pytest.approx(few.rate, abs=1e-6)
 
 
 def test_what_each_half_must_reach(digits: Dataset) -> None:
@@ -423,35 +430,33 @@ def test_what_each_half_must_reach(digits: Dataset) -> None:
     halves["confirmation"] = Score(sizes["confirmation"] - 1, sizes["confirmation"])
     whole = halves["selection"] + halves["confirmation"]
 
-    def asked(goal: Goal) -> Judge:
-        floor, judge = floor_of(goal, digits, whole), Judge(TrainingContext(digits), goal)
-        assert floor is not None
-        judge.ask(floor, halves)
-        return judge
+    def requirement(floor: float | None = None) -> Requirement:
+        return Requirement.of(Goal(Target(floor, within=0.01, rule="rate")), digits, halves)
 
-    near = asked(Goal(within=0.01, surely=False))
-    lost = whole.rate - near.needed
+    near = requirement()
+    lost = whole.rate - near.rate
     assert 0.01 - 1 / whole.total < lost < 0.01 + 1e-8
-    assert near.least["selection"] == pytest.approx(halves["selection"].rate - lost)
-    assert near.least["confirmation"] == near.needed
+    assert near.half_rates["selection"] == pytest.approx(halves["selection"].rate - lost)
+    assert near.half_rates["confirmation"] == near.rate
     high = Floor(whole.rate, "rate")
-    alike = asked(Goal(high, within=0.01, surely=False))
-    assert set(alike.least.values()) == {alike.needed} == {needed_rate(digits, high)}
+    alike = requirement(high.accuracy)
+    assert set(alike.half_rates.values()) == {alike.rate} == {needed_rate(digits, high)}
     between = Floor(whole.rate - 0.015, "rate")
-    assert asked(Goal(between, within=0.01, surely=False)).least["selection"] == needed_rate(digits, between)
+    assert requirement(between.accuracy).half_rates["selection"] == needed_rate(digits, between)
 
 
 def test_both_halves_together_reach_what_is_needed(digits: Dataset) -> None:
-    judge = Judge(TrainingContext(digits), Goal(within=0.01), 0.9, {"selection": 0.85, "confirmation": 0.9})
+    required = Requirement(Floor(0.9, "rate"), 0.9, {"selection": 0.85, "confirmation": 0.9})
+    judge = Judge(required, TrainingContext(digits))
     trial = TrainingContext(digits).trial(parse_spec("dense 10"), Recipe(), 0)
 
     def outcome(selection: int, confirmation: int) -> Outcome:
         return Outcome(650, Score(selection, 100), Score(confirmation, 100), (), 0.0, np.zeros(0, np.float32))
 
-    assert judge.holds(trial, outcome(86, 90), "selection")
-    assert not judge.holds(trial, outcome(86, 90), "confirmation")
-    assert judge.holds(trial, outcome(86, 94), "confirmation")
-    assert not judge.holds(trial, outcome(95, 89), "confirmation")
+    assert judge.is_met(trial, outcome(86, 90), "selection")
+    assert not judge.is_met(trial, outcome(86, 90), "confirmation")
+    assert judge.is_met(trial, outcome(86, 94), "confirmation")
+    assert not judge.is_met(trial, outcome(95, 89), "confirmation")
 
 
 def test_a_glance_trains_no_teacher_and_draws_no_curve(
@@ -480,7 +485,7 @@ def class_rates(answer: ShrinkResult, half: Split) -> np.ndarray:
 
 
 def test_balanced_accuracy_counts_each_class_alike(skewed: Dataset, own_store: Path, small: None) -> None:
-    goal = Goal(Floor(0.85, "rate"), balanced=True, class_floor=0.6)
+    goal = Goal(Target(0.85, rule="rate"), balanced=True, class_floor=0.6)
     answer = shrink(skewed, goal, effort="quick", store=Store(own_store))
     for half in (answer.data.selection, answer.data.confirmation):
         rates = class_rates(answer, half)
@@ -500,17 +505,17 @@ def test_a_balanced_floor_is_as_sure_as_its_rarest_classes_allow(skewed: Dataset
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("goal", "message"),
     [
-        ({}, "nothing is asked for"),
-        ({"parameters": 0}, "parameters=0 must be at least 1"),
-        ({"within": 0.5}, "within=0.5 must be at least 0 and below 0.5"),
-        ({"parameters": 9, "class_floor": 1.0}, "class_floor=1 must be at least 0 and below 1"),
+        (Goal, "nothing is asked for"),
+        (lambda: Goal(limits=Limits(parameters=0)), "parameters=0 must be at least 1"),
+        (lambda: Goal(Target(within=0.5)), "within=0.5 must be at least 0 and below 0.5"),
+        (lambda: Goal(limits=Limits(parameters=9), class_floor=1.0), "class_floor=1 must be at least 0 and below 1"),
     ],
 )
-def test_a_goal_that_cannot_be_is_refused(asked: dict[str, Any], message: str) -> None:
+def test_a_goal_that_cannot_be_is_refused(goal: Callable[[], Goal], message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        Goal(**asked)
+        goal()
 
 
 @pytest.mark.parametrize(
@@ -565,7 +570,7 @@ from importlib import import_module
 from smidgen.trials.store import Store
 effort, after, delay_seconds = json.loads(sys.argv.pop(1))
 table = import_module("smidgen.search.effort")
-effort["byte_search"] = import_module("smidgen.search.byte_search").Squeezing(**effort["byte_search"])
+effort["byte_search"] = import_module("smidgen.search.byte_search").ByteSearchEffort(**effort["byte_search"])
 table.EFFORTS["quick"] = table.Effort(**effort)
 
 def kill():

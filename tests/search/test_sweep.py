@@ -43,7 +43,7 @@ def test_each_width_once_the_smallest_first(swept: SweepResult) -> None:
         assert row.parameters == 65 * row.width + row.width * (row.width + 1) + 10 * (row.width + 1)
         assert len(row.validation) == len(row.test) == len(row.train_seconds) == 2
     assert (swept.trained, swept.remembered) == (6, 0)
-    assert swept.turning == turning_point({row.parameters: row.validation for row in swept.widths})
+    assert swept.turning_point == turning_point({row.parameters: row.validation for row in swept.widths})
 
 
 def test_the_scores_are_those_of_each_seed(swept: SweepResult, digits: Dataset) -> None:
@@ -75,7 +75,7 @@ def test_without_a_recipe_each_size_has_its_own(family: str, digits: Dataset, ow
     (row,) = result.widths
     assert trial.recipe == default_recipe(row.parameters, row.spec.macs((1, 8, 8)))
     assert row.validation == (outcome.validation,)
-    assert result.turning is None, "one size is no curve"
+    assert result.turning_point is None, "one size is no curve"
 
 
 def test_a_family_that_does_not_fit_the_data_is_refused(digits: Dataset, own_store: Path) -> None:
@@ -175,5 +175,5 @@ def test_the_command_prints_the_table_and_names_its_files(
 def test_a_turning_point_is_printed_with_its_range(swept: SweepResult, capsys: pytest.CaptureFixture[str]) -> None:
     from smidgen.cli import _print_sweep
 
-    _print_sweep(replace(swept, turning=TurningPoint(932, 0.981, 800, 1200, "a note")), Path("out"))
+    _print_sweep(replace(swept, turning_point=TurningPoint(932, 0.981, 800, 1200, "a note")), Path("out"))
     assert "Turning point: 932 parameters (800 to 1,200), a note." in " ".join(capsys.readouterr().out.split())

@@ -22,7 +22,7 @@ from smidgen.errors import TeacherError
 from smidgen.model import Model, load_safetensors
 from smidgen.records import Recipe, Score
 from smidgen.reporter import SilentReporter
-from smidgen.search.goal import Goal
+from smidgen.search.goal import Goal, Target
 from smidgen.spec import parse_spec
 from smidgen.teacher import Teacher, TeacherOutputs, run_teacher
 from smidgen.teacher import external as brought
@@ -614,13 +614,13 @@ def test_a_network_of_our_own_file(digits: Dataset, store: Store, tmp_path: Path
 
 
 def test_the_answer_is_within_what_was_asked_of_the_teacher(digits: Dataset, own_store: Path, small: None) -> None:
-    goal = Goal(within=0.03, surely=False)
+    goal = Goal(Target(within=0.03, rule="rate"))
     answer = shrink(digits, goal, teacher=all_logits(digits), effort="quick", store=Store(own_store))
     assert answer.teacher is not None and answer.teacher.trial is None
     wanted = answer.teacher.validation.rate - 0.03
     assert min(answer.outcome.selection.rate, answer.outcome.confirmation.rate) >= wanted - 1e-6
     assert answer.floor.accuracy == pytest.approx(wanted, abs=1e-6)
-    learned = [tried for way, some in answer.ways.items() if way != "labels" for tried in some]
+    learned = [tried for way, some in answer.recipes.items() if way != "labels" for tried in some]
     assert {tried.trial.teacher_key for tried in learned} == {answer.teacher.key}
     assert any("3 points of the 180 images of a half are 5.4 images" in note for note in answer.teacher.notes)
     assert any("trained on these validation images too" in note for note in answer.teacher.notes)

@@ -256,7 +256,7 @@ def _print_sweep(result: SweepResult, folder: Path) -> None:
     screen = console()
     screen.print(f"{result.family} on {result.data.name}, {len(result.widths[0].test)} seeds a width")
     screen.print(rows)
-    turn = result.turning
+    turn = result.turning_point
     screen.print(
         f"Turning point: {turn.parameters:,} parameters ({turn.low:,} to {turn.high:,}), {turn.note}."
         if turn

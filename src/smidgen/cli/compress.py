@@ -92,17 +92,13 @@ def compress(
 
 
 def _goal(floor: str, within: str, rule: str, size_bytes: int) -> Goal:
-    from smidgen.records import Floor
-    from smidgen.search.goal import Goal
+    from smidgen.search.goal import Goal, Limits, Target
 
     if not floor and not within and not size_bytes:
         raise typer.BadParameter("give it, or --within, or --bytes", param_hint="--floor")
-    return Goal(
-        floor=Floor(share(floor, "--floor"), rule) if floor else None,
-        within=points(within) if within else None,
-        surely=rule == "wilson",
-        size_bytes=size_bytes or None,
-    )
+    accuracy, distance = share(floor, "--floor") if floor else None, points(within) if within else None
+    target = Target(accuracy, distance, rule) if floor or within else None
+    return Goal(target, Limits(file_bytes=size_bytes or None))
 
 
 def _data_of(model: Model, file: Path) -> str:
@@ -143,14 +139,14 @@ def print_compressed(found: CompressResult, path: Path) -> None:
         score_row(scores, name, size, score)
     screen.print(scores)
     compression_stages = table("stage", ">bytes", ">chosen on")
-    for rung in found.compression_stages:
+    for rung in found.stages:
         compression_stages.add_row(rung.name, f"{rung.file_bytes:,}", f"{100 * rung.selection.rate:.2f} %")
     screen.print(compression_stages)
     parts = table("where the bytes are", ">bits", ">share")
     for name, bits in _grouped(size_report(path.read_bytes())):
         parts.add_row(name, f"{bits:,.0f}", f"{100 * bits / (8 * winner.file_bytes):.1f} %")
     screen.print(parts)
-    screen.print(f"{len(found.refused)} shorter files held on the first half and not on the second.")
+    screen.print(f"{len(found.rejected)} shorter files held on the first half and not on the second.")
     screen.print(f"{found.trained} trainings, {found.remembered} remembered, {found.seconds:.1f} s")
     screen.print(f"file {path}", soft_wrap=True)
 

@@ -99,7 +99,7 @@ def shrink(
     from smidgen.report.folder import write
     from smidgen.search.shrink import shrink as run
 
-    limits = {"size_bytes": size_bytes, "parameters": params, "macs": macs, "ram_bytes": ram}
+    limits = {"file_bytes": size_bytes, "parameters": params, "macs": macs, "ram_bytes": ram}
     goal = _goal(floor, within, rule, limits, balanced, class_floor)
     brought = _teacher(teacher, teacher_logits, weights, teacher_input)
     folder = out or Path("runs") / f"{Path(data).stem}-{goal.slug}"
@@ -126,24 +126,16 @@ def shrink(
 
 
 def _goal(floor: str, within: str, rule: str, limits: dict[str, int], balanced: bool, class_floor: float) -> Goal:
-    from smidgen.records import Floor
-    from smidgen.search.goal import Goal
+    from smidgen.search.goal import Goal, Limits, Target
 
     if not floor and not within and not any(limits.values()):
         raise typer.BadParameter(
             "give it, or --within, or a limit: --bytes, --params, --macs, --ram", param_hint="--floor"
         )
-    return Goal(
-        floor=Floor(share(floor, "--floor"), rule) if floor else None,
-        within=points(within) if within else None,
-        surely=rule == "wilson",
-        size_bytes=limits["size_bytes"] or None,
-        parameters=limits["parameters"] or None,
-        macs=limits["macs"] or None,
-        ram_bytes=limits["ram_bytes"] or None,
-        balanced=balanced,
-        class_floor=class_floor,
-    )
+    accuracy, distance = share(floor, "--floor") if floor else None, points(within) if within else None
+    target = Target(accuracy, distance, rule) if floor or within else None
+    most = Limits(**{name: limit or None for name, limit in limits.items()})
+    return Goal(target, most, balanced=balanced, class_floor=class_floor)
 
 
 def _teacher(source: str, logits: Path | None, weights: Path | None, text: str) -> Teacher | None:
@@ -183,7 +175,7 @@ def _print_answer(answer: ShrinkResult, report: RunReport, folder: Path) -> None
     score_row(rows, "chosen on", outcome.parameters, outcome.selection)
     score_row(rows, "confirmed on", outcome.parameters, outcome.confirmation)
     score_row(rows, "test, once", outcome.parameters, answer.test)
-    coded = answer.compressed
+    coded = answer.file
     if coded:
         score_row(rows, "its file, test", coded.winner.outcome.parameters, coded.test)
     if teacher and answer.teacher_test:
@@ -191,10 +183,10 @@ def _print_answer(answer: ShrinkResult, report: RunReport, folder: Path) -> None
     screen.print(rows)
     for note in teacher.notes if teacher else ():
         screen.print(f"- {note}", markup=False)
-    seeds = len(answer.fresh)
-    screen.print(f"{answer.fresh_held} of {seeds} fresh seeds hold the floor on all validation images.")
-    if answer.turning:
-        turn = answer.turning
+    seeds = len(answer.fresh_seeds)
+    screen.print(f"{answer.fresh_seeds_met} of {seeds} fresh seeds hold the floor on all validation images.")
+    if answer.turning_point:
+        turn = answer.turning_point
         screen.print(f"Turning point: {turn.parameters:,} parameters ({turn.low:,} to {turn.high:,}).")
     if coded:
         screen.print(f"{coded.winner.file_bytes:,} bytes of file; {report.winner.file_bytes:,} in full precision.")
@@ -210,6 +202,6 @@ def _print_answer(answer: ShrinkResult, report: RunReport, folder: Path) -> None
 def _beside(answer: ShrinkResult, parameters: int) -> str:
     """How much less than its teacher it takes."""
     text = f"1/{parameters / answer.outcome.parameters:,.0f} of its teacher's parameters"
-    if answer.compressed:
-        text += f", 1/{4 * parameters / answer.compressed.winner.file_bytes:,.0f} of its bytes (4 a parameter)"
+    if answer.file:
+        text += f", 1/{4 * parameters / answer.file.winner.file_bytes:,.0f} of its bytes (4 a parameter)"
     return f"{text}."

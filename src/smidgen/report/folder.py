@@ -77,7 +77,7 @@ def write_compressed(found: CompressResult, path: Path) -> None:
     Raises:
         ModelFileError, RequestError: a place that cannot hold them; the file itself is written last.
     """
-    points = [_file_point(tried) for tried in found.tried]
+    points = [_file_point(tried) for tried in found.candidates]
     winner = _file_point(found.winner)
     with TemporaryDirectory(prefix=".draft-", dir=path.parent) as draft:
         picture, rows = Path(draft) / "curve.png", Path(draft) / "tried.csv"
@@ -93,7 +93,7 @@ def tried_csv(found: CompressResult) -> str:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(FILES_HEAD)
-    for tried in found.tried:
+    for tried in found.candidates:
         outcome = tried.outcome
         halves = (outcome.selection, outcome.confirmation)
         counts = [count for half in halves for count in (half.correct, half.total)]
@@ -116,8 +116,8 @@ def _write_all(answer: ShrinkResult, folder: Path, command: str) -> RunReport:
     size_bytes = save_safetensors(_model(answer, answer.winner, answer.outcome), folder / "winner.safetensors")
     if answer.teacher and answer.teacher.trial and answer.teacher.outcome:
         save_safetensors(_model(answer, answer.teacher.trial, answer.teacher.outcome), folder / "teacher.safetensors")
-    if answer.compressed:
-        write_compressed(answer.compressed, folder / "winner.smidgen")
+    if answer.file:
+        write_compressed(answer.file, folder / "winner.smidgen")
     report = report_of(answer, size_bytes, command)
     write_page(report, folder / "report.html")
     points, winner = [tried.point for tried in report.tried], report.winner.point
@@ -136,7 +136,7 @@ def _reason(error: OSError | ModelFileError) -> str:
 def report_of(answer: ShrinkResult, file_bytes: int, command: str) -> RunReport:
     """What the page says of an answer."""
     logits = classify(answer.context, answer.winner.spec, answer.outcome.weights, answer.data.test)
-    trained = [tried for tried in answer.tried if not tried.outcome.diverged_at]
+    trained = [tried for tried in answer.candidates if not tried.outcome.diverged_at]
     return RunReport(
         title=f"{answer.data.name} at {100 * answer.floor.accuracy:.6g} %",
         data_name=answer.data.name,
@@ -145,7 +145,7 @@ def report_of(answer: ShrinkResult, file_bytes: int, command: str) -> RunReport:
         winner=_winner(answer, file_bytes),
         teacher=_teacher(answer),
         tried=tuple(Tried(_point(t.trial, t.outcome), t.stage) for t in trained if t.stage != "fresh seeds"),
-        turning=answer.turning,
+        turning=answer.turning_point,
         how_chosen=how_chosen(answer),
         confusion=_confusion(answer, logits),
         class_names=answer.data.class_names,
@@ -156,14 +156,14 @@ def report_of(answer: ShrinkResult, file_bytes: int, command: str) -> RunReport:
             smidgen.__version__,
             answer.winner.engine_name,
             answer.data.digest,
-            tuple(sorted({tried.trial.seed for tried in answer.tried})),
+            tuple(sorted({tried.trial.seed for tried in answer.candidates})),
             command,
         ),
-        fresh_seeds=tuple(tried.outcome.validation for tried in answer.fresh),
-        fresh_held=answer.fresh_held,
+        fresh_seeds=tuple(tried.outcome.validation for tried in answer.fresh_seeds),
+        fresh_held=answer.fresh_seeds_met,
         learned_from=tuple(
             Comparison(way, tried[0].outcome.parameters, tuple(t.outcome.validation for t in tried))
-            for way, tried in answer.ways.items()
+            for way, tried in answer.recipes.items()
         ),
         coded=_coded(answer),
     )
@@ -172,15 +172,15 @@ def report_of(answer: ShrinkResult, file_bytes: int, command: str) -> RunReport:
 def how_chosen(answer: ShrinkResult) -> tuple[str, ...]:
     """The steps of the choice, one sentence each, from the run's own counts."""
     data = answer.data
-    networks = len({str(tried.trial.spec) for tried in answer.tried})
+    networks = len({str(tried.trial.spec) for tried in answer.candidates})
     return (
         f"{len(data.train):,} images trained, and {len(data.selection):,} images of the training data, set aside, "
-        f"chose among {networks:,} networks in {len(answer.tried):,} trainings.",
-        *(_how_held(answer) if answer.goal.has_floor else _how_best(answer)),
+        f"chose among {networks:,} networks in {len(answer.candidates):,} trainings.",
+        *(_how_held(answer) if answer.goal.target else _how_best(answer)),
         *(answer.teacher.notes if answer.teacher else ()),
         f"The {len(data.test):,} test images were scored once, after that.",
-        f"The same network and recipe from {len(answer.fresh)} fresh seeds held the floor on all "
-        f"{len(data.selection) + len(data.confirmation):,} validation images {answer.fresh_held} times.",
+        f"The same network and recipe from {len(answer.fresh_seeds)} fresh seeds held the floor on all "
+        f"{len(data.selection) + len(data.confirmation):,} validation images {answer.fresh_seeds_met} times.",
     )
 
 
@@ -190,8 +190,10 @@ def _how_held(answer: ShrinkResult) -> tuple[str, ...]:
     rule = "the lower end of its 95 % Wilson interval" if floor.rule == "wilson" else "its plain rate"
     measure = ", its accuracy being the mean over the classes," if goal.balanced else ""
     classes = f" Each class had to reach {100 * goal.class_floor:g} % on both." if goal.class_floor else ""
-    limits = f" Only networks of {goal.limits_text} were tried." if goal.limits else ""
-    refused = f"{len(answer.refused)} smaller networks did not" if answer.refused else "no smaller network was refused"
+    limits = f" Only networks of {goal.limits} were tried." if goal.limits else ""
+    refused = (
+        f"{len(answer.rejected)} smaller networks did not" if answer.rejected else "no smaller network was refused"
+    )
     return (
         f"A network holds the floor when {rule}{measure} over all validation images is at or above "
         f"{floor.accuracy:.6g}; that takes {100 * needed_rate(data, floor, goal.balanced):.2f} % right.{limits}",
@@ -204,7 +206,7 @@ def _how_best(answer: ShrinkResult) -> tuple[str, ...]:
     """Of the best network within limits."""
     data = answer.data
     return (
-        f"Of the networks of {answer.goal.limits_text}, the one with the fewest errors on those images was taken.",
+        f"Of the networks of {answer.goal.limits}, the one with the fewest errors on those images was taken.",
         f"{len(data.confirmation):,} further images took no part in choosing; what the network is said to hold, "
         f"{100 * answer.floor.accuracy:.6g} %, is the lower end of the 95 % Wilson interval of the worse half.",
     )
@@ -225,7 +227,10 @@ def trials_csv(answer: ShrinkResult) -> str:
     rows.writerow(TRIALS_HEAD)
     teacher = answer.teacher
     trained = [(teacher.trial, teacher.outcome, "teacher")] if teacher and teacher.trial and teacher.outcome else []
-    for trial, outcome, stage in (*trained, *((tried.trial, tried.outcome, tried.stage) for tried in answer.tried)):
+    for trial, outcome, stage in (
+        *trained,
+        *((tried.trial, tried.outcome, tried.stage) for tried in answer.candidates),
+    ):
         recipe = trial.recipe
         scores = (outcome.selection.correct, outcome.selection.total)
         confirmed = (outcome.confirmation.correct, outcome.confirmation.total)
@@ -274,7 +279,7 @@ def _model(answer: ShrinkResult, trial: Trial, outcome: Outcome) -> Model:
 
 
 def _coded(answer: ShrinkResult) -> Coded | None:
-    found = answer.compressed
+    found = answer.file
     if found is None:
         return None
     outcome = found.winner.outcome
@@ -285,7 +290,7 @@ def _coded(answer: ShrinkResult) -> Coded | None:
         selection=outcome.selection,
         confirmation=outcome.confirmation,
         test=found.test,
-        stages=tuple(CodedStage(rung.name, rung.file_bytes, rung.selection) for rung in found.compression_stages),
+        stages=tuple(CodedStage(rung.name, rung.file_bytes, rung.selection) for rung in found.stages),
     )
 
 

@@ -42,7 +42,7 @@ def write_sweep(result: SweepResult, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / "sweep.csv", sweep_csv(result))
         groups = {row.name: (row.parameters, row.validation) for row in result.widths}
-        sweep_picture(groups, result.turning, folder / "sweep.png")
+        sweep_picture(groups, result.turning_point, folder / "sweep.png")
     except OSError as error:
         raise RequestError(
             f"cannot write to {folder}: {error.strerror or error}; give another place by --out"

@@ -18,7 +18,7 @@ the same reasons, and of training images there are many). Files that hold by the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from statistics import fmean
@@ -131,10 +131,6 @@ class FileCandidate:
         return 1.0 - self.outcome.selection.rate
 
 
-Holds = Callable[[FileCandidate, str], bool]
-"""holds(a file, "selection" or "confirmation")."""
-
-
 @dataclass(frozen=True, eq=False)
 class _Plan:
     """What is trained next."""
@@ -147,7 +143,7 @@ class _Plan:
 
 
 class ByteSearch:
-    """One search for the fewest bytes; `tried` has every file in the order in which it was asked for."""
+    """One search for the fewest bytes; `candidates` has every file in the order in which it was asked for."""
 
     def __init__(
         self,
@@ -161,14 +157,14 @@ class ByteSearch:
         """allowed: the error that a file may have on either half; most_bytes: the size to search near instead."""
         self.study, self.context, self.effort, self.allowed, self.seed = study, context, effort, allowed, seed
         self.most_bytes = most_bytes
-        self.tried: list[FileCandidate] = []
+        self.candidates: list[FileCandidate] = []
         self.macs = 0.0
 
     def search(self, models: Sequence[Model]) -> None:
-        """Fill `tried`."""
+        """Fill `candidates`."""
         folded = [self._simplified(model) for model in models[: self.effort.networks]]
         for model, plain in zip(models, folded, strict=False):
-            self.tried += [self._not_trained(model, as_quantized(model)), self._on_fine_grids(plain)]
+            self.candidates += [self._not_trained(model, as_quantized(model)), self._on_fine_grids(plain)]
         self._train([plan for model in folded for plan in self._first(model)], "first grids")
         for generation in range(1, self.effort.generations + 1):
             if self.macs >= self.effort.total_macs:
@@ -179,27 +175,24 @@ class ByteSearch:
             plans = [self._child(random, parent, self._spares(parent, error[parent.trial.key])) for parent in drawn]
             self._train(plans, f"bytes, generation {generation} of {self.effort.generations}")
 
-    def holding(self, holds: Holds) -> tuple[FileCandidate | None, list[FileCandidate]]:
-        """The shortest file that holds on both halves, and the shorter ones that did on the first alone."""
+    def ordered(self) -> list[FileCandidate]:
+        """All files in the order of confirmation: those that meet the floor by their estimate first, then by length."""
         error = self.estimates()
-        able = [tried for tried in self.tried if holds(tried, "selection")]
-        refused: list[FileCandidate] = []
-        for tried in sorted(able, key=lambda t: (error[t.trial.key] > self.allowed, t.file_bytes, t.error)):
-            if holds(tried, "confirmation"):
-                return tried, refused
-            refused.append(tried)
-        return None, refused
+        return sorted(
+            self.candidates,
+            key=lambda file: (error[file.trial.key] > self.allowed, file.file_bytes, file.error),
+        )
 
     def best_within(self, file_bytes: int) -> FileCandidate | None:
         """The fewest errors, as they are estimated, among the files of at most so many bytes."""
         error = self.estimates()
-        able = [tried for tried in self.tried if tried.file_bytes <= file_bytes]
+        able = [tried for tried in self.candidates if tried.file_bytes <= file_bytes]
         return min(able, key=lambda tried: (error[tried.trial.key], tried.file_bytes), default=None)
 
     def estimates(self) -> dict[str, float]:
         """The error of each file, as surely as it can be known without the confirmation half, by its trial's key."""
-        more = fmean(tried.error - tried.training_error for tried in self.tried)
-        return {tried.trial.key: (tried.error + tried.training_error + more) / 2 for tried in self.tried}
+        more = fmean(tried.error - tried.training_error for tried in self.candidates)
+        return {tried.trial.key: (tried.error + tried.training_error + more) / 2 for tried in self.candidates}
 
     # --- what is tried ---
 
@@ -217,9 +210,9 @@ class ByteSearch:
     def _parents(self) -> list[FileCandidate]:
         """Those that waste least among those that are about as they are wanted."""
         error = self.estimates()
-        off = {t.trial.key: self._off(t, error[t.trial.key]) for t in self.tried}
-        near = [t for t in self.tried if NEAR[0] <= off[t.trial.key] <= NEAR[1]]
-        near = near or sorted(self.tried, key=lambda t: abs(off[t.trial.key] - 1))[:PARENTS]
+        off = {t.trial.key: self._off(t, error[t.trial.key]) for t in self.candidates}
+        near = [t for t in self.candidates if NEAR[0] <= off[t.trial.key] <= NEAR[1]]
+        near = near or sorted(self.candidates, key=lambda t: abs(off[t.trial.key] - 1))[:PARENTS]
         return sorted(near, key=lambda t: error[t.trial.key] * t.file_bytes)[:PARENTS]
 
     def _off(self, tried: FileCandidate, error: float) -> float:
@@ -258,7 +251,7 @@ class ByteSearch:
             if not outcome.diverged_at:
                 quantized = quantize_model(replace(plan.model, weights=outcome.weights), plan.steps)
                 found = shortest(without_dead_channels(quantized))
-                self.tried.append(self._squeezed(*found, plan.steps, plan.price, trial, stage))
+                self.candidates.append(self._squeezed(*found, plan.steps, plan.price, trial, stage))
 
     def _trial(self, plan: _Plan, start: Start) -> Trial:
         recipe = Recipe(batch_size=BATCH, learning_rate=plan.rate)

@@ -19,8 +19,9 @@ from smidgen.model import Model, QuantizedModel, as_quantized, encode, flat_weig
 from smidgen.records import Floor, Score
 from smidgen.reporter import Reporter
 from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS, NOT_TRAINED, ByteSearch, ByteSearchEffort, FileCandidate
-from smidgen.search.goal import Goal
-from smidgen.search.judge import HALVES, Judge, floor_of, shown_floor
+from smidgen.search.confirm import confirm
+from smidgen.search.goal import Goal, as_goal
+from smidgen.search.judge import HALVES, Judge, Requirement, shown_floor
 from smidgen.teacher import Teacher, context_with_model, run_teacher
 from smidgen.transforms import grid_steps, quantize_model, with_coder
 from smidgen.trials.evaluate import TrainingContext, score
@@ -47,9 +48,8 @@ class CompressResult:
 
     given: the most accurate network that was given, in full precision; given_test: its test score
     winner: what is in the file; test: of what the file decodes to. Both test scores were taken once, at the end
-    held: whether the winner holds the floor, which only a goal without an accuracy lets be False
-    refused: shorter files that held on the selection half and not on the confirmation half
-    rungs: from the float32 weights to the file
+    rejected: shorter files that held on the selection half and not on the confirmation half
+    stages: from the float32 weights to the file
     """
 
     data: Dataset = field(repr=False)
@@ -59,9 +59,9 @@ class CompressResult:
     given_test: Score
     winner: FileCandidate
     test: Score
-    refused: tuple[FileCandidate, ...] = field(repr=False)
-    tried: tuple[FileCandidate, ...] = field(repr=False)
-    compression_stages: tuple[CompressionStage, ...]
+    rejected: tuple[FileCandidate, ...] = field(repr=False)
+    candidates: tuple[FileCandidate, ...] = field(repr=False)
+    stages: tuple[CompressionStage, ...]
     seconds: float
     trained: int
     remembered: int
@@ -107,7 +107,7 @@ def compress(
     start = time.perf_counter()
     networks = [models] if isinstance(models, Model) else list(models)
     _check(networks, data, effort)
-    goal = floor if isinstance(floor, Goal) else Goal(floor if isinstance(floor, Floor) else Floor(floor))
+    goal = as_goal(floor)
     with store or Store(default_path()) as opened:
         study = Study(opened, workers, reporter, pool)
         context = TrainingContext(data, engine)
@@ -125,29 +125,29 @@ def search_bytes(
     seed: int,
     start: float,
     given_test: Score | None = None,
-    asked: tuple[Floor, Judge] | None = None,
+    requirement: Requirement | None = None,
 ) -> CompressResult:
     """The same with a study and context that are there already.
 
     models: the first is the one to compare with; given_test: its test score where that is known
-    asked: a floor and the judge who was asked for it; None: as `goal` says of the first network
+    requirement: None derives it from `goal` and the scores of the first network
     """
     data, given = context.dataset, models[0]
-    floor, judge = asked or _asked(context, goal, given)
-    squeeze = ByteSearch(study, context, effort, 1.0 - judge.least["selection"], seed, _near_bytes(goal))
+    judge = Judge(requirement or _requirement(context, goal, given), context)
+    squeeze = ByteSearch(study, context, effort, judge.requirement.allowed_error, seed, _near_bytes(goal))
     squeeze.search(models)
-    winner, refused = _chosen(squeeze, judge, floor)
+    winner, rejected = _chosen(squeeze, judge, goal)
     return CompressResult(
         data=data,
         goal=goal,
-        floor=floor or shown_floor(winner.outcome),
+        floor=judge.requirement.floor or shown_floor(winner.outcome),
         given=given,
         given_test=given_test or score(context, given.spec, given.weights, data.test, study.workers),
         winner=winner,
         test=score(context, winner.quantized.spec, winner.outcome.weights, data.test, study.workers),
-        refused=tuple(refused),
-        tried=tuple(squeeze.tried),
-        compression_stages=tuple(_compression_stages(context, given, winner)),
+        rejected=rejected,
+        candidates=tuple(squeeze.candidates),
+        stages=tuple(_compression_stages(context, given, winner)),
         seconds=time.perf_counter() - start,
         trained=study.trained,
         remembered=study.remembered,
@@ -191,43 +191,44 @@ def _validation(context: TrainingContext, model: Model) -> Score:
 # --- what is chosen --------------------------------------------------------------------------
 
 
-def _asked(context: TrainingContext, goal: Goal, given: Model) -> tuple[Floor | None, Judge]:
-    """The floor that the goal asks for, as it is measured by the network that is given."""
-    data, judge = context.dataset, Judge(context, goal)
-    halves = {half: score(context, given.spec, given.weights, getattr(data, half)) for half in HALVES}
-    floor = floor_of(goal, data, sum(halves.values(), Score(0, 0)))
-    if floor is not None:
-        judge.ask(floor, halves)
-    return floor, judge
+def _requirement(context: TrainingContext, goal: Goal, given: Model) -> Requirement:
+    """The requirement that follows from a goal, with distances measured from the network that was given."""
+    data = context.dataset
+    scores = {half: score(context, given.spec, given.weights, getattr(data, half)) for half in HALVES}
+    return Requirement.of(goal, data, scores)
 
 
 def _near_bytes(goal: Goal) -> int | None:
-    return None if goal.has_floor else goal.size_bytes
+    return None if goal.target else goal.limits.file_bytes
 
 
-def _chosen(squeeze: ByteSearch, judge: Judge, floor: Floor | None) -> tuple[FileCandidate, list[FileCandidate]]:
-    refused: list[FileCandidate] = []
-    most = judge.goal.size_bytes
-    if floor is None:
-        best = squeeze.best_within(most or min(tried.file_bytes for tried in squeeze.tried))
+def _chosen(search: ByteSearch, judge: Judge, goal: Goal) -> tuple[FileCandidate, tuple[FileCandidate, ...]]:
+    rejected: tuple[FileCandidate, ...] = ()
+    most = goal.limits.file_bytes
+    if judge.requirement.floor is None:
+        best = search.best_within(most or min(file.file_bytes for file in search.candidates))
     else:
-        best, refused = squeeze.holding(lambda tried, half: judge.holds(tried.filed, tried.outcome, half))
+        confirmed = confirm(search.ordered(), lambda file, half: judge.is_met(file.filed, file.outcome, half))
+        best, rejected = confirmed.candidate, confirmed.rejected
     if best is None or (most and best.file_bytes > most):
-        raise FloorNotMet(_not_held(squeeze, judge, floor, best))
-    return best, refused
+        raise FloorNotMet(_not_met_text(search, judge.requirement, most, best))
+    return best, rejected
 
 
-def _not_held(squeeze: ByteSearch, judge: Judge, floor: Floor | None, best: FileCandidate | None) -> str:
-    shortest = min(squeeze.tried, key=lambda tried: tried.file_bytes)
-    within = f" of at most {judge.goal.size_bytes:,} bytes" if judge.goal.size_bytes else ""
+def _not_met_text(
+    search: ByteSearch, requirement: Requirement, most_bytes: int | None, best: FileCandidate | None
+) -> str:
+    files, floor = search.candidates, requirement.floor
+    within = f" of at most {most_bytes:,} bytes" if most_bytes else ""
     if floor is None:
-        return f"no file{within} was found; the shortest of {len(squeeze.tried)} has {shortest.file_bytes:,} bytes"
-    most = max(squeeze.tried, key=lambda tried: tried.outcome.validation.rate)
+        shortest = min(file.file_bytes for file in files)
+        return f"no file{within} was found; the shortest of {len(files)} has {shortest:,} bytes"
+    accurate = max(files, key=lambda file: file.outcome.validation.rate)
     found = f"; {best.file_bytes:,} bytes hold it" if best else ""
     return (
-        f"no file{within} of {len(squeeze.tried)} that were tried holds a floor of {floor.accuracy:.6g}{found}: "
-        f"that takes {judge.asked}, and the most accurate has {most.outcome.validation} in {most.file_bytes:,} "
-        "bytes; lower the floor, raise --effort, or give a better network"
+        f"no file{within} of {len(files)} that were tried holds a floor of {floor.accuracy:.6g}{found}: "
+        f"that takes {requirement.requirement_text}, and the most accurate has {accurate.outcome.validation} in "
+        f"{accurate.file_bytes:,} bytes; lower the floor, raise --effort, or give a better network"
     )
 
 

@@ -1,122 +1,175 @@
-"""What is asked: an accuracy to hold, limits to keep, or both; and the judge who says whether a network does.
+"""What a network must reach (`Target`), what it may cost (`Limits`), and the two together (`Goal`).
 
-Goal(floor=Floor(0.97))                     the smallest network that holds 97 %
-Goal(within=0.005)                          the smallest within half a point of its teacher
-Goal(parameters=1000)                       the best network of at most 1,000 parameters
-Goal(floor=Floor(0.9), ram_bytes=8192)      the smallest that holds 90 % in so little memory
+Goal(Target(0.97))                                     the smallest network that holds 97 %
+Goal(Target(within=0.005))                             the smallest within half a point of its teacher
+Goal(limits=Limits(parameters=1000))                   the most accurate of at most 1,000 parameters
+Goal(Target(0.9), limits=Limits(ram_bytes=8192))       the smallest that holds 90 % in so little memory
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 
 from smidgen.errors import RequestError
-from smidgen.records import Floor
+from smidgen.records import RULES, Floor
 from smidgen.search.proposals import Space
 from smidgen.spec import NetSpec, Shape
 
 FLOAT_BYTES = 4
-CODED_BITS = 4
-"""Of a weight in the file of a small network that holds a floor; 3 to 4.5 were seen."""
+BITS_PER_WEIGHT = 4
+"""Expected bits of a weight in the file of a small network that holds a floor (measured: 3 to 4.5)."""
+
+LIMIT_NAMES = {
+    "file_bytes": ("size-bytes", "bytes of file"),
+    "parameters": ("parameters", "parameters"),
+    "macs": ("macs", "multiply-accumulates"),
+    "ram_bytes": ("ram-bytes", "bytes of RAM"),
+}
+"""Each limit's name in the name of a run's folder, and in a sentence."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """An accuracy that a network must reach. With both a floor and a distance, the stricter one counts.
+
+    Attributes:
+        floor: The accuracy, between 0 and 1.
+        within: How far below its teacher's accuracy, on the same validation images, a network may be;
+            0.005 is half a point.
+        rule: "wilson" asks for 95 % confidence that the target is reached; "rate" compares the plain rates.
+    """
+
+    floor: float | None = None
+    within: float | None = None
+    rule: str = "wilson"
+
+    def __post_init__(self) -> None:
+        if self.floor is None and self.within is None:
+            raise RequestError("a target needs an accuracy; give a floor as 0.97, or within as 0.005")
+        if self.rule not in RULES:
+            raise RequestError(f"rule='{self.rule}' is not known; use one of {', '.join(RULES)}")
+        if self.floor is not None:
+            Floor(self.floor, self.rule)  # refuses an accuracy outside 0 to 1
+        if self.within is not None and not 0 <= self.within < 0.5:
+            raise RequestError(f"within={self.within:g} must be at least 0 and below 0.5; half a point is 0.005")
+
+    @property
+    def accuracy_floor(self) -> Floor | None:
+        """The floor with its rule; None where only a distance to the teacher is given."""
+        return None if self.floor is None else Floor(self.floor, self.rule)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a network may cost at most; None is no limit.
+
+    Attributes:
+        file_bytes: The length of its .smidgen file.
+        parameters: Its trainable parameters.
+        macs: Multiply-accumulates for one image.
+        ram_bytes: The values alive at once while one image passes through, as float32.
+    """
+
+    file_bytes: int | None = None
+    parameters: int | None = None
+    macs: int | None = None
+    ram_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, limit in self.given.items():
+            if limit < 1:
+                raise RequestError(f"{name}={limit} must be at least 1")
+
+    @property
+    def given(self) -> dict[str, int]:
+        """The limits that are not None, by name."""
+        limits = {limit.name: getattr(self, limit.name) for limit in fields(self)}
+        return {name: limit for name, limit in limits.items() if limit is not None}
+
+    def __bool__(self) -> bool:
+        return bool(self.given)
+
+    def __str__(self) -> str:
+        """ "at most 1,000 parameters and 8,192 bytes of RAM", or ""."""
+        parts = [f"{limit:,} {LIMIT_NAMES[name][1]}" for name, limit in self.given.items()]
+        return "at most " + " and ".join(parts) if parts else ""
+
+    def satisfied_by(self, spec: NetSpec, shape: Shape) -> bool:
+        """Whether a network for inputs of this shape is within all limits."""
+        costs = {
+            "file_bytes": expected_bytes,
+            "parameters": NetSpec.parameters,
+            "macs": NetSpec.macs,
+            "ram_bytes": ram_bytes,
+        }
+        return all(costs[name](spec, shape) <= limit for name, limit in self.given.items())
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What a network must do; at least one of the first six is given.
+    """What is searched for: a target, limits, or both.
 
-    floor: an accuracy to hold
-    within: how far below the teacher it may be on the same validation images: 0.005 is half a point
-    surely: whether that is to be 95 % sure, one-sided; else the plain rates say it
-    size_bytes: of its .smidgen file
-    parameters, macs: at most; multiply-accumulates are for one image
-    ram_bytes: of the values alive at once while one image goes through, float32
-    balanced: accuracy is the mean of every class's own, and rarer classes are trained on as often as the commonest
-    class_floor: what each class's own accuracy must reach on both halves, by the plain rate; 0 asks for nothing
-    or_best: where nothing holds the floor, the most accurate is the answer, and says that it does not hold
+    Attributes:
+        target: The accuracy to reach; None asks for the most accurate network within the limits.
+        limits: What a network may cost.
+        balanced: Accuracy is the mean over the classes, and training repeats images of rarer classes until all
+            classes are equally frequent.
+        class_floor: The plain accuracy that each class must reach on both validation halves; 0 asks for nothing.
+        fallback_to_best: Where no network reaches the target, the most accurate one is returned instead of an error.
     """
 
-    floor: Floor | None = None
-    within: float | None = None
-    surely: bool = True
-    size_bytes: int | None = None
-    parameters: int | None = None
-    macs: int | None = None
-    ram_bytes: int | None = None
+    target: Target | None = None
+    limits: Limits = field(default_factory=Limits)
     balanced: bool = False
     class_floor: float = 0.0
     fallback_to_best: bool = False
 
     def __post_init__(self) -> None:
-        if self.floor is None and self.within is None and not self.limits:
+        if self.target is None and not self.limits:
             raise RequestError(
                 "nothing is asked for; give an accuracy (--floor 0.97 or --within 0.5%), a limit (--bytes, --params, "
                 "--macs, --ram), or both"
             )
-        for name, limit in self.limits.items():
-            if limit < 1:
-                raise RequestError(f"{name}={limit} must be at least 1")
-        if self.within is not None and not 0 <= self.within < 0.5:
-            raise RequestError(f"within={self.within:g} must be at least 0 and below 0.5; half a point is 0.005")
         if not 0 <= self.class_floor < 1:
             raise RequestError(f"class_floor={self.class_floor:g} must be at least 0 and below 1; give for example 0.8")
 
     @property
-    def limits(self) -> dict[str, int]:
-        """The limits that are given, by name."""
-        names = ("size_bytes", "parameters", "macs", "ram_bytes")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-
-    @property
-    def has_floor(self) -> bool:
-        """Whether an accuracy is asked for; else the best within the limits is."""
-        return self.floor is not None or self.within is not None
-
-    @property
     def slug(self) -> str:
         """A name for a folder: "0.97", "within-0.005", "1000-parameters"."""
-        words = [] if self.floor is None else [f"{self.floor.accuracy:g}"]
-        words += [] if self.within is None else [f"within-{self.within:g}"]
-        return "-".join((*words, *(f"{limit}-{name.replace('_', '-')}" for name, limit in self.limits.items())))
+        target = self.target
+        words = [f"{target.floor:g}"] if target and target.floor is not None else []
+        words += [f"within-{target.within:g}"] if target and target.within is not None else []
+        return "-".join((*words, *(f"{limit}-{LIMIT_NAMES[name][0]}" for name, limit in self.limits.given.items())))
 
-    @property
-    def limits_text(self) -> str:
-        """ "at most 1,000 parameters and 8,192 bytes of RAM", or ""."""
-        words = {"size_bytes": "bytes of file", "parameters": "parameters", "macs": "multiply-accumulates"}
-        parts = [f"{limit:,} {words.get(name, 'bytes of RAM')}" for name, limit in self.limits.items()]
-        return "at most " + " and ".join(parts) if parts else ""
-
-    def keeps(self, spec: NetSpec, shape: Shape) -> bool:
-        """Whether a network is within the limits."""
-        costs = {
-            "size_bytes": expected_bytes,
-            "parameters": NetSpec.parameters,
-            "macs": NetSpec.macs,
-            "ram_bytes": ram_bytes,
-        }
-        return all(costs[name](spec, shape) <= limit for name, limit in self.limits.items())
+    def satisfies(self, spec: NetSpec, shape: Shape) -> bool:
+        """Whether a network for inputs of this shape is within the limits."""
+        return self.limits.satisfied_by(spec, shape)
 
     def limited(self, space: Space) -> Space:
         """The part of a space that is within the limits."""
-        coded = self.size_bytes and self.size_bytes * 8 // CODED_BITS
-        counts = [count for count in (self.parameters, coded) if count]
+        limits = self.limits
+        fit_in_file = limits.file_bytes and limits.file_bytes * 8 // BITS_PER_WEIGHT
+        counts = [count for count in (limits.parameters, fit_in_file) if count]
         most = min(counts, default=space.most_parameters)
-        most_macs = space.most_macs if self.macs is None else min(self.macs, space.most_macs)
-        keeps: Callable[[NetSpec], bool] = lambda spec: self.keeps(spec, space.input_shape)  # noqa: E731
-        return replace(space, most_parameters=most, most_macs=most_macs, keeps=keeps)
+        most_macs = space.most_macs if limits.macs is None else min(limits.macs, space.most_macs)
+        satisfies: Callable[[NetSpec], bool] = lambda spec: self.satisfies(spec, space.input_shape)  # noqa: E731
+        return replace(space, most_parameters=most, most_macs=most_macs, satisfies=satisfies)
+
+
+def as_goal(wanted: Goal | Floor | float) -> Goal:
+    """The goal that a floor or a plain accuracy stands for."""
+    if isinstance(wanted, Goal):
+        return wanted
+    floor = wanted if isinstance(wanted, Floor) else Floor(wanted)
+    return Goal(Target(floor.accuracy, rule=floor.rule))
 
 
 def expected_bytes(spec: NetSpec, shape: Shape) -> int:
-    """What a network's file will take, about; the search for bytes then says."""
-    return CODED_BITS * sum(plan.parameters + plan.running_stats for plan in spec.plan(shape)) // 8
+    """The expected length of a network's file; the search for bytes measures the real one."""
+    return BITS_PER_WEIGHT * sum(plan.parameters + plan.running_stats for plan in spec.plan(shape)) // 8
 
 
 def ram_bytes(spec: NetSpec, shape: Shape) -> int:
-    """The values alive at once while one image goes through, layer by layer, as float32."""
+    """The bytes of the values alive at once while one image passes through, layer by layer, as float32."""
     return FLOAT_BYTES * spec.activation_count(shape)
-
-
-# --- the floor that follows -----------------------------------------------------------------------
-
-
-# --- the judge ------------------------------------------------------------------------------------

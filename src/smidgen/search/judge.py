@@ -1,4 +1,4 @@
-"""Whether a network meets what is asked: the accuracy that is required, and the judge of an outcome."""
+"""The accuracy that a network must reach (`Requirement`), and the `Judge` who says whether an outcome reaches it."""
 
 from __future__ import annotations
 
@@ -16,59 +16,112 @@ from smidgen.search.goal import Goal
 from smidgen.trials.evaluate import TrainingContext, classify
 
 HALVES = ("selection", "confirmation")
-"""Of the validation split."""
+"""The two halves of the validation split."""
+
+RATE_TOLERANCE = 1e-9
+"""Slack on a required rate, so that an exactly sufficient count survives rounding."""
+
+ONE_SIDED_95 = 1.645
+"""Standard deviations below which 95 % of a normal distribution lie."""
 
 
-LAST_BIT = 1e-9
-"""Of a rate: a count that reaches what is asked must not miss it by rounding."""
+@dataclass(frozen=True)
+class Requirement:
+    """The rates that a network must reach on the validation split, made once the teacher is known.
 
-
-ONE_SIDED = 1.645
-"""Standard deviations that hold 95 % of a normal distribution on one side."""
-
-
-def floor_of(goal: Goal, data: Dataset, teacher: Score) -> Floor | None:
-    """The floor that a goal and the teacher's validation score ask for, the stricter of two; None without one.
-
-    Raises:
-        RequestError: so few images cannot show it.
+    Attributes:
+        floor: The accuracy floor behind the rates, the stricter of two; None where the most accurate network is
+            wanted. No rate is then enough, so all of them are 1.
+        rate: The rate to reach on both halves together.
+        half_rates: The rate to reach on each half, by its name.
+        balanced: Rates are means over the classes.
+        class_floor: The rate that each class must reach on each half.
     """
-    floors = [] if goal.floor is None else [goal.floor]
-    if goal.within is not None:
-        asked = teacher.rate - goal.within + (_margin(teacher, goal.within) if goal.surely else 0.0)
-        if asked <= 0:
-            raise RequestError(
-                f"within={goal.within:g} of a teacher of {teacher} is no accuracy; give a better teacher"
-            )
-        floors.append(Floor(min(asked, 1.0) - LAST_BIT, "rate"))
-    return max(floors, key=lambda floor: needed_rate(data, floor, goal.balanced), default=None)
+
+    floor: Floor | None
+    rate: float
+    half_rates: Mapping[str, float]
+    balanced: bool = False
+    class_floor: float = 0.0
+
+    @classmethod
+    def of(cls, goal: Goal, data: Dataset, teacher: Mapping[str, Score] | None = None) -> Requirement:
+        """Derive the requirement from a goal.
+
+        A floor asks the same of both halves. With a distance to the teacher, a half on which the teacher errs more
+        may be missed by as much more.
+
+        Args:
+            goal: What is searched for.
+            data: Gives the number of validation images.
+            teacher: The scores, by half, of the network that a distance is measured from; needed for `within` alone.
+
+        Raises:
+            RequestError: The validation split is too small to show such an accuracy.
+        """
+        floor = _stricter_floor(goal, data, teacher or {})
+        rate = 1.0 if floor is None else needed_rate(data, floor, goal.balanced)
+        half_rates = dict.fromkeys(HALVES, rate)
+        absolute = goal.target and goal.target.accuracy_floor
+        if teacher and floor and floor != absolute and not goal.balanced:
+            lowest = needed_rate(data, absolute) if absolute else 0.0
+            lost = _whole(teacher).rate - rate + RATE_TOLERANCE
+            half_rates = {half: max(lowest, min(rate, teacher[half].rate - lost)) for half in HALVES}
+        return cls(floor, rate, half_rates, goal.balanced, goal.class_floor)
+
+    @property
+    def allowed_error(self) -> float:
+        """The error that a network may have on the selection half."""
+        return 1.0 - self.half_rates["selection"]
+
+    @property
+    def requirement_text(self) -> str:
+        """For a sentence: "97.33 % on both validation halves"."""
+        rate, *halves = (f"{100 * rate:.2f} %" for rate in (self.rate, *self.half_rates.values()))
+        if halves == [rate, rate]:
+            return f"{rate} on both validation halves"
+        return f"{rate} on the validation split, {halves[0]} and {halves[1]} on its halves"
+
+
+def _stricter_floor(goal: Goal, data: Dataset, teacher: Mapping[str, Score]) -> Floor | None:
+    """The floor that asks for the higher rate: the goal's own, or the one that follows from the teacher's score."""
+    target = goal.target
+    if target is None:
+        return None
+    floors = [] if target.accuracy_floor is None else [target.accuracy_floor]
+    if target.within is not None:
+        floors.append(_teacher_floor(target.within, target.rule, _whole(teacher)))
+    return max(floors, key=lambda floor: needed_rate(data, floor, goal.balanced))
+
+
+def _teacher_floor(within: float, rule: str, teacher: Score) -> Floor:
+    accuracy = teacher.rate - within + (_margin(teacher, within) if rule == "wilson" else 0.0)
+    if accuracy <= 0:
+        raise RequestError(f"within={within:g} of a teacher of {teacher} is no accuracy; give a better teacher")
+    return Floor(min(accuracy, 1.0) - RATE_TOLERANCE, "rate")
 
 
 def _margin(teacher: Score, within: float) -> float:
-    """How much nearer a network must be, for the difference to be 95 % sure; never so near that it must be better.
+    """How much nearer to its teacher a network must be measured, for 95 % confidence in the distance; at most `within`.
 
-    The standard error of a difference on the same images is that of those which one alone gets right (Agresti & Min
-    2005, section 2): at most the errors of both.
+    The standard error of a difference on the same images depends on those that only one of both classifies correctly
+    (Agresti & Min 2005, section 2); there are at most as many as both err together.
     """
-    apart = 2 * (1 - teacher.rate) + within
-    return min(within, ONE_SIDED * math.sqrt(apart / teacher.total))
+    discordant = 2 * (1 - teacher.rate) + within
+    return min(within, ONE_SIDED_95 * math.sqrt(discordant / teacher.total))
 
 
-def shown_floor(outcome: Outcome) -> Floor:
-    """What a network that was chosen for its accuracy is shown to hold: by the worse half, over all images."""
-    total = outcome.validation.total
-    worse = min(outcome.selection.rate, outcome.confirmation.rate)
-    low = Score(math.floor(worse * total), total).interval()[0]
-    return Floor(max(0.0001, math.floor(1e4 * low) / 1e4))
+def _whole(halves: Mapping[str, Score]) -> Score:
+    return sum(halves.values(), Score(0, 0))
 
 
 def needed_rate(data: Dataset, floor: Floor, balanced: bool = False) -> float:
-    """The rate that holds the floor on the whole validation split; both of its halves must reach it.
+    """The rate that holds the floor on the whole validation split; each of its halves must reach it.
 
-    Balanced, the mean over K classes of n_c images each is as sure as a rate over K² / sum(1 / n_c) images.
+    Balanced, the mean over K classes of n_c images each is as certain as a rate over K² / sum(1 / n_c) images.
 
     Raises:
-        RequestError: so few images cannot show so high a floor.
+        RequestError: The validation split is too small to show so high a floor.
     """
     total = len(data.selection) + len(data.confirmation)
     if balanced:
@@ -85,81 +138,75 @@ def needed_rate(data: Dataset, floor: Floor, balanced: bool = False) -> float:
     return needed.rate
 
 
-SPARE = ONE_SIDED
-"""Standard deviations of the difference between two halves of the validation split."""
+def shown_floor(outcome: Outcome) -> Floor:
+    """The floor that a network chosen for its accuracy is shown to hold: by its worse half, as if over all images."""
+    total = outcome.validation.total
+    worse = min(outcome.selection.rate, outcome.confirmation.rate)
+    low = Score(math.floor(worse * total), total).interval()[0]
+    return Floor(max(0.0001, math.floor(1e4 * low) / 1e4))
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Judge:
-    """Says how good an outcome is on either half, by the goal's own measure.
+    """Says whether an outcome meets a requirement, and how accurate it is by the requirement's own measure.
 
-    needed: the rate to reach on both halves together; 1 where the best is asked for, so that nothing ever is enough
-    least: the rate to reach on each
+    Attributes:
+        requirement: The rates to reach.
+        context: Classifies the validation images where rates of single classes are needed.
     """
 
+    requirement: Requirement
     context: TrainingContext
-    goal: Goal
-    needed: float = 1.0
-    least: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(HALVES, 1.0))
-    _recalls: dict[tuple[str, str], npt.NDArray[np.float64]] = field(default_factory=dict)
+    _class_rates_memo: dict[tuple[str, str], npt.NDArray[np.float64]] = field(default_factory=dict, repr=False)
 
     def rate(self, trial: Trial, outcome: Outcome, half: str) -> float:
-        """The accuracy on "selection" or "confirmation"; of a balanced goal, the mean of the classes' own."""
-        if self.goal.balanced:
+        """The accuracy on "selection" or "confirmation"; if balanced, the mean over the classes."""
+        if self.requirement.balanced:
             return float(self._class_rates(trial, outcome, half).mean())
-        score: Score = getattr(outcome, half)
-        return score.rate
+        return outcome.halves[half].rate
 
-    def ask(self, floor: Floor, given: Mapping[str, Score]) -> None:
-        """Ask for a floor that `floor_of` gave, from now on.
+    def is_met(self, trial: Trial, outcome: Outcome, half: str) -> bool:
+        """Whether a half reaches its rate, and each class on it the floor of the classes.
 
-        An accuracy is asked of both halves alike. Of `within`, a half that is harder for the network to be near to is
-        allowed to be as much harder for others. given: that network's scores on the halves
+        On the confirmation half, which is looked at last, both halves together must also reach the rate.
         """
-        data, goal = self.context.dataset, self.goal
-        self.needed = needed_rate(data, floor, goal.balanced)
-        self.least = dict.fromkeys(HALVES, self.needed)
-        if goal.within is None or goal.balanced or floor is goal.floor:
-            return
-        absolute = needed_rate(data, goal.floor) if goal.floor else 0.0
-        lost = sum(given.values(), Score(0, 0)).rate - self.needed + LAST_BIT
-        self.least = {half: max(absolute, min(self.needed, given[half].rate - lost)) for half in HALVES}
-
-    @property
-    def asked(self) -> str:
-        """For a sentence: "97.33 % on both halves of the validation split"."""
-        needed, first, second = (f"{100 * rate:.2f} %" for rate in (self.needed, *self.least.values()))
-        if needed == first == second:
-            return f"{needed} on both halves of the validation split"
-        return f"{needed} on the validation split, {first} and {second} on its halves"
-
-    def holds(self, trial: Trial, outcome: Outcome, half: str) -> bool:
-        """Whether a half reaches the rate that is needed, and each class on it the floor of the classes.
-
-        The confirmation half is looked at last: with it both together must reach what is needed.
-        """
-        if self.rate(trial, outcome, half) < self.least[half]:
+        required = self.requirement
+        if self.rate(trial, outcome, half) < required.half_rates[half]:
             return False
-        if half == "confirmation" and not self.goal.balanced and outcome.validation.rate < self.needed:
+        if half == "confirmation" and not required.balanced and outcome.validation.rate < required.rate:
             return False
-        floor = self.goal.class_floor
+        floor = required.class_floor
         return not floor or bool(self._class_rates(trial, outcome, half).min() >= floor)
 
-    def has_room(self, trial: Trial, outcome: Outcome) -> bool:
-        """Whether the selection half holds by so much that another half of its size would too, 19 times of 20."""
-        images, least = len(self.context.dataset.selection), self.least["selection"]
-        spare = SPARE * math.sqrt(2 * least * (1 - least) / images)
-        ample = min(least + spare, 1.0)
-        return self.holds(trial, outcome, "selection") and self.rate(trial, outcome, "selection") >= ample
+    def is_met_overall(self, trial: Trial, outcome: Outcome, floor: Floor) -> bool:
+        """Whether both halves taken together hold the floor; if balanced, whether they reach the required rate."""
+        if not self.requirement.balanced:
+            return floor.holds(outcome.validation)
+        return sum(self.rate(trial, outcome, half) for half in HALVES) >= 2 * self.requirement.rate
+
+    def is_met_with_margin(self, trial: Trial, outcome: Outcome) -> bool:
+        """Whether the selection half exceeds its rate by so much that 95 % of other halves would reach it too.
+
+        The margin counts in standard deviations of the difference between two halves.
+        """
+        images, least = len(self.context.dataset.selection), self.requirement.half_rates["selection"]
+        margin = ONE_SIDED_95 * math.sqrt(2 * least * (1 - least) / images)
+        reached = self.rate(trial, outcome, "selection") >= min(least + margin, 1.0)
+        return reached and self.is_met(trial, outcome, "selection")
 
     def _class_rates(self, trial: Trial, outcome: Outcome, half: str) -> npt.NDArray[np.float64]:
-        """The share of each class's images that is right: float64 [classes]; ones for a class without images."""
-        known = self._recalls.get((trial.key, half))
+        """The accuracy on each class: float64 [classes]; 1 for a class without images."""
+        known = self._class_rates_memo.get((trial.key, half))
         if known is None:
             split: Split = getattr(self.context.dataset, half)
-            right = classify(self.context, trial.spec, outcome.weights, split).argmax(axis=1) == split.labels
-            counts = np.bincount(split.labels, minlength=self.context.dataset.classes)
-            hits = np.bincount(split.labels, weights=right, minlength=len(counts))
-            known = np.where(counts > 0, hits / np.maximum(counts, 1), 1.0)
-            self._recalls[trial.key, half] = known
+            logits = classify(self.context, trial.spec, outcome.weights, split)
+            known = _rates_by_class(logits.argmax(axis=1) == split.labels, split, self.context.dataset.classes)
+            self._class_rates_memo[trial.key, half] = known
         return known
+
+
+def _rates_by_class(right: npt.NDArray[np.bool_], split: Split, classes: int) -> npt.NDArray[np.float64]:
+    counts = np.bincount(split.labels, minlength=classes)
+    hits = np.bincount(split.labels, weights=right, minlength=classes)
+    rates: npt.NDArray[np.float64] = np.where(counts > 0, hits / np.maximum(counts, 1), 1.0)
+    return rates

@@ -16,6 +16,7 @@ from smidgen.errors import FloorNotMet
 from smidgen.model import Model
 from smidgen.records import Floor, Score, Trial
 from smidgen.search.compress import CompressResult, search_bytes
+from smidgen.search.confirm import confirm
 from smidgen.search.effort import (
     CURVE_REACH,
     CURVE_SEEDS,
@@ -32,8 +33,8 @@ from smidgen.search.effort import (
     Effort,
 )
 from smidgen.search.frontier import TurningPoint, turning_point
-from smidgen.search.goal import Goal
-from smidgen.search.judge import HALVES, Judge, floor_of, shown_floor
+from smidgen.search.goal import Goal, Target
+from smidgen.search.judge import Judge, Requirement, shown_floor
 from smidgen.search.proposals import (
     CandidateScore,
     Space,
@@ -85,19 +86,18 @@ class Run:
     def __init__(self, study: Study, context: TrainingContext, goal: Goal, effort: Effort, seed: int) -> None:
         self.study, self.context, self.goal, self.effort, self.seed = study, context, goal, effort, seed
         self.data = context.dataset
-        self.judge = Judge(context, goal)
+        self.judge: Judge
         self.way = "labels"
-        self.tried: list[TrainedCandidate] = []
-        self.short: list[CandidateScore] = []
-        self.long: list[CandidateScore] = []
+        self.candidates: list[TrainedCandidate] = []
+        self.short_runs: list[CandidateScore] = []
+        self.long_runs: list[CandidateScore] = []
 
     def answer(self, start: float, brought: Teacher | None, with_file: bool) -> ShrinkResult:
         teacher = self._teach(brought)
-        floor = floor_of(self.goal, self.data, teacher.validation) if teacher else self.goal.floor
-        if floor is not None:
-            self.judge.ask(floor, teacher.halves if teacher else {})
+        self.judge = Judge(Requirement.of(self.goal, self.data, teacher.halves if teacher else None), self.context)
+        floor = self.judge.requirement.floor
         ways = self._search(floor)
-        winner, refused, held = self._confirm(floor) if floor else (self._best(), [], True)
+        winner, rejected, is_met = self._confirm(floor) if floor else (self._best(), (), True)
         again = [winner.trial.with_seed(self._fresh_seed(k)) for k in range(self.effort.fresh_seeds)]
         fresh = self._run(again, "fresh seeds")
         turning = self._curve(winner.outcome.parameters)
@@ -108,19 +108,19 @@ class Run:
             context=self.context,
             goal=self.goal,
             floor=shown,
-            held=held,
+            is_met=is_met,
             winner=winner.trial,
             outcome=winner.outcome,
             test=test,
             teacher=teacher,
             teacher_test=teacher.test() if teacher else None,
-            fresh=tuple(fresh),
-            fresh_held=sum(self._held_again(tried, shown) for tried in fresh),
-            ways=ways,
-            tried=tuple(self.tried),
-            refused=tuple(refused),
-            turning=turning,
-            compressed=self._squeezed(winner, shown, test, start) if with_file else None,
+            fresh_seeds=tuple(fresh),
+            fresh_seeds_met=sum(self._met_overall(tried, shown) for tried in fresh),
+            recipes=ways,
+            candidates=tuple(self.candidates),
+            rejected=rejected,
+            turning_point=turning,
+            file=self._squeezed(winner, shown, test, start) if with_file else None,
             seconds=time.perf_counter() - start,
             trained=self.study.trained,
             remembered=self.study.remembered,
@@ -137,7 +137,7 @@ class Run:
             self.context = replace(self.context, teacher_key=taught.key, teacher_logits=taught.logits)
             for note in taught.notes:
                 self.study.reporter.say(note)
-        elif self.effort.compares_recipes or self.goal.within is not None:
+        elif self.effort.compares_recipes or (self.goal.target and self.goal.target.within is not None):
             taught = self._train_teacher()
         else:
             return None
@@ -145,12 +145,13 @@ class Run:
 
     def _notes_on_within(self, brought: bool) -> list[str]:
         """What to beware of where the floor is measured by the teacher."""
-        if self.goal.within is None:
+        target = self.goal.target
+        if target is None or target.within is None:
             return []
         images = len(self.data.selection)
-        allowed = self.goal.within * images
+        allowed = target.within * images
         few = (
-            f"{100 * self.goal.within:g} points of the {images:,} images of a half are {allowed:.1f} images: the rates "
+            f"{100 * target.within:g} points of the {images:,} images of a half are {allowed:.1f} images: the rates "
             "of so few are not that sure, and on other images the two may differ by more"
         )
         return [SEEN] * brought + [few] * (allowed < LEAST_ALLOWED_IMAGES)
@@ -178,19 +179,16 @@ class Run:
         for generation in range(self.effort.generations + 1):
             trials = [self._trial(spec, self.effort.short_steps, "labels") for spec in self._generation(generation)]
             done = self._run(trials + promoted, f"generation {generation} of {self.effort.generations}")
-            self.short += map(self._ranked, done[: len(trials)])
-            self.long += map(self._ranked, done[len(trials) :])
-            if not self.short:
-                raise FloorNotMet(
-                    f"no network that was thought of keeps to {self.goal.limits_text} on {self.data.name}; "
-                    "raise the limit"
-                )
+            self.short_runs += map(self._ranked, done[: len(trials)])
+            self.long_runs += map(self._ranked, done[len(trials) :])
+            if not self.short_runs:
+                raise FloorNotMet(f"no candidate for {self.data.name} has {self.goal.limits}; raise the limit")
             if generation == 1 and self.context.teacher_key:
                 ways = self._compare_ways()
             if generation >= 2:
                 promoted = self._promoted(self.effort.promoted, 1)
         finalists = promoted + self._promoted(self.effort.finalists, FINALIST_SEEDS)
-        self.long += map(self._ranked, self._run(finalists, "finalists"))
+        self.long_runs += map(self._ranked, self._run(finalists, "finalists"))
         self._try_seeds()
         if floor is not None:
             self._grow_until_held()
@@ -203,25 +201,25 @@ class Run:
         confirmation half may refuse it, and must not be left with nothing else to look at.
         """
         space = self.goal.limited(replace(self._whole_space(), most_macs=GROWN_MACS * self._whole_space().most_macs))
-        best = [*sorted(self.long, key=_error_times_size), *sorted(self.short, key=_error_times_size)]
+        best = [*sorted(self.long_runs, key=_error_times_size), *sorted(self.short_runs, key=_error_times_size)]
         able = [spec for spec in dict.fromkeys(ranked.spec for ranked in best) if widened(space, spec, WIDENED)]
         designs = able[: 2 * self.effort.finalists]
         for _ in range(GROWTHS):
-            if any(self.judge.has_room(tried.trial, tried.outcome) for tried in self.tried):
+            if any(self.judge.is_met_with_margin(tried.trial, tried.outcome) for tried in self.candidates):
                 break
             designs = [grown for design in designs if (grown := widened(space, design, WIDENED))]
             trials = self._seeded(designs, self.effort.long_steps, 1)
-            self.long += map(self._ranked, self._run(trials, "wider designs"))
+            self.long_runs += map(self._ranked, self._run(trials, "wider designs"))
 
     def _try_seeds(self) -> None:
         """More seeds for the networks that came nearest to the floor: one of them may hold it."""
-        specs = nearest(self.long, 1.0 - self.judge.least["selection"], self.effort.near_misses)
+        specs = nearest(self.long_runs, self.judge.requirement.allowed_error, self.effort.near_misses)
         trials = self._seeded(specs, self.effort.long_steps, self.effort.seeds, first=FINALIST_SEEDS)
-        self.long += map(self._ranked, self._run(trials, "more seeds"))
+        self.long_runs += map(self._ranked, self._run(trials, "more seeds"))
 
     def _compare_ways(self) -> dict[str, tuple[TrainedCandidate, ...]]:
         """Train the most promising network in every way, for a while, and go on in the way that errs least."""
-        (spec,) = promising(self.short, [], self._allowed(), 1)
+        (spec,) = promising(self.short_runs, [], self._allowed(), 1)
         steps = self.effort.curve_steps
         trials = [trial for way in DISTILLATION_RECIPES for trial in self._seeded([spec], steps, RECIPE_SEEDS, way=way)]
         done = self._run(trials, "labels against teacher")
@@ -231,24 +229,22 @@ class Run:
         self.way = min(ways, key=lambda way: sum(self._ranked(tried).error for tried in ways[way]))
         return ways
 
-    def _confirm(self, floor: Floor) -> tuple[TrainedCandidate, list[TrainedCandidate], bool]:
+    def _confirm(self, floor: Floor) -> tuple[TrainedCandidate, tuple[TrainedCandidate, ...], bool]:
         """The smallest that holds on the selection half and, untouched until now, on the confirmation half.
 
         Also those that did not on the second, and whether there is one.
         """
-        holding = [tried for tried in self.tried if self._holds(tried, "selection")]
-        refused: list[TrainedCandidate] = []
-        for tried in sorted(holding, key=lambda tried: (tried.outcome.parameters, self._ranked(tried).error)):
-            if self._holds(tried, "confirmation"):
-                return tried, refused, True
-            refused.append(tried)
+        ordered = sorted(self.candidates, key=lambda tried: (tried.outcome.parameters, self._ranked(tried).error))
+        confirmed = confirm(ordered, self._is_met)
+        if confirmed.candidate:
+            return confirmed.candidate, confirmed.rejected, True
         if self.goal.fallback_to_best:
-            return self._best(), refused, False
+            return self._best(), confirmed.rejected, False
         raise FloorNotMet(self._not_held(floor))
 
     def _best(self) -> TrainedCandidate:
         """The most accurate on the selection half, of equals the smallest; its limits it keeps already."""
-        return min(self.tried, key=lambda tried: (self._ranked(tried).error, tried.outcome.parameters))
+        return min(self.candidates, key=lambda tried: (self._ranked(tried).error, tried.outcome.parameters))
 
     def _test(self, tried: TrainedCandidate) -> Score:
         return score(self.context, tried.trial.spec, tried.outcome.weights, self.data.test, self.study.workers)
@@ -258,7 +254,7 @@ class Run:
         if not self.effort.curve_steps:
             return None
         best: dict[int, CandidateScore] = {}
-        for ranked in sorted(self.short, key=lambda ranked: ranked.error, reverse=True):
+        for ranked in sorted(self.short_runs, key=lambda ranked: ranked.error, reverse=True):
             if ranked.parameters <= CURVE_REACH * winner:
                 best[ranked.parameters.bit_length()] = ranked
         specs = [best[doubling].spec for doubling in sorted(best)]
@@ -274,21 +270,21 @@ class Run:
         context = self.context
         if context.teacher_logits is None:
             context = context_with_model(self.study.store, context, models[0], self.study.workers)
-        goal, asked = self.goal, (shown, self.judge) if self.goal.has_floor else None
-        if not goal.has_floor and goal.size_bytes is None:
-            goal = replace(goal, within=CODED_LOSS)
+        goal, requirement = self.goal, self.judge.requirement if self.goal.target else None
+        if not goal.target and goal.limits.file_bytes is None:
+            goal = replace(goal, target=Target(within=CODED_LOSS))
         effort = self.effort.byte_search
         try:
-            return search_bytes(self.study, context, models, goal, effort, self.seed, start, test, asked)
+            return search_bytes(self.study, context, models, goal, effort, self.seed, start, test, requirement)
         except FloorNotMet:
-            if self.goal.size_bytes is not None:
+            if self.goal.limits.file_bytes is not None:
                 raise
             return None
 
     def _above(self, parameters: int) -> list[TrainedCandidate]:
         """The most accurate network, on the selection half, of each range of sizes above this one."""
         ranges = (
-            [t for t in self.tried if low * parameters < t.outcome.parameters <= high * parameters]
+            [t for t in self.candidates if low * parameters < t.outcome.parameters <= high * parameters]
             for low, high in pairwise(CODED_RANGES)
         )
         return [min(tried, key=lambda t: self._ranked(t).error) for tried in ranges if tried]
@@ -301,8 +297,8 @@ class Run:
     def _run(self, trials: Sequence[Trial], stage: str) -> list[TrainedCandidate]:
         outcomes = self.study.run(self.context, trials, stage)
         done = [TrainedCandidate(trial, outcome, stage) for trial, outcome in zip(trials, outcomes, strict=True)]
-        known = {tried.trial.key for tried in self.tried}
-        self.tried += {tried.trial.key: tried for tried in done if tried.trial.key not in known}.values()
+        known = {tried.trial.key for tried in self.candidates}
+        self.candidates += {tried.trial.key: tried for tried in done if tried.trial.key not in known}.values()
         return done
 
     def _trial(self, spec: NetSpec, steps: int, way: str = "") -> Trial:
@@ -316,15 +312,15 @@ class Run:
         if generation == 0:
             known = (build(width, space.classes) for build in FAMILIES.values() for width in FAMILY_WIDTHS)
             drawn = first_generation(space, self.effort.first, self.seed)
-            return tuple(dict.fromkeys((*(spec for spec in known if space.holds(spec)), *drawn)))
-        history = corrected(self.short, self.long)
+            return tuple(dict.fromkeys((*(spec for spec in known if space.contains(spec)), *drawn)))
+        history = corrected(self.short_runs, self.long_runs)
         return next_generation(
             self._searched(space, history), history, self.effort.children, self.seed * 1_000 + generation
         )
 
     def _searched(self, space: Space, history: Sequence[CandidateScore]) -> Space:
         """The part of the space around the size at which what is asked for is expected."""
-        if not self.goal.has_floor:
+        if not self.goal.target:
             best = sorted(history, key=lambda ranked: ranked.error)[:BEST_FEW]
             smallest = min((ranked.parameters for ranked in best), default=0)
             return replace(space, least_parameters=round(SEARCHED[0] * smallest))
@@ -345,7 +341,7 @@ class Run:
         return Space(shape, self.data.classes, MOST_PARAMETERS, macs)
 
     def _promoted(self, count: int, seeds: int) -> list[Trial]:
-        specs = promising(self.short, self.long, self._allowed(), count)
+        specs = promising(self.short_runs, self.long_runs, self._allowed(), count)
         return self._seeded(specs, self.effort.long_steps, seeds)
 
     def _seeded(self, specs: Sequence[NetSpec], steps: int, seeds: int, first: int = 0, way: str = "") -> list[Trial]:
@@ -355,7 +351,7 @@ class Run:
 
     def _allowed(self) -> float:
         """The error that a short training may have to be expected to end at the floor in a long one."""
-        return (1.0 - self.judge.least["selection"]) / expected_share(self.short, self.long)
+        return (self.judge.requirement.allowed_error) / expected_share(self.short_runs, self.long_runs)
 
     def _fresh_seed(self, index: int) -> int:
         return 1_000_003 * (self.seed + 1) + index
@@ -364,23 +360,20 @@ class Run:
         error = 1.0 - self.judge.rate(tried.trial, tried.outcome, "selection")
         return CandidateScore(tried.trial.spec, tried.outcome.parameters, error)
 
-    def _holds(self, tried: TrainedCandidate, half: str) -> bool:
-        return self.judge.holds(tried.trial, tried.outcome, half)
+    def _is_met(self, tried: TrainedCandidate, half: str) -> bool:
+        return self.judge.is_met(tried.trial, tried.outcome, half)
 
-    def _held_again(self, tried: TrainedCandidate, floor: Floor) -> bool:
-        if not self.goal.balanced:
-            return floor.holds(tried.outcome.validation)
-        rates = [self.judge.rate(tried.trial, tried.outcome, half) for half in HALVES]
-        return sum(rates) >= 2 * self.judge.needed
+    def _met_overall(self, tried: TrainedCandidate, floor: Floor) -> bool:
+        return self.judge.is_met_overall(tried.trial, tried.outcome, floor)
 
     def _not_held(self, floor: Floor) -> str:
-        best = max(self.tried, key=lambda tried: tried.outcome.validation.rate)
-        within = f" of {self.goal.limits_text}" if self.goal.limits else ""
+        best = max(self.candidates, key=lambda tried: tried.outcome.validation.rate)
+        within = f" of {self.goal.limits}" if self.goal.limits else ""
         classes = f", and {100 * self.goal.class_floor:g} % of each class" if self.goal.class_floor else ""
         return (
             f"nothing{within} that was tried holds a floor of {floor.accuracy:.6g} on {self.data.name}: that takes "
-            f"{self.judge.asked}{classes}, and the best of "
-            f"{len(self.tried)} trainings has {best.outcome.validation} on both, with {best.outcome.parameters:,} "
+            f"{self.judge.requirement.requirement_text}{classes}, and the best of "
+            f"{len(self.candidates)} trainings has {best.outcome.validation} on both, with {best.outcome.parameters:,} "
             f"parameters; lower the floor, raise {'the limit or ' if within else ''}--effort, or give more data"
         )
 

@@ -42,7 +42,7 @@ MOST_ATTEMPTS = 200
 class Space:
     """What may be proposed: networks for this input and these classes, within sizes that are asked for.
 
-    keeps: says whether a network is within what else is asked for, as memory; None for nothing else
+    satisfies: says whether a network is within what else is asked for, as memory; None for nothing else
     """
 
     input_shape: Shape
@@ -50,9 +50,9 @@ class Space:
     most_parameters: int
     most_macs: int
     least_parameters: int = 0
-    keeps: Callable[[NetSpec], bool] | None = None
+    satisfies: Callable[[NetSpec], bool] | None = None
 
-    def holds(self, spec: NetSpec) -> bool:
+    def contains(self, spec: NetSpec) -> bool:
         """Whether the network fits its input, ends in the classes and is within the limits."""
         try:
             spec.check_head(self.input_shape, self.classes)
@@ -61,7 +61,7 @@ class Space:
         parameters = spec.parameters(self.input_shape)
         in_size = self.least_parameters <= parameters <= self.most_parameters
         in_size = in_size and spec.macs(self.input_shape) <= self.most_macs
-        return in_size and (self.keeps is None or self.keeps(spec))
+        return in_size and (self.satisfies is None or self.satisfies(spec))
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def _distinct(space: Space, count: int, known: set[str], draw: Callable[[], NetS
         if len(found) == count:
             break
         spec = draw()
-        if str(spec) not in known and space.holds(spec):
+        if str(spec) not in known and space.contains(spec):
             found[str(spec)] = spec
     return tuple(found.values())
 
@@ -185,7 +185,7 @@ def widened(space: Space, spec: NetSpec, factor: float) -> NetSpec | None:
     """The same design with every width times `factor` but the head's, or None where it leaves the space."""
     body = [_wider(layer, factor) for layer in spec.layers[:-1]]
     grown = NetSpec((*body, spec.layers[-1]))
-    return grown if space.holds(grown) and grown != spec else None
+    return grown if space.contains(grown) and grown != spec else None
 
 
 def _wider(layer: Layer, factor: float) -> Layer:

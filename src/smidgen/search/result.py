@@ -28,14 +28,14 @@ class ShrinkResult:
     """The network that does what was asked, and the evidence.
 
     floor: the accuracy that was asked for; where the best within limits was, the one that it is shown to hold
-    held: whether the winner holds it, which alone `Goal.or_best` lets be False
+    is_met: whether the winner meets it; False only with `Goal.fallback_to_best`
     test: of the winner; teacher_test: of the teacher; both scored once, after everything was chosen.
         None for a teacher of which only logits without those of the test images were given
     teacher: None where the effort has none trained and none was brought
-    fresh: the winner's network and recipe from seeds that took no part in the run; `fresh_held` of them hold
-        the floor on the whole validation split.
-    refused: networks that held the floor on the selection half and not on the confirmation half.
-    compressed: the winner, or a network near it, in the fewest bytes that were found; None where that was not asked
+    fresh_seeds: the winner's network and recipe from seeds that took no part in the run; `fresh_seeds_met` of them
+        hold the floor on the whole validation split.
+    rejected: networks that held the floor on the selection half and not on the confirmation half.
+    file: the winner, or a network near it, in the fewest bytes that were found; None where that was not asked
         for, or nothing that was tried holds what the winner does
     """
 
@@ -43,19 +43,19 @@ class ShrinkResult:
     context: TrainingContext = field(repr=False)
     goal: Goal
     floor: Floor
-    held: bool
+    is_met: bool
     winner: Trial
     outcome: Outcome
     test: Score
     teacher: TeacherOutputs | None
     teacher_test: Score | None
-    fresh: tuple[TrainedCandidate, ...] = field(repr=False)
-    fresh_held: int
-    ways: dict[str, tuple[TrainedCandidate, ...]] = field(repr=False)
-    tried: tuple[TrainedCandidate, ...] = field(repr=False)
-    refused: tuple[TrainedCandidate, ...] = field(repr=False)
-    turning: TurningPoint | None
-    compressed: CompressResult | None
+    fresh_seeds: tuple[TrainedCandidate, ...] = field(repr=False)
+    fresh_seeds_met: int
+    recipes: dict[str, tuple[TrainedCandidate, ...]] = field(repr=False)
+    candidates: tuple[TrainedCandidate, ...] = field(repr=False)
+    rejected: tuple[TrainedCandidate, ...] = field(repr=False)
+    turning_point: TurningPoint | None
+    file: CompressResult | None
     seconds: float
     trained: int
     remembered: int
@@ -68,12 +68,12 @@ class ShrinkResult:
     @property
     def question(self) -> str:
         """What was asked, as a sentence."""
-        asked, limits = self.goal, self.goal.limits_text
-        if not asked.has_floor:
+        target, limits = self.goal.target, str(self.goal.limits)
+        if target is None:
             return f"The best network of {limits} on {self.data.name}."
         accuracy = f"{100 * self.floor.accuracy:.4g} %"
-        if asked.within is not None:
-            accuracy += f", within {100 * asked.within:g} points of its teacher,"
-        balanced = ", the mean over its classes," if asked.balanced else ""
+        if target.within is not None:
+            accuracy += f", within {100 * target.within:g} points of its teacher,"
+        balanced = ", the mean over its classes," if self.goal.balanced else ""
         small = f"The smallest network{f' of {limits}' if limits else ''}"
         return f"{small} that holds {accuracy}{balanced} on {self.data.name}."

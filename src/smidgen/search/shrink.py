@@ -20,14 +20,13 @@ trial in the store.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
-from smidgen.data import Dataset, load, oversampled
+from smidgen.data import Dataset, oversampled
 from smidgen.errors import RequestError
 from smidgen.records import Floor
 from smidgen.reporter import Reporter
 from smidgen.search.effort import EFFORTS
-from smidgen.search.goal import Goal
+from smidgen.search.goal import Goal, as_goal
 from smidgen.search.judge import needed_rate
 from smidgen.search.parameter_search import Run
 from smidgen.search.result import ShrinkResult
@@ -39,8 +38,8 @@ from smidgen.trials.workers import Pool
 
 
 def shrink(
-    data: Dataset | str | Path,
-    floor: float | Floor | Goal,
+    data: Dataset,
+    goal: Goal | Floor | float,
     *,
     teacher: object = None,
     effort: str = "normal",
@@ -66,22 +65,15 @@ def shrink(
         FloorNotMet: nothing that was tried holds the floor; the message gives the best.
     """
     start = time.perf_counter()
-    goal = _goal(floor)
+    goal = as_goal(goal)
     if effort not in EFFORTS:
         raise RequestError(f"effort='{effort}' is not known; use one of {', '.join(EFFORTS)}")
     if not 0 <= seed < 2**32:
         raise RequestError(f"seed={seed} must be at least 0 and below {2**32:,}")
-    data = data if isinstance(data, Dataset) else load(data)
     data = oversampled(data) if goal.balanced else data
-    if goal.floor is not None:
-        needed_rate(data, goal.floor, goal.balanced)
+    if goal.target and goal.target.accuracy_floor:
+        needed_rate(data, goal.target.accuracy_floor, goal.balanced)
     brought = Teacher(teacher) if teacher is not None and not isinstance(teacher, Teacher) else teacher
     with store or Store(default_path()) as opened:
         run = Run(Study(opened, workers, reporter, pool), TrainingContext(data, engine), goal, EFFORTS[effort], seed)
         return run.answer(start, brought, with_file)
-
-
-def _goal(asked: float | Floor | Goal) -> Goal:
-    if isinstance(asked, Goal):
-        return asked
-    return Goal(asked if isinstance(asked, Floor) else Floor(asked))

@@ -49,7 +49,7 @@ class SweepResult:
     family: str
     recipe: Recipe
     widths: tuple[Width, ...]
-    turning: TurningPoint | None
+    turning_point: TurningPoint | None
     trained: int
     remembered: int
 

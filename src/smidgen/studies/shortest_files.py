@@ -13,6 +13,7 @@ from smidgen.data.augment import with_copies
 from smidgen.model import Model
 from smidgen.records import Recipe, Score
 from smidgen.search.byte_search import ByteSearch, ByteSearchEffort, FileCandidate
+from smidgen.search.confirm import confirm
 from smidgen.spec import parse_spec
 from smidgen.studies.copies import COPIES
 from smidgen.studies.table import Table
@@ -39,9 +40,8 @@ class Aim:
     best_error: float
     who: str
 
-    def held_by(self, tried: FileCandidate, half: str) -> bool:
-        found: Score = getattr(tried.outcome, half)
-        return 1 - found.rate <= self.error
+    def is_met(self, file: FileCandidate, half: str) -> bool:
+        return 1 - file.outcome.halves[half].rate <= self.error
 
 
 SMALLER = Recipe("kl", 2.0, learning_rate=0.02, epochs=12)
@@ -84,7 +84,7 @@ def shortest_files(bench: Bench, context: TrainingContext) -> dict[str, Shortest
     for name, aim in AIMS.items():
         squeeze = ByteSearch(bench.study, copied, EFFORT, aim.error, 0)
         squeeze.search([_trained(bench, copied, name, aim)])
-        file, _ = squeeze.holding(aim.held_by)
+        file = confirm(squeeze.ordered(), aim.is_met).candidate
         if file is not None:
             test = score(context, file.quantized.spec, file.outcome.weights, data.test, bench.study.workers)
             found[name] = Shortest(file, test)
