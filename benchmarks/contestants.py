@@ -109,12 +109,18 @@ class Smidgen:
         return sum(counts)
 
     def _train_one(self, spec: NetSpec, batches: int, seed: int, threads: int) -> int:
-        from smidgen.engine import Examples, native
+        from smidgen.engine import Examples, TrainControl, native
         from smidgen.records import Recipe
 
         images, epochs = _pass(batches)
         recipe = Recipe(learning_rate=LEARNING_RATE, schedule="constant", epochs=epochs, batch_size=BATCH)
-        native.train(spec, recipe, Examples(self.images[:images], self.labels[:images]), seed, threads=threads)
+        native.train(
+            spec,
+            recipe,
+            Examples(self.images[:images], self.labels[:images]),
+            seed,
+            control=TrainControl(threads=threads),
+        )
         return images * epochs
 
 

@@ -17,14 +17,12 @@ import json
 import os
 import sys
 from dataclasses import dataclass
-from itertools import count, islice
 from pathlib import Path
 from random import Random
-from types import ModuleType
 
 import numpy as np
 
-from smidgen.engine import Examples, Start, engines
+from smidgen.engine import Engine, Examples, Start, TrainControl, engines
 from smidgen.errors import SpecError
 from smidgen.records import LOSSES, OPTIMIZERS, Augmentation, Recipe
 from smidgen.spec import NetSpec, Shape, parse_spec
@@ -105,17 +103,17 @@ def examples(seed: int, shape: Shape) -> Examples:
     return Examples(images, labels, random.standard_normal((IMAGES, CLASSES)).astype(np.float32))
 
 
-def train(engine: ModuleType, chosen: Task, seed: int) -> None:
+def train(engine: Engine, chosen: Task, seed: int) -> None:
     """What a trial does with an engine: train, look on, predict."""
     training = engine.train(
         chosen.spec,
         chosen.recipe,
         chosen.examples,
         seed,
-        watch=lambda done, total: None,
-        threads=chosen.threads,
         start=chosen.start,
-        after_epoch=lambda epoch, weights: False,
+        control=TrainControl(
+            threads=chosen.threads, progress=lambda done, total: None, after_epoch=lambda epoch, weights: False
+        ),
     )
     engine.predict(chosen.spec, training.weights, chosen.examples.images, chosen.threads)
 
@@ -143,7 +141,7 @@ def main() -> None:
     one_pool()
     engine = engines()[wish.engine]
 
-    tasks = list(islice((one for one in map(task, count()) if not engine.unsupported(one.spec)), NETWORKS))
+    tasks = [task(number) for number in range(NETWORKS)]
     tenth, resident = max(1, wish.trainings // 10), []
     for done in range(1, wish.trainings + 1):
         train(engine, tasks[done % len(tasks)], seed=done)

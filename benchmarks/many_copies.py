@@ -27,7 +27,7 @@ from statistics import median
 
 import numpy as np
 
-from smidgen.engine import Examples, torch_engine
+from smidgen.engine import Examples, TrainControl, torch_engine
 from smidgen.records import Recipe
 from smidgen.spec import NetSpec, Shape
 from smidgen.spec.families import family
@@ -68,7 +68,7 @@ def train(spec: NetSpec, copies: int, images: int, threads: int) -> float:
     pixels = random.integers(0, 256, (images, *INPUT_SHAPE), np.uint8)
     examples = Examples(pixels, random.integers(0, CLASSES, images, np.int32))
     began = time.perf_counter()
-    torch_engine.train_many(spec, RECIPE, examples, range(copies), threads=threads)
+    torch_engine.train_many(spec, RECIPE, examples, range(copies), control=TrainControl(threads))
     return time.perf_counter() - began
 
 

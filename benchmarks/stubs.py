@@ -17,7 +17,7 @@ from unittest.mock import patch
 import numpy as np
 
 from smidgen.data import from_arrays
-from smidgen.engine import Watch
+from smidgen.engine import DEFAULT_CONTROL, TrainControl
 from smidgen.records import Outcome, Recipe, Score, Trial
 from smidgen.spec import parse_spec
 from smidgen.trials import remote, study
@@ -44,7 +44,7 @@ def trials(known: TrainingContext, count: int, seconds: float, first_seed: int =
     return [Trial(spec, recipe, seed, digest, "stub") for seed in range(first_seed, first_seed + count)]
 
 
-def evaluate(_known: TrainingContext, trial: Trial, _watch: Watch | None = None, _threads: int = 1) -> Outcome:
+def evaluate(_known: TrainingContext, trial: Trial, _control: TrainControl = DEFAULT_CONTROL) -> Outcome:
     """Wait, and say something that depends on the trial."""
     seconds = trial.recipe.learning_rate
     if seconds > NOTHING:

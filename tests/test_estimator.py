@@ -260,7 +260,7 @@ def test_a_factor_of_the_input_goes_into_the_weights(text: str, factor: float, s
     images = generator.normal(size=(5, 1, 8, 8))
 
     def logits(some: np.ndarray, pictures: np.ndarray) -> np.ndarray:
-        return choose(spec, "torch").predict(spec, some, pictures.astype(np.float32))
+        return choose("torch").predict(spec, some, pictures.astype(np.float32))
 
     wanted = logits(weights, factor * images)
     found = logits(scaled(spec, shape, weights, factor), images)

@@ -34,7 +34,7 @@ def predict(model: Model | Path | str, picture: Path | str, engine: str = "auto"
     """
     model = model if isinstance(model, Model) else open_model(Path(model))
     image = read_picture(Path(picture), model)
-    logits = choose(model.spec, engine).predict(model.spec, model.weights, image[None])
+    logits = choose(engine).predict(model.spec, model.weights, image[None])
     shares = softmax(logits.astype(np.float64))[0]
     order = np.argsort(-shares, kind="stable")
     ranked = tuple((model.class_names[k], float(shares[k])) for k in order)
@@ -86,7 +86,7 @@ class Network:
         if images.shape[1:] != model.input_shape:
             given, wanted = ("x".join(map(str, shape)) for shape in (images.shape[1:], model.input_shape))
             raise DataError(f"X has images of {given} (channels, height, width) and the network takes {wanted}")
-        logits = choose(model.spec).predict(model.spec, model.weights, images)
+        logits = choose().predict(model.spec, model.weights, images)
         return softmax(logits.astype(np.float64))
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:

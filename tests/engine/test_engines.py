@@ -21,8 +21,6 @@ from smidgen.spec.families import family
 from smidgen.streams import affine_maps, epoch_order, initial_weights
 
 MNIST = (1, 28, 28)
-PLAIN = parse_spec("conv 2x3x3 relu, maxpool 2, dropout 0.1, depthwise 3x3, pointwise 4, globalavgpool, dense 10")
-NORMED = parse_spec("conv 2x3x3, batchnorm relu, dense 10")
 
 
 def digest(array):
@@ -31,11 +29,10 @@ def digest(array):
 
 @pytest.fixture
 def installed(monkeypatch):
-    """Says which engines are here, whichever are, and that the core has no batch norm."""
+    """Says which engines are here, whichever are."""
 
     def set_reasons(native_reason="", torch_reason=""):
         monkeypatch.setattr(native, "available", lambda: native_reason)
-        monkeypatch.setattr(native, "unsupported", lambda spec: "no batchnorm yet" if "batchnorm" in str(spec) else "")
         monkeypatch.setattr(torch_engine, "available", lambda: torch_reason)
 
     return set_reasons
@@ -44,48 +41,41 @@ def installed(monkeypatch):
 # --- choosing ---------------------------------------------------------------------------------
 
 
-def test_native_comes_first_where_it_can_run_every_layer(installed):
+def test_native_comes_first_where_it_is_built(installed):
     installed()
-    assert choose(PLAIN) is native
-    assert choose(PLAIN, "native") is native
-    assert choose(PLAIN, "torch") is torch_engine
-
-
-def test_a_layer_that_the_core_has_not_goes_to_torch(installed):
-    installed()
-    assert choose(NORMED) is torch_engine
-    with pytest.raises(EngineError, match="native: no batchnorm yet"):
-        choose(NORMED, "native")
+    assert choose() is native
+    assert choose("native") is native
+    assert choose("torch") is torch_engine
 
 
 def test_without_the_core_torch_trains(installed):
     installed(native_reason="not built")
-    assert choose(PLAIN) is torch_engine
+    assert choose() is torch_engine
 
 
 def test_without_any_engine_each_reason_is_given(installed):
     installed(native_reason="not built", torch_reason="pip install 'smidgen[torch]'")
     with pytest.raises(EngineError, match=r"native: not built; torch: pip install 'smidgen\[torch\]'"):
-        choose(PLAIN)
+        choose()
     installed(torch_reason="pip install 'smidgen[torch]'")
-    with pytest.raises(EngineError, match="batchnorm yet; torch: pip install"):
-        choose(NORMED)
+    with pytest.raises(EngineError, match="can be used here; torch: pip install"):
+        choose("torch")
 
 
 def test_an_unknown_engine_is_named():
     with pytest.raises(EngineError, match="no engine 'jax'; use auto, native, torch"):
-        choose(PLAIN, "jax")
+        choose("jax")
 
 
 def test_a_core_that_was_not_built_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "smidgen._core", None)
     with pytest.raises(EngineError, match=r"install a C\+\+ compiler .* and run: pip install"):
-        choose(PLAIN, "native")
+        choose("native")
 
 
 @pytest.mark.parametrize("name", engine.engines())
-def test_an_engine_is_a_module_with_five_functions(name):
-    for function in ("available", "name", "unsupported", "train", "predict"):
+def test_an_engine_is_a_module_with_four_functions(name):
+    for function in ("available", "name", "train", "predict"):
         assert callable(getattr(engine.engines()[name], function))
 
 

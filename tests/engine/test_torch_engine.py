@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smidgen.engine import Examples, torch_engine
+from smidgen.engine import Examples, TrainControl, torch_engine
 from smidgen.engine.losses import loss_and_gradient, prepare
 from smidgen.errors import EngineError, RequestError
 from smidgen.records import LOSSES, OPTIMIZERS, Recipe
@@ -85,7 +85,9 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
 
 def test_torch_is_left_as_it_was():
     before = torch.get_num_threads(), torch.get_rng_state()
-    torch_engine.train(EVERY_LAYER, Recipe(epochs=1), examples(100), seed=1, threads=before[0] + 1)
+    torch_engine.train(
+        EVERY_LAYER, Recipe(epochs=1), examples(100), seed=1, control=TrainControl(threads=before[0] + 1)
+    )
     assert torch.get_num_threads() == before[0]
     assert torch.equal(torch.get_rng_state(), before[1])
 
@@ -146,14 +148,20 @@ def test_pixels_that_are_not_numbers_diverge_at_once():
 
 def test_watch_is_told_the_steps_and_can_stop_the_training():
     seen = []
-    torch_engine.train(SMALL, Recipe(epochs=3, batch_size=32), examples(), 1, watch=lambda *steps: seen.append(steps))
+    torch_engine.train(
+        SMALL,
+        Recipe(epochs=3, batch_size=32),
+        examples(),
+        1,
+        control=TrainControl(progress=lambda *steps: seen.append(steps)),
+    )
     assert seen == [(20, 57), (40, 57), (57, 57)]
 
     def stop(_done, _total):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        torch_engine.train(SMALL, Recipe(epochs=3, batch_size=32), examples(), 1, watch=stop)
+        torch_engine.train(SMALL, Recipe(epochs=3, batch_size=32), examples(), 1, control=TrainControl(progress=stop))
 
 
 def test_a_missing_teacher_is_refused():
@@ -412,7 +420,7 @@ def test_optimizers_against_torchs(name):
 
 
 def test_the_name_is_the_version_and_the_device():
-    assert torch_engine.available() == "" and torch_engine.unsupported(EVERY_LAYER) == ""
+    assert torch_engine.available() == ""
     assert torch_engine.name() == f"torch-{torch.__version__.split('+')[0]}-cpu"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smidgen.engine import Examples, Projection, Start, torch_engine
+from smidgen.engine import Examples, Projection, Start, TrainControl, torch_engine
 from smidgen.engine.losses import loss_and_gradient, prepare
 from smidgen.engine.start import is_running_stat
 from smidgen.engine.torch_engine import dropout_masks as masks
@@ -142,7 +142,9 @@ def test_a_gpu_trains_as_a_cpu_does(spec, monkeypatch):
 
 def test_the_watch_is_told_the_steps():
     seen = []
-    torch_engine.train_many(PLAIN, Recipe(epochs=6), examples(500), SEEDS, watch=lambda *steps: seen.append(steps))
+    torch_engine.train_many(
+        PLAIN, Recipe(epochs=6), examples(500), SEEDS, control=TrainControl(progress=lambda *steps: seen.append(steps))
+    )
     assert seen == [(20, 24), (24, 24)]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smidgen.engine import Examples, Projection, Start, check_start, torch_engine
+from smidgen.engine import Examples, Projection, Start, TrainControl, check_start, torch_engine
 from smidgen.engine.losses import loss_and_gradient, prepare
 from smidgen.engine.start import is_running_stat
 from smidgen.errors import EngineError
@@ -123,7 +123,9 @@ def test_a_training_from_a_start_by_hand(held, average):
         seen.append((epoch, weights))
         return False
 
-    training = torch_engine.train(LINEAR, recipe, examples(), 5, start=start, after_epoch=after_epoch)
+    training = torch_engine.train(
+        LINEAR, recipe, examples(), 5, start=start, control=TrainControl(after_epoch=after_epoch)
+    )
     losses, kept = by_hand(recipe, examples(), 5, start)
     np.testing.assert_allclose(training.losses, losses, rtol=1e-5)
     assert [epoch for epoch, _ in seen] == [0, 1, 2]
@@ -232,7 +234,7 @@ def test_after_an_epoch_it_can_be_ended_with_the_weights_that_were_seen(average)
         seen.append(weights)
         return epoch == 2
 
-    training = torch_engine.train(NORMED, recipe, examples(), 1, after_epoch=after_epoch)
+    training = torch_engine.train(NORMED, recipe, examples(), 1, control=TrainControl(after_epoch=after_epoch))
     assert len(seen) == len(training.losses) == 3 and training.diverged_at == 0
     np.testing.assert_array_equal(training.weights, seen[2])
     assert (seen[1] != seen[2]).any()  # and what was seen does not change afterwards
@@ -270,8 +272,12 @@ def test_the_average_is_that_of_the_steps():
     plain = Recipe(epochs=12, batch_size=50)
     averaged = Recipe(epochs=12, batch_size=50, average=0.5)  # 2/11, 3/12, ... reach a half at step 8
     steps, averages = [], []
-    first = torch_engine.train(NORMED, plain, examples(), 1, after_epoch=lambda _, w: bool(steps.append(w)))
-    other = torch_engine.train(NORMED, averaged, examples(), 1, after_epoch=lambda _, w: bool(averages.append(w)))
+    first = torch_engine.train(
+        NORMED, plain, examples(), 1, control=TrainControl(after_epoch=lambda _, w: bool(steps.append(w)))
+    )
+    other = torch_engine.train(
+        NORMED, averaged, examples(), 1, control=TrainControl(after_epoch=lambda _, w: bool(averages.append(w)))
+    )
     assert first.losses == other.losses
     average = initial_weights(NORMED, SHAPE, 1).astype(np.float64)
     for t, (weights, found) in enumerate(zip(steps, averages, strict=True), 1):

@@ -94,9 +94,7 @@ def some_images(shape: Shape, count: int = 200, seed: int = 0) -> Images:
 
 
 def torch_logits(quantized: QuantizedModel, images: Images) -> npt.NDArray[np.float32]:
-    logits: npt.NDArray[np.float32] = choose(quantized.spec, "torch").predict(
-        quantized.spec, flat_weights(quantized), images
-    )
+    logits: npt.NDArray[np.float32] = choose("torch").predict(quantized.spec, flat_weights(quantized), images)
     return logits
 
 
@@ -113,7 +111,7 @@ def trained(digits: Dataset) -> QuantizedModel:
     """A small network of the digits, its weights on grids of 4 bits, its biases of 6."""
     spec = parse_spec(TRAINED)
     examples = Examples(digits.train.images, digits.train.labels)
-    training = choose(spec, "torch").train(spec, Recipe(epochs=40, learning_rate=0.01), examples, 0)
+    training = choose("torch").train(spec, Recipe(epochs=40, learning_rate=0.01), examples, 0)
     tensors = {}
     for name, array in named_arrays(spec, digits.input_shape, training.weights).items():
         largest = 7 if name.endswith("weight") else 31

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from oracle import CNN, LAYERED, MNIST, RATES, correct_rate, patterns, random_examples
 
-from smidgen.engine import Examples, native, torch_engine
+from smidgen.engine import Examples, TrainControl, native, torch_engine
 from smidgen.records import OPTIMIZERS, Augmentation, Recipe
 from smidgen.spec import parse_spec
 from smidgen.streams import affine_maps, initial_weights
@@ -81,7 +81,10 @@ def test_moved_trainings_start_as_torchs_do(spec, instruction_set):
 @pytest.mark.parametrize("spec", [NORMED, LAYERED], ids=["normed", "by layer"])
 def test_threads_and_a_second_time_do_not_change_a_bit(spec, instruction_set):
     recipe = Recipe(epochs=2, batch_size=50, augment=MOVED, average=0.9)
-    one, again, other = (native.train(spec, recipe, patterns(images=170), 5, threads=threads) for threads in (1, 1, 3))
+    one, again, other = (
+        native.train(spec, recipe, patterns(images=170), 5, control=TrainControl(threads=threads))
+        for threads in (1, 1, 3)
+    )
     assert one.weights.tobytes() == again.weights.tobytes() == other.weights.tobytes()
     assert one.losses == again.losses == other.losses
 
@@ -98,7 +101,9 @@ def test_it_learns_from_moved_images():
 def every_step(spec, recipe, data, seed):
     """The weights after each step: float32 [steps, weights]. Batches are of all images, so a step is an epoch."""
     seen = []
-    native.train(spec, recipe, data, seed, after_epoch=lambda _, weights: seen.append(weights.copy()))
+    native.train(
+        spec, recipe, data, seed, control=TrainControl(after_epoch=lambda _, weights: seen.append(weights.copy()))
+    )
     return np.array(seen)
 
 
@@ -142,7 +147,9 @@ def test_an_average_is_kept_where_the_last_weights_are_noise():
 def test_after_each_epoch_is_shown_what_would_be_kept(average, engine):
     seen = []
     recipe = Recipe(epochs=4, batch_size=30, average=average)
-    training = engine.train(CNN, recipe, patterns(images=90), 1, after_epoch=lambda *what: seen.append(what))
+    training = engine.train(
+        CNN, recipe, patterns(images=90), 1, control=TrainControl(after_epoch=lambda *what: seen.append(what))
+    )
     assert [epoch for epoch, _ in seen] == [0, 1, 2, 3]
     np.testing.assert_array_equal(seen[-1][1], training.weights)
     constant = replace(recipe, schedule="constant")
@@ -151,7 +158,11 @@ def test_after_each_epoch_is_shown_what_would_be_kept(average, engine):
     )
     seen.clear()
     engine.train(
-        CNN, constant, patterns(images=90), 1, after_epoch=lambda *what: seen.append((what[0], what[1].copy()))
+        CNN,
+        constant,
+        patterns(images=90),
+        1,
+        control=TrainControl(after_epoch=lambda *what: seen.append((what[0], what[1].copy()))),
     )
     np.testing.assert_array_equal(seen[0][1], one)
     np.testing.assert_array_equal(seen[1][1], two)
@@ -162,7 +173,7 @@ def test_after_each_epoch_is_shown_what_would_be_kept(average, engine):
 def test_true_ends_the_training_and_looking_changes_nothing(spec, engine):
     data, recipe = patterns(images=90), Recipe(epochs=5, batch_size=30, learning_rate=0.005)
     whole = engine.train(spec, recipe, data, 1)
-    watched = engine.train(spec, recipe, data, 1, after_epoch=lambda epoch, weights: False)
+    watched = engine.train(spec, recipe, data, 1, control=TrainControl(after_epoch=lambda epoch, weights: False))
     assert watched.weights.tobytes() == whole.weights.tobytes() and watched.losses == whole.losses
     seen = []
 
@@ -170,7 +181,7 @@ def test_true_ends_the_training_and_looking_changes_nothing(spec, engine):
         seen.append(weights.copy())
         return epoch == 2
 
-    ended = engine.train(spec, recipe, data, 1, after_epoch=stop)
+    ended = engine.train(spec, recipe, data, 1, control=TrainControl(after_epoch=stop))
     assert len(seen) == 3 and ended.losses == whole.losses[:3] and ended.diverged_at == 0
     np.testing.assert_array_equal(ended.weights, seen[-1])
 
@@ -181,12 +192,17 @@ def test_what_is_shown_is_not_the_trainings_own():
         return False
 
     data, recipe = patterns(images=90), Recipe(epochs=3, batch_size=30)
-    spoilt, whole = native.train(CNN, recipe, data, 1, after_epoch=spoil), native.train(CNN, recipe, data, 1)
+    spoilt, whole = (
+        native.train(CNN, recipe, data, 1, control=TrainControl(after_epoch=spoil)),
+        native.train(CNN, recipe, data, 1),
+    )
     assert spoilt.losses == whole.losses and spoilt.weights.tobytes() == whole.weights.tobytes()
 
 
 def test_an_epoch_that_diverges_is_not_shown():
     seen = []
     recipe = Recipe("logits", optimizer="sgd", learning_rate=1e30, schedule="constant", epochs=5, batch_size=20)
-    training = native.train(CNN, recipe, patterns(images=60), 1, after_epoch=lambda *what: seen.append(what))
+    training = native.train(
+        CNN, recipe, patterns(images=60), 1, control=TrainControl(after_epoch=lambda *what: seen.append(what))
+    )
     assert training.diverged_at == 1 and seen == []

@@ -15,7 +15,7 @@ from oracle import (
     random_weights,
 )
 
-from smidgen.engine import Examples, native
+from smidgen.engine import Examples, TrainControl, native
 from smidgen.records import Recipe
 from smidgen.spec import parse_spec
 from smidgen.streams import initial_weights
@@ -170,7 +170,7 @@ def test_it_learns(spec):
 @pytest.mark.parametrize("spec", [SMALL, LARGE], ids=["small", "large"])
 def test_threads_do_not_change_a_bit(spec, instruction_set):
     data, recipe = patterns(images=170), Recipe(epochs=2, batch_size=50)
-    one, other = (native.train(spec, recipe, data, seed=5, threads=threads) for threads in (1, 3))
+    one, other = (native.train(spec, recipe, data, seed=5, control=TrainControl(threads=threads)) for threads in (1, 3))
     assert one.weights.tobytes() == other.weights.tobytes() and one.losses == other.losses
 
 

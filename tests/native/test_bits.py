@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from oracle import CNN, EVERY_LAYER, FUSED, LAYERED, MNIST, RATES, SETS, WIDE, patterns
 
-from smidgen.engine import Projection, Start, native
+from smidgen.engine import Projection, Start, TrainControl, native
 from smidgen.engine.start import is_running_stat
 from smidgen.records import LOSSES, OPTIMIZERS, Augmentation, Recipe
 from smidgen.streams import initial_weights
@@ -18,7 +18,9 @@ SHORT = Recipe(loss="kl", temperature=3, label_weight=0.2, epochs=2, batch_size=
 
 
 def trained(spec, recipe=SHORT, seed=5, threads=1, start=None):
-    training = native.train(spec, recipe, patterns(images=170), seed, threads=threads, start=start)
+    training = native.train(
+        spec, recipe, patterns(images=170), seed, start=start, control=TrainControl(threads=threads)
+    )
     assert training.diverged_at == 0
     return training
 
@@ -39,9 +41,11 @@ def test_threads_do_not_change_a_bit(threads, spec, instruction_set):
 
 @pytest.mark.parametrize("spec", [LAYERED, WIDE, CNN], ids=["narrow", "wide", "by chunk"])
 def test_threads_that_come_and_go_do_not_change_a_bit(spec, instruction_set, monkeypatch):
-    monkeypatch.setattr(native, "_IMAGES_BETWEEN_WATCHES", 50)
+    monkeypatch.setattr(native, "_IMAGES_BETWEEN_REPORTS", 50)
     lent = iter([3, None, 1, 2, 8, 1, 3, 3])
-    changing = native.train(spec, SHORT, patterns(images=170), 5, lambda done, total: next(lent))
+    changing = native.train(
+        spec, SHORT, patterns(images=170), 5, control=TrainControl(progress=lambda done, total: next(lent))
+    )
     assert changing.weights.tobytes() == trained(spec).weights.tobytes() and next(lent, None) is None
 
 

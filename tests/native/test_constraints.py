@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from oracle import CNN, LAYERED, MNIST, RATES, correct_rate, patterns, random_examples, random_weights
 
-from smidgen.engine import Examples, Projection, Start, native, torch_engine
+from smidgen.engine import Examples, Projection, Start, TrainControl, native, torch_engine
 from smidgen.engine.losses import loss_and_gradient, prepare
 from smidgen.engine.start import is_running_stat
 from smidgen.errors import EngineError
@@ -25,8 +25,8 @@ LEVELS = np.array([-0.4, -0.15, -0.02, 0.0, 0.1, 0.35], np.float32)
 COSTS = np.array([0.03, 0.02, 0.01, 0.0, 0.01, 0.02], np.float32)
 
 
-def trained(spec, start, recipe, images=90, seed=4, engine=native, **wishes):
-    return engine.train(spec, recipe, patterns(images=images), seed, start=start, **wishes)
+def trained(spec, start, recipe, images=90, seed=4, engine=native, threads=1):
+    return engine.train(spec, recipe, patterns(images=images), seed, start=start, control=TrainControl(threads))
 
 
 def at_random(spec, seed=4, **holds):

@@ -15,7 +15,7 @@ from oracle import (
     random_weights,
 )
 
-from smidgen.engine import Examples, native
+from smidgen.engine import Examples, TrainControl, native
 from smidgen.records import Recipe
 from smidgen.spec import parse_spec
 
@@ -125,6 +125,6 @@ def test_every_round_has_a_batch_norm_and_a_dropout_of_its_own():
 def test_it_learns_and_threads_do_not_change_a_bit(text, instruction_set):
     spec, data = parse_spec(text), patterns()
     recipe = Recipe(epochs=15, batch_size=32)
-    one, other = (native.train(spec, recipe, data, seed=1, threads=threads) for threads in (1, 3))
+    one, other = (native.train(spec, recipe, data, seed=1, control=TrainControl(threads=threads)) for threads in (1, 3))
     assert one.weights.tobytes() == other.weights.tobytes() and one.losses == other.losses
     assert one.diverged_at == 0 and correct_rate(spec, one.weights, data) > 0.9

@@ -19,7 +19,7 @@ from oracle import (
     random_weights,
 )
 
-from smidgen.engine import Examples, native, torch_engine
+from smidgen.engine import Examples, TrainControl, native, torch_engine
 from smidgen.records import OPTIMIZERS, Recipe
 from smidgen.spec import parse_spec
 from smidgen.streams import initial_weights
@@ -149,10 +149,10 @@ def test_a_logit_that_is_not_finite_is_not_hidden(recipe, value, instruction_set
 
 
 def test_watch_is_told_the_steps(monkeypatch):
-    monkeypatch.setattr(native, "_IMAGES_BETWEEN_WATCHES", 50)
+    monkeypatch.setattr(native, "_IMAGES_BETWEEN_REPORTS", 50)
     seen = []
     recipe = Recipe(epochs=2, batch_size=1)
-    native.train(CNN, recipe, patterns(images=120), 1, watch=lambda *steps: seen.append(steps))
+    native.train(CNN, recipe, patterns(images=120), 1, control=TrainControl(progress=lambda *steps: seen.append(steps)))
     assert seen == [(0, 240), (50, 240), (100, 240), (120, 240), (170, 240), (220, 240)]
 
 
@@ -166,5 +166,11 @@ def test_what_watch_raises_stops_the_training(threads):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        native.train(LAYERED, Recipe(epochs=9, batch_size=1), patterns(images=60), 1, stop, threads)
+        native.train(
+            LAYERED,
+            Recipe(epochs=9, batch_size=1),
+            patterns(images=60),
+            1,
+            control=TrainControl(threads=threads, progress=stop),
+        )
     assert len(seen) == 3

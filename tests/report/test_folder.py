@@ -44,7 +44,7 @@ def content_of(folder: Path) -> dict[str, bytes]:
 
 
 def scored(model: Model, split: Split) -> Score:
-    logits = choose(model.spec).predict(model.spec, model.weights, split.images)
+    logits = choose().predict(model.spec, model.weights, split.images)
     return Score(int((logits.argmax(axis=1) == split.labels).sum()), len(split))
 
 

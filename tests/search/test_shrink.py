@@ -21,7 +21,7 @@ from PIL import Image
 
 from smidgen import from_arrays
 from smidgen.data import Dataset, Split
-from smidgen.engine import Watch
+from smidgen.engine import TrainControl
 from smidgen.errors import FloorNotMet, RequestError
 from smidgen.model import load_safetensors
 from smidgen.records import Floor, Outcome, Recipe, Score, Trial
@@ -193,9 +193,9 @@ def test_the_confirmation_half_takes_no_part_in_choosing(
     blind = replace(digits, confirmation=Split(digits.confirmation.images, wrong.astype(np.int32)))
     keys: list[str] = []
 
-    def counted(context: TrainingContext, trial: Trial, watch: Watch, threads: int) -> Outcome:
+    def counted(context: TrainingContext, trial: Trial, control: TrainControl) -> Outcome:
         keys.append(trial.key)
-        return evaluate(context, trial, watch, threads)
+        return evaluate(context, trial, control)
 
     monkeypatch.setattr(study_module, "evaluate", counted)
     with pytest.raises(FloorNotMet):

@@ -599,7 +599,7 @@ def test_a_keras_model_and_its_file(
 def test_a_network_of_our_own_file(digits: Dataset, store: Store, tmp_path: Path, suffix: str) -> None:
     spec = parse_spec("conv 3x3x3 relu, maxpool 2, dense 10")
     examples = Examples(digits.train.images, digits.train.labels)
-    weights = native.train(spec, Recipe(epochs=20), examples, 0, None, 1, None, None).weights
+    weights = native.train(spec, Recipe(epochs=20), examples, 0).weights
     smidgen.save(Model(spec, digits.input_shape, digits.class_names, weights), tmp_path / f"t{suffix}")
     taught = taught_by(store, digits, tmp_path / f"t{suffix}")
     wanted = native.predict(spec, weights, digits.train.images, 1)

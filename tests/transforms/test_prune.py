@@ -93,7 +93,7 @@ def images(shape: Shape = SHAPE, count: int = 40) -> npt.NDArray[np.float32]:
 
 def logits(network: Model | QuantizedModel) -> npt.NDArray[np.float32]:
     model = dequantize(network) if isinstance(network, QuantizedModel) else network
-    found: npt.NDArray[np.float32] = choose(model.spec).predict(model.spec, model.weights, images(model.input_shape))
+    found: npt.NDArray[np.float32] = choose().predict(model.spec, model.weights, images(model.input_shape))
     return found
 
 
@@ -164,13 +164,13 @@ def digits_model() -> Model:
     """A small network that was trained on the digits."""
     data, spec = load("digits"), parse_spec("dense 20 relu, dense 10")
     examples = Examples(data.train.images, data.train.labels)
-    weights = choose(spec).train(spec, Recipe(epochs=6), examples, 0).weights
+    weights = choose().train(spec, Recipe(epochs=6), examples, 0).weights
     return Model(spec, data.input_shape, data.class_names, weights)
 
 
 def selection(weights: Weights) -> Score:
     data, spec = load("digits"), digits_model().spec
-    classes = choose(spec).predict(spec, weights, data.selection.images).argmax(axis=1)
+    classes = choose().predict(spec, weights, data.selection.images).argmax(axis=1)
     return Score(int((classes == data.selection.labels).sum()), len(data.selection))
 
 
@@ -179,7 +179,7 @@ def test_pruned_weights_stay_zero_while_the_others_are_trained() -> None:
     mask = smallest(model, {"0.weight": 0.8, "1.weight": 0.5})
     start = pruned_start(model, mask)
     examples = Examples(data.train.images, data.train.labels)
-    trained = choose(model.spec).train(model.spec, Recipe(epochs=3), examples, 0, start=start).weights
+    trained = choose().train(model.spec, Recipe(epochs=3), examples, 0, start=start).weights
     assert not trained[mask].any()
     assert (trained[~mask] != model.weights[~mask]).mean() > 0.8
     assert selection(trained).correct > selection(start.weights).correct
@@ -215,7 +215,7 @@ def test_constant_inputs_move_into_the_biases(text: str) -> None:
     data = rng.integers(0, 256, (50, *SHAPE), np.uint8)
     data[:, :, :4], data[:, :, :, 8:] = 0, 51
     smaller, mask = without_constant_inputs(model, data)
-    engine = choose(model.spec)
+    engine = choose()
     before, after = (engine.predict(model.spec, m.weights, data) for m in (model, smaller))
     np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-5)
     inputs = {"dense": 144, "maxpo": 9}[text[:5]]
@@ -437,6 +437,6 @@ def test_a_trained_network_whose_weakest_units_go_is_smaller_and_still_reads() -
     smaller = dequantize(without_channels(as_quantized(model), weak))
     assert str(smaller.spec) == "dense 18 relu, dense 10"
     data = load("digits")
-    classes = choose(smaller.spec).predict(smaller.spec, smaller.weights, data.selection.images).argmax(axis=1)
+    classes = choose().predict(smaller.spec, smaller.weights, data.selection.images).argmax(axis=1)
     assert (classes == data.selection.labels).mean() > 0.8
     assert initial_weights(smaller.spec, model.input_shape, 0).shape == smaller.weights.shape

@@ -72,7 +72,7 @@ def test_a_training_that_is_held_ends_on_levels_and_its_file_is_it_exactly(digit
     examples = Examples(digits.train.images, digits.train.labels)
     start = quantization_aware_start(model, steps, 1e-4)
     check_start(model.spec, model.input_shape, start)
-    weights = native.train(model.spec, recipe, examples, 0, None, 1, start, None).weights
+    weights = native.train(model.spec, recipe, examples, 0, start=start).weights
     quantized = quantize_model(replace(model, weights=weights), steps)
     assert np.array_equal(flat_weights(decode(encode(quantized))), weights)
 
@@ -94,7 +94,7 @@ def test_each_channel_may_have_a_grid_of_its_own(digits: Dataset) -> None:
         assert np.abs(found["0.weight"][row] - arrays["0.weight"][row]).max() <= rows[row] / 2 * (1 + 1e-5)
     start = quantization_aware_start(model, steps, 1e-4)
     examples = Examples(digits.train.images, digits.train.labels)
-    weights = native.train(model.spec, Recipe(epochs=2), examples, 0, None, 1, start, None).weights
+    weights = native.train(model.spec, Recipe(epochs=2), examples, 0, start=start).weights
     quantized = quantize_model(replace(model, weights=weights), steps)
     np.testing.assert_array_equal(flat_weights(decode(encode(quantized))), weights)
 
@@ -105,13 +105,13 @@ def test_a_price_makes_the_file_shorter_and_common_levels_cheaper(digits: Datase
     examples = Examples(digits.train.images, digits.train.labels)
     model = model_of(TEXT)
     recipe = Recipe(epochs=20, learning_rate=0.01)
-    trained = native.train(model.spec, recipe, examples, 0, None, 1, None, None).weights
+    trained = native.train(model.spec, recipe, examples, 0).weights
     model = replace(model, weights=trained)
     steps = grid_steps(model, 0.2)
     sizes = []
     for price in (0.0, 30.0, 300.0):
         start = quantization_aware_start(model, steps, price / len(context.dataset.train))
-        weights = native.train(model.spec, recipe, examples, 0, None, 1, start, None).weights
+        weights = native.train(model.spec, recipe, examples, 0, start=start).weights
         sizes.append(shortest(quantize_model(replace(model, weights=weights), steps))[1])
     assert sizes[0] > sizes[1] > sizes[2]
     levels = quantize_model(model, steps).tensors["2.weight"].levels

@@ -24,14 +24,14 @@ SPEC = parse_spec("dense 24 relu, dense 10")
 def trained(recipe: Recipe, start: Start | None = None) -> Weights:
     data = load("digits")
     found: Weights = (
-        choose(SPEC).train(SPEC, recipe, Examples(data.train.images, data.train.labels), 0, start=start).weights
+        choose().train(SPEC, recipe, Examples(data.train.images, data.train.labels), 0, start=start).weights
     )
     return found
 
 
 def rate(weights: Weights) -> float:
     data = load("digits")
-    classes = choose(SPEC).predict(SPEC, weights, data.selection.images).argmax(axis=1)
+    classes = choose().predict(SPEC, weights, data.selection.images).argmax(axis=1)
     return float((classes == data.selection.labels).mean())
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from smidgen.data import Dataset, Split
-from smidgen.engine import Start, Training, cross_entropy
+from smidgen.engine import DEFAULT_CONTROL, Start, TrainControl, Trained, cross_entropy
 from smidgen.records import Outcome, Recipe, Score
 from smidgen.spec import parse_spec
 from smidgen.streams import initial_weights
@@ -42,14 +42,14 @@ class Script:
         self.gains, self.diverged_at = gains, diverged_at
         self.given: dict[str, Any] = {}
 
-    def train(self, spec, recipe, examples, seed, watch=None, threads=1, start=None, after_epoch=None):
-        self.given = {"examples": examples, "start": start, "after_epoch": after_epoch, "seed": seed}
+    def train(self, spec, recipe, examples, seed, start=None, control=DEFAULT_CONTROL):
+        self.given = {"examples": examples, "start": start, "after_epoch": control.after_epoch, "seed": seed}
         weights, epoch = np.zeros(1, np.float32), -1
         for epoch, gain in enumerate(self.gains):
             weights[:] = gain  # one array for all epochs: who wants to keep it copies it
-            if after_epoch is not None and after_epoch(epoch, weights):
+            if control.after_epoch is not None and control.after_epoch(epoch, weights):
                 break
-        return Training(weights, (0.5,) * (epoch + 1), self.diverged_at)
+        return Trained(weights, (0.5,) * (epoch + 1), self.diverged_at)
 
     def predict(self, spec, weights, images, threads=1):
         return weights[0] * np.eye(CLASSES, dtype=np.float32)[images.ravel().astype(int)]
@@ -61,7 +61,7 @@ def outcome_of(
     monkeypatch.setattr(
         candidate,
         "choose",
-        lambda spec, engine: SimpleNamespace(train=script.train, predict=script.predict, name=lambda: "script"),
+        lambda engine: SimpleNamespace(train=script.train, predict=script.predict, name=lambda: "script"),
     )
     start = fields.pop("start", "")
     return evaluate(context, context.trial(SPEC, Recipe(epochs=50, **fields), 7, start))
@@ -161,7 +161,7 @@ def test_early_stopping_on_the_digits(digits: Dataset):
         return epoch + 1 == len(outcome.losses)
 
     examples = candidate.Examples(digits.train.images, digits.train.labels)
-    torch_engine.train(spec, recipe, examples, 1, start=start, after_epoch=after_epoch)
+    torch_engine.train(spec, recipe, examples, 1, start=start, control=TrainControl(after_epoch=after_epoch))
     best = int(np.argmin(losses))
     assert 3 < len(losses) < 40 and best == len(losses) - 3
     np.testing.assert_array_equal(outcome.weights, seen[best])

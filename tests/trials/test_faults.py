@@ -447,7 +447,7 @@ from smidgen.records import Outcome, Recipe, Score
 from smidgen.spec import parse_spec
 from smidgen.trials.store import Store
 
-def stub(context, trial, watch=None, threads=1):
+def stub(context, trial, control):
     time.sleep(0.004)
     print(f"{trial.seed}\\n", end="", flush=True)  # in one piece, whatever other threads print
     return Outcome(trial.seed, Score(1, 2), Score(1, 2), (), 0.004, np.full(10, trial.seed, np.float32))

@@ -14,7 +14,7 @@ import pytest
 
 from services import Server
 from smidgen.data import Dataset
-from smidgen.engine import Watch
+from smidgen.engine import TrainControl
 from smidgen.errors import RequestError, SpecError
 from smidgen.records import Outcome, Recipe, Score, Trial
 from smidgen.reporter import SilentReporter
@@ -45,9 +45,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The keys of what is trained, in order."""
     keys: list[str] = []
 
-    def counted(context: TrainingContext, trial: Trial, watch: Watch, threads: int) -> Outcome:
+    def counted(context: TrainingContext, trial: Trial, control: TrainControl) -> Outcome:
         keys.append(trial.key)
-        return evaluate(context, trial, watch, threads)
+        return evaluate(context, trial, control)
 
     monkeypatch.setattr(study_module, "evaluate", counted)
     return keys
@@ -140,10 +140,10 @@ def test_an_error_goes_on_and_what_had_ended_is_kept(
 ) -> None:
     seeds = [trials[0].with_seed(seed) for seed in range(6)]  # of one cost, so they start in this order
 
-    def broken(context: TrainingContext, trial: Trial, watch: Watch, threads: int) -> Outcome:
+    def broken(context: TrainingContext, trial: Trial, control: TrainControl) -> Outcome:
         if trial.seed == 3:
             raise ZeroDivisionError("seed 3")
-        return evaluate(context, trial, watch, threads)
+        return evaluate(context, trial, control)
 
     with Store(own_store) as store:
         with monkeypatch.context() as patch:
@@ -163,7 +163,7 @@ def test_the_error_of_one_training_stops_the_others(
 ) -> None:
     other_runs, ended = threading.Event(), []
 
-    def work(context: TrainingContext, trial: Trial, watch: Watch, threads: int) -> Outcome:
+    def work(context: TrainingContext, trial: Trial, control: TrainControl) -> Outcome:
         if trial.seed == 0:
             assert other_runs.wait(PATIENCE_SECONDS)
             raise ZeroDivisionError
@@ -171,7 +171,7 @@ def test_the_error_of_one_training_stops_the_others(
         try:
             deadline = time.monotonic() + PATIENCE_SECONDS
             while time.monotonic() < deadline:  # a training that would not end by itself
-                watch(0, 100)
+                control.progress(0, 100)
             raise AssertionError("it was not stopped")
         except Stopped:
             ended.append(trial.seed)
@@ -188,15 +188,15 @@ def test_a_training_that_is_left_alone_is_lent_the_cores_of_the_others(
 ) -> None:
     both, lent = threading.Barrier(2), {}
 
-    def work(context: TrainingContext, trial: Trial, watch: Watch, threads: int) -> Outcome:
+    def work(context: TrainingContext, trial: Trial, control: TrainControl) -> Outcome:
         both.wait(PATIENCE_SECONDS)
-        lent["while two run"] = watch(0, 100)
+        lent["while two run"] = control.progress(0, 100)
         both.wait(PATIENCE_SECONDS)
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while trial.seed == 0 and watch(50, 100) == 2 and time.monotonic() < deadline:
+        while trial.seed == 0 and control.progress(50, 100) == 2 and time.monotonic() < deadline:
             pass
-        lent[f"seed {trial.seed}, at its end"] = watch(99, 100)
-        return evaluate(context, trial, None, threads)
+        lent[f"seed {trial.seed}, at its end"] = control.progress(99, 100)
+        return evaluate(context, trial, replace(control, progress=None))
 
     monkeypatch.setattr(study_module, "evaluate", work)
     with Store(own_store) as store:
@@ -312,9 +312,9 @@ def test_the_progress_adds_up_to_the_work_that_is_left(
 def test_a_training_advances_by_what_is_new(
     context: TrainingContext, trials: list[Trial], own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def in_quarters(context: TrainingContext, trial: Trial, watch: Watch, threads: int) -> Outcome:
+    def in_quarters(context: TrainingContext, trial: Trial, control: TrainControl) -> Outcome:
         for done in (1, 2, 3):
-            watch(done, 4)
+            control.progress(done, 4)
         return evaluate(context, trial)
 
     monkeypatch.setattr(study_module, "evaluate", in_quarters)

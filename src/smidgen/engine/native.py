@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.engine.interface import AfterEpoch, Examples, Training, Watch
+from smidgen.engine.interface import DEFAULT_CONTROL, Examples, Images, TrainControl, Trained
 from smidgen.engine.losses import prepare
 from smidgen.engine.start import Start, check_start
 from smidgen.errors import EngineError
@@ -45,7 +45,7 @@ ARITHMETIC = 2
 
 _LOSS_KINDS = {"labels": 0, "kl": 1, "logits": 2, "standardised-logits": 2, "probabilities": 3}
 _OPTIMIZER_KINDS = {"adam": 0, "sgd": 1, "nesterov": 2, "rmsprop": 3, "adadelta": 4}
-_IMAGES_BETWEEN_WATCHES = 6_400
+_IMAGES_BETWEEN_REPORTS = 6_400
 PREDICT_BATCH = 128
 
 
@@ -68,55 +68,47 @@ def name() -> str:
     return f"native-{ARITHMETIC}-{'fused' if _core.fused(_instruction_set()) else 'unfused'}"
 
 
-def unsupported(_spec: NetSpec) -> str:
-    """The empty string: the core runs every layer."""
-    return ""
-
-
 def train(
     spec: NetSpec,
     recipe: Recipe,
     examples: Examples,
     seed: int,
-    watch: Watch | None = None,
-    threads: int = 1,
     start: Start | None = None,
-    after_epoch: AfterEpoch | None = None,
-) -> Training:
-    """Train from `start`, or `initial_weights(spec, ..., seed)`; a pure function of its arguments but `threads`.
+    control: TrainControl = DEFAULT_CONTROL,
+) -> Trained:
+    """Train one network, as `Engine.train` says.
 
-    A training that diverges gives the weights that it started from.
-    threads: until `watch` gives another number; used by networks with a batch norm or a large dense layer only.
-        The result does not depend on it.
+    Only networks with a batch norm or a large dense layer use more than one thread. The result does not depend on the
+    number of threads.
     """
     if start is not None:
         check_start(spec, examples.input_shape, start)
     weights = initial_weights(spec, examples.input_shape, seed) if start is None else start.weights
     batch_size = min(recipe.batch_size, len(examples.images))  # memory is set aside for a whole batch
-    network = _network(spec, examples.input_shape, weights, batch_size, threads, seed)
+    network = _network(spec, examples.input_shape, weights, batch_size, control.threads, seed)
     if start is not None:
         network.start(*_held(start))
     lesson, kept = _Lesson(recipe, examples), weights
     losses: list[float] = []
     for epoch in range(recipe.epochs):
-        total = lesson.epoch(network, seed, epoch, watch)
+        total = lesson.epoch(network, seed, epoch, control)
         kept = np.empty_like(weights)
         network.weights(kept)
         if not (np.isfinite(total) and np.isfinite(kept).all()):  # the last step overshot where no loss has seen it
-            return Training(weights, tuple(losses), diverged_at=epoch + 1)
+            return Trained(weights, tuple(losses), diverged_at=epoch + 1)
         losses.append(total / len(examples.images))
-        if after_epoch is not None and after_epoch(epoch, kept.copy()):
+        if control.after_epoch is not None and control.after_epoch(epoch, kept.copy()):
             break
-    return Training(kept, tuple(losses))
+    return Trained(kept, tuple(losses))
 
 
 def predict(
     spec: NetSpec,
     weights: Weights,
-    images: npt.NDArray[np.uint8] | npt.NDArray[np.float32],
+    images: Images,
     threads: int = 1,
 ) -> npt.NDArray[np.float32]:
-    """The logits: float32 [n, classes]; of a network that ends in a map, its values, [channel][y][x]."""
+    """Run a network, as `Engine.predict` says; the result does not depend on `threads`."""
     input_shape: Shape = (images.shape[1], images.shape[2], images.shape[3])
     logits = np.empty((len(images), math.prod(spec.output_shape(input_shape))), np.float32)
     pixels = np.ascontiguousarray(images)
@@ -162,14 +154,14 @@ class _Lesson:
         self.rates = recipe.learning_rates(len(examples.images))
         self.recipe = recipe
 
-    def epoch(self, network: Network, seed: int, epoch: int, watch: Watch | None) -> float:
+    def epoch(self, network: Network, seed: int, epoch: int, control: TrainControl) -> float:
         """One pass over the images: the sum of their losses, or NaN where it diverged."""
         count, batch_size = len(self.arrays[0]), self.recipe.batch_size
         order, warps, steps = epoch_order(count, seed, epoch), self._warps(seed, epoch), self.recipe.steps(count)
-        total, at_once = 0.0, max(1, _IMAGES_BETWEEN_WATCHES // batch_size)
+        total, at_once = 0.0, max(1, _IMAGES_BETWEEN_REPORTS // batch_size)
         for step in range(0, steps, at_once):
             done = epoch * steps + step
-            if watch is not None and (threads := watch(done, len(self.rates))):
+            if control.progress is not None and (threads := control.progress(done, len(self.rates))):
                 network.threads = threads
             part = order[step * batch_size : (step + at_once) * batch_size]
             total += network.train(*self.arrays, part, self.rates[done:], *self.loss, *self.optimizer, warps)

@@ -124,7 +124,7 @@ def _write(quantized: QuantizedModel, path: Path, to: str, form: str, dataset: D
 
 def _prove(quantized: QuantizedModel, path: Path, to: str, form: str, dataset: Dataset) -> Proof:
     images, labels = _bytes(dataset.test.images), dataset.test.labels
-    logits = choose(quantized.spec).predict(quantized.spec, flat_weights(quantized), images, 1)
+    logits = choose().predict(quantized.spec, flat_weights(quantized), images, 1)
     wanted = logits.argmax(axis=1)
     found = classes_by_onnx(path, images) if to == "onnx" else classes_by_c(path, images)
     proof = Proof(

@@ -170,10 +170,10 @@ def _own(path: Path) -> Network:
         model = open_model(path)
     except ModelFileError as error:
         raise TeacherError(f"{error}; {_advice(path.suffix.lower())}") from error
-    engine = choose(model.spec)
+    engine = choose()
 
     def run(images: Batch) -> Outputs:
-        return engine.predict(model.spec, model.weights, images, 1)  # type: ignore[no-any-return]
+        return engine.predict(model.spec, model.weights, images, 1)
 
     parameters = model.spec.parameters(model.input_shape)
     return Network(str(model.spec), run, tuple(model.input_shape), parameters, _digest(path))

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from smidgen.data import Dataset, Split
-from smidgen.engine import Examples, Start, Watch, choose, cross_entropy
+from smidgen.engine import DEFAULT_CONTROL, Examples, Start, TrainControl, choose, cross_entropy
 from smidgen.records import Outcome, Recipe, Score, Trial, Weights
 from smidgen.spec import NetSpec
 
@@ -45,7 +45,7 @@ class TrainingContext:
             SpecError: the network does not fit the data. EngineError: nothing installed can train it.
         """
         spec.check_head(self.dataset.input_shape, self.dataset.classes)
-        engine = choose(spec, self.engine).name()
+        engine = choose(self.engine).name()
         teacher = self.teacher_key if recipe.needs_teacher else ""
         return Trial(spec, recipe, seed, self.dataset.digest, engine, teacher, start)
 
@@ -55,15 +55,15 @@ class TrainingContext:
         return 3.0 * images * trial.spec.macs(self.dataset.input_shape)
 
 
-def evaluate(context: TrainingContext, trial: Trial, watch: Watch | None = None, threads: int = 1) -> Outcome:
+def evaluate(context: TrainingContext, trial: Trial, control: TrainControl = DEFAULT_CONTROL) -> Outcome:
     """Train, then score on both halves of the validation split; pure but for `train_seconds`."""
-    engine, data = choose(trial.spec, context.engine), context.dataset
+    engine, data = choose(context.engine), context.dataset
     teacher_logits = context.teacher_logits if trial.recipe.needs_teacher else None
     examples = Examples(data.train.images, data.train.labels, teacher_logits)
     start = context.starts[trial.start_digest] if trial.start_digest else None
     best = _Best(context, trial) if trial.recipe.patience else None
     began = time.perf_counter()
-    training = engine.train(trial.spec, trial.recipe, examples, trial.seed, watch, threads, start, best)
+    training = engine.train(trial.spec, trial.recipe, examples, trial.seed, start, replace(control, after_epoch=best))
     seconds = time.perf_counter() - began
     weights = training.weights if best is None or best.weights is None else best.weights
     return Outcome(
@@ -105,5 +105,4 @@ def classify(
     context: TrainingContext, spec: NetSpec, weights: Weights, split: Split, threads: int = 1
 ) -> npt.NDArray[np.float32]:
     """The network's logits for the split: float32 [n, classes]."""
-    logits: npt.NDArray[np.float32] = choose(spec, context.engine).predict(spec, weights, split.images, threads)
-    return logits
+    return choose(context.engine).predict(spec, weights, split.images, threads)

@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 import smidgen
 from smidgen.data import Dataset, Split
-from smidgen.engine import Projection, Start, choose
+from smidgen.engine import Projection, Start, TrainControl, choose
 from smidgen.errors import EngineError
 from smidgen.records import Outcome, Trial
 from smidgen.trials.dask_pool import content_of_scheduler, is_wanted
@@ -138,12 +138,12 @@ def run(task: Task) -> TaskResult:
         context = _context(task)
     except _NotFound as missing:
         return TaskResult(place, missing=str(missing))
-    threads = task.threads or default_workers()
-    return TaskResult(place, tuple(evaluate(context, trial, _watch, threads) for trial in task.trials))
+    control = TrainControl(task.threads or default_workers(), _end_if_abandoned)
+    return TaskResult(place, tuple(evaluate(context, trial, control) for trial in task.trials))
 
 
 def _checked_engine(place: str, wanted: str, trial: Trial) -> str:
-    name: str = choose(trial.spec, wanted).name()
+    name = choose(wanted).name()
     if name != trial.engine_name:
         raise EngineError(
             f"worker {place} computes with {name} and this run with {trial.engine_name}, which gives other bits; "
@@ -152,7 +152,7 @@ def _checked_engine(place: str, wanted: str, trial: Trial) -> str:
     return name
 
 
-def _watch(_done: int, _total: int) -> None:
+def _end_if_abandoned(_done: int, _total: int) -> None:
     if not is_wanted():
         raise TaskAbandoned
 

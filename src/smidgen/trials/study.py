@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 
-from smidgen.engine import Watch
+from smidgen.engine import TrainControl
 from smidgen.errors import EngineError
 from smidgen.records import Outcome, Trial
 from smidgen.reporter import Reporter, SilentReporter
@@ -129,9 +129,9 @@ class Study:
     def _trained(self, context: TrainingContext, trial: Trial, threads: int) -> Outcome:
         """On a thread of this process, with its progress as it goes."""
         with self._cores.one():
-            watch = self._watch(context.cost(trial))
-            outcome = evaluate(context, trial, watch, threads)
-            watch(1, 1)
+            progress = self._progress(context.cost(trial))
+            outcome = evaluate(context, trial, TrainControl(threads, progress))
+            progress(1, 1)
             return outcome
 
     def _of_pool(self, pool: Pool, context: TrainingContext, batches: Batches, threads: int) -> Results:
@@ -175,11 +175,11 @@ class Study:
         seconds = TASK_SECONDS * max(1.0, workers / TASKS_A_SECOND)
         return min(self._pace.cost(seconds), left / (2 * max(1, workers)))
 
-    def _watch(self, cost: float) -> Watch:
+    def _progress(self, cost: float) -> Callable[[int, int], int]:
         """Tells the progress how far one training is, ends it when the run is stopped, and lends it idle cores."""
         told = 0.0
 
-        def watch(done: int, total: int) -> int:
+        def progress(done: int, total: int) -> int:
             nonlocal told
             if self._stop.is_set():
                 raise Stopped
@@ -188,7 +188,7 @@ class Study:
             told = now
             return self._cores.share()
 
-        return watch
+        return progress
 
 
 class _Cores:

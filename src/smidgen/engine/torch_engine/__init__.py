@@ -26,7 +26,6 @@ from smidgen.engine.torch_engine.losses import batch_loss
 from smidgen.engine.torch_engine.network import flat_weights, module_of
 from smidgen.engine.torch_engine.optimizers import update
 from smidgen.engine.torch_engine.training import predict, train, train_many
-from smidgen.spec import NetSpec
 
 __all__ = [
     "available",
@@ -38,7 +37,6 @@ __all__ = [
     "predict",
     "train",
     "train_many",
-    "unsupported",
     "update",
 ]
 
@@ -54,8 +52,3 @@ def name() -> str:
 
     version = torch.__version__.partition("+")[0]
     return f"torch-{version}-{chosen_device().type}"
-
-
-def unsupported(_spec: NetSpec) -> str:
-    """The empty string: this engine runs every layer."""
-    return ""

@@ -2,21 +2,21 @@
 
 All state is flat and has the copies as its first axis: float32 [copies, weights]. Only the network itself
 knows of one copy at a time; `torch.vmap` makes of it one that trains all. A step waits for nothing: what a
-device computed is looked at every `WATCH_EVERY` steps.
+device computed is looked at every `STEPS_BETWEEN_REPORTS` steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.engine.interface import AfterEpoch, Examples, Training, Watch
+from smidgen.engine.interface import DEFAULT_CONTROL, Examples, Images, TrainControl, Trained
 from smidgen.engine.losses import prepare
 from smidgen.engine.start import Start, check_start, is_running_stat
 from smidgen.engine.torch_engine.affine import moved, values_of
@@ -35,9 +35,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 PREDICT_BATCH = 1024
-WATCH_EVERY = 20
-
-Images = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+STEPS_BETWEEN_REPORTS = 20
 
 
 def train(
@@ -45,22 +43,12 @@ def train(
     recipe: Recipe,
     examples: Examples,
     seed: int,
-    watch: Watch | None = None,
-    threads: int = 1,
     start: Start | None = None,
-    after_epoch: AfterEpoch | None = None,
-) -> Training:
-    """Train from `start`, or `initial_weights` of the seed, in the order of `epoch_order` (epochs from 0).
-
-    A loss that is not finite ends the training: its epoch (from 1) is `diverged_at`, it has no entry in
-    `losses`, and the weights are those that it started from.
-
-    Raises:
-        RequestError: the recipe needs a teacher's logits and the examples have none.
-        EngineError: the device that is asked for is not here, or the start does not fit the network.
-    """
+    control: TrainControl = DEFAULT_CONTROL,
+) -> Trained:
+    """Train one network, as `Engine.train` says."""
     starts = None if start is None else [start]
-    return _train(spec, recipe, examples, [seed], watch, threads, starts, after_epoch)[0]
+    return _train(spec, recipe, examples, [seed], starts, control)[0]
 
 
 def train_many(
@@ -68,10 +56,9 @@ def train_many(
     recipe: Recipe,
     examples: Examples,
     seeds: Sequence[int],
-    watch: Watch | None = None,
     starts: Sequence[Start] | None = None,
-    threads: int = 1,
-) -> list[Training]:
+    control: TrainControl = DEFAULT_CONTROL,
+) -> list[Trained]:
     """Train a copy of one network for each seed, all at once: what `train` gives for each, but for rounding.
 
     It pays on a GPU, which one small network leaves idle. `Recipe.patience` takes no part: it asks for scores
@@ -85,7 +72,7 @@ def train_many(
     """
     if starts is not None and len(starts) != len(seeds):
         raise EngineError(f"there are {len(starts)} starts and {len(seeds)} seeds; give one start for each seed")
-    return _train(spec, recipe, examples, seeds, watch, threads, starts, None) if seeds else []
+    return _train(spec, recipe, examples, seeds, starts, replace(control, after_epoch=None)) if seeds else []
 
 
 def predict(spec: NetSpec, weights: Weights, images: Images, threads: int = 1) -> npt.NDArray[np.float32]:
@@ -141,18 +128,16 @@ def _train(
     recipe: Recipe,
     examples: Examples,
     seeds: Sequence[int],
-    watch: Watch | None,
-    threads: int,
     starts: Sequence[Start] | None,
-    after_epoch: AfterEpoch | None,
-) -> list[Training]:
-    with settings(threads):
+    control: TrainControl,
+) -> list[Trained]:
+    with settings(control.threads):
         run = _begin(spec, recipe, examples, seeds, starts)
         losses = []
         for epoch in range(recipe.epochs):
-            losses.append(_train_epoch(run, epoch, watch))
+            losses.append(_train_epoch(run, epoch, control))
             ended = not np.isfinite(losses[-1]).any()
-            if ended or (after_epoch is not None and after_epoch(epoch, run.kept()[0])):
+            if ended or (control.after_epoch is not None and control.after_epoch(epoch, run.kept()[0])):
                 break
         return _trainings(run, np.stack(losses, axis=1))
 
@@ -184,7 +169,7 @@ def _begin(
     )
 
 
-def _trainings(run: _Run, losses: npt.NDArray[np.float64]) -> list[Training]:
+def _trainings(run: _Run, losses: npt.NDArray[np.float64]) -> list[Trained]:
     """What came of each copy; losses: [copies, epochs]."""
     starts, kept = run.hold.start.cpu().numpy(), run.kept()
     # Where the last step overshot, no loss has seen it.
@@ -196,14 +181,14 @@ def _trainings(run: _Run, losses: npt.NDArray[np.float64]) -> list[Training]:
         epochs = len(good) if good.all() else int(good.argmin())
         diverged_at = 0 if good.all() else epochs + 1
         weights = np.array(starts[copy] if diverged_at else kept[copy])
-        trainings.append(Training(weights, tuple(losses[copy, :epochs].tolist()), diverged_at))
+        trainings.append(Trained(weights, tuple(losses[copy, :epochs].tolist()), diverged_at))
     return trainings
 
 
 # --- an epoch, a step -------------------------------------------------------------------------
 
 
-def _train_epoch(run: _Run, number: int, watch: Watch | None) -> npt.NDArray[np.float64]:
+def _train_epoch(run: _Run, number: int, control: TrainControl) -> npt.NDArray[np.float64]:
     """One pass over the images: the mean loss of each copy, not finite where a batch's was not."""
     import torch
 
@@ -215,11 +200,11 @@ def _train_epoch(run: _Run, number: int, watch: Watch | None) -> npt.NDArray[np.
     for place in range(0, images, size):
         step = before + place // size
         total += _step(run, epoch, slice(place, place + size), step, float(rates[step]))
-        if (step + 1) % WATCH_EVERY == 0 or step + 1 == len(rates):
+        if (step + 1) % STEPS_BETWEEN_REPORTS == 0 or step + 1 == len(rates):
             if not total.isfinite().any():
                 break
-            if watch:
-                watch(step + 1, len(rates))
+            if control.progress is not None:
+                control.progress(step + 1, len(rates))
     mean: npt.NDArray[np.float64] = (total / images).cpu().numpy()
     return mean
 
