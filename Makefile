@@ -2,7 +2,6 @@
 
 PYTHON ?= python3
 FLOOR  ?= 0.97
-DEMO   ?= runs/mnist-97
 BENCH  ?=
 
 BIN     := .venv/bin
@@ -11,15 +10,13 @@ SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
            $(shell find src native -type f -not -name '*.pyc' -not -name '*.so')
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all check bench clean
+.PHONY: help demo test test-all check bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/installed  ## the smallest network that holds 97 % on MNIST, and its report
-	$(BIN)/smidgen shrink mnist --floor $(FLOOR) --out $(DEMO)
-	@echo
-	@echo "The report: $(DEMO)/report.html"
+	$(BIN)/smidgen shrink mnist --floor $(FLOOR)
 
 test: .venv/installed-dev  ## the tests
 	$(BIN)/python -m pytest
@@ -27,13 +24,18 @@ test: .venv/installed-dev  ## the tests
 test-all: .venv/installed-dev  ## the tests, with those that take minutes
 	$(BIN)/python -m pytest -m ''
 
-check: .venv/installed-dev  ## lint, formatting, types
+check: .venv/installed-dev  ## lint, formatting, types, the import contract
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 bench: .venv-bench/installed  ## images a second: this core, torch and Keras; BENCH="--quick" for a look
 	.venv-bench/bin/python benchmarks/training_speed.py $(BENCH)
+
+docs: .venv/installed-dev  ## the site of docs/, built strictly into build/site
+	$(PIP) install '.[docs]' -c constraints.txt
+	$(BIN)/mkdocs build --strict --quiet
 
 clean:  ## remove what was built and installed; runs/ and the cache of data stay
 	rm -rf .venv .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
