@@ -29,7 +29,6 @@ _PUBLIC = {
     "load": ("smidgen.predictor", "load"),
     "save": ("smidgen.predictor", "save"),
     "sweep": ("smidgen.search.sweep", "sweep"),
-    "load_model": ("smidgen.model", "load_safetensors"),
     "predict": ("smidgen.predictor", "predict"),
 }
 

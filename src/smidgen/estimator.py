@@ -26,7 +26,7 @@ import numpy.typing as npt
 from smidgen.data import Dataset, without_test_split
 from smidgen.errors import RequestError, SmidgenError
 from smidgen.model import Model, flatten_arrays, named_arrays
-from smidgen.predictor import Network, save
+from smidgen.predictor import Classifier, save
 from smidgen.records import Weights
 from smidgen.search.frontier import Point, pareto
 from smidgen.search.goal import Goal, Limits, Target
@@ -88,7 +88,7 @@ class Smallest:
     n_jobs: trainings at once; None is 1, -1 is one a CPU
 
     After `fit`: classes_, n_features_in_, spec_ (the network), n_parameters_, frontier_ (the smallest networks for
-    each accuracy that was reached), validation_score_, held_ (whether the floor is), network_ (`Network`).
+    each accuracy that was reached), validation_score_, held_ (whether the floor is), network_ (`Classifier`).
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class Smallest:
         self.frontier_ = pareto(points)
         self.validation_score_ = answer.outcome.validation
         self.held_ = answer.is_met
-        self.network_ = Network(model, classes)
+        self.network_ = Classifier(model, classes)
 
     def _ask(self, data: Dataset, seed: int) -> ShrinkResult:
         goal = Goal(

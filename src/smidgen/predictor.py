@@ -1,4 +1,4 @@
-"""A network file and a picture -> a class."""
+"""A network file as a classifier: load, save, predict."""
 
 from __future__ import annotations
 
@@ -13,42 +13,135 @@ from smidgen.data import as_images
 from smidgen.engine import choose, softmax
 from smidgen.errors import DataError, RequestError
 from smidgen.model import Model, as_quantized, open_model, save_safetensors, save_smidgen
+from smidgen.spec import NetSpec
+
+SUFFIXES = (".smidgen", ".safetensors")
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A trained network that classifies arrays, with the interface of a scikit-learn classifier.
+
+    Attributes:
+        model: The network and its weights.
+        classes: The class of each output, [classes]: int64 if all class names are whole numbers, else text.
+    """
+
+    model: Model = field(repr=False)
+    classes: npt.NDArray[Any]
+
+    @property
+    def spec(self) -> NetSpec:
+        """The layers of the network."""
+        return self.model.spec
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The name of each class, in the order of the outputs."""
+        return self.model.class_names
+
+    def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return the softmax of the outputs for each image.
+
+        Args:
+            X: Images, [n, features], [n, height, width] or [n, height, width, channels]. uint8 is read as value / 255.
+
+        Returns:
+            float64 [n, classes]; each row sums to 1.
+
+        Raises:
+            DataError: The images have another shape than the network takes.
+        """
+        images = as_images(X)
+        if images.shape[1:] != self.model.input_shape:
+            given, wanted = ("x".join(map(str, shape)) for shape in (images.shape[1:], self.model.input_shape))
+            raise DataError(f"X has images of {given} (channels, height, width) and the network takes {wanted}")
+        return _probabilities(self.model, images, "auto")
+
+    def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return the most probable class of each image: [n], of the dtype of `classes`; X as in `predict_proba`."""
+        return np.asarray(self.classes[self.predict_proba(X).argmax(axis=1)])
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The class that a network gives a picture, and the softmax of every class, likeliest first."""
+    """The class of one picture.
+
+    Attributes:
+        name: The most probable class.
+        probabilities: (class name, softmax) of every class, the most probable first.
+    """
 
     name: str
     probabilities: tuple[tuple[str, float], ...]
 
 
-def predict(model: Model | Path | str, picture: Path | str, engine: str = "auto") -> Prediction:
-    """Classify one picture file by a network file.
-
-    The picture is turned to the network's channels and size. It is read as it is: a network trained on light
-    digits on a dark ground wants such pictures.
+def load(path: str | Path) -> Classifier:
+    """Open a network file (.smidgen or .safetensors) as a classifier.
 
     Raises:
-        ModelFileError: not a network file. DataError: not a picture, or the network does not take pictures.
+        ModelFileError: There is no such file, or it is not a network file.
+    """
+    model = open_model(Path(path))
+    names = np.array(model.class_names)
+    whole = all(name.removeprefix("-").isdigit() and str(int(name)) == name for name in model.class_names)
+    return Classifier(model, names.astype(np.int64) if whole else names)
+
+
+def save(model: Model, path: str | Path) -> int:
+    """Write a network without loss, in the format that the file name's suffix names, and read it back as a check.
+
+    Args:
+        model: The network.
+        path: A file name that ends in .smidgen or .safetensors.
+
+    Returns:
+        The length of the file in bytes.
+
+    Raises:
+        RequestError: The file name has another suffix.
+        ModelFileError: The file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise RequestError(f"{path} names no file format; give a name that ends in {' or '.join(SUFFIXES)}")
+    return save_smidgen(as_quantized(model), path) if path.suffix == ".smidgen" else save_safetensors(model, path)
+
+
+def predict(model: Model | Path | str, picture: Path | str, engine: str = "auto") -> Prediction:
+    """Classify one picture file.
+
+    The picture is converted to the network's channels and size, and is otherwise read as it is: a network that was
+    trained on light digits on a dark ground needs such pictures.
+
+    Args:
+        model: The network, or a network file.
+        picture: A PNG or JPEG file.
+        engine: "auto", "native" or "torch".
+
+    Raises:
+        ModelFileError: `model` is not a network file.
+        DataError: `picture` is not a picture, or the network does not take pictures.
     """
     model = model if isinstance(model, Model) else open_model(Path(model))
-    image = read_picture(Path(picture), model)
-    logits = choose(engine).predict(model.spec, model.weights, image[None])
-    shares = softmax(logits.astype(np.float64))[0]
-    order = np.argsort(-shares, kind="stable")
-    ranked = tuple((model.class_names[k], float(shares[k])) for k in order)
+    probabilities = _probabilities(model, read_picture(Path(picture), model)[None], engine)[0]
+    order = np.argsort(-probabilities, kind="stable")
+    ranked = tuple((model.class_names[k], float(probabilities[k])) for k in order)
     return Prediction(ranked[0][0], ranked)
 
 
 def read_picture(path: Path, model: Model) -> npt.NDArray[np.uint8]:
-    """A picture file as the network's input: uint8 [channels, height, width]."""
+    """Read a picture file as input of a network: uint8 [channels, height, width].
+
+    Raises:
+        DataError: The file is not a picture, or the network does not take pictures.
+    """
     from PIL import Image
 
     channels, height, width = model.input_shape
     if channels not in (1, 3) or min(height, width) < 2:
         shape = "x".join(map(str, model.input_shape))
-        raise DataError(f"the network takes {shape} values and not pictures; use smidgen.load_model from Python")
+        raise DataError(f"the network takes {shape} values and not pictures; use smidgen.load from Python")
     try:
         with Image.open(path) as opened:
             picture = opened.convert("L" if channels == 1 else "RGB")
@@ -63,56 +156,7 @@ def read_picture(path: Path, model: Model) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-SUFFIXES = (".smidgen", ".safetensors")
-
-
-@dataclass(frozen=True, eq=False)
-class Network:
-    """A trained network that takes arrays.
-
-    classes: what its outputs stand for [classes]: whole numbers where all names are such, else text
-    """
-
-    model: Model = field(repr=False)
-    classes: npt.NDArray[Any]
-
-    def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """The softmax of its outputs: float64 [n, classes].
-
-        Raises:
-            DataError: images of another shape than the network takes.
-        """
-        images, model = as_images(X), self.model
-        if images.shape[1:] != model.input_shape:
-            given, wanted = ("x".join(map(str, shape)) for shape in (images.shape[1:], model.input_shape))
-            raise DataError(f"X has images of {given} (channels, height, width) and the network takes {wanted}")
-        logits = choose().predict(model.spec, model.weights, images)
-        return softmax(logits.astype(np.float64))
-
-    def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
-        """The likeliest class of each image: [n], of the type of `classes`."""
-        return np.asarray(self.classes[self.predict_proba(X).argmax(axis=1)])
-
-
-def load(path: str | Path) -> Network:
-    """A network file (.smidgen or .safetensors) as a classifier.
-
-    Raises:
-        ModelFileError: no such file, or not such a file.
-    """
-    model = open_model(Path(path))
-    names = np.array(model.class_names)
-    whole = all(name.removeprefix("-").isdigit() and str(int(name)) == name for name in model.class_names)
-    return Network(model, names.astype(np.int64) if whole else names)
-
-
-def save(model: Model, path: str | Path) -> int:
-    """Write a network without loss, as the suffix says; the length of the file, which was decoded again, in bytes.
-
-    Raises:
-        RequestError: another suffix. ModelFileError: a place that cannot hold it.
-    """
-    path = Path(path)
-    if path.suffix not in SUFFIXES:
-        raise RequestError(f"cannot tell what {path} is to be; give a name that ends in {' or '.join(SUFFIXES)}")
-    return save_smidgen(as_quantized(model), path) if path.suffix == ".smidgen" else save_safetensors(model, path)
+def _probabilities(model: Model, images: npt.NDArray[Any], engine: str) -> npt.NDArray[np.float64]:
+    """The softmax of the network's outputs: float64 [n, classes]."""
+    logits = choose(engine).predict(model.spec, model.weights, images)
+    return softmax(logits.astype(np.float64))

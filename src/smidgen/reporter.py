@@ -1,4 +1,4 @@
-"""Who is told how far a run is. One protocol for every command; the command line's implementation draws bars."""
+"""How a run reports its progress: one protocol for every function that takes long."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """Receives the progress of a run. Every method may be called from any thread."""
+    """Receives the progress of a run. Every method may be called from any thread.
+
+    The command line's implementation draws progress bars.
+    """
 
     def stage(self, name: str, total: float) -> None:
-        """A new stage begins, of `total` units of work; 0 where that is not known."""
+        """Begin a stage of `total` units of work; 0 if the amount is not known."""
 
     def advance(self, amount: float) -> None:
-        """So many units of the stage's work are done."""
+        """Add `amount` units to the finished work of the stage."""
 
     def say(self, text: str) -> None:
-        """One line about what was found out: a source that is fetched, a teacher's speed."""
+        """Show one line of text, for example which file is downloaded."""
 
 
 class SilentReporter:
-    """Ignores all that it is told."""
+    """Ignores every report."""
 
     def stage(self, name: str, total: float) -> None: ...
 

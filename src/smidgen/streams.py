@@ -1,7 +1,16 @@
-"""Every random stream, by name: first weights, the order of the images in an epoch, and augmentation.
+"""Every random stream of trainings and data sets, by name.
 
-Each is a pure function of a seed. The generator's raw words are used, which NumPy promises never to change (NEP 19),
-so the same seed gives the same numbers for ever.
+Each function is pure: the same seed gives the same numbers. It reads the raw words of `numpy.random.PCG64`, which NumPy
+promises never to change (NEP 19), so the numbers stay the same for ever. A generator is seeded with the seed and a
+number that tells the streams apart:
+
+    initial_weights    [seed, layer, 1]
+    epoch_order        [seed, epoch, 2]
+    affine_maps        [seed, epoch, 3]
+    dropout_key        [seed, 4]
+    split_words        [split seed, TEST_SPLIT or VALIDATION_SPLIT]
+
+The native core draws its dropout masks itself, from the same seed.
 """
 
 from __future__ import annotations
@@ -14,12 +23,19 @@ import numpy.typing as npt
 from smidgen.records import Augmentation, Weights
 from smidgen.spec import NetSpec, PReLU, Shape
 
+TEST_SPLIT, VALIDATION_SPLIT = 3, 4
+
+INDEX_BITS = 26
+"""Low bits of a sort key that carry an image's index: data sets have at most 67 million images."""
+
 
 def initial_weights(spec: NetSpec, input_shape: Shape, seed: int) -> Weights:
-    """Glorot uniform weights (Glorot & Bengio 2010, eq. 16) and zero biases, flat float32.
+    """Draw the first weights of a network: Glorot uniform weights (Glorot & Bengio 2010, eq. 16) and zero biases.
 
-    A batch norm starts at scale 1, shift 0, mean 0, variance 1; a PReLU at 0.25. The generator's raw words are used,
-    which NumPy promises never to change (NEP 19), so the same seed gives the same weights for ever.
+    A batch norm starts at scale 1, shift 0, mean 0 and variance 1; a PReLU starts at slope 0.25.
+
+    Returns:
+        Flat float32 [weights], in the order of `records.Weights`.
     """
     pieces = []
     for index, plan in enumerate(spec.plan(input_shape)):
@@ -36,25 +52,30 @@ def initial_weights(spec: NetSpec, input_shape: Shape, seed: int) -> Weights:
     return np.concatenate(pieces, dtype=np.float32) if pieces else np.zeros(0, np.float32)
 
 
-PLACE_BITS = 26
-"""Of a key that orders the images; more images than it can count do not fit a memory."""
-
-
 def epoch_order(images: int, seed: int, epoch: int) -> npt.NDArray[np.uint32]:
-    """The order in which an epoch sees the images: a permutation, uint32 [images]."""
+    """Draw the order in which an epoch (from 0) sees the images: a permutation, uint32 [images]."""
     raw = np.random.PCG64([seed, epoch, 2]).random_raw(images)
-    place = np.uint64(2**PLACE_BITS - 1)
-    keys = (raw & ~place) | np.arange(images, dtype=np.uint64)  # to sort is faster than to sort by
-    return (np.sort(keys) & place).astype(np.uint32)
+    index_mask = np.uint64(2**INDEX_BITS - 1)
+    # Sorting keys that carry the index is faster than argsort.
+    keys = (raw & ~index_mask) | np.arange(images, dtype=np.uint64)
+    return (np.sort(keys) & index_mask).astype(np.uint32)
 
 
 def affine_maps(
     augment: Augmentation, images: int, size: tuple[int, int], seed: int, epoch: int
 ) -> npt.NDArray[np.float32]:
-    """How an epoch moves each image: float32 [images, 2, 3].
+    """Draw the affine map that augments each image in one epoch.
 
-    Row i of the new image's (y, x, 1) holds where it is read in the old one, as (y, x) in pixels: linear between
-    four pixels, and zero outside. `size` is (height, width).
+    Args:
+        augment: The largest shift, rotation, scale and shear.
+        images: How many images there are.
+        size: (height, width) of an image in pixels.
+        seed: Seed of the training.
+        epoch: The epoch, from 0.
+
+    Returns:
+        float32 [images, 2, 3]. Map @ (y, x, 1) is the place (y, x), in pixels, at which the augmented image's pixel
+        (y, x) is read in the original: bilinear between four pixels, and zero outside.
     """
     raw = np.random.PCG64([seed, epoch, 3]).random_raw(images * 5).reshape(images, 5)
     uniform = (raw >> np.uint64(11)).astype(np.float64) / 2**52 - 1
@@ -65,5 +86,21 @@ def affine_maps(
     slant = augment.shear * shear
     middle = (np.array(size, np.float64) - 1) / 2
     matrix = np.stack([cos, sin, slant * cos - sin, slant * sin + cos], axis=1).reshape(images, 2, 2)
-    moved = middle - matrix @ middle + augment.shift * np.stack([dy, dx], axis=1)
-    return np.concatenate([matrix, moved[:, :, None]], axis=2).astype(np.float32)
+    offset = middle - matrix @ middle + augment.shift * np.stack([dy, dx], axis=1)
+    return np.concatenate([matrix, offset[:, :, None]], axis=2).astype(np.float32)
+
+
+def dropout_key(seed: int) -> int:
+    """Draw the 64-bit word from which the torch engine derives all dropout masks of a training."""
+    return int(np.random.PCG64([seed, 4]).random_raw())
+
+
+def split_words(count: int, split_seed: int, split: int) -> npt.NDArray[np.uint64]:
+    """Draw the random words by which images (or groups) are ordered before a split: uint64 [count].
+
+    Args:
+        count: How many images or groups there are.
+        split_seed: Seed of the split.
+        split: `TEST_SPLIT` or `VALIDATION_SPLIT`.
+    """
+    return np.random.PCG64([split_seed, split]).random_raw(count)

@@ -74,7 +74,7 @@ def test_the_winner_holds_the_floor_on_both_halves(answer: ShrinkResult, digits:
     assert needed > FLOOR
     assert outcome.selection.rate >= needed
     assert outcome.confirmation.rate >= needed
-    assert answer.floor.holds(outcome.validation)
+    assert answer.floor.is_met_by(outcome.validation)
     assert outcome.parameters == answer.winner.spec.parameters(digits.input_shape) == len(outcome.weights)
     assert outcome.parameters < answer.teacher.outcome.parameters / 10
 
@@ -115,7 +115,7 @@ def test_fresh_seeds_took_no_part_in_the_run(answer: ShrinkResult, small_effort:
     assert len(set(fresh)) == len(fresh) == small_effort.fresh_seeds
     assert not used & set(fresh)
     assert {tried.trial.with_seed(0) for tried in answer.fresh_seeds} == {answer.winner.with_seed(0)}
-    held = [answer.floor.holds(tried.outcome.validation) for tried in answer.fresh_seeds]
+    held = [answer.floor.is_met_by(tried.outcome.validation) for tried in answer.fresh_seeds]
     assert answer.fresh_seeds_met == sum(held)
 
 
@@ -363,7 +363,7 @@ def test_the_best_within_limits(digits: Dataset, known_store: Path, small: None,
         "ram_bytes": 4 * spec.activation_count(shape),
     }
     assert all(costs[name] <= limit for name, limit in limits.items())
-    assert answer.floor.holds(answer.outcome.validation)
+    assert answer.floor.is_met_by(answer.outcome.validation)
     assert needed_rate(digits, answer.floor) <= min(answer.outcome.selection.rate, answer.outcome.confirmation.rate)
 
 

@@ -16,11 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import DataError
+from smidgen.streams import TEST_SPLIT, VALIDATION_SPLIT, split_words
 
 Labels = npt.NDArray[np.int32]
 Indices = npt.NDArray[np.int64]
-
-TEST_STREAM, VALIDATION_STREAM = 3, 4
 
 MOST_REPEATS = 20
 """Of an image of a rare class: more would learn it by heart."""
@@ -36,8 +35,8 @@ class Cut:
     def test(self, labels: Labels) -> tuple[Indices, Indices]:
         """(the rest, a fifth for testing) as sorted indices."""
         if self.groups is None:
-            return cut(labels, len(labels) // 5, 1, self.split_seed, TEST_STREAM)
-        return _cut_groups(labels, self.groups, len(labels) // 5, (1, 3), self.split_seed, TEST_STREAM)
+            return cut(labels, len(labels) // 5, 1, self.split_seed, TEST_SPLIT)
+        return _cut_groups(labels, self.groups, len(labels) // 5, (1, 3), self.split_seed, TEST_SPLIT)
 
     def validation(self, labels: Labels, kept: Indices) -> tuple[Indices, Indices, Indices]:
         """(train, selection, confirmation), each a sorted part of `kept`."""
@@ -45,7 +44,7 @@ class Cut:
             return cut_validation(labels, kept, self.split_seed)
         labels, groups = labels[kept], self.groups[kept]
         train, validation = _cut_groups(
-            labels, groups, _validation_count(len(kept)), (2, 1), self.split_seed, VALIDATION_STREAM
+            labels, groups, _validation_count(len(kept)), (2, 1), self.split_seed, VALIDATION_SPLIT
         )
         first = _halved(labels[validation], groups[validation], self.split_seed)
         parts = (train, validation[first], validation[~first])
@@ -56,9 +55,9 @@ class Cut:
 
 def cut_validation(labels: Labels, kept: Indices, split_seed: int) -> tuple[Indices, Indices, Indices]:
     """(train, selection, confirmation), each a sorted part of `kept`."""
-    train, validation = cut(labels[kept], _validation_count(len(kept)), 2, split_seed, VALIDATION_STREAM)
+    train, validation = cut(labels[kept], _validation_count(len(kept)), 2, split_seed, VALIDATION_SPLIT)
     # Every second one, class after class: halves within one image of each other, in all and in each class.
-    by_class = validation[_shuffled_by_class(labels[kept][validation], split_seed, VALIDATION_STREAM)]
+    by_class = validation[_shuffled_by_class(labels[kept][validation], split_seed, VALIDATION_SPLIT)]
     selection, confirmation = np.sort(by_class[::2]), np.sort(by_class[1::2])
     return kept[train], kept[selection], kept[confirmation]
 
@@ -76,12 +75,8 @@ def cut(labels: Labels, count: int, least: int, split_seed: int, stream: int) ->
 
 
 def _shuffled_by_class(labels: Labels, split_seed: int, stream: int) -> Indices:
-    """Indices class after class, at random within a class.
-
-    The generator's raw words are used, which NumPy promises never to change (NEP 19).
-    """
-    raw = np.random.PCG64([split_seed, stream]).random_raw(len(labels))
-    return np.lexsort((raw, labels))
+    """Indices class after class, at random within a class."""
+    return np.lexsort((split_words(len(labels), split_seed, stream), labels))
 
 
 def _validation_count(images: int) -> int:
@@ -129,7 +124,7 @@ def _cut_groups(
 
 def _halved(labels: Labels, groups: npt.NDArray[Any], split_seed: int) -> npt.NDArray[np.bool_]:
     """Which images go to the first half: each group to the half with fewer images of its class so far."""
-    codes, owners, sizes, order = _in_order(labels, groups, split_seed, VALIDATION_STREAM)
+    codes, owners, sizes, order = _in_order(labels, groups, split_seed, VALIDATION_SPLIT)
     first = np.zeros(len(sizes), bool)
     held = np.zeros((2, int(labels.max()) + 1), np.int64)
     for group in sorted(order.tolist(), key=lambda group: -sizes[group]):
@@ -148,7 +143,7 @@ def _in_order(
     codes = codes.reshape(-1)
     table = np.zeros((len(names), int(labels.max()) + 1), np.int64)
     np.add.at(table, (codes, labels), 1)
-    order = np.argsort(np.random.PCG64([split_seed, stream]).random_raw(len(names)), kind="stable")
+    order = np.argsort(split_words(len(names), split_seed, stream), kind="stable")
     return codes, table.argmax(axis=1), table.sum(axis=1), order
 
 

@@ -1,8 +1,9 @@
-"""Frozen records of what a training is asked and what came of it. They hold counts, not rates.
+"""Frozen records of trainings and their results. Scores are counts, not rates.
 
-`Score` and `Floor` say how accurate a network is and must be, `Recipe` says how it is trained, and `Trial` and
+`Score` is how accurate a network is and `Floor` how accurate it must be, `Recipe` is how it is trained, and `Trial` and
 `Outcome` are the key and the result of one training. Nothing here loads a framework, opens a file or draws a random
-number."""
+number.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""What is asked of a training and what came of it: frozen records, counts and not rates.
-
-A `Trial` is the whole key of a training; an `Outcome` is a pure function of it. Nothing here
-loads a framework, opens a file or draws a random number.
-"""
+"""How a network is trained: the loss, the optimizer, the schedule and the augmentation."""
 
 from __future__ import annotations
 
@@ -16,9 +12,14 @@ from smidgen.errors import RequestError
 
 @dataclass(frozen=True)
 class Optimizer:
-    """An optimizer with its settings. `kind` is what the engines implement.
+    """An optimizer with its settings. Each kind reads some of them and ignores the others.
 
-    Only the fields that its `kind` reads matter; `learning_rate` is what a recipe that names none gets.
+    Attributes:
+        kind: The algorithm, as both engines implement it.
+        learning_rate: The usual learning rate of this optimizer.
+        momentum: The decay of the mean of past gradients (Adam's first beta).
+        beta2: The decay of the mean of past squared gradients.
+        epsilon: The term that keeps denominators above zero.
     """
 
     kind: str
@@ -49,9 +50,19 @@ SCHEDULES = ("one-cycle", "constant")
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far each image is moved in each epoch: uniformly from minus to plus these, about its middle.
+    """Random affine maps of the training images, drawn anew for each image in each epoch.
 
-    shift: pixels, down and across; rotation: degrees; scale: a share of the size; shear: a share of the height.
+    Each quantity is drawn uniformly between minus and plus the given value. Rotation, scale and shear are about the
+    middle of the image.
+
+    Attributes:
+        shift: Pixels, vertically and horizontally; 0 to 64.
+        rotation: Degrees, 0 to 180.
+        scale: A fraction of the size, 0 to 0.9.
+        shear: A fraction of the height, 0 to 0.9.
+
+    Raises:
+        RequestError: A value is out of its range.
     """
 
     shift: float = 0.0
@@ -72,23 +83,33 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train.
+    """How a network is trained.
 
-    loss: what is learned from (the functions stand in `smidgen.engine.losses`):
-        "labels"               cross-entropy against the label;
-        "kl"                   KL divergence to the teacher's softmax at `temperature`, times its square
-                               (Hinton, Vinyals & Dean 2015, section 2);
-        "logits"               squared error to the teacher's logits (Ba & Caruana 2014, section 2.2);
-        "standardised-logits"  the same, each class divided by the standard deviation of the teacher's;
-        "probabilities"        squared error between softmaxes.
-    label_weight: the share of "labels" mixed into any other loss, 0 to 1.
-    schedule: "one-cycle" warms up linearly from a tenth of `learning_rate` over the first fifth of the
-        steps and falls to zero by a cosine; "constant" stays.
-    patience: epochs without a lower selection loss after which the training ends, and the weights of its
-        best epoch are kept; 0 trains all `epochs`.
-    augment: how the images are moved, anew in each epoch; none unless asked for.
-    average: the decay of an exponential moving average of the weights, 0 to 1, which is what is kept
-        (Polyak & Juditsky 1992); after t steps at most (1 + t) / (10 + t). 0 keeps the last weights.
+    Attributes:
+        loss: The loss function (defined in `smidgen.engine.losses`):
+            "labels" is cross-entropy with the label;
+            "kl" is the KL divergence to the teacher's softmax at `temperature`, times the temperature squared
+            (Hinton, Vinyals & Dean 2015, section 2);
+            "logits" is the squared error to the teacher's logits (Ba & Caruana 2014, section 2.2);
+            "standardised-logits" is the same after each class is divided by the standard deviation of its logits;
+            "probabilities" is the squared error between softmaxes.
+        temperature: The temperature of "kl", above 0.
+        label_weight: The weight of "labels" mixed into any other loss, 0 to 1.
+        optimizer: A key of `OPTIMIZERS`.
+        learning_rate: The peak learning rate, above 0.
+        schedule: "one-cycle" rises linearly from a tenth of `learning_rate` over the first fifth of the steps and then
+            falls to zero by a cosine; "constant" keeps it.
+        epochs: Passes over the training images.
+        batch_size: Images in a step.
+        patience: Early stopping: end after this many epochs without a lower selection loss, and keep the weights of the
+            best epoch. 0 trains all epochs.
+        augment: Random affine maps of the images; none by default.
+        average: Decay of an exponential moving average of the weights, 0 to below 1; the average is kept in place of
+            the last weights (Polyak & Juditsky 1992). After t steps the decay is at most (1 + t) / (10 + t). 0 keeps
+            the last weights.
+
+    Raises:
+        RequestError: A value is not known or out of its range.
     """
 
     loss: str = "labels"
@@ -104,12 +125,8 @@ class Recipe:
     average: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in (
-            "temperature",
-            "label_weight",
-            "learning_rate",
-            "average",
-        ):  # 1 and 1.0 are one recipe, and one key
+        # The integer 1 and the float 1.0 must give one key.
+        for name in ("temperature", "label_weight", "learning_rate", "average"):
             object.__setattr__(self, name, float(getattr(self, name)))
         _one_of("loss", self.loss, LOSSES)
         _one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
@@ -127,14 +144,15 @@ class Recipe:
 
     @property
     def needs_teacher(self) -> bool:
+        """Whether the loss compares with a teacher's logits."""
         return self.loss != "labels"
 
     def steps(self, images: int) -> int:
-        """Optimizer steps in an epoch over so many images; the last batch may be short."""
+        """Return the optimizer steps of an epoch over `images` images; the last batch may be smaller."""
         return -(-images // self.batch_size)
 
     def learning_rates(self, images: int) -> npt.NDArray[np.float32]:
-        """The rate of every step: float32 [epochs * steps]."""
+        """Return the learning rate of every step: float32 [epochs * steps]."""
         total = self.epochs * self.steps(images)
         if self.schedule == "constant":
             return np.full(total, self.learning_rate, np.float32)

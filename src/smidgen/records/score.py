@@ -12,17 +12,23 @@ from smidgen.records.recipe import _one_of
 
 @dataclass(frozen=True)
 class Score:
-    """How many images were classified right, of how many."""
+    """A count of correctly classified images.
+
+    Attributes:
+        correct: How many images were classified correctly.
+        total: How many images were classified.
+    """
 
     correct: int
     total: int
 
     @property
     def rate(self) -> float:
+        """The accuracy, 0 to 1; 0 for no images."""
         return self.correct / self.total if self.total else 0.0
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """The Wilson score interval of the rate (Wilson 1927), two-sided."""
+        """Return the two-sided Wilson score interval of the rate (Wilson 1927) as (low, high)."""
         if self.total == 0:
             return 0.0, 1.0
         z = NormalDist().inv_cdf(0.5 + confidence / 2)
@@ -43,10 +49,11 @@ RULES = ("wilson", "rate")
 
 @dataclass(frozen=True)
 class Floor:
-    """An accuracy to hold, 0 to 1, and when it is held.
+    """The least accuracy that a network must have, and the rule by which a score is compared with it.
 
-    rule: "wilson" holds when the lower end of the 95 % Wilson interval is at or above it; "rate" when the
-        plain rate is.
+    Attributes:
+        accuracy: The least accuracy, between 0 and 1.
+        rule: "wilson" compares the lower end of the score's 95 % Wilson interval, "rate" compares its plain rate.
     """
 
     accuracy: float
@@ -58,12 +65,11 @@ class Floor:
             share = self.accuracy / 100 if 1 < self.accuracy < 100 else 0.97
             raise RequestError(f"floor={self.accuracy:g} must lie between 0 and 1; give for example {share:g}")
 
-    def holds(self, score: Score) -> bool:
-        """Whether a score holds the floor by the rule."""
+    def is_met_by(self, score: Score) -> bool:
+        """Return whether a score meets the floor by the rule."""
         return (score.interval()[0] if self.rule == "wilson" else score.rate) >= self.accuracy
 
     def needed(self, total: int) -> Score | None:
-        """The least score of `total` images that holds, or None when even all of them right would not."""
-        return next(
-            (s for c in range(math.ceil(self.accuracy * total), total + 1) if self.holds(s := Score(c, total))), None
-        )
+        """Return the lowest score on `total` images that meets the floor, or None if not even `total` correct do."""
+        scores = (Score(correct, total) for correct in range(math.ceil(self.accuracy * total), total + 1))
+        return next(filter(self.is_met_by, scores), None)

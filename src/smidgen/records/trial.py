@@ -14,17 +14,23 @@ from smidgen.records.score import Score
 from smidgen.spec import NetSpec
 
 Weights = npt.NDArray[np.float32]
-"""All parameters of a network, flat float32: layer by layer, weights then biases (see `spec.LayerPlan`)."""
+"""All stored numbers of a network, flat float32: layer by layer, weights, then biases, then a batch norm's running
+means and variances. A layer that shares another's weights has none of its own (see `spec.LayerPlan`)."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """The whole key of a training: the same trial gives the same outcome, bit for bit.
+    """Everything that the outcome of a training depends on. The same trial gives the same outcome, bit for bit.
 
-    data_digest: SHA-256 of the data set and its split
-    engine_name: the engine and its arithmetic, for example "native-1-fused"
-    teacher_key: the key of the teacher's trial, or "" where nothing is learned from a teacher
-    start_digest: SHA-256 of the first weights and their constraints (`engine.Start.digest`), or "" for fresh weights
+    Attributes:
+        spec: The network.
+        recipe: How it is trained.
+        seed: Seed of the first weights, the order of the images, augmentation and dropout.
+        data_digest: SHA-256 of the data set and its split.
+        engine_name: The engine and its arithmetic, for example "native-2-fused".
+        teacher_key: The key of the teacher's trial, or "" if the recipe uses no teacher.
+        start_digest: SHA-256 of given first weights and their constraints (`engine.Start.digest`), or "" if the first
+            weights are drawn from the seed.
     """
 
     spec: NetSpec
@@ -37,7 +43,7 @@ class Trial:
 
     @property
     def key(self) -> str:
-        """A SHA-256 of everything that the outcome depends on, in hex."""
+        """The name of the trial in a store: SHA-256 of all fields and the optimizer's settings, in hex."""
         fields = {
             "spec": str(self.spec),
             "recipe": asdict(self.recipe),
@@ -51,17 +57,22 @@ class Trial:
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
     def with_seed(self, seed: int) -> Trial:
+        """Return the same trial with another seed."""
         return replace(self, seed=seed)
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What came of a trial.
+    """The result of a trial.
 
-    selection, confirmation: the two halves of the validation split. Everything is chosen by the first;
-        the second takes no part in choosing and says whether the floor holds.
-    losses: the mean training loss of each epoch.
-    diverged_at: the epoch (from 1) in which the loss stopped being finite, or 0.
+    Attributes:
+        parameters: How many trained parameters the network has.
+        selection: The score on the first half of the validation split, by which networks are chosen.
+        confirmation: The score on the second half, which takes no part in choosing and confirms the floor.
+        losses: The mean training loss of each epoch.
+        train_seconds: Wall-clock seconds of the training.
+        weights: The trained weights, flat float32.
+        diverged_at: The epoch (from 1) in which the loss stopped being finite, or 0.
     """
 
     parameters: int
@@ -74,8 +85,10 @@ class Outcome:
 
     @property
     def halves(self) -> dict[str, Score]:
+        """The scores on both halves of the validation split, by name."""
         return {"selection": self.selection, "confirmation": self.confirmation}
 
     @property
     def validation(self) -> Score:
+        """The score on the whole validation split."""
         return self.selection + self.confirmation

@@ -181,7 +181,7 @@ class Judge:
     def is_met_overall(self, trial: Trial, outcome: Outcome, floor: Floor) -> bool:
         """Whether both halves taken together hold the floor; if balanced, whether they reach the required rate."""
         if not self.requirement.balanced:
-            return floor.holds(outcome.validation)
+            return floor.is_met_by(outcome.validation)
         return sum(self.rate(trial, outcome, half) for half in HALVES) >= 2 * self.requirement.rate
 
     def is_met_with_margin(self, trial: Trial, outcome: Outcome) -> bool:

@@ -1,4 +1,4 @@
-"""Networks as data: text <-> `NetSpec`, and what follows from it by arithmetic alone.
+"""A network as text and as data. `parse_spec` reads a text, `str` of a `NetSpec` writes it.
 
     >>> spec = parse_spec("conv 2x3x3 relu, maxpool 2, dense 10")
     >>> str(spec)
@@ -9,20 +9,20 @@
 Grammar, one layer between commas:
 
     conv CxKxK [same] [nobias] [ACT]     C output channels, kernel 1 to 7, stride 1, valid unless `same`
-    depthwise KxK [same] [nobias] [ACT]  one kernel a channel
+    depthwise KxK [same] [nobias] [ACT]  one kernel per channel
     pointwise C [nobias] [ACT]           a 1x1 convolution
-    maxpool N | avgpool N                window and stride N, the remainder is dropped
-    globalavgpool                        one mean a channel
-    dense N [nobias] [ACT]               flattens first when it is given a map
-    batchnorm [ACT]
-    prelu                                a slope below zero that is trained, one a channel
-    dropout P
-    repeat K [LAYER, LAYER, ...]         the layers K times over, with one set of weights
+    maxpool N | avgpool N                window and stride N; rows and columns left over are dropped
+    globalavgpool                        the mean of each channel
+    dense N [nobias] [ACT]               N units, fully connected; flattens a map first
+    batchnorm [ACT]                      batch normalization per channel
+    prelu                                a trained slope for negative values, one per channel
+    dropout P                            zeroes values with probability P while training
+    repeat K [LAYER, LAYER, ...]         the layers K times in sequence, with one set of weights
 
-ACT is `relu`, `leaky_relu(S)` or nothing (linear). An activation is one number in the code:
-the slope below zero (relu 0, linear 1). `flatten` is accepted and dropped: `dense` implies it.
-Layers that are repeated share their weights but for batch norms: each of those normalizes what it is given.
-Shapes are (channels, height, width); a vector of n features is (n, 1, 1).
+ACT is `relu`, `leaky_relu(S)` or nothing (linear). The code stores an activation as its slope for negative values:
+relu is 0, linear is 1. `flatten` is accepted and ignored, because `dense` implies it. The rounds of a `repeat` share
+their weights, except that each batch norm in each round has its own. Shapes are (channels, height, width); a vector of
+n features is (n, 1, 1).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Families: functions from a width to a network, in one table.
+"""Network families: functions from a width n to a network. `FAMILIES` lists them.
 
-The four of the width-sweeps document (valid convolutions, stride 1), and the teacher's own shape.
-`parameters` in the comments is for MNIST (1x28x28, 10 classes).
+These are the four families of the width-sweeps document (valid convolutions, stride 1). The parameter counts are for
+MNIST (1x28x28, 10 classes).
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from smidgen.spec.layers import RELU, Conv, Dense, Dropout, MaxPool
 from smidgen.spec.plan import NetSpec
 
 Family = Callable[[int, int], NetSpec]
+"""A function of (width, classes)."""
 
 
 def mlp1(width: int, classes: int) -> NetSpec:
-    """Two hidden layers: n² + 796 n + 10 parameters."""
+    """Two hidden layers of n units: n² + 796 n + 10 parameters."""
     return NetSpec((Dense(width, RELU), Dense(width, RELU), Dense(classes)))
 
 
 def mlp2(width: int, classes: int) -> NetSpec:
-    """The same behind a max-pool: n² + 208 n + 10 parameters."""
+    """A max-pool before mlp1: n² + 208 n + 10 parameters."""
     return NetSpec((MaxPool(2), *mlp1(width, classes).layers))
 
 
@@ -60,10 +61,15 @@ FAMILIES: dict[str, Family] = {"mlp1": mlp1, "mlp2": mlp2, "cnn1": cnn1, "cnn2":
 
 
 def family(name: str, width: int, classes: int = 10) -> NetSpec:
-    """The network of family `name` at `width`.
+    """Return the network of a family at a width.
+
+    Args:
+        name: A key of `FAMILIES`.
+        width: The width, at least 1.
+        classes: How many outputs the network has.
 
     Raises:
-        RequestError: no such family, or a width below 1.
+        RequestError: There is no such family, or the width is below 1.
     """
     if name not in FAMILIES:
         near = get_close_matches(name, FAMILIES, n=1)

@@ -1,4 +1,4 @@
-"""Text -> network; the grammar is the docstring of `smidgen.spec`."""
+"""The parser of network texts. The docstring of `smidgen.spec` defines the grammar."""
 
 from __future__ import annotations
 
@@ -27,17 +27,20 @@ from smidgen.spec.plan import NetSpec
 
 
 def parse_spec(text: str) -> NetSpec:
-    """Parse a network text (the grammar is the module's docstring).
+    """Parse a network text, as the docstring of `smidgen.spec` defines it.
+
+    Args:
+        text: For example "conv 2x3x3 relu, maxpool 2, dense 10".
 
     Raises:
-        SpecError: names the layer that is wrong and what would be right.
+        SpecError: A layer is not valid; the message names it and shows a valid one.
     """
     if not text.replace(",", "").strip():
         raise SpecError("the network text is empty; give for example 'conv 2x3x3 relu, maxpool 2, dense 10'")
     return NetSpec(_parse_layers(text))
 
 
-# --- text -> layer ---------------------------------------------------------------------------
+# --- one layer -------------------------------------------------------------------------------
 
 _NUMBER = r"(\d+)"
 _KERNEL = r"(\d+)x(\d+)"
@@ -65,7 +68,7 @@ def _parse_layers(text: str) -> tuple[Layer, ...]:
 
 
 def _pieces(text: str) -> list[str]:
-    """The text cut at the commas that stand in no brackets."""
+    """Split the text at the commas outside brackets."""
     pieces, depth = [""], 0
     for character in text:
         depth += (character == "[") - (character == "]")
@@ -76,7 +79,9 @@ def _pieces(text: str) -> list[str]:
         else:
             pieces[-1] += character
     if depth:
-        raise SpecError(f"the brackets of '{text}' do not close, or one repeat stands in another; write each [ ]")
+        raise SpecError(
+            f"'{text}' has unbalanced brackets or a repeat inside a repeat; close each [ and nest no repeats"
+        )
     return [piece.strip() for piece in pieces]
 
 
@@ -119,21 +124,21 @@ def _build(kind: str, groups: tuple[str | None, ...], piece: str) -> Layer:
 def _positive(text: str | None, piece: str) -> int:
     value = int(text or 0)
     if value < 1:
-        raise SpecError(f"'{piece}' has a size of {value}; the least is 1")
+        raise SpecError(f"'{piece}' has a size of {value}; give at least 1")
     return value
 
 
 def _repeats(text: str | None, piece: str) -> int:
     value = _positive(text, piece)
     if value > MAX_REPEATS:
-        raise SpecError(f"'{piece}' repeats {value} times; the most is {MAX_REPEATS}")
+        raise SpecError(f"'{piece}' repeats {value} times; give at most {MAX_REPEATS}")
     return value
 
 
 def _kernel(ky: str | None, kx: str | None, piece: str) -> tuple[int, int]:
     kernel = (_positive(ky, piece), _positive(kx, piece))
     if max(kernel) > MAX_KERNEL:
-        raise SpecError(f"'{piece}' has a kernel of {max(kernel)}; the largest is {MAX_KERNEL}")
+        raise SpecError(f"'{piece}' has a kernel of {max(kernel)}; give at most {MAX_KERNEL}")
     return kernel
 
 
@@ -155,7 +160,7 @@ def _fraction(text: str, piece: str) -> float:
     except ValueError:
         value = -1.0
     if not 0.0 <= value < 1.0:
-        raise SpecError(f"'{piece}' needs a number of at least 0 and below 1, not '{text}'")
+        raise SpecError(f"'{piece}' has '{text}' where a number from 0 to below 1 is needed; give for example 0.25")
     return value
 
 

@@ -1,14 +1,17 @@
-"""The layers of a network, each a frozen record that prints as the text it is read from."""
+"""The layers of a network: frozen records whose `str` is the text that `parse_spec` reads."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 RELU, LINEAR = 0.0, 1.0
+"""Slopes of an activation for negative values."""
+
 MAX_KERNEL, MAX_REPEATS = 7, 1000
+"""The largest kernel that the native core has code for, and a limit on the work that one layer's text can ask for."""
 
 BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM = 1e-3, 0.99
-"""Keras's; the native core has its own in native/layers.cpp."""
+"""Keras's constants; the native core has its own copy."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Conv:
 
 @dataclass(frozen=True)
 class Depthwise:
-    """A convolution of each channel with its own kernel; weights [channels, 1, kernel_y, kernel_x]."""
+    """A convolution of each channel with a kernel of its own; weights [channels, 1, kernel_y, kernel_x]."""
 
     kernel: tuple[int, int]
     same: bool = False
@@ -94,7 +97,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class BatchNorm:
-    """Batch normalization per channel: a scale and a shift that are trained, two moments that are not."""
+    """Batch normalization per channel (Ioffe & Szegedy 2015): trained scale and shift, running mean and variance."""
 
     slope: float = LINEAR
 
@@ -104,7 +107,7 @@ class BatchNorm:
 
 @dataclass(frozen=True)
 class PReLU:
-    """A leaky relu whose slope is trained, one a channel (He et al. 2015, section 2.1); it starts at a quarter."""
+    """A leaky relu with a trained slope per channel (He et al. 2015, section 2.1), which starts at 0.25."""
 
     def __str__(self) -> str:
         return "prelu"
@@ -112,7 +115,7 @@ class PReLU:
 
 @dataclass(frozen=True)
 class Dropout:
-    """In training, each value is zero with probability `rate`, else divided by 1 - rate."""
+    """Dropout: in training each value is zero with probability `rate`, else divided by 1 - rate."""
 
     rate: float
 
@@ -122,7 +125,7 @@ class Dropout:
 
 @dataclass(frozen=True)
 class Repeat:
-    """The same layers `times` over: the later rounds use the weights of the first."""
+    """The same layers `times` times in sequence; later rounds use the weights of the first."""
 
     times: int
     layers: tuple[Layer, ...]
@@ -149,5 +152,5 @@ def _activation(slope: float) -> str:
 
 
 def _number(value: float) -> str:
-    """The shortest text that reads back as the same number: two networks that differ have two texts."""
+    """The shortest text that reads back as the same number, so that different networks have different texts."""
     return str(float(value)).removesuffix(".0")

@@ -1,4 +1,4 @@
-"""A network, and what follows from its layers by arithmetic: shapes, parameters, multiply-accumulates, memory."""
+"""A network and the arithmetic of its layers: shapes, parameters, multiply-accumulates, memory."""
 
 from __future__ import annotations
 
@@ -23,15 +23,23 @@ from smidgen.spec.layers import (
 )
 
 Shape = tuple[int, int, int]
+"""(channels, height, width); (n, 1, 1) for a vector of n values."""
 
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """One layer in place: what goes in, what comes out, what it costs for one image.
+    """A layer of a network for a given input shape.
 
-    `parameters` are trained; `moments` are the running statistics of a batch norm, stored and not trained.
-    `macs` are multiply-accumulates. `source` is the place of the layer whose weights this one uses, in a
-    later round of a repeat: it has the shapes of its weights and no parameters of its own.
+    Attributes:
+        layer: The layer.
+        input_shape: The shape of its input.
+        output_shape: The shape of its output.
+        weight_shape: The shape of its weights; () without weights.
+        bias_count: How many biases it has (for a batch norm, how many shifts).
+        macs: Multiply-accumulates of one forward pass of one image.
+        running_stats: How many running means and variances a batch norm stores; they are not trained.
+        source: The index of the layer whose weights this one uses, in a later round of a repeat; None if it has
+            weights of its own. `weight_shape` is then that of the shared weights, and `parameters` is 0.
     """
 
     layer: Layer
@@ -45,15 +53,17 @@ class LayerPlan:
 
     @property
     def weight_count(self) -> int:
+        """How many weights it computes with, shared ones included, biases excluded."""
         return _product(self.weight_shape) if self.weight_shape else 0
 
     @property
     def parameters(self) -> int:
+        """How many trained numbers of its own it has."""
         return self.weight_count + self.bias_count if self.source is None else 0
 
     @property
     def fan(self) -> tuple[int, int]:
-        """(fan in, fan out) as Glorot & Bengio (2010) and Keras count them; (0, 0) without a matrix."""
+        """(fan in, fan out) as Glorot & Bengio (2010) and Keras count them; (0, 0) without a weight matrix."""
         if len(self.weight_shape) < 2:
             return (0, 0)
         field = _product(self.weight_shape[2:])
@@ -62,7 +72,7 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class NetSpec:
-    """A network as a tuple of layers. Its shapes follow once the input shape is given."""
+    """A network: a tuple of layers. Its shapes depend on the input shape, which every method takes."""
 
     layers: tuple[Layer, ...]
 
@@ -70,36 +80,44 @@ class NetSpec:
         return ", ".join(str(layer) for layer in self.layers)
 
     def plan(self, input_shape: Shape) -> tuple[LayerPlan, ...]:
-        """Each layer in place, repeats written out.
+        """Return the plan of every layer, repeats written out.
 
         Raises:
-            SpecError: a layer does not fit the map that it is given.
+            SpecError: A layer does not fit its input.
         """
         return _plan(self.layers, tuple(input_shape))
 
     def parameters(self, input_shape: Shape) -> int:
-        """The number of trained parameters."""
+        """Return how many trained parameters the network has."""
         return sum(plan.parameters for plan in self.plan(input_shape))
 
     def macs(self, input_shape: Shape) -> int:
-        """Multiply-accumulates for one image, forward."""
+        """Return the multiply-accumulates of one forward pass of one image."""
         return sum(plan.macs for plan in self.plan(input_shape))
 
     def activation_count(self, input_shape: Shape) -> int:
-        """The most values alive at once in a forward pass, layer by layer: input plus output."""
+        """Return the most values in memory at once in a forward pass: the largest sum of a layer's input and output."""
         return max(_product(p.input_shape) + _product(p.output_shape) for p in self.plan(input_shape))
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        """The shape that comes out of the last layer."""
+        """Return the shape of the last layer's output."""
         return self.plan(input_shape)[-1].output_shape
 
     def check_head(self, input_shape: Shape, classes: int | None = None) -> None:
-        """Raise SpecError unless the network ends in `classes` linear outputs (of any number, for None)."""
+        """Check that the network ends in one linear output per class.
+
+        Args:
+            input_shape: The shape of an image.
+            classes: How many classes there are; None allows any number.
+
+        Raises:
+            SpecError: The network has no such outputs, or nothing to train.
+        """
         outputs = self.output_shape(input_shape)
         if outputs[1:] != (1, 1):
             raise SpecError(
                 f"the network has no head: it ends in {_shape_text(outputs)}; end it with 'dense {classes or 10}', "
-                "one unit a class"
+                "one unit per class"
             )
         classes = classes or outputs[0]
         if outputs != (classes, 1, 1):
@@ -115,13 +133,13 @@ class NetSpec:
             raise SpecError(f"the last layer '{last}' must give logits; leave its activation out")
 
 
-# --- layer -> shapes and counts ---------------------------------------------------------------
+# --- the plan of one layer --------------------------------------------------------------------
 
 
 @lru_cache(maxsize=4096)
 def _plan(layers: tuple[Layer, ...], input_shape: Shape) -> tuple[LayerPlan, ...]:
     if not layers:
-        raise SpecError("the network has no layers; end it with a dense layer, one unit a class")
+        raise SpecError("the network has no layers; end it with a dense layer, one unit per class")
     plans: list[LayerPlan] = []
     _append(plans, layers, input_shape)
     return tuple(plans)
@@ -137,7 +155,7 @@ def _append(plans: list[LayerPlan], layers: tuple[Layer, ...], shape: Shape) -> 
 
 
 def _append_rounds(plans: list[LayerPlan], repeat: Repeat, shape: Shape) -> None:
-    """The first round as it is, the others with its weights."""
+    """Append all rounds of a repeat; later ones use the first round's weights."""
     first = len(plans)
     _append(plans, repeat.layers, shape)
     length = len(plans) - first
@@ -182,7 +200,7 @@ def _place(layer: Layer, shape: Shape) -> LayerPlan:
         case Dropout():
             return LayerPlan(layer, shape, shape, (), 0, 0)
         case Repeat():
-            raise SpecError(f"'{layer}' is written out before it is placed")
+            raise SpecError(f"'{layer}' must be written out before it is planned")
 
 
 def _place_conv(

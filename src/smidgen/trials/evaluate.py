@@ -1,10 +1,8 @@
-"""One network from start to score. Read this file first: the rest is where its words are explained.
+"""Train one network and score it. Read this file first: the other modules explain its words.
 
-    train -> score
-
-A `Trial` says everything that its `Outcome` depends on; `evaluate` is the function between the two. It
-sees the training split, and scores both halves of the validation split. The test split is not for
-candidates: `score` is called with it once, for the network that is reported.
+A `Trial` names everything that its `Outcome` depends on, and `evaluate` computes the outcome of a trial. It trains on
+the training split and scores both halves of the validation split. Candidates are never scored on the test split:
+`score` is called with it once, for the network that is reported.
 """
 
 from __future__ import annotations
@@ -24,12 +22,14 @@ from smidgen.spec import NetSpec
 
 @dataclass(frozen=True, eq=False)
 class TrainingContext:
-    """What candidates learn from: the data, and a teacher's logits where there is one.
+    """What all candidates of a search share: the data, the engine, and a teacher's logits.
 
-    engine: "auto", "native" or "torch", see `smidgen.engine.choose`
-    teacher_key: the key of the teacher's trial
-    teacher_logits: float32 [n, classes], row i for image i of the training split
-    starts: by its digest, what a trial that names it starts from
+    Attributes:
+        dataset: The data set with its splits.
+        engine: "auto", "native" or "torch" (see `smidgen.engine.choose`).
+        teacher_key: The key of the teacher's trial, or "" without a teacher.
+        teacher_logits: float32 [n, classes], row i for image i of the training split; None without a teacher.
+        starts: First weights and weight constraints by their digest, for trials that name one.
     """
 
     dataset: Dataset
@@ -39,10 +39,17 @@ class TrainingContext:
     starts: Mapping[str, Start] = field(default_factory=dict, repr=False)
 
     def trial(self, spec: NetSpec, recipe: Recipe, seed: int, start: str = "") -> Trial:
-        """The key of a training on this data.
+        """Return the trial of a network on this data.
+
+        Args:
+            spec: The network.
+            recipe: How to train it.
+            seed: Seed of the training.
+            start: The digest of an entry of `starts`, or "" to draw the first weights from the seed.
 
         Raises:
-            SpecError: the network does not fit the data. EngineError: nothing installed can train it.
+            SpecError: The network does not fit the data.
+            EngineError: The engine is not installed.
         """
         spec.check_head(self.dataset.input_shape, self.dataset.classes)
         engine = choose(self.engine).name()
@@ -50,36 +57,53 @@ class TrainingContext:
         return Trial(spec, recipe, seed, self.dataset.digest, engine, teacher, start)
 
     def cost(self, trial: Trial) -> float:
-        """Multiply-accumulates of the training, about: forward once, backward twice."""
+        """Estimate the multiply-accumulates of a training: a backward pass costs twice a forward pass."""
         images = len(self.dataset.train) * trial.recipe.epochs
         return 3.0 * images * trial.spec.macs(self.dataset.input_shape)
 
 
 def evaluate(context: TrainingContext, trial: Trial, control: TrainControl = DEFAULT_CONTROL) -> Outcome:
-    """Train, then score on both halves of the validation split; pure but for `train_seconds`."""
+    """Train a network, then score it on both halves of the validation split.
+
+    Args:
+        context: The data, the engine and the teacher's logits.
+        trial: The network, its recipe and its seed; made by `context.trial`.
+        control: Threads and the progress callback. `after_epoch` is not used: early stopping takes its place.
+
+    Returns:
+        The outcome: a pure function of context and trial, except for `train_seconds`.
+
+    Raises:
+        EngineError: The engine cannot run the network.
+    """
     engine, data = choose(context.engine), context.dataset
     teacher_logits = context.teacher_logits if trial.recipe.needs_teacher else None
     examples = Examples(data.train.images, data.train.labels, teacher_logits)
     start = context.starts[trial.start_digest] if trial.start_digest else None
-    best = _Best(context, trial) if trial.recipe.patience else None
+    stopping = EarlyStopping(context, trial) if trial.recipe.patience else None
     began = time.perf_counter()
-    training = engine.train(trial.spec, trial.recipe, examples, trial.seed, start, replace(control, after_epoch=best))
+    trained = engine.train(
+        trial.spec, trial.recipe, examples, trial.seed, start, replace(control, after_epoch=stopping)
+    )
     seconds = time.perf_counter() - began
-    weights = training.weights if best is None or best.weights is None else best.weights
+    weights = trained.weights if stopping is None or stopping.weights is None else stopping.weights
     return Outcome(
         parameters=trial.spec.parameters(data.input_shape),
         selection=score(context, trial.spec, weights, data.selection),
         confirmation=score(context, trial.spec, weights, data.confirmation),
-        losses=training.losses,
+        losses=trained.losses,
         train_seconds=seconds,
         weights=weights,
-        diverged_at=training.diverged_at,
+        diverged_at=trained.diverged_at,
     )
 
 
-class _Best:
-    """After each epoch: keeps the weights with the lowest selection loss, and ends the training once it has
-    not fallen for `patience` epochs (early stopping; Prechelt 1998).
+class EarlyStopping:
+    """Keeps the weights with the lowest selection loss, and ends a training when it has not fallen for
+    `Recipe.patience` epochs (early stopping; Prechelt 1998). Called after each epoch.
+
+    Attributes:
+        weights: The weights of the best epoch so far; None if no epoch had a finite loss.
     """
 
     def __init__(self, context: TrainingContext, trial: Trial) -> None:
@@ -96,7 +120,7 @@ class _Best:
 
 
 def score(context: TrainingContext, spec: NetSpec, weights: Weights, split: Split, threads: int = 1) -> Score:
-    """How many of the split's images the network classifies right."""
+    """Count the images of a split that the network classifies correctly."""
     classes = classify(context, spec, weights, split, threads).argmax(axis=1)
     return Score(int((classes == split.labels).sum()), len(split))
 
@@ -104,5 +128,5 @@ def score(context: TrainingContext, spec: NetSpec, weights: Weights, split: Spli
 def classify(
     context: TrainingContext, spec: NetSpec, weights: Weights, split: Split, threads: int = 1
 ) -> npt.NDArray[np.float32]:
-    """The network's logits for the split: float32 [n, classes]."""
+    """Return the network's logits for a split: float32 [n, classes]."""
     return choose(context.engine).predict(spec, weights, split.images, threads)

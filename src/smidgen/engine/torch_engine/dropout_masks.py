@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.streams import dropout_key
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -21,8 +23,7 @@ RATE_BITS = 24
 
 def keys_of(seeds: Sequence[int]) -> npt.NDArray[np.int64]:
     """One word a seed, from which all its masks follow."""
-    words = [int(np.random.PCG64([seed, 4]).random_raw()) for seed in seeds]
-    return np.array([_signed(word) for word in words], np.int64)
+    return np.array([_signed(dropout_key(seed)) for seed in seeds], np.int64)
 
 
 def step_keys(keys: Tensor, step: int) -> Tensor:
