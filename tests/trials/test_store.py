@@ -180,20 +180,20 @@ def test_rows_rebuild_every_trial_without_its_weights(store: Store) -> None:
 
 def test_logits_come_back_with_their_shape_and_the_first_stay(store: Store) -> None:
     logits = np.arange(6, dtype=np.float32).reshape(3, 2)
-    assert store.get_logits("teacher:data:train") is None
-    store.put_logits("teacher:data:train", logits)
-    store.put_logits("teacher:data:train", logits + 1)
-    found = store.get_logits("teacher:data:train")
+    assert store.get_array("teacher:data:train") is None
+    store.put_array("teacher:data:train", logits)
+    store.put_array("teacher:data:train", logits + 1)
+    found = store.get_array("teacher:data:train")
     assert found is not None
     assert (found.dtype.name, found.shape, found.tolist()) == ("float32", (3, 2), logits.tolist())
     found[0, 0] = 5  # the caller's own copy
-    assert store.get_logits("teacher:data:test") is None
+    assert store.get_array("teacher:data:test") is None
 
 
 def test_logits_in_any_memory_order_are_kept_in_row_order(store: Store) -> None:
     logits = np.arange(6, dtype=np.float32).reshape(2, 3).T
-    store.put_logits("key", logits)
-    found = store.get_logits("key")
+    store.put_array("key", logits)
+    found = store.get_array("key")
     assert found is not None
     assert found.tolist() == logits.tolist()
 
@@ -203,7 +203,7 @@ def test_plain_sql_reads_the_columns(file_store: Store, path: Path) -> None:
     file_store.put(TRIAL, OUTCOME)
     connection = sqlite3.connect(path)
     try:
-        assert connection.execute("SELECT key, value FROM meta").fetchall() == [("schema", 2)]
+        assert connection.execute("SELECT key, value FROM meta").fetchall() == [("schema", 3)]
         names = [column[1] for column in connection.execute("PRAGMA table_info(trials)")]
         row = dict(zip(names, connection.execute("SELECT * FROM trials").fetchone(), strict=True))
     finally:
@@ -211,6 +211,7 @@ def test_plain_sql_reads_the_columns(file_store: Store, path: Path) -> None:
     created = row.pop("created")
     assert created[4] == "-"
     assert created.endswith("Z")
+    assert len(row.pop("checksum")) == 64
     assert row == {
         "key": TRIAL.key,
         "spec": "conv 2x3x3 leaky_relu(0.1), dense 10",
@@ -476,7 +477,7 @@ def test_a_store_of_schema_1_opens_and_what_it_has_is_found(old_url: str) -> Non
             assert {trial.key for trial, _ in store.rows()} == {trial.key for trial in (teacher, student, plain)} | {
                 plain.with_seed(2).key
             }
-            logits = store.get_logits(f"{teacher.key} {data} train")
+            logits = store.get_array(f"{teacher.key} {data} train")
             assert logits is not None
             assert logits.tobytes() == (np.arange(6, dtype=np.float32) / 3).tobytes()
     with Store(old_url) as store:
@@ -492,7 +493,7 @@ def test_a_migration_that_is_killed_has_done_nothing(path: Path, monkeypatch: py
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("smidgen.trials.store.schema._rename_logits", breaks)
+        patch.setattr("smidgen.trials.store.migrations._rename_logits", breaks)
         with pytest.raises(KeyboardInterrupt):
             Store(path)
     connection = sqlite3.connect(path)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from smidgen import environment
 from smidgen.data.readers import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, find_file, gunzip, read_bytes
 from smidgen.errors import DataError
 from smidgen.reporter import Reporter, SilentReporter
@@ -226,11 +227,8 @@ def status(cache: Path | None = None) -> tuple[Cached, ...]:
 
 
 def cache_folder(name: str, cache: Path | None = None) -> Path:
-    """Where a data set is kept: under `cache`, else SMIDGEN_CACHE, else the user's own cache."""
-    if cache is None:
-        user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        cache = Path(os.environ.get("SMIDGEN_CACHE") or user / "smidgen")
-    return Path(cache) / "data" / name
+    """Return the folder of a data set, under `cache` or else under the user's cache (`environment.cache_directory`)."""
+    return (cache or environment.cache_directory()) / "data" / name
 
 
 def fetch(name: str, cache: Path | None = None, reporter: Reporter | None = None) -> dict[str, Path]:
@@ -270,10 +268,10 @@ def _fetch_missing(name: str, folder: Path, missing: list[str], reporter: Report
 
 
 def _user_folders(name: str) -> tuple[Folder, ...]:
-    root = os.environ.get("SMIDGEN_DATA")
-    if not root:
+    root = environment.data_directory()
+    if root is None:
         return ()
-    return (Folder(Path(root) / name) if (Path(root) / name).is_dir() else Folder(Path(root)),)
+    return (Folder(root / name) if (root / name).is_dir() else Folder(root),)
 
 
 def _is_whole(path: Path, sha256: str, reporter: Reporter) -> bool:

@@ -7,13 +7,13 @@ numbers. Learning rates, the order of the images, the first weights and the targ
 from __future__ import annotations
 
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from smidgen import environment
 from smidgen.engine.interface import DEFAULT_CONTROL, Examples, Images, TrainControl, Trained
 from smidgen.engine.losses import prepare
 from smidgen.engine.start import Start, check_start
@@ -65,7 +65,7 @@ def name() -> str:
     """Sets of instructions that fuse multiply-adds give the same bits; the others are told apart."""
     from smidgen import _core
 
-    return f"native-{ARITHMETIC}-{'fused' if _core.fused(_instruction_set()) else 'unfused'}"
+    return f"native-{ARITHMETIC}-{'fused' if _core.fused(environment.instruction_set()) else 'unfused'}"
 
 
 def train(
@@ -194,7 +194,7 @@ def _network(spec: NetSpec, input_shape: Shape, weights: Weights, batch_size: in
     layers = np.array([row[:7] for row in rows], np.int32)
     values = np.array([row[7] for row in rows], np.float32)
     return _core.Network(
-        layers, values, list(input_shape), weights, batch_size, threads, seed % 2**64, _instruction_set()
+        layers, values, list(input_shape), weights, batch_size, threads, seed % 2**64, environment.instruction_set()
     )
 
 
@@ -231,8 +231,3 @@ def _encode_layer(layer: Layer) -> tuple[int, int, int, int, int, int, float]:
         case PReLU():
             return 7, 0, 1, 1, False, False, 1.0
     raise EngineError(f"the native core has no '{layer}'; use engine='torch'")
-
-
-def _instruction_set() -> str:
-    """SMIDGEN_INSTRUCTION_SET (v2, v3, v4, neon), or "" for the best that the processor has."""
-    return os.environ.get("SMIDGEN_INSTRUCTION_SET", "")

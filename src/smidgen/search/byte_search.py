@@ -23,8 +23,6 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from statistics import fmean
 
-import numpy as np
-
 from smidgen.data import Split
 from smidgen.engine import Start
 from smidgen.model import Model, QuantizedModel, as_quantized, dequantize, encode, flat_weights, nearest_step
@@ -286,14 +284,13 @@ class ByteSearch:
         return FileCandidate(quantized, steps, price, file_bytes, trial, outcome, 1 - training.rate, stage)
 
     def _score(self, trial: Trial, spec: NetSpec, weights: Weights, name: str, split: Split) -> Score:
-        """Remembered beside the logits: of a large network it takes seconds."""
-        store, key = self.study.store, f"{trial.key} as filed, {name}"
-        known = store.get_logits(key)
-        if known is None:
+        """Score a split, or find its score in the store: with a large network it takes seconds."""
+        store = self.study.store
+        found = store.get_score(trial.key, split=name, of="decoded file")
+        if found is None:
             found = score(self.context, spec, weights, split, self.study.workers)
-            known = np.array([found.correct, found.total], np.float32)
-            store.put_logits(key, known)
-        return Score(int(known[0]), int(known[1]))
+            store.put_score(trial.key, split=name, of="decoded file", score=found)
+        return found
 
 
 def _price(model: Model) -> float:

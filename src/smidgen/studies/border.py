@@ -48,7 +48,7 @@ def border_of(bench: Bench, context: TrainingContext, teacher: Runs, student: Ru
     if student is None:
         return None
     layers, place = parse_spec(convs), teacher.best
-    ranges = bench.study.store.get_logits(ranges_key(promised(context.dataset, layers, teacher.trials[place].key)))
+    ranges = bench.study.store.get_array(ranges_key(promised(context.dataset, layers, teacher.trials[place].key)))
     assert ranges is not None, "what computes features remembers their ranges"
     constant = ranges[1] - ranges[0] < ROUNDING
     images = context.dataset.train.images

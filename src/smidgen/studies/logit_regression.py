@@ -185,9 +185,9 @@ def on_features(
     convs, place, data = parse_spec(CONVS), teacher.best, groups[0][0].dataset
     features = promised(data, convs, teacher.trials[place].key)
     known = all(bench.remembers(replace(taught, dataset=features), jobs) for taught, jobs, _ in groups)
-    if not known or bench.study.store.get_logits(ranges_key(features)) is None:
+    if not known or bench.study.store.get_array(ranges_key(features)) is None:
         features = computed(features, groups[0][0], convs, teacher.outcomes[place].weights, bench.study.workers)
-        bench.study.store.put_logits(ranges_key(features), ranges_of(features))
+        bench.study.store.put_array(ranges_key(features), ranges_of(features))
     stage = "logit-regression: heads on frozen layers"
     return [bench.train(replace(taught, dataset=features), jobs, stage, prefix) for taught, jobs, prefix in groups]
 

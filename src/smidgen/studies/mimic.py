@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
-
 from smidgen.data import Dataset
 from smidgen.records import Recipe
 from smidgen.spec import NetSpec, parse_spec
@@ -243,13 +241,13 @@ def logit_seconds(bench: Bench, context: TrainingContext, teacher: Runs) -> floa
     """How long the teacher takes to give its logits for one epoch, on one thread; measured once and kept."""
     trial, outcome = teacher.trials[teacher.best], teacher.outcomes[teacher.best]
     key = f"{trial.key} {context.dataset.digest} seconds for the training images"
-    found = bench.study.store.get_logits(key)
+    found = bench.study.store.get_measurement(key)
     if found is None:
         began = time.perf_counter()
         classify(context, trial.spec, outcome.weights, context.dataset.train)
-        found = np.array([time.perf_counter() - began], np.float32)
-        bench.study.store.put_logits(key, found)
-    return float(found[0])
+        found = time.perf_counter() - began
+        bench.study.store.put_measurement(key, found, unit="s")
+    return found
 
 
 def table_rows(theirs: Mapping[str, Runs], ours: Mapping[str, Runs]) -> list[Row]:

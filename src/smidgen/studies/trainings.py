@@ -179,7 +179,7 @@ class Bench:
         wanted = [trial for many in trials.values() for trial in many]
         store = self.study.store
         known = store.get_many(wanted)
-        return all(t.key in known and store.get_logits(_answers_key(context, t)) is not None for t in wanted)
+        return all(t.key in known and store.get_array(_answers_key(context, t)) is not None for t in wanted)
 
     def _kept(self, context: TrainingContext, jobs: Mapping[str, Job]) -> dict[str, Job]:
         fitted = {name: self.fit(context, job) for name, job in jobs.items()}
@@ -216,11 +216,11 @@ class Bench:
     def _answers(self, context: TrainingContext, trial: Trial, outcome: Outcome) -> Answers:
         """The class of each test image, uint8 [n], from the store when it is there: the test split is scored once."""
         key = _answers_key(context, trial)
-        found = self.study.store.get_logits(key)
+        found = self.study.store.get_array(key)
         if found is None:
             logits = classify(context, trial.spec, outcome.weights, context.dataset.test, self.study.workers)
-            found = logits.argmax(axis=1).astype(np.float32)
-            self.study.store.put_logits(key, found)
+            found = logits.argmax(axis=1).astype(np.uint8)
+            self.study.store.put_array(key, found)
         return found.astype(np.uint8)
 
 

@@ -63,10 +63,10 @@ def context_with_teacher(
 ) -> TrainingContext:
     """The same context with this teacher's logits on the training split, from the store when they are there."""
     key = f"{trial.key} {context.dataset.digest} train"
-    logits = store.get_logits(key)
+    logits = store.get_array(key)
     if logits is None:
         logits = classify(context, trial.spec, outcome.weights, context.dataset.train, threads)
-        store.put_logits(key, logits)
+        store.put_array(key, logits)
     return replace(context, teacher_key=trial.key, teacher_logits=logits)
 
 
@@ -75,8 +75,8 @@ def context_with_model(store: Store, context: TrainingContext, model: Model, thr
     said = f"{model.spec} {model.input_shape}".encode() + model.weights.tobytes()
     teacher = f"file {hashlib.sha256(said).hexdigest()}"
     key = f"{teacher} {context.dataset.digest} train"
-    logits = store.get_logits(key)
+    logits = store.get_array(key)
     if logits is None:
         logits = classify(context, model.spec, model.weights, context.dataset.train, threads)
-        store.put_logits(key, logits)
+        store.put_array(key, logits)
     return replace(context, teacher_key=teacher, teacher_logits=logits)

@@ -253,7 +253,7 @@ class _Work:
     def _part(self, split: str, start: int, images: npt.NDArray[Any]) -> Logits:
         running = self.running
         key = f"{running.network.digest} {running.way} {running.kind} {self.data.digest} {split} {start}"
-        kept = self.store.get_logits(key) if running.network.digest else None
+        kept = self.store.get_array(key) if running.network.digest else None
         if kept is not None:
             self.kept += len(images)
             self.reporter.advance(len(images))
@@ -266,7 +266,7 @@ class _Work:
             self.reporter.advance(len(batch))
         logits = np.concatenate(pieces)
         if running.network.digest:
-            self.store.put_logits(key, logits)
+            self.store.put_array(key, logits)
         return logits
 
     def _say_how_long(self, image_seconds: float) -> None:

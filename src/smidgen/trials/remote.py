@@ -26,13 +26,13 @@ import numpy as np
 import numpy.typing as npt
 
 import smidgen
+from smidgen import environment
 from smidgen.data import Dataset, Split
 from smidgen.engine import Projection, Start, TrainControl, choose
 from smidgen.errors import EngineError
 from smidgen.records import Outcome, Trial
 from smidgen.trials.dask_pool import content_of_scheduler, is_wanted
 from smidgen.trials.evaluate import TrainingContext, evaluate
-from smidgen.trials.store import cache_directory
 from smidgen.trials.workers import Pool, default_workers
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -226,7 +226,7 @@ def _kept(digest: str) -> bytes | None:
 
 
 def _folder() -> Path:
-    return cache_directory() / "content"
+    return environment.cache_directory() / "content"
 
 
 # --- things <-> bytes ------------------------------------------------------------------------

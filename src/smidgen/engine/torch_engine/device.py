@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,13 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from smidgen import environment
 from smidgen.errors import EngineError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-DEVICE_VARIABLE = "SMIDGEN_TORCH_DEVICE"
 
 
 def chosen_device() -> torch.device:
@@ -27,11 +25,12 @@ def chosen_device() -> torch.device:
     """
     import torch
 
-    wanted = os.environ.get(DEVICE_VARIABLE) or ("cuda" if torch.cuda.is_available() else "cpu")
+    wanted = environment.torch_device() or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         return torch.empty(0, device=wanted).device
     except (RuntimeError, AssertionError) as error:
-        raise EngineError(f"{DEVICE_VARIABLE}='{wanted}' is no device here; use cpu, or leave it unset") from error
+        name = environment.TORCH_DEVICE
+        raise EngineError(f"{name}='{wanted}' is no device here; use cpu, or leave it unset") from error
 
 
 @contextmanager

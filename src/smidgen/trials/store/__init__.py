@@ -1,179 +1,216 @@
-"""The memo of trials: what was trained once is never trained again.
+"""The store remembers trainings: what was trained once is never trained again.
 
-A trial is a pure function of its key, so the store only ever gains rows: no row is changed, none is
-in the state "running", and a process may be killed at any moment. A file by default; any SQLAlchemy
-URL of SQLite or PostgreSQL for a team.
+A training is a pure function of its key, so the store only ever gains rows: no row is changed, none says
+"running", and a process may be killed at any moment. It is an SQLite file, or a PostgreSQL database for a team.
 
     with Store(default_path()) as store:
         outcome = store.get(trial) or train_and_put(trial)
 
-Three tables: `meta` (the schema's version), `trials` (one row a trial, readable by any SQL tool) and
-`logits` (a teacher's outputs).
+Modules:
+    schema        the tables
+    rows          records <-> rows, and checksums
+    migrations    the steps from older schemas
+    database      URLs, connections, and what a failure means
+    claims        who trains which trial at the moment (PostgreSQL)
 
-    smidgen.trials.store.schema      the tables, rows <-> records, the steps from older schemas
-    smidgen.trials.store.database    URLs, connections, what a failure means
+**Contract of every method of `Store`**
+
+- Threads: any thread may call any method at any time, and any number of processes may open one store. A store must
+  not be used across a fork: open it in the process that uses it.
+- Ownership: arrays that are returned belong to the caller; arrays that are passed in are copied.
+- Writes: what is put is committed when the method returns, and survives a killed process. After a power cut the last
+  few rows may be missing from an SQLite file, which stays whole. A key that exists keeps its first value.
+- Damage: each row has a checksum. A row that does not match it is deleted, a warning goes to the logger
+  `smidgen.trials.store` (without a logging configuration, Python prints it on stderr), and the method returns what it
+  returns for a missing row, so that the caller trains or computes it again.
+- Raises: every method raises StoreError if the database cannot be read or written. A server that cannot be reached
+  is retried for `database.BUSY_SECONDS` first.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from smidgen import environment
 from smidgen.errors import StoreError
-from smidgen.records import Outcome, Trial
-from smidgen.trials.store import database
-from smidgen.trials.store.schema import (
-    SCHEMA,
-    insert_once,
-    migrate,
-    now,
+from smidgen.records import Outcome, Score, Trial
+from smidgen.trials.store.claims import Claims
+from smidgen.trials.store.database import Database
+from smidgen.trials.store.migrations import prepare
+from smidgen.trials.store.rows import (
+    Array,
+    Row,
+    array_of,
+    array_row,
+    is_whole,
+    measurement_row,
     outcome_of,
-    tables,
+    score_row,
     to_array,
-    to_bytes,
     trial_of,
     trial_row,
 )
+from smidgen.trials.store.schema import SCHEMA, insert_once, tables
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import ColumnElement, Connection, Table
 
-__all__ = ["SCHEMA", "Store", "cache_directory", "default_path"]
+__all__ = ["SCHEMA", "Store", "default_path"]
 
-R = TypeVar("R")
+LOGGER = logging.getLogger(__name__)
 
-# Far below the number of parameters that SQLite takes in a statement (32,766; 999 before 2020).
-KEYS_A_QUERY = 500
-ROWS_AN_INSERT = 50
-RETRY_SECONDS = 0.5
+KEYS_PER_QUERY = 500
+ROWS_PER_INSERT = 50
+"""Far below the number of parameters that SQLite takes in a statement (32,766; 999 before 2020)."""
 
 
 class Store:
-    """Outcomes by trial, and logits by name.
+    """Outcomes by trial; arrays, scores and measurements by name. The module's text is the contract of every method.
 
-    Any thread may call any method at any time, and any number of processes may hold the same store. A
-    store must not be carried over a fork: open it in the process that uses it. Every array that comes
-    out is the caller's own copy. Every method raises StoreError when the database cannot be read or written;
-    a server that went away is waited for first, for `database.BUSY_SECONDS`.
+    Attributes:
+        location: a path, or a URL without password and options.
     """
 
     def __init__(self, url_or_path: str | Path) -> None:
-        """Open the store, make it when there is none, and bring one of an older schema to ours.
+        """Open the store, create it if there is none, and migrate one of an older schema.
+
+        Args:
+            url_or_path: an SQLite file, or a URL of SQLite or PostgreSQL as SQLAlchemy reads it.
 
         Raises:
             StoreError: the directory is missing, no permission, the disk is full, not a database, an
-                unknown kind of database or its driver is not installed, or a schema newer than ours.
+                unknown kind of database or its driver is not installed, or a newer schema.
         """
-        url = database.url_of(url_or_path)
-        self.location: str = database.shown(url)
-        """Where the store is: a path, or a URL without password and options."""
-        self._password = url.password
-        self._engine = database.engine_of(url, self.location)
-        # The same pool of connections; the option tells the database to take the write lock at once.
-        self._writer = self._engine.execution_options(smidgen_writes=True)
-        self._claims = _Claims(self._engine) if url.get_backend_name() == "postgresql" else None
+        self._database = Database(url_or_path)
+        self.location: str = self._database.location
+        self._claims = Claims(self._database.engine) if self._database.is_server else None
         try:
-            self._prepare()
+            with self._database.transaction() as connection:
+                prepare(connection, self.location)
         except BaseException:
             self.close()
             raise
 
     @property
     def is_shared(self) -> bool:
-        """Whether `claim` knows what others do: on a server, not on a file."""
+        """Whether `claim` sees the claims of others: True for a server, False for a file."""
         return self._claims is not None
 
+    # --- trials ---
+
     def get(self, trial: Trial) -> Outcome | None:
-        """The outcome of a trial, or None when it was never stored."""
+        """Return the outcome of a trial, or None if there is none."""
         return self.get_many([trial]).get(trial.key)
 
     def get_many(self, trials: Iterable[Trial]) -> dict[str, Outcome]:
-        """The outcomes that are stored, by `Trial.key`; one query for each 500 trials."""
-        table, keys = tables().trials, list({trial.key for trial in trials})
-
-        def read(connection: Connection) -> dict[str, Outcome]:
-            found = {}
-            for start in range(0, len(keys), KEYS_A_QUERY):
-                some = keys[start : start + KEYS_A_QUERY]
-                for row in connection.execute(table.select().where(table.c.key.in_(some))):
-                    found[row.key] = outcome_of(row, to_array(row.weights))
-            return found
-
-        return self._read(read)
+        """Return the outcomes that are stored, by `Trial.key`; one query for each `KEYS_PER_QUERY` trials."""
+        table = tables().trials
+        found = {}
+        for part in _parts([*{trial.key for trial in trials}], KEYS_PER_QUERY):
+            for row in self._whole_rows(table, table.c.key.in_(part)):
+                found[row.key] = outcome_of(row, to_array(row.weights))
+        return found
 
     def put(self, trial: Trial, outcome: Outcome) -> None:
-        """Keep an outcome; it is committed when this returns, and outlives a killed process.
-
-        A key that is already there keeps its first outcome. After a power cut the last few may be
-        missing from an SQLite file, which stays whole.
-        """
+        """Keep an outcome, and end the caller's claim on the trial."""
         self.put_many([(trial, outcome)])
 
     def put_many(self, pairs: Sequence[tuple[Trial, Outcome]]) -> None:
-        """Keep outcomes in one transaction: all of them or, when this raises, none. Their claims end."""
-        # By key: two that write the same rows in two orders would wait for each other.
+        """Keep outcomes in one transaction: all of them or, if this raises, none. Claims on them end."""
+        # In the order of keys: two processes that write the same rows in two orders would wait for each other.
         rows = sorted((trial_row(trial, outcome) for trial, outcome in pairs), key=lambda row: str(row["key"]))
         self._insert(tables().trials, rows)
         self.release(trial for trial, _ in pairs)
 
-    def claim(self, trials: Iterable[Trial]) -> list[Trial]:
-        """Those of the trials that the caller is to train now, in their order.
-
-        Left out are those that are stored by now, and those that somebody else who is alive has claimed: look
-        for them later. A claim ends with `put`, `release` or `close`, and with the process or its connection,
-        so none can be left behind. It is advice, and saves work: whoever puts without one breaks nothing.
-        On SQLite there are no claims, and every trial is the caller's: two commands that want the same trial
-        at the same moment both train it.
-        """
-        trials = list(trials)
-        if self._claims is None or not trials:
-            return trials
-        mine = self._retried(lambda: self._claims.take(trials) if self._claims else set())
-        # Only now: who held it before has stored it before letting go.
-        stored = self._stored([trial for trial in trials if trial.key in mine])
-        self.release(trial for trial in trials if trial.key in mine and trial.key in stored)
-        return [trial for trial in trials if trial.key in mine and trial.key not in stored]
-
-    def release(self, trials: Iterable[Trial]) -> None:
-        """End the claims of trials that the caller will not train; those that it never had are left alone."""
-        if self._claims is not None:
-            self._claims.drop({trial.key for trial in trials})
-
-    def get_logits(self, key: str) -> npt.NDArray[np.float32] | None:
-        """The array that was stored under `key`, or None."""
-        table = tables().logits
-        row = self._read(lambda connection: connection.execute(table.select().where(table.c.key == key)).one_or_none())
-        return None if row is None else to_array(row.data).reshape(json.loads(row.shape))
-
-    def put_logits(self, key: str, logits: npt.NDArray[np.float32]) -> None:
-        """Keep float32 logits of any shape; committed when this returns; a key that is there keeps its first."""
-        row = {"key": key, "shape": json.dumps(logits.shape), "data": to_bytes(logits), "created": now()}
-        self._insert(tables().logits, [row])
-
     def rows(self) -> list[tuple[Trial, Outcome]]:
-        """Every trial with its outcome, oldest first, by key within a second; `weights` are left empty."""
+        """Return every trial with its outcome, oldest first, by key within a second.
+
+        `weights` are left empty and checksums are not checked: the weights are not read.
+        """
         from sqlalchemy import select
 
         table = tables().trials
         query = select(*(column for column in table.c if column is not table.c.weights))
         ordered = query.order_by(table.c.created, table.c.key)
-        rows = self._read(lambda connection: connection.execute(ordered).all())
+        rows = self._database.read(lambda connection: connection.execute(ordered).all())
         return [(trial_of(row), outcome_of(row, np.zeros(0, np.float32))) for row in rows]
 
+    # --- claims ---
+
+    def claim(self, trials: Iterable[Trial]) -> list[Trial]:
+        """Claim trials, and return those that the caller is to train now, in their order.
+
+        Trials that are stored, or that another living process has claimed, are left out: look for them later. A claim
+        ends with `put`, `release` or `close`, and with the process or its connection. Claims only save work: a
+        process that trains without one does no harm. SQLite has no claims; there, every trial is returned, and two
+        commands that need the same trial at the same moment both train it.
+        """
+        trials = list(trials)
+        claims = self._claims
+        if claims is None or not trials:
+            return trials
+        mine = self._database.retry(lambda: claims.take(trials))
+        # After the claim: a process that has finished a trial stores it before it ends its claim.
+        stored = self._stored([trial.key for trial in trials if trial.key in mine])
+        self.release(trial for trial in trials if trial.key in mine & stored)
+        return [trial for trial in trials if trial.key in mine - stored]
+
+    def release(self, trials: Iterable[Trial]) -> None:
+        """End the caller's claims on trials that it will not train; other trials are ignored."""
+        if self._claims is not None:
+            self._claims.drop({trial.key for trial in trials})
+
+    # --- arrays, scores, measurements ---
+
+    def get_array(self, key: str) -> Array | None:
+        """Return the array under `key` with the shape and dtype that it was put with, or None."""
+        table = tables().arrays
+        row = self._whole_row(table, table.c.key == key)
+        return None if row is None else array_of(row)
+
+    def put_array(self, key: str, array: Array) -> None:
+        """Keep a numeric array of any shape and memory order."""
+        self._insert(tables().arrays, [array_row(key, array)])
+
+    def get_score(self, trial_key: str, *, split: str, of: str) -> Score | None:
+        """Return the score that was put under the same names, or None."""
+        table = tables().scores
+        row = self._whole_row(table, (table.c.trial == trial_key) & (table.c.split == split) & (table.c.subject == of))
+        return None if row is None else Score(row.correct, row.total)
+
+    def put_score(self, trial_key: str, *, split: str, of: str, score: Score) -> None:
+        """Keep a score.
+
+        Args:
+            trial_key: `Trial.key`; the trial itself need not be stored.
+            split: the split that was classified, such as "selection".
+            of: what classified it, such as "decoded file"; the column `subject`.
+            score: the counts.
+        """
+        self._insert(tables().scores, [score_row(trial_key, split, of, score)])
+
+    def get_measurement(self, key: str) -> float | None:
+        """Return the number under `key`, or None."""
+        table = tables().measurements
+        row = self._whole_row(table, table.c.key == key)
+        return None if row is None else float(row.value)
+
+    def put_measurement(self, key: str, value: float, *, unit: str) -> None:
+        """Keep one number that was measured, such as a time with unit="s"."""
+        self._insert(tables().measurements, [measurement_row(key, value, unit)])
+
+    # --- open and closed ---
+
     def close(self) -> None:
-        """Give the connections back and end all claims; a store that is used after this opens them again."""
+        """Close the connections and end all claims; the next call of a method opens connections again."""
         if self._claims is not None:
             self._claims.close()
-        self._engine.dispose()
+        self._database.close()
 
     def __enter__(self) -> Store:
         return self
@@ -184,150 +221,66 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({self.location!r})"
 
-    def _prepare(self) -> None:
-        """Make what is missing, check the version, and migrate, in one transaction."""
-        meta = tables().meta
-        with self._reported(), self._writer.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                # "create if missing" is not atomic there; any number serves, if it is always the same.
-                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7364196)")
-            meta.metadata.create_all(connection)
-            connection.execute(insert_once(connection, meta, [{"key": "schema", "value": SCHEMA}]))
-            found = connection.execute(meta.select().where(meta.c.key == "schema")).one().value
-            if found > SCHEMA:
-                raise StoreError(
-                    f"the store {self.location} has schema {found} and this Smidgen knows {SCHEMA}; "
-                    "update smidgen, or give another store (SMIDGEN_STORE)"
-                )
-            migrate(connection, found)
+    # --- rows ---
 
-    def _stored(self, trials: Sequence[Trial]) -> set[str]:
-        """The keys of those that are stored."""
-        table, keys = tables().trials, [trial.key for trial in trials]
+    def _stored(self, keys: Sequence[str]) -> set[str]:
+        """Return those of the trials' keys that are stored."""
+        table = tables().trials
+        query = table.select().with_only_columns(table.c.key)
 
         def read(connection: Connection) -> set[str]:
-            query = table.select().with_only_columns(table.c.key)
-            parts = (keys[start : start + KEYS_A_QUERY] for start in range(0, len(keys), KEYS_A_QUERY))
-            return {row.key for part in parts for row in connection.execute(query.where(table.c.key.in_(part)))}
+            parts = (query.where(table.c.key.in_(part)) for part in _parts(keys, KEYS_PER_QUERY))
+            return {row.key for part in parts for row in connection.execute(part)}
 
-        return self._read(read)
+        return self._database.read(read)
 
-    def _insert(self, table: Table, rows: list[dict[str, Any]]) -> None:
-        def write() -> None:
-            with self._writer.begin() as connection:
-                for start in range(0, len(rows), ROWS_AN_INSERT):
-                    connection.execute(insert_once(connection, table, rows[start : start + ROWS_AN_INSERT]))
+    def _insert(self, table: Table, rows: list[Row]) -> None:
+        def write(connection: Connection) -> None:
+            for part in _parts(rows, ROWS_PER_INSERT):
+                connection.execute(insert_once(connection, table, part))
 
-        self._retried(write)
+        self._database.write(write)
 
-    def _read(self, read: Callable[[Connection], R]) -> R:
-        def once() -> R:
-            with self._engine.connect() as connection:
-                return read(connection)
+    def _whole_row(self, table: Table, condition: ColumnElement[bool]) -> Any:
+        return next(iter(self._whole_rows(table, condition)), None)
 
-        return self._retried(once)
+    def _whole_rows(self, table: Table, condition: ColumnElement[bool]) -> list[Any]:
+        """Read the rows that match their checksum; the others are deleted."""
+        query = table.select().where(condition)
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        whole = []
+        for row in rows:
+            if is_whole(dict(row._mapping)):
+                whole.append(row)
+            else:
+                self._drop_damaged(table, row._mapping)
+        return whole
 
-    def _retried(self, action: Callable[[], R]) -> R:
-        """Do it again while a server is away: every action of ours may be done twice and is as done once."""
-        from sqlalchemy.exc import SQLAlchemyError
-
-        deadline = time.monotonic() + database.BUSY_SECONDS
-        while True:
-            with self._reported():
-                try:
-                    return action()
-                except SQLAlchemyError as error:
-                    if not database.is_away(error) or time.monotonic() > deadline:
-                        raise
-            time.sleep(RETRY_SECONDS)
-
-    @contextmanager
-    def _reported(self) -> Iterator[None]:
-        """Every failure of the database as a StoreError that says where and what to do."""
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            yield
-        except (SQLAlchemyError, OverflowError) as error:
-            raise StoreError(f"the store {self.location} failed: {database.reason(error, self._password)}") from error
-
-
-class _Claims:
-    """PostgreSQL's advisory locks, held by one connection that stays open: they end with it, however it ends."""
-
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._connection: Any = None
-        self._held: set[str] = set()
-        # One thread at a time: a connection is no thread's own, and a lock is its connection's.
-        self._lock = threading.Lock()
-
-    def take(self, trials: Sequence[Trial]) -> set[str]:
-        """The keys that nobody held, this object neither; they are held from now on."""
-        with self._lock:
-            free = sorted({trial.key for trial in trials} - self._held)
-            taken = set(self._asked("pg_try_advisory_lock", free))
-            self._held |= taken
-            return taken
-
-    def drop(self, keys: set[str]) -> None:
-        from sqlalchemy.exc import SQLAlchemyError
-
-        with self._lock:
-            mine = sorted(keys & self._held)
-            self._held -= keys
-            try:
-                self._asked("pg_advisory_unlock", mine)
-            except SQLAlchemyError:
-                self._forget()  # the connection is gone, and its locks with it
-
-    def close(self) -> None:
-        """End all of them now; the server would find out a moment later that the connection is gone."""
-        self.drop(set(self._held))
-        with self._lock:
-            self._forget()
-
-    def _asked(self, function: str, keys: Sequence[str]) -> list[str]:
-        """The keys for which the function says yes."""
-        from sqlalchemy.exc import SQLAlchemyError
-
-        if not keys:
-            return []
-        # The first 64 bits of a SHA-256, signed.
-        numbers = {int.from_bytes(bytes.fromhex(key[:16]), signed=True): key for key in keys}
-        statement = f"SELECT n FROM unnest(%s::bigint[]) AS n WHERE {function}(n)"
-        try:
-            self._connection = self._connection or self._open()
-            return [numbers[row[0]] for row in self._connection.exec_driver_sql(statement, (list(numbers),))]
-        except SQLAlchemyError:
-            self._forget()
-            raise
-
-    def _open(self) -> Any:
-        """The server soon looks whether we are still there: a machine that lost its power says no goodbye."""
-        connection = self._engine.connect()
-        for setting, value in (("idle", 10), ("interval", 10), ("count", 3)):
-            connection.exec_driver_sql(f"SET tcp_keepalives_{setting} = {value}")
-        return connection
-
-    def _forget(self) -> None:
-        """Close the connection, and do not give it back to the pool: its locks would live on there."""
-        connection, self._connection = self._connection, None
-        self._held.clear()
-        if connection is not None:
-            connection.invalidate()
-            connection.close()
+    def _drop_damaged(self, table: Table, row: Any) -> None:
+        """Delete one row, unless another process has already replaced it, whose checksum is then another."""
+        keys = [(column, row[column.name]) for column in table.primary_key]
+        delete = table.delete().where(table.c.checksum == row["checksum"])
+        for column, value in keys:
+            delete = delete.where(column == value)
+        self._database.write(lambda connection: connection.execute(delete))
+        name = ", ".join(str(value) for _, value in keys)
+        LOGGER.warning(
+            "the store %s has a damaged row in its table %s (%s); it was deleted, and is computed again when needed",
+            *(self.location, table.name, name),
+        )
 
 
 def default_path() -> str | Path:
-    """SMIDGEN_STORE (a path or a URL), else `store.sqlite` in the cache directory, which is made if missing.
+    """Return the store that is used where none is named: `SMIDGEN_STORE`, else `store.sqlite` in the cache.
+
+    The folder of the cache is made if it is missing.
 
     Raises:
-        StoreError: the cache directory cannot be made.
+        StoreError: the folder cannot be made.
     """
-    if chosen := os.environ.get("SMIDGEN_STORE"):
+    if chosen := environment.store():
         return chosen
-    directory = cache_directory()
+    directory = environment.cache_directory()
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -337,8 +290,6 @@ def default_path() -> str | Path:
     return directory / "store.sqlite"
 
 
-def cache_directory() -> Path:
-    """SMIDGEN_CACHE, else the user's own cache."""
-    if chosen := os.environ.get("SMIDGEN_CACHE"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "smidgen"
+def _parts(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])

@@ -1,32 +1,121 @@
-"""The database under the store: which one a URL means, how it is set up, and what its failures mean.
+"""The database under the store: which one a URL means, how connections are set up, and what its failures mean.
 
-A password is in no text that this module makes: neither in a location nor in a message.
+No text that this module makes contains the password: neither a location nor a message.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from smidgen.errors import StoreError
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
 
-BUSY_SECONDS = 30.0
-"""How long a locked file, or a server that went away, is waited for."""
+R = TypeVar("R")
 
+BUSY_SECONDS = 30.0
+"""How long to wait for a locked file, or for a server that cannot be reached."""
+RETRY_SECONDS = 0.5
+"""Pause between two attempts to reach a server."""
 
 _SERVER_LIMITS = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 10, "keepalives_count": 3}
-"""libpq's, in seconds: without them, a server whose cable was pulled would be waited for for hours."""
+"""Options of libpq, in seconds. Without them, a broken network connection is noticed only after hours."""
+
+
+class Database:
+    """A pool of connections to one database.
+
+    Any thread may call any method. Each failure of the database becomes a StoreError that says where and what to do.
+
+    Attributes:
+        location: a path, or a URL without password and options.
+        is_server: whether it is a PostgreSQL server and not an SQLite file.
+        engine: SQLAlchemy's own.
+    """
+
+    def __init__(self, url_or_path: str | Path) -> None:
+        """Find the database; the first call connects to it.
+
+        Raises:
+            StoreError: the URL cannot be read, the directory is missing, the kind of database is not known, or its
+                driver is not installed.
+        """
+        url = url_of(url_or_path)
+        self.location = shown(url)
+        self.is_server = url.get_backend_name() == "postgresql"
+        self.engine = engine_of(url, self.location)
+        # The same pool of connections; the option makes `_begin` take the write lock at once.
+        self._writer = self.engine.execution_options(smidgen_writes=True)
+        self._password = url.password
+
+    def read(self, action: Callable[[Connection], R]) -> R:
+        """Call `action` with a connection; retry while a server cannot be reached."""
+
+        def once() -> R:
+            with self.engine.connect() as connection:
+                return action(connection)
+
+        return self.retry(once)
+
+    def write(self, action: Callable[[Connection], object]) -> None:
+        """Call `action` in a transaction and commit it; retry while a server cannot be reached.
+
+        Twice must be as good as once: a connection can break after the server has committed.
+        """
+
+        def once() -> None:
+            with self._writer.begin() as connection:
+                action(connection)
+
+        self.retry(once)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Open a transaction that writes, commit it at the end, and never retry."""
+        with self._reported(), self._writer.begin() as connection:
+            yield connection
+
+    def retry(self, action: Callable[[], R]) -> R:
+        """Call `action` again while a server cannot be reached, for `BUSY_SECONDS`."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            with self._reported():
+                try:
+                    return action()
+                except SQLAlchemyError as error:
+                    if not is_away(error) or time.monotonic() > deadline:
+                        raise
+            time.sleep(RETRY_SECONDS)
+
+    def close(self) -> None:
+        """Close the connections; the next call opens them again."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (SQLAlchemyError, OverflowError) as error:
+            raise StoreError(f"the store {self.location} failed: {reason(error, self._password)}") from error
+
+
+# --- URLs and connections --------------------------------------------------------------------
 
 
 def url_of(url_or_path: str | Path) -> URL:
-    """What the user gave, as a URL; a path is a file of SQLite.
+    """Read a URL, or make one of a path, which is an SQLite file.
 
     Raises:
-        StoreError: it cannot be read, or the directory is missing.
+        StoreError: the URL cannot be read, or the directory is missing.
     """
     from sqlalchemy import URL, make_url
     from sqlalchemy.exc import ArgumentError
@@ -34,10 +123,10 @@ def url_of(url_or_path: str | Path) -> URL:
     if "://" in str(url_or_path):
         try:
             url = make_url(str(url_or_path))
-            # Which driver "postgresql://" means has changed between releases of SQLAlchemy.
+            # Releases of SQLAlchemy differ in the driver that they take "postgresql://" for.
             return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
         except (ArgumentError, ValueError):
-            # Neither the text nor its error is shown: they may hold a password.
+            # Neither the text nor its error is shown: they may contain a password.
             raise StoreError(
                 "the store's URL cannot be read; write it like postgresql://user:password@host/database, "
                 "with %-escapes for special characters in the password"
@@ -49,26 +138,22 @@ def url_of(url_or_path: str | Path) -> URL:
 
 
 def shown(url: URL) -> str:
-    """Where the store is. Options are dropped, for a password can stand there too."""
+    """Return the URL as messages show it: without options, because a password can be among them too."""
     if url.get_backend_name() == "sqlite" and url.database:
         return url.database
     return url.set(query={}).render_as_string(hide_password=True)
 
 
 def engine_of(url: URL, location: str) -> Engine:
-    """Connections to the database, each set up as the store needs it.
+    """Make the pool of connections, each set up as the store needs it.
 
     Raises:
-        StoreError: a kind of database that is not known, or whose driver is not installed.
+        StoreError: the kind of database is not known, or its driver is not installed.
     """
     from sqlalchemy import create_engine, event
     from sqlalchemy.exc import ArgumentError
 
-    kind = url.get_backend_name()
-    if kind not in ("sqlite", "postgresql"):
-        raise StoreError(f"the store {location} is of the kind '{kind}'; use an SQLite file or PostgreSQL")
-    if kind == "sqlite" and url.database in (None, "", ":memory:"):
-        raise StoreError(f"the store {location} has no file, so no two threads would share it; give a path")
+    kind = _checked_kind(url, location)
     # A server may have dropped an idle connection.
     options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": _SERVER_LIMITS}
     if kind == "sqlite":
@@ -84,26 +169,23 @@ def engine_of(url: URL, location: str) -> Engine:
     return engine
 
 
-def is_away(error: Exception) -> bool:
-    """Whether a server cannot be reached at the moment: it restarts, or the network is down. Never so for a file."""
-    from sqlalchemy.exc import DBAPIError, OperationalError
-
-    if not isinstance(error, DBAPIError) or "sqlite" in type(error.orig).__module__:
-        return False
-    # A connection that breaks is "invalidated"; one that cannot be made is an OperationalError without a state,
-    # and states of class 57 are a server that goes down or comes up.
-    state = str(getattr(error.orig, "sqlstate", None) or "")
-    return error.connection_invalidated or (isinstance(error, OperationalError) and state[:2] in ("", "57", "08"))
+def _checked_kind(url: URL, location: str) -> str:
+    kind = url.get_backend_name()
+    if kind not in ("sqlite", "postgresql"):
+        raise StoreError(f"the store {location} is of the kind '{kind}'; use an SQLite file or PostgreSQL")
+    if kind == "sqlite" and url.database in (None, "", ":memory:"):
+        raise StoreError(f"the store {location} has no file, so no two threads would share it; give a path")
+    return kind
 
 
 def _tune_sqlite(connection: Any, _: object) -> None:
-    """A write-ahead log lets readers and one writer work at once; a kill at any moment leaves the file whole."""
+    """With a write-ahead log, readers and one writer work at once, and a kill at any moment leaves the file whole."""
     _use_write_ahead_log(connection)
     connection.execute("PRAGMA synchronous = NORMAL").close()
 
 
 def _use_write_ahead_log(connection: Any) -> None:
-    """The change of a new file's mode ignores the timeout, so processes that open it at once must ask again."""
+    """Retry by hand: SQLite ignores its timeout when it changes the mode of a file that others open too."""
     import sqlite3
 
     deadline = time.monotonic() + BUSY_SECONDS
@@ -118,9 +200,24 @@ def _use_write_ahead_log(connection: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    """A writer takes the lock before it reads: a deferred one that upgrades fails at once, whatever the timeout."""
+    """Take the lock at the start of a write: a reader that becomes a writer fails at once, whatever the timeout."""
     writes = connection.get_execution_options().get("smidgen_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+# --- failures --------------------------------------------------------------------------------
+
+
+def is_away(error: Exception) -> bool:
+    """Return whether a server cannot be reached: it restarts, or the network is down. Always False for a file."""
+    from sqlalchemy.exc import DBAPIError, OperationalError
+
+    if not isinstance(error, DBAPIError) or "sqlite" in type(error.orig).__module__:
+        return False
+    # A connection that breaks is "invalidated"; one that cannot be made is an OperationalError without a state,
+    # and states of class 57 are a server that goes down or comes up.
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    return error.connection_invalidated or (isinstance(error, OperationalError) and state[:2] in ("", "57", "08"))
 
 
 _REMEDIES = (
@@ -139,7 +236,7 @@ _REMEDIES = (
 
 
 def reason(error: Exception, password: str | None) -> str:
-    """The driver's own first line (the statement is of no use to a user) and what to do."""
+    """Return the first line of the driver's message, and what to do; the SQL statement would not help a user."""
     fact = next(iter(str(getattr(error, "orig", None) or error).strip().splitlines()), type(error).__name__)
     remedies = [remedy for words, remedy in _REMEDIES if words in fact.lower()]
     otherwise = "check that the database can be reached, or give another store; the same line then goes on from there"
@@ -147,5 +244,5 @@ def reason(error: Exception, password: str | None) -> str:
 
 
 def _without(text: str, password: str | None) -> str:
-    """No driver that we know says the password, and this holds it for those that we do not."""
+    """Mask the password, in case a driver puts it into a message."""
     return text.replace(password, "***") if password else text
