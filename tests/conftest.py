@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from commands import Said
 from services import Server, postgresql
 from smidgen.data import Dataset, load
 from smidgen.engine import native
@@ -112,15 +113,6 @@ def known_store(answer: ShrinkResult, answer_store: Path, own_store: Path) -> Pa
     """A copy of the store that `answer` filled: its teacher and its networks are not trained again."""
     shutil.copy(answer_store, own_store)
     return own_store
-
-
-@dataclass(frozen=True)
-class Said:
-    """How a command line ended."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture

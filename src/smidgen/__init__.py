@@ -1,10 +1,10 @@
-"""Smidgen: the smallest neural network that still holds your accuracy floor.
+"""Smidgen finds the smallest neural network that meets your accuracy floor.
 
     import smidgen
-    answer = smidgen.search.shrink("mnist", floor=0.97)
-    print(answer.winner.spec, answer.test)
+    result = smidgen.shrink("mnist", floor=0.97)
+    print(result.winner.spec, result.test)
 
-What is named here is loaded on first use, so that importing the package stays cheap.
+Each public name is loaded when it is first used, so that importing the package stays cheap.
 """
 
 from __future__ import annotations
@@ -14,23 +14,29 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 _PUBLIC = {
-    "load_data": ("smidgen.data", "load"),
+    "compress": ("smidgen.api", "compress"),
+    "export": ("smidgen.api", "export"),
+    "inspect": ("smidgen.api", "inspect"),
+    "load": ("smidgen.api", "load"),
+    "predict": ("smidgen.api", "predict"),
+    "reproduce": ("smidgen.api", "reproduce"),
+    "save": ("smidgen.api", "save"),
+    "show": ("smidgen.api", "show"),
+    "shrink": ("smidgen.api", "shrink"),
+    "sweep": ("smidgen.api", "sweep"),
+    "unpack": ("smidgen.api", "unpack"),
+    "Recipe": ("smidgen.records", "Recipe"),
+    "Score": ("smidgen.records", "Score"),
+    "SmallestClassifier": ("smidgen.estimator", "SmallestClassifier"),
+    "SmidgenError": ("smidgen.errors", "SmidgenError"),
+    "Store": ("smidgen.trials.store", "Store"),
+    "Teacher": ("smidgen.teacher", "Teacher"),
+    "data": ("smidgen.data", ""),
     "from_arrays": ("smidgen.data", "from_arrays"),
     "from_dataset": ("smidgen.data", "from_dataset"),
     "parse_spec": ("smidgen.spec", "parse_spec"),
-    "Recipe": ("smidgen.records", "Recipe"),
-    "Score": ("smidgen.records", "Score"),
-    "Store": ("smidgen.trials.store", "Store"),
-    "SmidgenError": ("smidgen.errors", "SmidgenError"),
-    "shrink": ("smidgen.search.shrink", "shrink"),
-    "Goal": ("smidgen.search.goal", "Goal"),
-    "Teacher": ("smidgen.teacher", "Teacher"),
-    "SmallestClassifier": ("smidgen.estimator", "SmallestClassifier"),
-    "load": ("smidgen.predictor", "load"),
-    "save": ("smidgen.predictor", "save"),
-    "sweep": ("smidgen.search.sweep", "sweep"),
-    "predict": ("smidgen.predictor", "predict"),
 }
+"""Public name -> its module and its name there; "" is the module itself."""
 
 try:
     __version__ = version("smidgen")
@@ -44,7 +50,7 @@ def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'smidgen' has no attribute '{name}'")
     module, attribute = _PUBLIC[name]
-    return getattr(import_module(module), attribute)
+    return getattr(import_module(module), attribute) if attribute else import_module(module)
 
 
 def __dir__() -> list[str]:

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 import smidgen
-from conftest import Said
+from commands import Said
 from services import PASSWORD, Cluster, Server, dask_cluster, free_port
 from smidgen.cli.options import command_line
 from smidgen.data import Dataset

@@ -1,33 +1,37 @@
-"""`smidgen compress`: what it takes, and what it prints."""
+"""`smidgen compress`: its options and its output."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from smidgen.cli.options import (
+    DATA,
+    GOAL,
+    TEACHER,
+    BytesOption,
     ClusterOption,
     CopiesOption,
+    EffortOption,
     EngineOption,
+    FloorOption,
+    RuleOption,
+    SeedOption,
     SplitOption,
     StoreOption,
     WorkersOption,
-    check_writable,
-    load_data,
-    opened,
-    points,
-    pool_of,
-    share,
+    option,
 )
-from smidgen.cli.screen import bars, console, say, score_row, table
-from smidgen.errors import RequestError
+from smidgen.cli.screen import bars, console, score_row, table
 
 if TYPE_CHECKING:
-    from smidgen.model import Model, Part
+    from rich.table import Table
+
+    from smidgen.model import Part
     from smidgen.search.compress import CompressResult
-    from smidgen.search.goal import Goal
 
 EPILOG = (
     "Examples:\n\nsmidgen compress runs/mnist-0.97/winner.safetensors --floor 0.97\n\n"
@@ -37,122 +41,84 @@ EPILOG = (
 
 
 def compress(
-    files: Annotated[list[Path], typer.Argument(help="One or more .safetensors files: the best of them is taken.")],
-    floor: Annotated[str, typer.Option("--floor", help="The accuracy to hold, 0 to 1.")] = "",
-    within: Annotated[str, typer.Option("--within", help="How far below the network that is given: 0.1%.")] = "",
-    size_bytes: Annotated[int, typer.Option("--bytes", help="At most so many bytes of file; 0 is no limit.")] = 0,
-    rule: Annotated[str, typer.Option("--rule", help="wilson or rate, as in shrink.")] = "wilson",
-    data: Annotated[str, typer.Option("--data", help="What it was trained on; default: as the file says.")] = "",
+    files: Annotated[list[Path], typer.Argument(help="One or more network files; the best of them is compressed.")],
+    floor: FloorOption = None,
+    within: Annotated[str | None, option("--within", "How far below the given network it may be: 0.1%.", GOAL)] = None,
+    bytes: BytesOption = None,
+    rule: RuleOption = "wilson",
+    data: Annotated[
+        str | None, option("--data", "What the network was trained on; default: as its file says.", DATA)
+    ] = None,
     teacher: Annotated[
-        str, typer.Option("--teacher", help="What to learn from; default: teacher.safetensors beside it, or itself.")
-    ] = "",
-    effort: Annotated[str, typer.Option("--effort", help="glance, quick, normal or thorough.")] = "normal",
-    seed: Annotated[int, typer.Option("--seed", help="Of the search and of its trainings.")] = 0,
+        str | None,
+        option("--teacher", "What to learn from; default: teacher.safetensors beside the file, or itself.", TEACHER),
+    ] = None,
+    effort: EffortOption = "normal",
+    seed: SeedOption = 0,
     copies: CopiesOption = 1,
     split_seed: SplitOption = 0,
-    out: Annotated[Path | None, typer.Option("--out", help="The file to write; default: beside the first.")] = None,
-    store: StoreOption = "",
-    workers: WorkersOption = 0,
-    cluster: ClusterOption = "",
+    out: Annotated[Path | None, option("--out", "The .smidgen file to write; default: beside the first.")] = None,
+    store: StoreOption = None,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     engine: EngineOption = "auto",
 ) -> None:
     """Find the shortest file of a network that holds an accuracy floor.
 
     Writes NAME.smidgen, the curve of accuracy against bytes as NAME.png,
-    and every file that was tried as NAME.csv. Run the same line again and
-    nothing is trained twice.
+    and all candidates as NAME.csv. Run the same line again and nothing is
+    trained twice; stop it, and it continues where it was.
     """
-    from smidgen.model import open_model
-    from smidgen.report.folder import write_compressed
-    from smidgen.search.compress import compress as run
+    from smidgen import api
 
-    goal = _goal(floor, within, rule, size_bytes)
-    models = [open_model(file) for file in files]
-    path = out or files[0].with_suffix(".smidgen")
-    if path.suffix != ".smidgen":
-        raise RequestError(f"--out {path} must end in .smidgen; give for example {path.with_suffix('.smidgen')}")
-    check_writable(path.parent)
-    dataset = load_data(data or _data_of(models[0], files[0]), split_seed, copies=copies)
-    with bars() as reporter, opened(store) as memo, pool_of(cluster) as pool:
-        found = run(
-            models,
-            dataset,
-            goal,
-            teacher=_teacher(teacher, files[0]),
-            effort=effort,
-            seed=seed,
-            store=memo,
-            workers=workers or None,
-            engine=engine,
-            reporter=reporter,
-            pool=pool,
-        )
-    write_compressed(found, path)
-    print_compressed(found, path)
+    with bars() as reporter:
+        result = api.compress(
+            files, floor, within=within, bytes=bytes, rule=rule, data=data, teacher=teacher, effort=effort, seed=seed,
+            copies=copies, split_seed=split_seed, out=out or True, store=store, workers=workers, cluster=cluster,
+            engine=engine, reporter=reporter,
+        )  # fmt: skip
+    print_result(result)
 
 
-def _goal(floor: str, within: str, rule: str, size_bytes: int) -> Goal:
-    from smidgen.search.goal import Goal, Limits, Target
-
-    if not floor and not within and not size_bytes:
-        raise typer.BadParameter("give it, or --within, or --bytes", param_hint="--floor")
-    accuracy, distance = share(floor, "--floor") if floor else None, points(within) if within else None
-    target = Target(accuracy, distance, rule) if floor or within else None
-    return Goal(target, Limits(file_bytes=size_bytes or None))
-
-
-def _data_of(model: Model, file: Path) -> str:
-    """The name of the data that the file says it was trained on."""
-    name = model.metadata.get("data", "")
-    if not name:
-        raise RequestError(f"{file} does not say which data it was trained on; give --data")
-    return name
+def print_result(result: CompressResult) -> None:
+    """Print the file, its scores, how it became so short, and where its bytes are."""
+    screen = console()
+    screen.print(f"\n[bold]{result.headline}[/bold]")
+    screen.print(f"{result.winner.quantized.spec}")
+    for rows in (_scores(result), _stages(result), _parts(result)):
+        screen.print(rows)
+    screen.print(f"{len(result.rejected)} shorter files passed selection but failed confirmation.")
+    screen.print(f"{result.trained} trainings, {result.remembered} remembered, {result.seconds:.1f} s")
+    screen.print(f"file {result.written_to}", soft_wrap=True)
 
 
-def _teacher(source: str, file: Path) -> object:
-    """A network file of ours, a teacher of the user's, the one that stands beside the file, or None for itself."""
-    from smidgen.model import open_model
-    from smidgen.teacher import Teacher
-
-    beside = file.with_name("teacher.safetensors")
-    if not source and beside.is_file():
-        say(f"learning from {beside}")
-        return open_model(beside)
-    if source.endswith((".safetensors", ".smidgen")):
-        return open_model(Path(source))
-    return Teacher(source) if source else None
+def _scores(result: CompressResult) -> Table:
+    rows, winner = table("", ">bytes", ">right", ">of", ">rate", "95 % interval"), result.winner
+    score_row(rows, "chosen on", winner.file_bytes, winner.outcome.selection)
+    score_row(rows, "confirmed on", winner.file_bytes, winner.outcome.confirmation)
+    score_row(rows, "test, once", winner.file_bytes, result.test)
+    score_row(rows, "given, test", result.given_bytes, result.given_test)
+    return rows
 
 
-def print_compressed(found: CompressResult, path: Path) -> None:
-    from smidgen.model import size_report
-
-    screen, winner = console(), found.winner
-    screen.print(f"\n[bold]{found.headline}[/bold]")
-    screen.print(f"{winner.quantized.spec}")
-    scores = table("", ">bytes", ">right", ">of", ">rate", "95 % interval")
-    for name, size, score in (
-        ("chosen on", winner.file_bytes, winner.outcome.selection),
-        ("confirmed on", winner.file_bytes, winner.outcome.confirmation),
-        ("test, once", winner.file_bytes, found.test),
-        ("given, test", found.given_bytes, found.given_test),
-    ):
-        score_row(scores, name, size, score)
-    screen.print(scores)
-    compression_stages = table("stage", ">bytes", ">chosen on")
-    for rung in found.stages:
-        compression_stages.add_row(rung.name, f"{rung.file_bytes:,}", f"{100 * rung.selection.rate:.2f} %")
-    screen.print(compression_stages)
-    parts = table("where the bytes are", ">bits", ">share")
-    for name, bits in _grouped(size_report(path.read_bytes())):
-        parts.add_row(name, f"{bits:,.0f}", f"{100 * bits / (8 * winner.file_bytes):.1f} %")
-    screen.print(parts)
-    screen.print(f"{len(found.rejected)} shorter files held on the first half and not on the second.")
-    screen.print(f"{found.trained} trainings, {found.remembered} remembered, {found.seconds:.1f} s")
-    screen.print(f"file {path}", soft_wrap=True)
+def _stages(result: CompressResult) -> Table:
+    rows = table("stage", ">bytes", ">chosen on")
+    for stage in result.stages:
+        rows.add_row(stage.name, f"{stage.file_bytes:,}", f"{100 * stage.selection.rate:.2f} %")
+    return rows
 
 
-def _grouped(parts: list[Part]) -> list[tuple[str, float]]:
-    """Weights layer by layer; all grids together, and the rest together."""
+def _parts(result: CompressResult) -> Table:
+    from smidgen.model import encode, size_report
+
+    rows = table("where the bytes are", ">bits", ">share")
+    for name, bits in _by_layer(size_report(encode(result.winner.quantized))):
+        rows.add_row(name, f"{bits:,.0f}", f"{100 * bits / (8 * result.winner.file_bytes):.1f} %")
+    return rows
+
+
+def _by_layer(parts: Sequence[Part]) -> list[tuple[str, float]]:
+    """Add up the bits of weights layer by layer, of all grids, and of the rest."""
     groups: dict[str, float] = {}
     for part in parts:
         name = "grids" if part.name.endswith(" grid") else part.name.removesuffix(" levels")

@@ -1,4 +1,4 @@
-"""The commands on network files: what is in one, its weights for other tools, itself as other programs' files."""
+"""`smidgen inspect`, `smidgen unpack` and `smidgen export`: their options and their output."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smidgen.cli.options import SplitOption, option
 from smidgen.cli.screen import Lines, console, table
 
 if TYPE_CHECKING:
@@ -25,12 +26,13 @@ FileArgument = Annotated[Path, typer.Argument(help="A .smidgen file, as compress
 
 def inspect(file: FileArgument) -> None:
     """Print what a .smidgen file contains, and where each of its bits went."""
-    from smidgen.model import inspect as run
+    from smidgen import api
 
-    print_inspection(run(file))
+    print_inspection(api.inspect(file))
 
 
 def print_inspection(found: Inspection) -> None:
+    """Print a table of the file's parts, and one of its tensors."""
     parts = table("part", ">bits", ">bytes", ">share")
     for part in found.parts:
         share = part.bits / (8 * found.size_bytes)
@@ -51,33 +53,38 @@ def print_inspection(found: Inspection) -> None:
 
 def unpack(
     file: FileArgument,
-    to: Annotated[Path, typer.Option("--to", help="The .safetensors file to write.")],
+    to: Annotated[Path, option("--to", "The .safetensors file to write.")],
 ) -> None:
     """Decode a .smidgen file into full-precision weights."""
-    from smidgen.model import unpack as run
+    from smidgen import api
 
-    console().print(f"{to}: {run(file, to):,} bytes", soft_wrap=True)
+    console().print(f"{to}: {api.unpack(file, to):,} bytes", soft_wrap=True)
 
 
 def export(
     file: Annotated[Path, typer.Argument(help="A .smidgen or .safetensors file.")],
-    to: Annotated[str, typer.Option("--to", help="onnx, c or safetensors.")],
-    out: Annotated[Path | None, typer.Option("--out", help="The file to write; default: beside it.")] = None,
-    form: Annotated[str, typer.Option("--form", help="Of c: float, levels, levels4, coded or integer.")] = "levels",
-    data: Annotated[str, typer.Option("--data", help="Run the export on the test images of this data set.")] = "",
-    split_seed: Annotated[int, typer.Option("--split-seed", help="The split that the network was trained on.")] = 0,
+    to: Annotated[str, option("--to", "What to write: onnx, c or safetensors.")],
+    form: Annotated[
+        str, option("--form", "C output: how weights are stored (float, levels, levels4, coded or integer).")
+    ] = "levels",
+    data: Annotated[str | None, option("--data", "Run the export on the test images of this data set.")] = None,
+    split_seed: SplitOption = 0,
+    out: Annotated[Path | None, option("--out", "The file to write; default: beside the network file.")] = None,
 ) -> None:
-    """Write a network for other programs, and prove it on a data set's test images."""
-    from smidgen.exporters import export as run
+    """Write a network for other programs, and compare its classes on a data set's test images."""
+    from smidgen import api
 
-    print_export(run(file, to=to, form=form, data=data or None, split_seed=split_seed, out=out, reporter=Lines()))
+    print_export(api.export(file, to=to, form=form, data=data, split_seed=split_seed, out=out, reporter=Lines()))
 
 
 def print_export(made: Export) -> None:
+    """Print how large the export is, and how it classified the test images."""
     screen, size, proof = console(), made.program_size, made.proof
     screen.print(f"{made.path}: {made.size_bytes:,} bytes", soft_wrap=True)
     if size is not None:
-        screen.print(f"On a Cortex-M0+: {size.flash_bytes:,} bytes of flash, {size.ram_bytes:,} of RAM, image and all.")
+        screen.print(
+            f"On a Cortex-M0+: {size.flash_bytes:,} bytes of flash, {size.ram_bytes:,} of RAM, one image included."
+        )
     if proof is not None:
         screen.print(f"{proof.agreeing:,} of {proof.images:,} test images get the decoded network's class.")
         screen.print(f"Right: {proof.correct:,}; the decoded network: {proof.network_correct:,}.")

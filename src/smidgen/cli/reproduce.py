@@ -1,4 +1,4 @@
-"""`smidgen reproduce`: what it takes and what it prints."""
+"""`smidgen reproduce`: its options and its output."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smidgen.cli.options import EngineOption, StoreOption, WorkersOption, check_writable, load_data, opened
+from smidgen.cli.options import EngineOption, StoreOption, WorkersOption, option
 from smidgen.cli.screen import bars, console, table
 
 if TYPE_CHECKING:
@@ -20,37 +20,31 @@ def reproduce(
     name: Annotated[
         str, typer.Argument(help="logit-regression, width-sweeps, mimic, reduce-cnn, deep-compression, or all.")
     ],
-    quick: Annotated[bool, typer.Option("--quick", help="Minutes: fewer epochs, seeds and large networks.")] = False,
-    out: Annotated[Path, typer.Option("--out", help="The folder to write.")] = Path("reproduced"),
-    store: StoreOption = "",
-    workers: WorkersOption = 0,
+    quick: Annotated[bool, option("--quick", "Minutes: fewer epochs, seeds and large networks.")] = False,
+    out: Annotated[Path, option("--out", "The folder to write.")] = Path("reproduced"),
+    store: StoreOption = None,
+    workers: WorkersOption = None,
     engine: EngineOption = "auto",
 ) -> None:
-    """Reproduce published tables beside our recipes, and answer their questions.
+    """Reproduce published tables beside Smidgen's recipes, and answer their questions.
 
     Writes table.csv, table.md, findings.md and pictures into a folder for
-    each document, and index.md for all of it. Run the same line again and
-    nothing is trained twice; stop it, and it goes on where it was.
+    each document, and index.md for all of them. Run the same line again
+    and nothing is trained twice; stop it, and it continues where it was.
     """
-    from smidgen.studies import run, wanted, write, write_index
+    from smidgen import api
 
-    wanted(name)
-    check_writable(out)
-    reports = []
-    with opened(store) as memo, bars() as reporter:
-        found = run(
-            name, quick=quick, store=memo, workers=workers or None, engine=engine, reporter=reporter,
-            data=lambda data: load_data(data, 0),
-        )  # fmt: skip
-        for report in found:
-            write(report, out)
-            reports.append(report)
+    with bars() as reporter:
+        reports = api.reproduce(
+            name, quick=quick, out=out, store=store, workers=workers, engine=engine, reporter=reporter
+        )
     for report in reports:
-        _print(report)
-    console().print(f"{write_index(reports, out)}", soft_wrap=True)
+        print_report(report)
+    console().print(f"{out / 'index.md'}", soft_wrap=True)
 
 
-def _print(report: Report) -> None:
+def print_report(report: Report) -> None:
+    """Print a document's tables, findings and notes."""
     screen = console()
     screen.print(f"\n[bold]{report.title}[/bold]")
     for shown in report.tables:

@@ -1,4 +1,4 @@
-"""What every command prints with: a console of 80 columns, tables, and bars with the time left."""
+"""Output of all commands: a console of 80 columns, tables, and progress bars with the time left."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from smidgen.records import Score
 
 WIDTH = 80
+"""Columns of every output, so that it fits a plain terminal and a pipe gives the same text."""
 
 
 def console() -> Console:
+    """Return a console on standard output, at most 80 columns wide."""
     from rich.console import Console
 
     width = Console().width
@@ -27,25 +29,25 @@ def console() -> Console:
 
 
 def table(*heads: str) -> Table:
-    """A table whose columns that begin with ">" are numbers."""
+    """Make a table; a head that begins with ">" is that of a column of numbers."""
     from rich import box
     from rich.table import Table
 
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    empty = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for head in heads:
-        made.add_column(head.lstrip(">"), justify="right" if head.startswith(">") else "left", overflow="fold")
-    return made
+        empty.add_column(head.lstrip(">"), justify="right" if head.startswith(">") else "left", overflow="fold")
+    return empty
 
 
 def score_row(rows: Table, name: str, size: int, score: Score) -> None:
-    """A size in the table's own unit, and what was right; a size of 0 is not known."""
+    """Add a row: a size in the table's unit (0: not known), and how many images were classified correctly."""
     low, high = score.interval()
     counts = (f"{size:,}" if size else "?", f"{score.correct:,}", f"{score.total:,}")
     rows.add_row(name, *counts, f"{100 * score.rate:.2f} %", f"{100 * low:.2f} to {100 * high:.2f} %")
 
 
 class Lines:
-    """Prints what is said to a terminal's standard error; draws no bars."""
+    """Print messages to a terminal's standard error, and no bars."""
 
     def stage(self, name: str, total: float) -> None: ...
 
@@ -56,7 +58,7 @@ class Lines:
 
 
 class _Bars:
-    """Stages as progress bars with the time left, on the terminal alone."""
+    """Show each stage as a progress bar with the time left."""
 
     def __init__(self, bars: Bars) -> None:
         self.bars = bars
@@ -76,6 +78,7 @@ class _Bars:
 
 @contextmanager
 def bars() -> Iterator[_Bars]:
+    """Draw progress bars on standard error while the block runs; nothing where that is no terminal."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -100,5 +103,6 @@ def bars() -> Iterator[_Bars]:
 
 
 def say(text: str) -> None:
+    """Print a line to standard error where that is a terminal."""
     if sys.stderr.isatty():
         typer.echo(text, err=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from smidgen.data import Dataset
 from smidgen.errors import FloorNotMet, RequestError
@@ -50,6 +51,7 @@ class CompressResult:
     winner: what is in the file; test: of what the file decodes to. Both test scores were taken once, at the end
     rejected: shorter files that held on the selection half and not on the confirmation half
     stages: from the float32 weights to the file
+    written_to: the path of the file; None where none was written
     """
 
     data: Dataset = field(repr=False)
@@ -65,6 +67,7 @@ class CompressResult:
     seconds: float
     trained: int
     remembered: int
+    written_to: Path | None = None
 
     @property
     def given_bytes(self) -> int:
@@ -87,7 +90,7 @@ def compress(
     floor: float | Floor | Goal,
     *,
     teacher: object = None,
-    effort: str = "normal",
+    effort: str | ByteSearchEffort = "normal",
     seed: int = 0,
     store: Store | None = None,
     workers: int | None = None,
@@ -106,14 +109,15 @@ def compress(
     """
     start = time.perf_counter()
     networks = [models] if isinstance(models, Model) else list(models)
-    _check(networks, data, effort)
+    _check(networks, data)
+    spent = effort if isinstance(effort, ByteSearchEffort) else _named_effort(effort)
     goal = as_goal(floor)
     with store or Store(default_path()) as opened:
         study = Study(opened, workers, reporter, pool)
         context = TrainingContext(data, engine)
         networks.sort(key=lambda model: -_validation(context, model).rate)
         context = _context(study, context, networks, teacher)
-        return search_bytes(study, context, networks, goal, BYTE_SEARCH_EFFORTS[effort], seed, start)
+        return search_bytes(study, context, networks, goal, spent, seed, start)
 
 
 def search_bytes(
@@ -157,9 +161,13 @@ def search_bytes(
 # --- what is compressed ----------------------------------------------------------------------
 
 
-def _check(models: Sequence[Model], data: Dataset, effort: str) -> None:
-    if effort not in BYTE_SEARCH_EFFORTS:
-        raise RequestError(f"effort='{effort}' is not known; use one of {', '.join(BYTE_SEARCH_EFFORTS)}")
+def _named_effort(name: str) -> ByteSearchEffort:
+    if name not in BYTE_SEARCH_EFFORTS:
+        raise RequestError(f"effort='{name}' is not known; use one of {', '.join(BYTE_SEARCH_EFFORTS)}")
+    return BYTE_SEARCH_EFFORTS[name]
+
+
+def _check(models: Sequence[Model], data: Dataset) -> None:
     if not models:
         raise RequestError("no network was given; give at least one")
     for model in models:

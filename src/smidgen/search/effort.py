@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from smidgen.errors import RequestError
 from smidgen.records import Recipe
 from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS, ByteSearchEffort
 
@@ -104,6 +105,18 @@ EFFORTS = {
         byte_search=BYTE_SEARCH_EFFORTS["quick"],
     ),
 }
+
+
+def named_effort(name: str) -> Effort:
+    """Look up an effort by its name.
+
+    Raises:
+        RequestError: there is no such effort.
+    """
+    if name not in EFFORTS:
+        raise RequestError(f"effort='{name}' is not known; use one of {', '.join(EFFORTS)}")
+    return EFFORTS[name]
+
 
 MOST_PARAMETERS, LEAST_MACS = 20_000, 80_000
 """Of a candidate: more parameters would not be small; so many multiply-accumulates it may always have."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from smidgen.data import Dataset
 from smidgen.model import Model
@@ -37,6 +38,7 @@ class ShrinkResult:
     rejected: networks that held the floor on the selection half and not on the confirmation half.
     file: the winner, or a network near it, in the fewest bytes that were found; None where that was not asked
         for, or nothing that was tried holds what the winner does
+    written_to: the folder of its report; None where none was written
     """
 
     data: Dataset = field(repr=False)
@@ -59,6 +61,13 @@ class ShrinkResult:
     seconds: float
     trained: int
     remembered: int
+    written_to: Path | None = None
+
+    @property
+    def headline(self) -> str:
+        """The answer in a line."""
+        verb = "hold" if self.test.rate >= self.floor.accuracy else "were chosen to hold"
+        return f"{self.outcome.parameters:,} parameters {verb} {100 * self.floor.accuracy:.6g} % on {self.data.name}"
 
     @property
     def model(self) -> Model:

@@ -25,7 +25,7 @@ from smidgen.data import Dataset, oversampled
 from smidgen.errors import RequestError
 from smidgen.records import Floor
 from smidgen.reporter import Reporter
-from smidgen.search.effort import EFFORTS
+from smidgen.search.effort import Effort, named_effort
 from smidgen.search.goal import Goal, as_goal
 from smidgen.search.judge import needed_rate
 from smidgen.search.parameter_search import Run
@@ -42,7 +42,7 @@ def shrink(
     goal: Goal | Floor | float,
     *,
     teacher: object = None,
-    effort: str = "normal",
+    effort: str | Effort = "normal",
     seed: int = 0,
     store: Store | None = None,
     workers: int | None = None,
@@ -66,8 +66,7 @@ def shrink(
     """
     start = time.perf_counter()
     goal = as_goal(goal)
-    if effort not in EFFORTS:
-        raise RequestError(f"effort='{effort}' is not known; use one of {', '.join(EFFORTS)}")
+    spent = effort if isinstance(effort, Effort) else named_effort(effort)
     if not 0 <= seed < 2**32:
         raise RequestError(f"seed={seed} must be at least 0 and below {2**32:,}")
     data = oversampled(data) if goal.balanced else data
@@ -75,5 +74,5 @@ def shrink(
         needed_rate(data, goal.target.accuracy_floor, goal.balanced)
     brought = Teacher(teacher) if teacher is not None and not isinstance(teacher, Teacher) else teacher
     with store or Store(default_path()) as opened:
-        run = Run(Study(opened, workers, reporter, pool), TrainingContext(data, engine), goal, EFFORTS[effort], seed)
+        run = Run(Study(opened, workers, reporter, pool), TrainingContext(data, engine), goal, spent, seed)
         return run.answer(start, brought, with_file)

@@ -43,7 +43,10 @@ class Width:
 
 @dataclass(frozen=True, eq=False)
 class SweepResult:
-    """The curve, smallest size first, and its turning point."""
+    """The curve, smallest size first, and its turning point.
+
+    written_to: the folder of its table and picture; None where none was written
+    """
 
     data: Dataset = field(repr=False)
     family: str
@@ -52,6 +55,7 @@ class SweepResult:
     turning_point: TurningPoint | None
     trained: int
     remembered: int
+    written_to: Path | None = None
 
 
 SHARED = 20

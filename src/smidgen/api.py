@@ -1,0 +1,378 @@
+"""The public functions: one for each command of the command line, which calls it once.
+
+A function has the name of its command, and each parameter the name and the default of an option: `--class-floor` is
+`class_floor`. A parameter takes a value or the text of the command line: `within=0.005` is `within="0.5%"`,
+`resize=(32, 32)` is `resize="32x32"`.
+
+Some parameters are the same everywhere:
+
+    data      name of a published data set, path of a file or folder, a `Dataset`, or arrays (X, y)
+    store     path, database URL or `Store`, which is closed at the end; None: the store of the command line
+    workers   trainings at once; None: one for each CPU
+    cluster   address of a Dask scheduler ("tcp://host:8786"), "local:4" for processes of this machine, or a `Pool`
+    engine    "auto", "native" or "torch"
+    out       where to write the results; None: nowhere; True: where the command line writes them
+    reporter  is told of the progress (`smidgen.reporter.Reporter`); None: nobody
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from smidgen import arguments
+from smidgen.arguments import Data
+from smidgen.errors import RequestError
+from smidgen.exporters import export
+from smidgen.model import Model, inspect, open_model, unpack
+from smidgen.predictor import load, predict, save
+from smidgen.report.folder import write, write_compressed
+from smidgen.report.sweep_folder import write_sweep
+from smidgen.reporter import Reporter, SilentReporter
+from smidgen.search.byte_search import ByteSearchEffort
+from smidgen.search.compress import CompressResult
+from smidgen.search.compress import compress as search_files
+from smidgen.search.effort import Effort
+from smidgen.search.result import ShrinkResult
+from smidgen.search.shrink import shrink as search_networks
+from smidgen.search.sweep import SweepResult
+from smidgen.search.sweep import sweep as train_widths
+from smidgen.spec import NetSpec, parse_spec
+from smidgen.spec.families import FAMILIES
+from smidgen.spec.families import family as network_of
+from smidgen.spec.summary import NetworkSummary
+from smidgen.studies import Report, wanted, write_index
+from smidgen.studies import run as run_studies
+from smidgen.studies import write as write_study
+from smidgen.text_forms import whole_numbers
+from smidgen.trials.store import Store
+from smidgen.trials.workers import Pool
+
+__all__ = [
+    "compress",
+    "export",
+    "inspect",
+    "load",
+    "predict",
+    "reproduce",
+    "save",
+    "show",
+    "shrink",
+    "sweep",
+    "unpack",
+]
+
+Out = str | Path | Literal[True] | None
+
+
+def shrink(
+    data: Data,
+    floor: float | str | None = None,
+    *,
+    within: float | str | None = None,
+    bytes: int | None = None,
+    params: int | None = None,
+    macs: int | None = None,
+    ram: int | None = None,
+    rule: str = "wilson",
+    balanced: bool = False,
+    class_floor: float | str = 0.0,
+    teacher: object = None,
+    weights: str | Path | None = None,
+    teacher_logits: str | Path | None = None,
+    teacher_input: str = "",
+    group_column: str = "",
+    resize: tuple[int, int] | str | None = None,
+    effort: str | Effort = "normal",
+    seed: int = 0,
+    copies: int = 1,
+    split_seed: int = 0,
+    out: Out = None,
+    store: Store | str | Path | None = None,
+    workers: int | None = None,
+    cluster: Pool | str | None = None,
+    engine: str = "auto",
+    reporter: Reporter | None = None,
+    command: str = "",
+) -> ShrinkResult:
+    """Find the smallest network that holds an accuracy floor, or the most accurate one within limits.
+
+    Give `floor` or `within`, limits, or both.
+
+    Args:
+        data: see above; an eighth of the training images chooses the network, and as many confirm the choice.
+        floor: the accuracy to hold: 0.97 or "97%".
+        within: how far below its teacher the network may be: 0.005 or "0.5%" is half a point.
+        bytes: most bytes of its .smidgen file.
+        params: most parameters.
+        macs: most multiply-accumulates for one image.
+        ram: most bytes of values alive at once while one image is classified, as float32.
+        rule: "wilson": the floor is held with 95 % confidence; "rate": by the plain rate.
+        balanced: measure accuracy as the mean over the classes.
+        class_floor: accuracy that each class must reach on its own.
+        teacher: what to learn from: model.onnx, model.keras, module.py:factory, a torch module, a Keras model, a fitted
+            scikit-learn classifier, a function or a `Teacher`; None trains one.
+        weights: weights of a teacher module.py:factory, .safetensors or .pt.
+        teacher_logits: .npy file with the teacher's logits, a row for each image.
+        teacher_input: axes and range of the teacher's input, such as "nhwc 0..1"; "" finds them.
+        group_column: column that names each row's group; rows of one group stay in one split.
+        resize: (height, width) to which the pictures of a folder are brought.
+        effort: "glance", "quick", "normal", "thorough" or an `Effort`.
+        seed: seed of the search and of every training.
+        copies: augment with this many copies of each image, 2..N randomly shifted, rotated and scaled.
+        split_seed: seed of the split into training and validation images.
+        out: folder for report.html, the pictures, trials.csv and the networks; True: runs/DATA-FLOOR.
+        store: where trainings are remembered.
+        workers: trainings at once.
+        cluster: where to train instead of threads of this process; the result is the same.
+        engine: what trains.
+        reporter: who is told of the progress.
+        command: the command line that the report shows.
+
+    Returns:
+        The network, the evidence, and everything that was trained on the way.
+
+    Raises:
+        RequestError: an argument cannot be, or so few images cannot show the floor.
+        FloorNotMet: no network that was trained holds the floor; the message names the best.
+    """
+    limits = {"bytes": bytes, "params": params, "macs": macs, "ram": ram}
+    goal = arguments.goal_of(floor, within, limits, rule=rule, balanced=balanced, class_floor=class_floor)
+    imitated = arguments.teacher_of(teacher, weights, teacher_logits, teacher_input)
+    folder = _place(out, Path("runs") / f"{arguments.data_stem(data)}-{goal.slug}")
+    dataset = arguments.dataset(
+        data, split_seed=split_seed, resize=resize, group_column=group_column, copies=copies, reporter=reporter
+    )
+    with arguments.opened(store) as memo, arguments.connected(cluster) as pool:
+        result = search_networks(
+            dataset, goal, teacher=imitated, effort=effort, seed=seed,
+            store=memo, workers=workers, engine=engine, reporter=reporter, pool=pool,
+        )  # fmt: skip
+    if folder is None:
+        return result
+    write(result, folder, command)
+    return replace(result, written_to=folder)
+
+
+def sweep(
+    data: Data,
+    *,
+    family: str = "cnn2",
+    widths: Sequence[int] | str = "8,4,2,1",
+    seeds: int = 3,
+    epochs: int | None = None,
+    optimizer: str | None = None,
+    split_seed: int = 0,
+    out: Out = None,
+    store: Store | str | Path | None = None,
+    workers: int | None = None,
+    cluster: Pool | str | None = None,
+    engine: str = "auto",
+    reporter: Reporter | None = None,
+) -> SweepResult:
+    """Train one family of networks at several widths and find where the curve of accuracy bends.
+
+    Args:
+        data: see above.
+        family: "mlp1", "mlp2", "cnn1" or "cnn2".
+        widths: (8, 4, 2, 1) or "8,4,2,1".
+        seeds: trainings of each width.
+        epochs: epochs of each training; None: as many as each width's recipe says.
+        optimizer: "adam", "sgd", "nesterov", "rmsprop" or "adadelta", with its usual constant rate; None: each width's
+            own one-cycle recipe.
+        split_seed: seed of the split into training and validation images.
+        out: folder for sweep.csv and sweep.png; True: runs/DATA-FAMILY.
+        store: where trainings are remembered.
+        workers: trainings at once.
+        cluster: where to train instead of threads of this process.
+        engine: what trains.
+        reporter: who is told of the progress.
+
+    Returns:
+        The scores of every width and seed, and the turning point.
+
+    Raises:
+        RequestError: there is no such family or optimizer, or a number is below 1.
+    """
+    folder = _place(out, Path("runs") / f"{arguments.data_stem(data)}-{family}")
+    sizes = whole_numbers(widths, "widths")
+    dataset = arguments.dataset(data, split_seed=split_seed, reporter=reporter)
+    with arguments.opened(store) as memo, arguments.connected(cluster) as pool:
+        result = train_widths(
+            dataset, family, sizes, seeds=seeds, recipe=arguments.recipe_of(optimizer, epochs),
+            store=memo, workers=workers, engine=engine, reporter=reporter, pool=pool,
+        )  # fmt: skip
+    if folder is None:
+        return result
+    write_sweep(result, folder)
+    return replace(result, written_to=folder)
+
+
+def compress(
+    files: Model | str | Path | Sequence[Model | str | Path],
+    floor: float | str | None = None,
+    *,
+    within: float | str | None = None,
+    bytes: int | None = None,
+    rule: str = "wilson",
+    data: Data | None = None,
+    teacher: object = None,
+    effort: str | ByteSearchEffort = "normal",
+    seed: int = 0,
+    copies: int = 1,
+    split_seed: int = 0,
+    out: Out = None,
+    store: Store | str | Path | None = None,
+    workers: int | None = None,
+    cluster: Pool | str | None = None,
+    engine: str = "auto",
+    reporter: Reporter | None = None,
+) -> CompressResult:
+    """Find the shortest file of a trained network that holds an accuracy floor.
+
+    Give `floor`, `within` or `bytes`.
+
+    Args:
+        files: one or more network files or `Model`s; the best of them is compressed.
+        floor: the accuracy to hold: 0.97 or "97%".
+        within: how far below the given network the file may be: 0.001 or "0.1%".
+        bytes: most bytes of the file.
+        rule: "wilson": the floor is held with 95 % confidence; "rate": by the plain rate.
+        data: what the network was trained on; None: as its file says.
+        teacher: what to learn from while the weights are quantized; None: teacher.safetensors beside the first file if
+            there is one, else the network itself.
+        effort: "glance", "quick", "normal", "thorough" or a `ByteSearchEffort`.
+        seed: seed of the search and of every training.
+        copies: augment with this many copies of each image, 2..N randomly shifted, rotated and scaled.
+        split_seed: seed of the split that the network was trained on.
+        out: the .smidgen file to write, with its curve as .png and all candidates as .csv; True: beside the first file.
+        store: where trainings are remembered.
+        workers: trainings at once.
+        cluster: where to train instead of threads of this process.
+        engine: what trains.
+        reporter: who is told of the progress.
+
+    Returns:
+        The file, the evidence, and every file that was tried.
+
+    Raises:
+        RequestError: an argument cannot be, or a network does not fit the data.
+        ModelFileError: a network file cannot be read, or the result not be written.
+        FloorNotMet: no file that was tried holds the floor; the message names the best.
+    """
+    goal = arguments.goal_of(floor, within, {"bytes": bytes}, rule=rule)
+    given = [files] if isinstance(files, Model | str | Path) else list(files)
+    if not given:
+        raise RequestError("no network was given; give at least one")
+    models = [each if isinstance(each, Model) else open_model(Path(each)) for each in given]
+    first = None if isinstance(given[0], Model) else Path(given[0])
+    path = _file_place(out, first)
+    if data is None:
+        data = arguments.data_of(models[0], str(first or "the network"))
+    dataset = arguments.dataset(data, split_seed=split_seed, copies=copies, reporter=reporter)
+    imitated = arguments.model_teacher(teacher, first, reporter or SilentReporter())
+    with arguments.opened(store) as memo, arguments.connected(cluster) as pool:
+        result = search_files(
+            models, dataset, goal, teacher=imitated, effort=effort, seed=seed,
+            store=memo, workers=workers, engine=engine, reporter=reporter, pool=pool,
+        )  # fmt: skip
+    if path is None:
+        return result
+    write_compressed(result, path)
+    return replace(result, written_to=path)
+
+
+def reproduce(
+    name: str,
+    *,
+    quick: bool = False,
+    out: str | Path | None = None,
+    store: Store | str | Path | None = None,
+    workers: int | None = None,
+    engine: str = "auto",
+    reporter: Reporter | None = None,
+) -> tuple[Report, ...]:
+    """Reproduce published tables beside this package's own recipes, and answer the documents' questions.
+
+    Args:
+        name: "logit-regression", "width-sweeps", "mimic", "reduce-cnn", "deep-compression", or "all".
+        quick: train fewer epochs, seeds and large networks: minutes instead of hours.
+        out: folder for the tables, findings and pictures of each document, and index.md.
+        store: where trainings are remembered.
+        workers: trainings at once.
+        engine: what trains.
+        reporter: who is told of the progress.
+
+    Returns:
+        A report for each document.
+
+    Raises:
+        RequestError: there is no such document.
+    """
+    wanted(name)
+    folder = None if out is None else arguments.writable(Path(out))
+    reports = []
+    with arguments.opened(store) as memo:
+        found = run_studies(
+            name, quick=quick, store=memo, workers=workers, engine=engine, reporter=reporter,
+            data=lambda name: arguments.dataset(name, reporter=reporter),
+        )  # fmt: skip
+        for report in found:
+            if folder is not None:
+                write_study(report, folder)
+            reports.append(report)
+    if folder is not None:
+        write_index(reports, folder)
+    return tuple(reports)
+
+
+def show(
+    network: str | Path | Model | NetSpec,
+    *,
+    width: int = 2,
+    input: Sequence[int] | str = "1x28x28",
+    classes: int = 10,
+) -> NetworkSummary:
+    """Describe a network: its layers, their shapes, parameters, multiply-accumulates and memory.
+
+    Args:
+        network: the name of a family, the text of a network, a network file, a `Model` or a `NetSpec`.
+        width: width of a family.
+        input: (channels, height, width) or "1x28x28"; a file and a `Model` have their own.
+        classes: classes of a family.
+
+    Raises:
+        SpecError: the text cannot be read, or does not fit the input. ModelFileError: the file cannot be read.
+    """
+    if isinstance(network, str | Path) and str(network).endswith((".safetensors", ".smidgen")):
+        network = open_model(Path(network))
+    if isinstance(network, Model):
+        return NetworkSummary(network.spec, network.input_shape)
+    channels, height, columns = whole_numbers(input, "input", separator="x", count=3)
+    if isinstance(network, NetSpec):
+        spec = network
+    else:
+        text = str(network)
+        spec = network_of(text, width, classes) if text in FAMILIES else parse_spec(text)
+    spec.check_head((channels, height, columns))
+    return NetworkSummary(spec, (channels, height, columns))
+
+
+def _place(out: Out, default: Path) -> Path | None:
+    """The folder to write, checked before anything is trained."""
+    return None if out is None else arguments.writable(default if out is True else Path(out))
+
+
+def _file_place(out: Out, first: Path | None) -> Path | None:
+    """The .smidgen file to write, checked before anything is trained."""
+    if out is None:
+        return None
+    if out is True and first is None:
+        raise RequestError("out=True is beside the first file, and a Model was given; give out='NAME.smidgen'")
+    path = first.with_suffix(".smidgen") if out is True and first is not None else Path(str(out))
+    if path.suffix != ".smidgen":
+        raise RequestError(f"--out {path} must end in .smidgen; give for example {path.with_suffix('.smidgen')}")
+    arguments.writable(path.parent)
+    return path

@@ -1,0 +1,195 @@
+"""Arguments of the public functions -> what the search takes: a goal, data, a teacher, a store, workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy.typing as npt
+
+from smidgen.data import Dataset, Reading, from_arrays
+from smidgen.data import load as load_data
+from smidgen.data.augment import with_copies
+from smidgen.errors import RequestError
+from smidgen.model import Model, open_model
+from smidgen.records import OPTIMIZERS, RULES, Recipe
+from smidgen.reporter import Reporter
+from smidgen.search.goal import Goal, Limits, Target
+from smidgen.teacher import Teacher
+from smidgen.text_forms import accuracy, points, whole_numbers
+from smidgen.trials.dask_pool import connect
+from smidgen.trials.store import Store, default_path
+from smidgen.trials.workers import Pool, default_workers
+
+Data = str | Path | Dataset | tuple[npt.ArrayLike, npt.ArrayLike]
+"""A published name, the path of a file or folder, a data set, or arrays (X, y)."""
+
+ONE_OPTIMIZER_EPOCHS = 12
+"""Epochs of a sweep whose optimizer is given and whose number of epochs is not."""
+
+
+# --- what is asked ----------------------------------------------------------------------------
+
+
+def goal_of(
+    floor: float | str | None,
+    within: float | str | None,
+    limits: Mapping[str, int | None],
+    *,
+    rule: str = "wilson",
+    balanced: bool = False,
+    class_floor: float | str = 0.0,
+) -> Goal:
+    """The goal that the options describe; `limits` holds "bytes", "params", "macs" and "ram", None without a limit.
+
+    Raises:
+        RequestError: nothing is asked for, or a value cannot be.
+    """
+    for name, limit in limits.items():
+        if limit is not None and limit < 1:
+            raise RequestError(f"{name}={limit} must be at least 1")
+    if rule not in RULES:
+        raise RequestError(f"rule='{rule}' is not known; use one of {', '.join(RULES)}")
+    highest = Limits(limits.get("bytes"), limits.get("params"), limits.get("macs"), limits.get("ram"))
+    if floor is None and within is None and not highest:
+        options = ", ".join(f"--{name}" for name in limits)
+        raise RequestError(f"nothing is asked for; give --floor 0.97, --within 0.5% or a limit ({options})")
+    target = None
+    if floor is not None or within is not None:
+        target = Target(None if floor is None else accuracy(floor), None if within is None else points(within), rule)
+    return Goal(target, highest, balanced, accuracy(class_floor, "class_floor"))
+
+
+# --- data and teachers ------------------------------------------------------------------------
+
+
+def dataset(
+    data: Data,
+    *,
+    split_seed: int = 0,
+    resize: tuple[int, int] | str | None = None,
+    group_column: str = "",
+    copies: int = 1,
+    reporter: Reporter | None = None,
+) -> Dataset:
+    """Read, split and augment the data that a caller names or hands over.
+
+    Raises:
+        DataError: it cannot be found, read or used. RequestError: an option that does not apply to such data.
+    """
+    if not isinstance(data, str | Path) and (resize or group_column):
+        raise RequestError("resize and group_column are for files and folders; leave them out, or give a path")
+    if isinstance(data, Dataset):
+        if split_seed not in (0, data.split_seed):
+            raise RequestError(f"{data.name} is split already, by split_seed={data.split_seed}; leave split_seed out")
+        found = data
+    elif isinstance(data, tuple):
+        found = from_arrays(*data, split_seed=split_seed)
+    else:
+        sides = whole_numbers(resize, "resize", separator="x", count=2) if resize else ()
+        reading = Reading((sides[0], sides[1]) if sides else None, group_column)
+        found = load_data(data, split_seed, reporter=reporter, reading=reading)
+    return with_copies(found, copies, default_workers())
+
+
+def data_stem(data: Data) -> str:
+    """The name of the data in the name of a folder: "mnist", "photos"."""
+    if isinstance(data, tuple):
+        return "arrays"
+    return data.name if isinstance(data, Dataset) else Path(data).stem
+
+
+def teacher_of(
+    source: object, weights: str | Path | None, logits: str | Path | None, input_format: str
+) -> Teacher | None:
+    """The teacher that the four options describe; None where they are not given.
+
+    Raises:
+        RequestError: two teachers, or a part of one without it.
+    """
+    if source is not None and logits is not None:
+        raise RequestError("--teacher and --teacher-logits are two teachers; give one of them")
+    if isinstance(source, Teacher) and (weights is not None or input_format):
+        raise RequestError("a Teacher has its weights and its input format; leave --weights and --teacher-input out")
+    if logits is not None and Path(logits).suffix != ".npy":
+        raise RequestError(
+            f"--teacher-logits {logits} is not a .npy file; write an array [images, classes] with numpy.save"
+        )
+    if source is None and logits is None:
+        if weights is not None or input_format:
+            raise RequestError("--weights and --teacher-input belong to a teacher; give --teacher")
+        return None
+    weights = None if weights is None else Path(weights)
+    return (
+        source if isinstance(source, Teacher) else Teacher((logits and Path(logits)) or source, weights, input_format)
+    )
+
+
+def model_teacher(source: object, file: Path | None, reporter: Reporter) -> object:
+    """The teacher of a network to compress: a network file of ours, another teacher, or teacher.safetensors beside it.
+
+    Returns:
+        A `Model`, a teacher, or None: the network teaches itself.
+    """
+    beside = None if file is None else file.with_name("teacher.safetensors")
+    if source is None and beside is not None and beside.is_file():
+        reporter.say(f"learning from {beside}")
+        return open_model(beside)
+    if isinstance(source, str | Path) and str(source).endswith((".safetensors", ".smidgen")):
+        return open_model(Path(source))
+    return source
+
+
+def data_of(model: Model, name: str) -> str:
+    """The name of the data that a network's file says it was trained on.
+
+    Raises:
+        RequestError: the file does not say it.
+    """
+    if not model.metadata.get("data"):
+        raise RequestError(f"{name} does not say which data it was trained on; give --data")
+    return model.metadata["data"]
+
+
+def recipe_of(optimizer: str | None, epochs: int | None) -> Recipe | None:
+    """One recipe for all sizes of a sweep; None leaves each size its own."""
+    if optimizer is None:
+        return None if epochs is None else Recipe(epochs=epochs, learning_rate=0.01)
+    rate = OPTIMIZERS[optimizer].learning_rate if optimizer in OPTIMIZERS else 1.0
+    return Recipe(optimizer=optimizer, learning_rate=rate, schedule="constant", epochs=epochs or ONE_OPTIMIZER_EPOCHS)
+
+
+# --- where things are -------------------------------------------------------------------------
+
+
+@contextmanager
+def opened(store: Store | str | Path | None) -> Iterator[Store]:
+    """Open the store; it is closed at the end."""
+    with store if isinstance(store, Store) else Store(store or default_path()) as ready:
+        yield ready
+
+
+@contextmanager
+def connected(cluster: Pool | str | None) -> Iterator[Pool | None]:
+    """Connect to the workers of a cluster; None are threads of this process."""
+    if not isinstance(cluster, str):
+        yield cluster
+        return
+    with connect(cluster) as pool:
+        yield pool
+
+
+def writable(folder: Path) -> Path:
+    """Check before minutes of training that the results can be written.
+
+    Raises:
+        RequestError: they cannot.
+    """
+    nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise RequestError(
+            f"cannot write to {folder}: {nearest} is not a folder that you may write to; give another --out"
+        )
+    return folder

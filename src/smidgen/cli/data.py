@@ -1,0 +1,93 @@
+"""`smidgen data list`, `smidgen data fetch` and `smidgen data show`: their options and their output."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smidgen.cli.options import DataArgument, SplitOption, option
+from smidgen.cli.screen import Lines, console, table
+from smidgen.errors import RequestError
+
+if TYPE_CHECKING:
+    from smidgen.data import Dataset
+
+LIST_EPILOG = "Example:\n\nsmidgen data list"
+FETCH_EPILOG = "Example:\n\nsmidgen data fetch mnist"
+SHOW_EPILOG = "Example:\n\nsmidgen data show fashion-mnist --out fashion.png"
+
+USES = {
+    "train": "training",
+    "selection": "choosing a network",
+    "confirmation": "confirming the choice",
+    "test": "the report, once",
+}
+"""What each split is used for."""
+
+
+def list_() -> None:
+    """List the published data sets, and which of them are in the cache."""
+    from smidgen import data
+
+    rows = table("data set", "here", ">MB", "where")
+    for row in data.status():
+        rows.add_row(row.name, "yes" if row.complete else "no", f"{row.size_bytes / 1e6:.1f}", str(row.folder))
+    console().print(rows)
+
+
+def fetch(name: Annotated[str, typer.Argument(help="mnist, fashion-mnist or digits.")]) -> None:
+    """Fetch a published data set into the cache, checked by its SHA-256."""
+    from smidgen import data
+
+    if name not in data.NAMES:
+        raise RequestError(f"no data set '{name}' is published; use one of {', '.join(data.NAMES)}")
+    for file, path in data.fetch(name, reporter=Lines()).items():
+        typer.echo(f"{file}: {path}")
+
+
+def show(
+    data: DataArgument,
+    split_seed: SplitOption = 0,
+    out: Annotated[Path, option("--out", "The picture to write.")] = Path("contact-sheet.png"),
+) -> None:
+    """Print a data set's splits, and write ten images of each class as a picture."""
+    from smidgen import data as datasets
+
+    found = datasets.load(data, split_seed, reporter=Lines())
+    picture = draw(found, out)
+    print_summary(found)
+    if picture:
+        console().print(f"picture {out}", soft_wrap=True)
+
+
+def draw(data: Dataset, path: Path) -> bool:
+    """Write ten images of each class; vectors have no picture.
+
+    Returns:
+        Whether a picture was written.
+
+    Raises:
+        RequestError: it cannot be written.
+    """
+    from smidgen.report.plots import contact_sheet
+
+    if min(data.input_shape[1:]) < 2:
+        return False
+    try:
+        contact_sheet(data.train.images, data.train.labels, data.class_names, path)
+    except OSError as error:
+        raise RequestError(f"cannot write {path}: {error.strerror or error}; give another --out") from error
+    return True
+
+
+def print_summary(data: Dataset) -> None:
+    """Print a table of the splits, and the digest."""
+    rows = table("split", ">images", "used for")
+    for name, use in USES.items():
+        rows.add_row(name, f"{len(getattr(data, name)):,}", use)
+    screen = console()
+    screen.print(f"{data.name}: {'x'.join(map(str, data.input_shape))}, {len(data.class_names)} classes")
+    screen.print(rows)
+    screen.print(f"digest {data.digest}")

@@ -1,0 +1,80 @@
+"""`smidgen data list`, `fetch` and `show`: tables, the contact sheet, and a cache that is damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from commands import assert_refused
+from smidgen.cli.screen import WIDTH
+from smidgen.data import sources
+
+Command = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("line", "facts"),
+    [
+        (["data", "list"], ["mnist", "fashion-mnist", "digits"]),
+        (["data", "show", "digits"], ["1x8x8, 10 classes", "1,079", "180", "179", "359"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_tables_say_the_facts_in_eighty_columns(
+    command: Command, work: Path, line: list[str], facts: list[str]
+) -> None:
+    said = command(*line)
+    assert (said.code, said.err) == (0, "")
+    for fact in facts:
+        assert fact in said.out
+    assert max(map(len, said.out.splitlines())) <= WIDTH
+
+
+def test_data_show_writes_a_contact_sheet(command: Command, work: Path) -> None:
+    command("data", "show", "digits", "--out", "sheet.png")
+    with Image.open("sheet.png") as sheet:
+        sheet.load()
+        assert sheet.size[1] >= 10 * 8
+    assert [path.name for path in work.iterdir()] == ["sheet.png"]
+
+
+def test_a_contact_sheet_that_cannot_be_written_is_refused(command: Command, work: Path) -> None:
+    assert_refused(command("data", "show", "digits", "--out", "gone/sheet.png"), "gone/sheet.png")
+    assert list(work.iterdir()) == []
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_anew(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMIDGEN_CACHE", str(tmp_path / "cache"))
+    assert command("data", "fetch", "digits").code == 0
+    file = tmp_path / "cache" / "data" / "digits" / "digits.csv"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:1_000])
+    said = command("data", "fetch", "digits")
+    assert (said.code, said.out) == (0, f"digits.csv: {file}\n")
+    assert file.read_bytes() == whole
+
+
+def test_a_damaged_file_that_no_source_has_is_said(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMIDGEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("SMIDGEN_DATA", raising=False)
+    folder = tmp_path / "cache" / "data" / "digits"
+    folder.mkdir(parents=True)
+    (folder / "digits.csv").write_text("damaged")
+    (tmp_path / "empty").mkdir()
+    sha256 = sources.PUBLISHED["digits"].sha256
+    local = sources.Published(sha256, (sources.Folder(tmp_path / "empty"),))
+    monkeypatch.setitem(sources.PUBLISHED, "digits", local)
+    said = command("shrink", "digits", "--floor", "0.9", "--out", str(tmp_path / "out"))
+    assert said.code == 2
+    assert "digits.csv could not be fetched" in said.err
+    assert f"{tmp_path / 'empty'}: has no digits.csv" in said.err
+    assert "Traceback" not in said.err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,155 @@
+"""The public functions are the command line's twins: same names, same options, same defaults."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import smidgen
+from commands import COMMANDS
+from smidgen.data import Dataset
+from smidgen.errors import RequestError
+from smidgen.model import Model
+from smidgen.search.effort import Effort
+from smidgen.spec import parse_spec
+
+NOT_COMMANDS = {"from_arrays", "from_dataset", "load", "parse_spec", "save"}
+"""Public functions that make or keep Python objects."""
+
+OPTIONS_ALONE = {"out", "json", "quiet", "verbose"}
+"""Options about what is printed and written; Python writes nothing unless `out` says where."""
+
+PARAMETERS_ALONE = {"out", "reporter", "command", "cache"}
+"""Parameters that the command line fills in itself."""
+
+OBJECTS_TOO = {"store", "cluster"}
+"""Options whose parameters also take objects."""
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    words: getattr(smidgen, words) for words in COMMANDS if not words.startswith("data ")
+}
+
+
+def options_of(words: str) -> dict[str, Any]:
+    """The options and arguments of a command with their defaults; those that must be given have `inspect._empty`."""
+    return {
+        name: inspect.Parameter.empty if parameter.required else parameter.default
+        for parameter in COMMANDS[words].params
+        if (name := (parameter.name if parameter.param_type_name == "argument" else parameter.opts[0]))
+        and (name := name.removeprefix("--").replace("-", "_")) not in OPTIONS_ALONE
+    }
+
+
+def parameters_of(function: Callable[..., Any]) -> dict[str, Any]:
+    parameters = inspect.signature(function).parameters
+    return {name: each.default for name, each in parameters.items() if name not in PARAMETERS_ALONE}
+
+
+# --- the twins --------------------------------------------------------------------------------
+
+
+def test_each_command_is_a_public_function_and_each_public_function_a_command() -> None:
+    functions = {name for name in smidgen.__all__ if inspect.isfunction(getattr(smidgen, name))}
+    assert functions - NOT_COMMANDS == {words for words in COMMANDS if " " not in words}
+    assert all(map(inspect.isfunction, FUNCTIONS.values()))
+
+
+@pytest.mark.parametrize("words", FUNCTIONS)
+def test_options_and_parameters_have_the_same_names_and_defaults(words: str) -> None:
+    assert parameters_of(FUNCTIONS[words]) == options_of(words)
+
+
+@pytest.mark.parametrize("words", FUNCTIONS)
+def test_only_what_comes_first_may_be_given_by_position(words: str) -> None:
+    parameters = inspect.signature(FUNCTIONS[words]).parameters.values()
+    by_position = [each.name for each in parameters if each.kind is not inspect.Parameter.KEYWORD_ONLY]
+    arguments = [each.name for each in COMMANDS[words].params if each.param_type_name == "argument"]
+    assert by_position[: len(arguments)] == arguments
+
+
+@pytest.mark.parametrize("words", FUNCTIONS)
+def test_every_parameter_is_documented(words: str) -> None:
+    text = inspect.getdoc(FUNCTIONS[words]) or ""
+    for name in inspect.signature(FUNCTIONS[words]).parameters:
+        assert f"    {name}: " in text, f"{words}: {name}"
+
+
+# --- what Python takes beyond text ------------------------------------------------------------
+
+
+def test_shrink_takes_a_data_set_and_an_effort_and_writes_the_folder_that_it_is_given(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known_store: Path, small_effort: Effort
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = smidgen.shrink(digits, "90%", effort=small_effort, out="run")
+    assert result.trained == 0, "the store of the fixture has every training of the same search"
+    assert result.written_to == Path("run")
+    assert Path("run", "report.html").is_file()
+
+
+def test_nothing_is_written_unless_asked_for(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_store: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = smidgen.sweep(digits, family="mlp1", widths=(1,), seeds=1, epochs=1)
+    assert result.written_to is None
+    assert list(tmp_path.iterdir()) == [own_store]
+
+
+def test_arrays_are_data(digits: Dataset) -> None:
+    result = smidgen.sweep((digits.test.images, digits.test.labels), family="mlp1", widths=(1,), seeds=1, epochs=1)
+    assert (result.data.name, result.data.input_shape, result.data.classes) == ("arrays", (1, 8, 8), 10)
+    with pytest.raises(RequestError, match="give at least 5 images of each class"):
+        smidgen.shrink((digits.test.images[:3], digits.test.labels[:3]), "90%")
+
+
+def test_a_data_set_is_not_read_or_split_again(digits: Dataset) -> None:
+    with pytest.raises(RequestError, match="is split already"):
+        smidgen.shrink(digits, 0.9, split_seed=1)
+    with pytest.raises(RequestError, match="resize and group_column are for files and folders"):
+        smidgen.shrink(digits, 0.9, resize=(4, 4))
+
+
+def test_sweep_takes_widths_as_text_or_numbers(digits: Dataset) -> None:
+    text = smidgen.sweep(digits, family="mlp1", widths="2,1", seeds=1, epochs=1)
+    numbers = smidgen.sweep(digits, family="mlp1", widths=(2, 1), seeds=1, epochs=1)
+    assert (text.trained, numbers.trained, numbers.remembered) == (2, 0, 2)
+
+
+def test_show_takes_what_can_be_a_network() -> None:
+    spec = parse_spec("dense 3 relu, dense 2")
+    model = Model(spec, (5, 1, 1), ("a", "b"), np.zeros(spec.parameters((5, 1, 1)), np.float32))
+    for network in (model, spec, "dense 3 relu, dense 2"):
+        summary = smidgen.show(network, input=(5, 1, 1))
+        assert (summary.parameters, summary.size_bytes, summary.macs) == (26, 104, 21)
+
+
+def test_a_network_to_compress_must_say_its_data_or_be_given_it() -> None:
+    spec = parse_spec("dense 2")
+    model = Model(spec, (5, 1, 1), ("a", "b"), np.zeros(spec.parameters((5, 1, 1)), np.float32))
+    with pytest.raises(RequestError, match="does not say which data it was trained on; give --data"):
+        smidgen.compress(model, 0.9)
+    with pytest.raises(RequestError, match="out=True is beside the first file"):
+        smidgen.compress(model, 0.9, out=True)
+    with pytest.raises(RequestError, match="give at least one"):
+        smidgen.compress([], 0.9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"teacher": "a.onnx", "teacher_logits": "b.npy"}, "are two teachers; give one of them"),
+        ({"teacher_logits": "b.csv"}, "b.csv is not a .npy file"),
+        ({"weights": "w.pt"}, "belong to a teacher; give --teacher"),
+        ({"teacher_input": "nhwc"}, "belong to a teacher; give --teacher"),
+        ({"teacher": smidgen.Teacher("a.onnx"), "teacher_input": "nhwc"}, "a Teacher has its weights"),
+    ],
+)
+def test_parts_of_a_teacher_that_do_not_go_together(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        smidgen.shrink("digits", 0.9, **arguments)
