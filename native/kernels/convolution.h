@@ -5,8 +5,8 @@
 // streams: COLUMNS + 2 loads serve three times as many, and columns beyond the map take no part.
 #pragma once
 
-#include "../kernels.h"
-#include "../simd.h"
+#include "kernels.h"
+#include "simd.h"
 #include "winograd.h"
 
 namespace {

@@ -1,7 +1,7 @@
 // Sixteen images, wherever they lie, into [pixel][16] floats.
 #pragma once
 
-#include "../simd.h"
+#include "simd.h"
 
 namespace {
 

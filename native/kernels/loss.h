@@ -1,8 +1,8 @@
 // Losses and their gradients with respect to the logits: the definitions stand in losses.py.
 #pragma once
 
-#include "../kernels.h"
-#include "../simd.h"
+#include "kernels.h"
+#include "simd.h"
 
 namespace {
 

@@ -2,8 +2,8 @@
 // The order in which a sum takes its terms is the same on every instruction set.
 #pragma once
 
-#include "../kernels.h"
-#include "../simd.h"
+#include "kernels.h"
+#include "simd.h"
 #include "pool.h"
 
 namespace {

@@ -1,8 +1,8 @@
 // One step of an optimizer: elementwise, the formulas and their sources stand in records.py.
 #pragma once
 
-#include "../kernels.h"
-#include "../simd.h"
+#include "kernels.h"
+#include "simd.h"
 
 namespace {
 

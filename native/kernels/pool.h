@@ -1,8 +1,8 @@
 // Pooling and dropout: one pass, in place on the way back.
 #pragma once
 
-#include "../kernels.h"
-#include "../simd.h"
+#include "kernels.h"
+#include "simd.h"
 
 namespace {
 

@@ -1,8 +1,8 @@
 // An image moved by an affine map: each new pixel is read between four old ones, and is zero outside.
 #pragma once
 
-#include "../kernels.h"
-#include "../simd.h"
+#include "kernels.h"
+#include "simd.h"
 
 namespace {
 

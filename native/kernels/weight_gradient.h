@@ -1,8 +1,8 @@
 // Gradients with respect to weights: convolutions over the whole map, dense layers over the batch.
 #pragma once
 
-#include "../kernels.h"
-#include "../simd.h"
+#include "kernels.h"
+#include "simd.h"
 #include "winograd_gradient.h"
 
 namespace {

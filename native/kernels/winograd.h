@@ -16,8 +16,8 @@
 // between the steps stays in the second-level cache.
 #pragma once
 
-#include "../kernels.h"
-#include "../simd.h"
+#include "kernels.h"
+#include "simd.h"
 
 namespace {
 
