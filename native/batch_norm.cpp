@@ -1,10 +1,10 @@
-// Batch norm in training: the one layer whose outputs depend on the whole batch.
-#include "layers.h"
+// Batch norm in training: the only layer whose outputs depend on the other images of the batch.
 #include "network.h"
 
 namespace smidgen {
 
-// Sums of each channel over the whole batch, divided by its number of values; chunks are added in their order.
+// Means over the whole batch of `sums` quantities, whose sums over a chunk `add` computes. Chunks are added in their
+// order, so that the threads do not change a bit.
 std::vector<float> Network::channel_means(const Layer& l, const Batch& batch, int sums,
                                           const std::function<void(int, float*)>& add) {
     const int chunks = batch.chunks();
@@ -22,16 +22,25 @@ std::vector<float> Network::channel_means(const Layer& l, const Batch& batch, in
 
 Normalization Network::normalization(const Layer& l, const Batch& batch, int chunk) {
     const int channels = l.out.channels;
-    const float *scale = used().data() + l.weights, *mean = statistics_.data() + l.statistics;
-    return {at_chunk(l.in, chunk_memory(chunk)), at_chunk(l.out, chunk_memory(chunk)), batch.lanes(chunk),
-            mean, mean + channels, scale, scale + channels, l.slope};
+    const float *scale = used_weights().data() + l.weights, *mean = batch_statistics_.data() + l.batch_statistics;
+    return {.in = l.in.at(chunk_memory(chunk)),
+            .out = l.out.at(chunk_memory(chunk)),
+            .lanes = batch.images_in(chunk),
+            .mean = mean,
+            .inverse_std = mean + channels,
+            .scale = scale,
+            .shift = scale + channels,
+            .slope = l.slope};
 }
 
-// The mean and the biased variance of the batch, and the running moments after it.
+// Normalizes by the mean and the biased variance of the batch, and updates the running statistics with them.
 void Network::normalize_forward(const Layer& l, const Batch& batch) {
     const int channels = l.out.channels;
     const auto sums_of = [&](int chunk, const float* centre, float* sums) {
-        return ChannelSums{at_chunk(l.in, chunk_memory(chunk)), batch.lanes(chunk), centre, sums};
+        return ChannelSums{.map = l.in.at(chunk_memory(chunk)),
+                           .lanes = batch.images_in(chunk),
+                           .centre = centre,
+                           .sums = sums};
     };
     const std::vector<float> mean = channel_means(l, batch, channels, [&](int chunk, float* sums) {
         kernels_.channel_sums(sums_of(chunk, nullptr, sums));
@@ -39,12 +48,13 @@ void Network::normalize_forward(const Layer& l, const Batch& batch) {
     const std::vector<float> variance = channel_means(l, batch, channels, [&](int chunk, float* sums) {
         kernels_.channel_squares(sums_of(chunk, mean.data(), sums));
     });
-    float *statistics = statistics_.data() + l.statistics, *moments = weights_.data() + l.biases + channels;
+    float* statistics = batch_statistics_.data() + l.batch_statistics;
+    float* running_stats = weights_.data() + l.biases + channels;  // mean and variance
     for (int c = 0; c < channels; ++c) {
         statistics[c] = mean[c];
         statistics[channels + c] = inverse_deviation(variance[c]);
-        moments[c] += (1.0f - BATCH_NORM_MOMENTUM) * (mean[c] - moments[c]);
-        moments[channels + c] += (1.0f - BATCH_NORM_MOMENTUM) * (variance[c] - moments[channels + c]);
+        running_stats[c] += (1.0f - BATCH_NORM_MOMENTUM) * (mean[c] - running_stats[c]);
+        running_stats[channels + c] += (1.0f - BATCH_NORM_MOMENTUM) * (variance[c] - running_stats[channels + c]);
     }
     team_->each(batch.chunks(), [&](int chunk, int) { kernels_.normalize(normalization(l, batch, chunk)); });
 }

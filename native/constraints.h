@@ -1,47 +1,54 @@
-// What weights are held to: fixed ones, ones that share a gradient, and the values that they may take.
+// Constraints on weights during training: fixed weights, tied weights, and weights that are quantized to the levels of a
+// codebook (quantization-aware training with a straight-through gradient).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
 namespace smidgen {
 
-// By place in the weights; an empty list holds nothing. See Start and Projection in engine/__init__.py.
-struct HoldRequest {
-    std::vector<uint8_t> fixed;     // 1: the weight stays as it is
-    std::vector<int32_t> tied;      // weights of one number share the sum of their gradients; -1: none
-    std::vector<int32_t> codebook;  // the number of the weight's codebook; -1: free
+// One entry for each weight, in the order of the weights; an empty list constrains nothing. See Start and Projection in
+// engine/start.py.
+struct ConstraintSettings {
+    std::vector<uint8_t> fixed;     // 1: the weight never changes
+    std::vector<int32_t> tied;      // weights of one number share the sum of their gradients; -1: free
+    std::vector<int32_t> codebook;  // the number of the weight's codebook; -1: not quantized
     std::vector<std::vector<float>> levels, costs;  // of each codebook; costs may be empty
 };
 
-class Hold {
+class WeightConstraints {
    public:
-    Hold() = default;
-    // Throws std::invalid_argument where a length or a number does not fit.
-    Hold(HoldRequest request, long parameters);
+    WeightConstraints() = default;
 
-    bool projects() const { return !request_.codebook.empty(); }
-    bool is_fixed(long begin, long end) const;  // all weights of [begin, end)
+    // Throws std::invalid_argument if a length or a number does not fit.
+    WeightConstraints(ConstraintSettings settings, ptrdiff_t parameters);
 
-    // Each weight's nearest level, and a free weight as it is.
-    void project(const std::vector<float>& weights, std::vector<float>& projected) const;
+    bool quantize() const { return !settings_.codebook.empty(); }
+    bool all_fixed(ptrdiff_t begin, ptrdiff_t end) const;  // all weights of [begin, end)
 
-    // The gradient that the optimizer gets: with the slope of the costs, summed where tied, zero where fixed.
-    void change(const std::vector<float>& weights, std::vector<float>& gradient);
+    // Writes the nearest level of each quantized weight, and the other weights as they are, to `quantized`.
+    void project(const std::vector<float>& weights, std::vector<float>& quantized) const;
+
+    // Adds the slope of the costs, sums over ties, and clears the gradient of fixed weights; in this order.
+    void constrain_gradient(const std::vector<float>& weights, std::vector<float>& gradient);
 
    private:
-    // A codebook as it is looked up. Near which of its levels a weight lies is guessed where they lie about evenly.
-    struct Book {
-        Book(const std::vector<float>& levels, const std::vector<float>& costs);
-        long nearest(float weight) const;  // the number of its level
-        float slope(const std::vector<float>& levels, float weight) const;  // of the costs
+    // A codebook, prepared for lookups. If its levels are about evenly spaced, a lookup starts from a guess.
+    struct Codebook {
+        Codebook(const std::vector<float>& levels, const std::vector<float>& costs);
+        ptrdiff_t nearest(float weight) const;  // the number of the nearest level
+        float cost_slope(const std::vector<float>& levels, float weight) const;
 
         std::vector<float> midpoints, slopes;  // slopes: below all levels, between each two, above all
-        float first, per_step = 0;             // per_step: 0 where levels do not lie evenly
+        float first, per_step = 0;             // per_step: 1 / spacing, or 0 if the levels are not evenly spaced
     };
 
-    HoldRequest request_;
-    std::vector<Book> books_;
+    void add_cost_slopes(const std::vector<float>& weights, std::vector<float>& gradient) const;
+    void sum_ties(std::vector<float>& gradient);
+
+    ConstraintSettings settings_;
+    std::vector<Codebook> codebooks_;
     std::vector<float> sums_;
 };
 

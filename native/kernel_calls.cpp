@@ -1,10 +1,17 @@
-#include "layers.h"
+#include "kernel_calls.h"
 
 #include <algorithm>
 #include <cmath>
 
 namespace smidgen {
 namespace {
+
+ptrdiff_t kernel_size(const Layer& l) { return ptrdiff_t(l.kernel_y) * l.kernel_x; }
+
+// A map without a halo as channels of one value each.
+Map flat(const MapLayout& layout, float* chunk) {
+    return {layout.at(chunk).data, int(layout.values()), 1, 1, LANES, LANES};
+}
 
 size_t winograd_floats(const Layer& l) {
     const int ins = l.in.channels, outs = l.out.channels, columns = (l.out.width + 1) / 2;
@@ -15,33 +22,78 @@ size_t winograd_floats(const Layer& l) {
 }  // namespace
 
 Convolution forward_convolution(const Layer& l, const float* parameters, float* chunk) {
-    const long kernel = long(l.kernel_y) * l.kernel_x;
-    return {at_chunk(l.in, chunk), at_chunk(l.out, chunk), l.kernel_y, l.kernel_x, -l.pad_y, -l.pad_x,
-            parameters + l.weights, l.in.channels * kernel, kernel, l.kernel_x, 1,
-            bias_of(l, parameters), false, l.slope, 0};
+    return {.in = l.in.at(chunk),
+            .out = l.out.at(chunk),
+            .kernel_y = l.kernel_y,
+            .kernel_x = l.kernel_x,
+            .row0 = -l.pad_y,
+            .col0 = -l.pad_x,
+            .weights = parameters + l.weights,
+            .w_out = l.in.channels * kernel_size(l),
+            .w_in = kernel_size(l),
+            .w_y = l.kernel_x,
+            .w_x = 1,
+            .bias = bias_of(l, parameters),
+            .backward = false,
+            .slope = l.slope};
 }
 
 Convolution backward_convolution(const Layer& l, const float* parameters, float* chunk) {
-    const long kernel = long(l.kernel_y) * l.kernel_x;
-    return {at_chunk(l.out, chunk), at_chunk(l.in, chunk), l.kernel_y, l.kernel_x,
-            l.pad_y - (l.kernel_y - 1), l.pad_x - (l.kernel_x - 1),
-            parameters + l.weights + kernel - 1, kernel, l.in.channels * kernel, -l.kernel_x, -1,
-            nullptr, true, l.in_slope, 0};
+    return {.in = l.out.at(chunk),
+            .out = l.in.at(chunk),
+            .kernel_y = l.kernel_y,
+            .kernel_x = l.kernel_x,
+            .row0 = l.pad_y - (l.kernel_y - 1),
+            .col0 = l.pad_x - (l.kernel_x - 1),
+            .weights = parameters + l.weights + kernel_size(l) - 1,
+            .w_out = kernel_size(l),
+            .w_in = l.in.channels * kernel_size(l),
+            .w_y = -l.kernel_x,
+            .w_x = -1,
+            .backward = true,
+            .slope = l.in_slope};
 }
 
-Convolution dense(const Layer& l, const float* parameters, float* chunk, int chunks, long chunk_stride, bool backward) {
-    const Map in = vector_of(at_chunk(l.in, chunk)), out = at_chunk(l.out, chunk);
-    Convolution c{backward ? out : in, backward ? in : out, 1, 1, 0, 0,
-                  parameters + l.weights, backward ? 1 : in.channels, backward ? in.channels : 1, 0, 0,
-                  backward ? nullptr : bias_of(l, parameters), backward, backward ? l.in_slope : l.slope,
-                  chunks > 1 ? chunk_stride : 0};
+Convolution dense_forward(const Layer& l, const float* parameters, float* chunk, int chunks, ptrdiff_t chunk_stride) {
+    Convolution c{.in = flat(l.in, chunk),
+                  .out = l.out.at(chunk),
+                  .kernel_y = 1,
+                  .kernel_x = 1,
+                  .row0 = 0,
+                  .col0 = 0,
+                  .weights = parameters + l.weights,
+                  .w_out = l.in.values(),
+                  .w_in = 1,
+                  .w_y = 0,
+                  .w_x = 0,
+                  .bias = bias_of(l, parameters),
+                  .backward = false,
+                  .slope = l.slope,
+                  .chunk_stride = chunks > 1 ? chunk_stride : 0};
     c.out.width = chunks;
     return c;
 }
 
-float inverse_deviation(float variance) { return 1.0f / std::sqrt(variance + BATCH_NORM_EPSILON); }
+Convolution dense_backward(const Layer& l, const float* parameters, float* chunk, int chunks, ptrdiff_t chunk_stride) {
+    Convolution c{.in = l.out.at(chunk),
+                  .out = flat(l.in, chunk),
+                  .kernel_y = 1,
+                  .kernel_x = 1,
+                  .row0 = 0,
+                  .col0 = 0,
+                  .weights = parameters + l.weights,
+                  .w_out = 1,
+                  .w_in = l.in.values(),
+                  .w_y = 0,
+                  .w_x = 0,
+                  .backward = true,
+                  .slope = l.in_slope,
+                  .chunk_stride = chunks > 1 ? chunk_stride : 0};
+    c.out.width = chunks;
+    return c;
+}
 
-void convolve_channels(const Kernels& kernels, Convolution c, long weights) {
+void convolve_channels(const Kernels& kernels, Convolution c, ptrdiff_t weights) {
     const int channels = c.out.channels;
     c.in.channels = c.out.channels = 1;
     for (int channel = 0; channel < channels; ++channel) {
@@ -53,32 +105,82 @@ void convolve_channels(const Kernels& kernels, Convolution c, long weights) {
     }
 }
 
-Pool pool(const Layer& l, float* chunk) {
-    return {at_chunk(l.in, chunk), at_chunk(l.out, chunk), l.kernel_y, l.kernel_x, l.in_slope};
+WeightGradient weight_gradient_of(const Layer& l, float* gradient, float* chunk, float* scratch) {
+    return {.in = l.in.at(chunk),
+            .gradient = l.out.at(chunk),
+            .kernel_y = l.kernel_y,
+            .kernel_x = l.kernel_x,
+            .row0 = -l.pad_y,
+            .col0 = -l.pad_x,
+            .weights = gradient + l.weights,
+            .bias = bias_of(l, gradient),
+            .depthwise = l.kind == LayerKind::depthwise,
+            .scratch = l.winograd ? scratch : nullptr};
 }
 
-Slopes slopes(const Layer& l, const float* parameters, float* gradient, float* chunk) {
-    return {at_chunk(l.in, chunk), at_chunk(l.out, chunk), parameters + l.weights,
-            gradient ? gradient + l.weights : nullptr, l.in_slope, l.needs_input_gradient};
+DenseGradient dense_gradient_of(const Layer& l, float* gradient, float* chunk, int chunks, ptrdiff_t chunk_stride,
+                                float* scratch) {
+    return {.inputs = l.in.at(chunk).data,
+            .gradient = l.out.at(chunk).data,
+            .input_stride = chunk_stride,
+            .gradient_stride = chunk_stride,
+            .chunks = chunks,
+            .in_count = int(l.in.values()),
+            .first = 0,
+            .last = l.out.channels,
+            .weights = gradient + l.weights,
+            .bias = bias_of(l, gradient),
+            .scratch = scratch};
 }
 
-Normalization by_moments(const Layer& l, const float* parameters, float* chunk, float* scratch) {
+float inverse_deviation(float variance) { return 1.0f / std::sqrt(variance + BATCH_NORM_EPSILON); }
+
+Pool pool_of(const Layer& l, float* chunk) {
+    return {.in = l.in.at(chunk),
+            .out = l.out.at(chunk),
+            .size_y = l.kernel_y,
+            .size_x = l.kernel_x,
+            .slope = l.in_slope};
+}
+
+Dropout dropout_of(const Layer& l, float* chunk, uint64_t seed) {
+    return {.map = l.in.at(chunk), .rate = l.rate, .seed = seed};
+}
+
+PRelu prelu_of(const Layer& l, const float* parameters, float* gradient, float* chunk) {
+    return {.in = l.in.at(chunk),
+            .out = l.out.at(chunk),
+            .slopes = parameters + l.weights,
+            .gradient = gradient ? gradient + l.weights : nullptr,
+            .in_slope = l.in_slope,
+            .needs_input_gradient = l.needs_input_gradient};
+}
+
+Normalization normalization_by_running_stats(const Layer& l, const float* parameters, float* chunk, float* scratch) {
     const int channels = l.out.channels;
     const float *scale = parameters + l.weights, *shift = scale + channels, *mean = shift + channels;
     for (int c = 0; c < channels; ++c) scratch[c] = inverse_deviation(mean[channels + c]);
-    return {at_chunk(l.in, chunk), at_chunk(l.out, chunk), LANES, mean, scratch, scale, shift, l.slope};
+    return {.in = l.in.at(chunk),
+            .out = l.out.at(chunk),
+            .lanes = LANES,
+            .mean = mean,
+            .inverse_std = scratch,
+            .scale = scale,
+            .shift = shift,
+            .slope = l.slope};
 }
 
 size_t scratch_floats(const Plan& plan, int chunks) {
-    size_t most = size_t(5) * plan.classes * LANES;
-    const Map& in = plan.input;
-    most = std::max(most, size_t(LANES) * in.channels * in.height * in.width + size_t(in.height + 3) * (in.width + 3));
+    const MapLayout& in = plan.input;
+    const size_t loss = size_t(5) * plan.classes * LANES;
+    const size_t warp = size_t(LANES) * in.values() + size_t(in.height + 3) * (in.width + 3);
+    size_t most = std::max(loss, warp);
     for (const Layer& l : plan.layers) {
         if (l.winograd) most = std::max(most, winograd_floats(l));
         if (l.batched) most = std::max(most, size_t(l.out.channels) * LANES);
         if (l.kind == LayerKind::batch_norm) most = std::max(most, size_t(l.out.channels));
         if (l.kind == LayerKind::dense)
-            most = std::max(most, dense_scratch_floats(l.batched ? chunks : 1, vector_of(l.in).channels, l.out.channels));
+            most = std::max(most, dense_scratch_floats(l.batched ? chunks : 1, int(l.in.values()), l.out.channels));
     }
     return most;
 }

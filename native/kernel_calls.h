@@ -1,19 +1,15 @@
-// One layer in the memory of one chunk, as the kernels are asked for it.
+// The kernels' arguments for one layer in the memory of one chunk.
 #pragma once
 
 #include <cstddef>
 
-#include "kernels.h"
+#include "kernels/kernels.h"
 #include "plan.h"
 
 namespace smidgen {
 
-constexpr int LANES = LANES_PER_CHUNK;
-
-// Keras's constants.
+// Keras's defaults.
 constexpr float BATCH_NORM_EPSILON = 1e-3f, BATCH_NORM_MOMENTUM = 0.99f;
-
-inline Map vector_of(const Map& map) { return {map.data, map.channels * map.height * map.width, 1, 1, LANES, LANES}; }
 
 template <typename T>
 T* bias_of(const Layer& l, T* parameters) {
@@ -25,21 +21,31 @@ Convolution forward_convolution(const Layer& l, const float* parameters, float* 
 // The gradient with respect to the input is a convolution with the kernel turned around.
 Convolution backward_convolution(const Layer& l, const float* parameters, float* chunk);
 
-// A dense layer as a convolution whose columns are chunks.
-Convolution dense(const Layer& l, const float* parameters, float* chunk, int chunks, long chunk_stride, bool backward);
+// A dense layer is a 1x1 convolution whose columns are chunks, `chunk_stride` floats apart.
+Convolution dense_forward(const Layer& l, const float* parameters, float* chunk, int chunks, ptrdiff_t chunk_stride);
+Convolution dense_backward(const Layer& l, const float* parameters, float* chunk, int chunks, ptrdiff_t chunk_stride);
 
-// A depthwise convolution is one convolution a channel, of so many weights each.
-void convolve_channels(const Kernels& kernels, Convolution c, long weights);
+// A depthwise convolution is one convolution a channel, each with its own `weights` weights.
+void convolve_channels(const Kernels& kernels, Convolution c, ptrdiff_t weights);
 
-Pool pool(const Layer& l, float* chunk);
-Slopes slopes(const Layer& l, const float* parameters, float* gradient, float* chunk);
+WeightGradient weight_gradient_of(const Layer& l, float* gradient, float* chunk, float* scratch);
+
+// The gradient of all outputs of a dense layer, for `chunks` chunks.
+DenseGradient dense_gradient_of(const Layer& l, float* gradient, float* chunk, int chunks, ptrdiff_t chunk_stride,
+                                float* scratch);
+
+Pool pool_of(const Layer& l, float* chunk);
+Dropout dropout_of(const Layer& l, float* chunk, uint64_t seed);
+
+// gradient: null in the forward pass.
+PRelu prelu_of(const Layer& l, const float* parameters, float* gradient, float* chunk);
 
 float inverse_deviation(float variance);
 
-// Batch norm by its running moments; scratch: [channels].
-Normalization by_moments(const Layer& l, const float* parameters, float* chunk, float* scratch);
+// Batch norm by its running statistics; scratch: [channels].
+Normalization normalization_by_running_stats(const Layer& l, const float* parameters, float* chunk, float* scratch);
 
-// The least that a layer's gradient, Winograd's way and the loss need beside the activations.
+// The scratch memory of a thread: enough for every layer's kernels, the loss and the loading of a batch.
 size_t scratch_floats(const Plan& plan, int chunks);
 
 }  // namespace smidgen

@@ -1,9 +1,10 @@
-// A few threads that share one loop at a time.
+// A few threads that share the items of one loop at a time.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <system_error>
@@ -12,21 +13,21 @@
 
 namespace smidgen {
 
-class Team {
+class ThreadTeam {
     static constexpr int SPIN_MICROSECONDS = 20;
 
    public:
-    explicit Team(int threads) {
+    explicit ThreadTeam(int threads) {
         try {
             for (int i = 1; i < threads; ++i) helpers_.emplace_back([this, i] { serve(i); });
         } catch (const std::system_error&) {
-            // The machine gives no more threads; those that are here do the same work.
+            // The system gives no more threads; those that have started do the same work.
         }
     }
 
-    ~Team() {
+    ~ThreadTeam() {
         {
-            std::lock_guard<std::mutex> hold(mutex_);
+            std::lock_guard<std::mutex> lock(mutex_);
             ending_ = true;
         }
         wake_.notify_all();
@@ -35,14 +36,15 @@ class Team {
 
     int size() const { return int(helpers_.size()) + 1; }
 
-    // Calls work(item, thread) for every item of [0, items); returns when all are done.
+    // Calls work(item, thread) for every item of [0, items); returns when all are done. Must not be called by two threads
+    // at once.
     void each(int items, const std::function<void(int, int)>& work) {
         if (helpers_.empty() || items < 2) {
             for (int item = 0; item < items; ++item) work(item, 0);
             return;
         }
         {
-            std::lock_guard<std::mutex> hold(mutex_);
+            std::lock_guard<std::mutex> lock(mutex_);
             work_ = &work;
             items_ = items;
             next_ = 0;
@@ -50,14 +52,14 @@ class Team {
             ++round_;
         }
         wake_.notify_all();
-        take(0);
+        work_on_items(0);
         if (spin([this] { return busy_ == 0; })) return;
-        std::unique_lock<std::mutex> hold(mutex_);
-        done_.wait(hold, [this] { return busy_ == 0; });
+        std::unique_lock<std::mutex> lock(mutex_);
+        done_.wait(lock, [this] { return busy_ == 0; });
     }
 
    private:
-    // To fall asleep and to be woken takes as long as many a loop: a short look first. Whether `ready` came true.
+    // Sleeping and waking cost more than most loops, so spin briefly first. Returns whether `ready` became true.
     template <typename Ready>
     static bool spin(const Ready& ready) {
         const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(SPIN_MICROSECONDS);
@@ -66,21 +68,21 @@ class Team {
         return true;
     }
 
-    void take(int thread) {
+    void work_on_items(int thread) {
         for (int item; (item = next_.fetch_add(1)) < items_;) (*work_)(item, thread);
     }
 
     void serve(int thread) {
-        for (long seen = 0;;) {
-            const auto called = [&] { return ending_ || round_ != seen; };
-            if (!spin(called)) {
-                std::unique_lock<std::mutex> hold(mutex_);
-                wake_.wait(hold, called);
+        for (int64_t seen = 0;;) {
+            const auto is_called = [&] { return ending_ || round_ != seen; };
+            if (!spin(is_called)) {
+                std::unique_lock<std::mutex> lock(mutex_);
+                wake_.wait(lock, is_called);
             }
             if (ending_) return;
-            seen = round_;  // the next one begins when all are through with this one
-            take(thread);
-            std::lock_guard<std::mutex> hold(mutex_);
+            seen = round_;  // the next round begins only when all threads have finished this one
+            work_on_items(thread);
+            std::lock_guard<std::mutex> lock(mutex_);
             if (--busy_ == 0) done_.notify_one();
         }
     }
@@ -92,7 +94,7 @@ class Team {
     std::atomic<int> next_{0};
     int items_ = 0;
     std::atomic<int> busy_{0};
-    std::atomic<long> round_{0};
+    std::atomic<int64_t> round_{0};
     std::atomic<bool> ending_{false};
 };
 

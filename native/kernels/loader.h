@@ -1,5 +1,8 @@
-// Sixteen images, wherever they lie, into [pixel][16] floats.
+// Interleaves sixteen images, which lie anywhere in memory, into [pixel][16] floats.
 #pragma once
+
+#include <cstddef>
+#include <cstdint>
 
 #include "simd.h"
 
@@ -24,10 +27,10 @@ inline void transpose_bytes(B16* rows) {
     }
 }
 
-void load_bytes(const uint8_t* const* rows, int pixels, float* out) {
+void load_bytes(const uint8_t* const* rows, ptrdiff_t pixels, float* out) {
     constexpr float scale = 1.0f / 255.0f;
     const V factor = broadcast(scale);
-    int p = 0;
+    ptrdiff_t p = 0;
     for (; p + 16 <= pixels; p += 16) {
         B16 block[16];
         UNROLL for (int r = 0; r < 16; ++r) block[r] = *reinterpret_cast<const B16u*>(rows[r] + p);
@@ -42,8 +45,8 @@ void load_bytes(const uint8_t* const* rows, int pixels, float* out) {
         for (int lane = 0; lane < LANES; ++lane) out[p * LANES + lane] = float(int(rows[lane][p])) * scale;
 }
 
-void load_floats(const float* const* rows, int pixels, float* out) {
-    for (int p = 0; p < pixels; ++p)
+void load_floats(const float* const* rows, ptrdiff_t pixels, float* out) {
+    for (ptrdiff_t p = 0; p < pixels; ++p)
         for (int lane = 0; lane < LANES; ++lane) out[p * LANES + lane] = rows[lane][p];
 }
 

@@ -1,4 +1,4 @@
-// Losses and their gradients with respect to the logits: the definitions stand in losses.py.
+// Losses and their gradients with respect to the logits. The definitions are in engine/losses.py.
 #pragma once
 
 #include "kernels.h"
@@ -9,16 +9,17 @@ namespace {
 using smidgen::Loss;
 using smidgen::LossKind;
 
-// exp by range reduction and a polynomial (Cephes expf); relative error about 2e-7.
+// exp by range reduction and a polynomial (Cephes expf); relative error about 2e-7. The range bounds the integer n. A NaN
+// passes both comparisons: whatever n it then gives only scales the polynomial, which is NaN, and n is no index.
 inline V exponential(V x) {
     const V low = broadcast(-87.3f), high = broadcast(88.3f);
     x = x < low ? low : x > high ? high : x;
     const V scaled = x * 1.44269504088896341f + 0.5f;
     VI n = __builtin_convertvector(scaled, VI);
-    V floor = __builtin_convertvector(n, V);
-    n += floor > scaled;  // truncation rounds negative numbers up; a true comparison is -1
-    floor = __builtin_convertvector(n, V);
-    const V r = x - floor * 0.693359375f + floor * 2.12194440e-4f;
+    V whole = __builtin_convertvector(n, V);
+    n += whole > scaled;  // truncation rounds negative numbers up; a true comparison is -1
+    whole = __builtin_convertvector(n, V);
+    const V r = x - whole * 0.693359375f + whole * 2.12194440e-4f;
     V p = r * 1.9875691500e-4f + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
@@ -52,7 +53,7 @@ inline V log_of(V x) {
     return logarithm(x > least ? x : least);
 }
 
-// Softmax of logits / temperature into `out`; returns log of the sum of exponentials, plus the maximum.
+// Writes the softmax of logits / temperature to `out`; returns the log of the sum of exp(logits / temperature).
 V softmax(const Loss& l, int lane, float temperature, float* out) {
     const V inverse = broadcast(1.0f / temperature);
     V most = load(l.logits + lane) * inverse, sum = {};
@@ -70,11 +71,11 @@ V softmax(const Loss& l, int lane, float temperature, float* out) {
     return (sum > 0.0f ? logarithm(sum) : sum) + most;  // a NaN stays one
 }
 
-// Each of these returns the loss of VL images and writes its gradient.
+// Each of the following returns the loss of VL images and writes its gradient.
 V label_loss(const Loss& l, int lane, float* gradient) {
     V loss = softmax(l, lane, 1.0f, gradient);
     for (int k = 0; k < VL; ++k) {
-        const int position = l.labels[lane + k] * LANES + lane + k;
+        const ptrdiff_t position = ptrdiff_t(l.labels[lane + k]) * LANES + lane + k;
         loss[k] -= l.logits[position];
         gradient[position] -= 1.0f;
     }
@@ -135,7 +136,7 @@ float loss(const Loss& l) {
     float losses[LANES];
     const bool labels_only = l.kind == LossKind::labels;
     const float label_share = labels_only ? 1.0f : l.label_weight;
-    float *by_label = l.scratch, *by_teacher = l.scratch + l.classes * LANES;
+    float *by_label = l.scratch, *by_teacher = l.scratch + ptrdiff_t(l.classes) * LANES;
     for (int lane = 0; lane < LANES; lane += VL) {
         V total = {};
         if (label_share > 0) total += label_loss(l, lane, by_label) * label_share;

@@ -1,4 +1,4 @@
-// One step of an optimizer: elementwise, the formulas and their sources stand in records.py.
+// One step of an optimizer, elementwise. The formulas and their sources are in records/recipe.py.
 #pragma once
 
 #include "kernels.h"
@@ -9,13 +9,13 @@ namespace {
 using smidgen::OptimizerKind;
 using smidgen::OptimizerStep;
 
-// Plain loops, which the compiler turns into vectors; without contraction every instruction set, and
-// every length of vector, rounds the same way.
+// Runs `step` on every weight in a plain loop, which the compiler vectorises. Without contraction every instruction set
+// and every vector length rounds the same way.
 template <typename F>
 void each(const OptimizerStep& s, F step) {
     float *__restrict w = s.weights, *__restrict g = s.gradient, *__restrict a = s.first, *__restrict b = s.second;
 #pragma GCC ivdep
-    for (long i = 0; i < s.count; ++i) {
+    for (ptrdiff_t i = 0; i < s.count; ++i) {
         step(w[i], g[i], a[i], b[i]);
         g[i] = 0.0f;
     }

@@ -1,18 +1,13 @@
-// Pooling and dropout: one pass, in place on the way back.
+// Pooling in one pass; the backward pass is in place over the input.
 #pragma once
 
 #include "kernels.h"
+#include "maps.h"
 #include "simd.h"
 
 namespace {
 
-using smidgen::Dropout;
-using smidgen::Map;
 using smidgen::Pool;
-
-inline float* at(const Map& map, int channel, int y, int x) {
-    return map.data + channel * map.plane + y * map.row + long(x) * LANES;
-}
 
 // Calls f(in, out) for the window of every output, once per group of lanes.
 template <typename F>
@@ -24,7 +19,7 @@ void windows(const Pool& p, F f) {
                     f(at(p.in, c, y * p.size_y, x * p.size_x) + lane, at(p.out, c, y, x) + lane);
 }
 
-// The rows and columns that no window covers have no gradient.
+// Rows and columns that no window covers have no gradient.
 void clear_remainder(const Pool& p) {
     const int height = p.out.height * p.size_y, width = p.out.width * p.size_x;
     for (int c = 0; c < p.in.channels; ++c)
@@ -33,7 +28,7 @@ void clear_remainder(const Pool& p) {
                 for (int lane = 0; lane < LANES; lane += VL) store(at(p.in, c, y, x) + lane, V{});
 }
 
-// NaN where any of a window's values is: no comparison finds one, a sum does.
+// Propagates NaN: comparisons drop it, so the window's sum is tested.
 void max_pool_any(const Pool& p) {
     windows(p, [&](const float* in, float* out) {
         V most = load(in), sum = {};
@@ -47,7 +42,7 @@ void max_pool_any(const Pool& p) {
     });
 }
 
-// The maximum is looked for again; where several are equal, the first takes the whole gradient.
+// Finds the maximum again; of several equal ones, the first takes the whole gradient.
 void max_pool_backward_any(const Pool& p) {
     const V slope = broadcast(p.slope), zero = {};
     windows(p, [&](float* in, const float* out) {
@@ -155,33 +150,6 @@ void avg_pool(const Pool& p) { is_two(p) ? avg_pool_two(p) : avg_pool_any(p); }
 void avg_pool_backward(const Pool& p) {
     is_two(p) ? avg_pool_backward_two(p) : avg_pool_backward_any(p);
     clear_remainder(p);
-}
-
-inline uint64_t splitmix(uint64_t x) {
-    x += 0x9e3779b97f4a7c15ull;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-    return x ^ (x >> 31);
-}
-
-// Multiplies by 0 or 1 / (1 - rate): values on the way forward, gradients on the way back. One xorshift
-// generator (Marsaglia 2003) a lane.
-void dropout(const Dropout& d) {
-    const unsigned threshold = unsigned(double(d.rate) * 4294967296.0);
-    const V keep = broadcast(1.0f / (1.0f - d.rate)), zero = {};
-    for (int lane = 0; lane < LANES; lane += VL) {
-        VU state;
-        for (int k = 0; k < VL; ++k) state[k] = unsigned(splitmix(d.seed + uint64_t(lane + k))) | 1u;
-        for (int c = 0; c < d.map.channels; ++c)
-            for (int y = 0; y < d.map.height; ++y)
-                for (int x = 0; x < d.map.width; ++x) {
-                    state ^= state << 13;
-                    state ^= state >> 17;
-                    state ^= state << 5;
-                    float* p = at(d.map, c, y, x) + lane;
-                    store(p, load(p) * (state >= threshold ? keep : zero));
-                }
-    }
 }
 
 }  // namespace

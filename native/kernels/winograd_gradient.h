@@ -1,11 +1,11 @@
-// The gradient of the weights of 3x3 convolutions of many channels: the formulas stand in winograd.h.
+// The gradient of the weights of 3x3 convolutions of many channels. The formulas are in winograd.h.
 #pragma once
 
 #include "winograd.h"
 
 namespace {
 
-// The gradients of one row or column of a tile to the four that are multiplied with; they are halved at the end.
+// Transforms the gradients of one row or column of a tile to four factors; gather_gradients halves the products.
 INLINE void spread_gradients(V h0, V h1, V (&to)[4]) { to[0] = h0, to[1] = h0 + h1, to[2] = h0 - h1, to[3] = h1; }
 
 INLINE void spread_gradient_column(Rows& rows, V (&to)[4]) {
@@ -13,8 +13,8 @@ INLINE void spread_gradient_column(Rows& rows, V (&to)[4]) {
     UNROLL for (int j = 0; j < 2; ++j) rows.row[j] += rows.step[j];
 }
 
-// One row of tiles of one channel, to out: [position] `stride` apart, [tile][lane].
-void transform_gradients(Rows from, int width, float* out, long stride) {
+// Transforms one row of tiles of one channel to out: [position] `stride` apart, [tile][lane].
+void transform_gradients(Rows from, int width, float* out, ptrdiff_t stride) {
     for (int lane = 0; lane < LANES; lane += VL) {
         Rows rows = from;
         UNROLL for (int j = 0; j < 2; ++j) rows.row[j] += lane;
@@ -28,12 +28,12 @@ void transform_gradients(Rows from, int width, float* out, long stride) {
     }
 }
 
-// Of `count` channels, from `first` on; the last one stands in for those past it.
-void gradients_of_band(const Map& gradient, Band band, int first, int count, float* h, long stride) {
+// Transforms `count` channels from `first` on; the last channel is repeated for those past it.
+void gradients_of_band(const Map& gradient, Band band, int first, int count, float* h, ptrdiff_t stride) {
     for (int o = 0; o < count; ++o)
         for (int row = 0; row < band.rows; ++row) {
             const int channel = first + o < gradient.channels ? first + o : gradient.channels - 1;
-            const long tile = long(o) * band.tiles() + row * band.columns;
+            const ptrdiff_t tile = ptrdiff_t(o) * band.tiles() + row * band.columns;
             transform_gradients(rows_of(gradient, channel, 2 * (band.first + row), 0), gradient.width, h + tile * LANES,
                                 stride);
         }
@@ -41,7 +41,7 @@ void gradients_of_band(const Map& gradient, Band band, int first, int count, flo
 
 constexpr int GRADIENT_INS = VECTOR_REGISTERS == 32 ? 4 : 3;
 
-// total[in][out] += the lanes' sum of sum[in][out]. `parts` collects the vectors that 16 lanes take.
+// total[in][out] += the sum over the lanes of sum[in][out]. `parts` collects the vectors that make up 16 lanes.
 template <int IN>
 INLINE void add_lane_sums(const V (&sum)[IN][WINOGRAD_OUTS], int lane, float (&parts)[IN * WINOGRAD_OUTS][LANES],
                           float* total) {
@@ -49,12 +49,12 @@ INLINE void add_lane_sums(const V (&sum)[IN][WINOGRAD_OUTS], int lane, float (&p
         UNROLL for (int o = 0; o < WINOGRAD_OUTS; ++o) store(parts[i * WINOGRAD_OUTS + o] + lane, sum[i][o]);
     if (lane + VL < LANES) return;
     for (int i = 0; i < IN; ++i, total += WINOGRAD_OUTS)
-        store4(total, load4(total) + lane_sums(parts[i * WINOGRAD_OUTS]));
+        store4(total, load4(total) + lane_sums(parts + i * WINOGRAD_OUTS));
 }
 
 #if VECTOR_LANES == 16
-// The same without leaving the registers, which makes the whole gradient a quarter faster. A fold adds the one
-// half of each group of 16, 8, 4 or 2 lanes to the other, of two vectors at once.
+// The same without leaving the registers, which makes the whole gradient a quarter faster. A fold adds one half of each
+// group of 16, 8, 4 or 2 lanes to the other half, for two vectors at once.
 INLINE V fold16(V a, V b) {
     return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
            __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
@@ -88,7 +88,7 @@ INLINE void add_lane_sums<4>(const V (&sum)[4][WINOGRAD_OUTS], int, float (&)[4 
 // channels in.
 template <int IN>
 void gradient_product(const float* h, const float* v, int tiles, float* total) {
-    const long row = long(tiles) * LANES;
+    const ptrdiff_t row = ptrdiff_t(tiles) * LANES;
     float parts[IN * WINOGRAD_OUTS][LANES];
     for (int lane = 0; lane < LANES; lane += VL) {
         V sum[IN][WINOGRAD_OUTS] = {};
@@ -107,14 +107,14 @@ void gradient_product(const float* h, const float* v, int tiles, float* total) {
     }
 }
 
-// All input channels against `outs` output channels, at one position.
+// The products of all input channels with `outs` output channels, at one position.
 void gradient_products(const float* h, const float* v, int ins, int outs, int tiles, float* total) {
-    const long row = long(tiles) * LANES;
-    for (int o = 0; o < outs; o += WINOGRAD_OUTS, h += WINOGRAD_OUTS * row, total += long(ins) * WINOGRAD_OUTS) {
+    const ptrdiff_t row = ptrdiff_t(tiles) * LANES;
+    for (int o = 0; o < outs; o += WINOGRAD_OUTS, h += WINOGRAD_OUTS * row, total += ptrdiff_t(ins) * WINOGRAD_OUTS) {
         int c = 0;
         for (; c + GRADIENT_INS <= ins; c += GRADIENT_INS)
-            gradient_product<GRADIENT_INS>(h, v + c * row, tiles, total + c * WINOGRAD_OUTS);
-        for (; c < ins; ++c) gradient_product<1>(h, v + c * row, tiles, total + c * WINOGRAD_OUTS);
+            gradient_product<GRADIENT_INS>(h, v + c * row, tiles, total + ptrdiff_t(c) * WINOGRAD_OUTS);
+        for (; c < ins; ++c) gradient_product<1>(h, v + c * row, tiles, total + ptrdiff_t(c) * WINOGRAD_OUTS);
     }
 }
 
@@ -123,8 +123,8 @@ INLINE void gather_gradients(V4 m0, V4 m1, V4 m2, V4 m3, V4 (&y)[3]) {
     y[0] = m0 + sum, y[1] = 0.5f * (m1 - m2), y[2] = sum + m3;
 }
 
-// The sums of four output channels and one input channel, [position] `stride` apart, to where they belong.
-void add_kernels(const float* m, long stride, float* weights, long w_out, int outs) {
+// Adds the gradient of four output channels and one input channel, from m: [position] `stride` apart, to the weights.
+void add_kernels(const float* m, ptrdiff_t stride, float* weights, ptrdiff_t w_out, int outs) {
     V4 columns[4][3];
     UNROLL for (int i = 0; i < 4; ++i) {
         const float* p = m + i * stride;
@@ -140,8 +140,8 @@ void add_kernels(const float* m, long stride, float* weights, long w_out, int ou
 
 void winograd_gradient_of_band(const WeightGradient& w, Band band, float* totals) {
     const int ins = w.in.channels, outs = (w.gradient.channels + WINOGRAD_OUTS - 1) / WINOGRAD_OUTS * WINOGRAD_OUTS;
-    const long stride = long(ins) * outs, v_stride = winograd_stride(ins * band.tiles());
-    const long h_stride = winograd_stride(WINOGRAD_BLOCK * band.tiles());
+    const ptrdiff_t stride = ptrdiff_t(ins) * outs, v_stride = winograd_stride(ptrdiff_t(ins) * band.tiles());
+    const ptrdiff_t h_stride = winograd_stride(WINOGRAD_BLOCK * band.tiles());
     float* v = totals + WINOGRAD_POSITIONS * stride;
     float* h = v + WINOGRAD_POSITIONS * v_stride;
     transform_band(w.in, w.row0, w.col0, w.gradient.width, band, v, v_stride);
@@ -150,28 +150,28 @@ void winograd_gradient_of_band(const WeightGradient& w, Band band, float* totals
         gradients_of_band(w.gradient, band, first, count, h, h_stride);
         for (int position = 0; position < WINOGRAD_POSITIONS; ++position)
             gradient_products(h + position * h_stride, v + position * v_stride, ins, count, band.tiles(),
-                              totals + position * stride + long(first) * ins);
+                              totals + position * stride + ptrdiff_t(first) * ins);
     }
 }
 
-// The gradient of some of the input channels, whose weights begin at w.weights and are w_out apart.
-void winograd_gradient_of(const WeightGradient& w, long w_out, int band_rows) {
+// The gradient of a block of input channels, whose weights begin at w.weights and are w_out apart.
+void winograd_gradient_of(const WeightGradient& w, ptrdiff_t w_out, int band_rows) {
     const int ins = w.in.channels, outs = w.gradient.channels;
-    const long totals = smidgen::winograd_weight_floats(ins, outs);
-    for (long k = 0; k < totals; ++k) w.scratch[k] = 0.0f;
+    const ptrdiff_t totals = smidgen::winograd_weight_floats(ins, outs);
+    for (ptrdiff_t k = 0; k < totals; ++k) w.scratch[k] = 0.0f;
     const int rows = (w.gradient.height + 1) / 2, columns = (w.gradient.width + 1) / 2;
     const int bands = (rows - 1) / band_rows + 1;
     for (int band = 0; band < bands; ++band) {
         const int begin = rows * band / bands, end = rows * (band + 1) / bands;
-        winograd_gradient_of_band(w, {begin, end - begin, columns}, w.scratch);
+        winograd_gradient_of_band(w, {.first = begin, .rows = end - begin, .columns = columns}, w.scratch);
     }
     for (int o = 0; o < outs; o += WINOGRAD_OUTS)
         for (int c = 0; c < ins; ++c)
-            add_kernels(w.scratch + long(o) * ins + c * WINOGRAD_OUTS, totals / WINOGRAD_POSITIONS,
-                        w.weights + o * w_out + 9 * c, w_out, outs - o < WINOGRAD_OUTS ? outs - o : WINOGRAD_OUTS);
+            add_kernels(w.scratch + ptrdiff_t(o) * ins + ptrdiff_t(c) * WINOGRAD_OUTS, totals / WINOGRAD_POSITIONS,
+                        w.weights + o * w_out + ptrdiff_t(9) * c, w_out, outs - o < WINOGRAD_OUTS ? outs - o : WINOGRAD_OUTS);
 }
 
-// A block of input channels at a time: bands are longer then, and sums over lanes fewer.
+// Works on a block of input channels at a time: bands are longer then, and sums over lanes fewer.
 void winograd_gradient(const WeightGradient& w) {
     const int ins = w.in.channels, blocks = smidgen::winograd_blocks(ins);
     const int band_rows = winograd_band((ins + blocks - 1) / blocks, (w.gradient.width + 1) / 2);
@@ -180,7 +180,7 @@ void winograd_gradient(const WeightGradient& w) {
         WeightGradient part = w;
         part.in.data += begin * w.in.plane, part.in.channels = end - begin;
         part.weights += 9 * begin;
-        winograd_gradient_of(part, 9l * ins, band_rows);
+        winograd_gradient_of(part, ptrdiff_t(9) * ins, band_rows);
     }
 }
 

@@ -1,7 +1,7 @@
-"""The native engine: the C++ core of `native/`, one training on one thread (large ones on several).
+"""The native engine: trains with the C++ core of `native/`, on one thread or, for large networks, on several.
 
-The core knows no Python object but arrays: a network is two of them, a loss and an optimizer a few
-numbers. Learning rates, the order of the images, the first weights and the targets are made here.
+The core takes arrays and small structs. Learning rates, the order of the images, augmentation, the first weights and the
+targets are computed here.
 """
 
 from __future__ import annotations
@@ -38,19 +38,27 @@ from smidgen.spec import (
 from smidgen.streams import affine_maps, epoch_order, initial_weights
 
 if TYPE_CHECKING:
-    from smidgen._core import Network
+    from smidgen._core import Constraints, Network
+    from smidgen._core import Layer as CoreLayer
 
 ARITHMETIC = 2
-"""Counts up whenever a change of the core changes a single bit of what it computes."""
+"""Version of the core's results: a change of a single bit in any of them counts it up."""
 
-_LOSS_KINDS = {"labels": 0, "kl": 1, "logits": 2, "standardised-logits": 2, "probabilities": 3}
-_OPTIMIZER_KINDS = {"adam": 0, "sgd": 1, "nesterov": 2, "rmsprop": 3, "adadelta": 4}
+_LOSS_KINDS = {
+    "labels": "LABELS",
+    "kl": "KL",
+    "logits": "SQUARED",
+    "standardised-logits": "SQUARED",
+    "probabilities": "PROBABILITIES",
+}
+"""The name in the core's `LossKind` of each loss of a recipe."""
+
 _IMAGES_BETWEEN_REPORTS = 6_400
 PREDICT_BATCH = 128
 
 
 def available() -> str:
-    """ "" when the core was built, else what to do."""
+    """Return "" if the core was built, else what to do."""
     try:
         import smidgen._core  # noqa: F401
     except ImportError:
@@ -62,7 +70,7 @@ def available() -> str:
 
 
 def name() -> str:
-    """Sets of instructions that fuse multiply-adds give the same bits; the others are told apart."""
+    """Return the engine's name in trial keys: all instruction sets that fuse multiply-adds give the same bits."""
     from smidgen import _core
 
     return f"native-{ARITHMETIC}-{'fused' if _core.fused(environment.instruction_set()) else 'unfused'}"
@@ -87,11 +95,11 @@ def train(
     batch_size = min(recipe.batch_size, len(examples.images))  # memory is set aside for a whole batch
     network = _network(spec, examples.input_shape, weights, batch_size, control.threads, seed)
     if start is not None:
-        network.start(*_held(start))
-    lesson, kept = _Lesson(recipe, examples), weights
+        network.start(start.weights, _constraints(start))
+    run, kept = _Run(recipe, examples), weights
     losses: list[float] = []
     for epoch in range(recipe.epochs):
-        total = lesson.epoch(network, seed, epoch, control)
+        total = run.epoch(network, seed, epoch, control)
         kept = np.empty_like(weights)
         network.weights(kept)
         if not (np.isfinite(total) and np.isfinite(kept).all()):  # the last step overshot where no loss has seen it
@@ -125,109 +133,133 @@ def predict(
 def gradient(
     spec: NetSpec, recipe: Recipe, examples: Examples, weights: Weights, threads: int = 1
 ) -> tuple[float, Weights]:
-    """The mean loss over all examples as one batch, and its gradient: what the tests hold to torch.
+    """Return the mean loss over all examples as one batch, and its gradient, for tests.
 
     A dropout draws the masks of seed 0.
     """
     network = _network(spec, examples.input_shape, weights, len(examples.images), threads, 0)
-    lesson, out = _Lesson(recipe, examples), np.empty_like(weights)
+    run, out = _Run(recipe, examples), np.empty_like(weights)
     order = np.arange(len(examples.images), dtype=np.uint32)
-    total = network.gradient(*lesson.arrays, order, *lesson.loss, out)
+    total = network.gradient(run.examples, order=order, loss=run.loss, out=out)
     return total / len(examples.images), out
 
 
-class _Lesson:
-    """What every call of the core needs of a recipe and its examples."""
+class _Run:
+    """One training's examples, loss and optimizer, as the core takes them."""
 
     def __init__(self, recipe: Recipe, examples: Examples) -> None:
+        from smidgen import _core
+
         targets = prepare(recipe, examples.teacher_logits)
-        self.arrays = (
+        self.recipe = recipe
+        self.image_shape = examples.images.shape
+        self.examples = _core.Examples(
             np.ascontiguousarray(examples.images),
             np.ascontiguousarray(examples.labels, np.int32),
-            np.empty((0, 0), np.float32) if targets.values is None else targets.values,
-            targets.inverse_std,
+            targets=targets.values,
+            inverse_std=None if targets.values is None else targets.inverse_std,
         )
-        self.loss = (_LOSS_KINDS[recipe.loss], recipe.temperature, recipe.label_weight)
+        self.loss = _core.Loss(
+            _core.LossKind[_LOSS_KINDS[recipe.loss]],
+            temperature=recipe.temperature,
+            label_weight=recipe.label_weight,
+        )
         optimizer = OPTIMIZERS[recipe.optimizer]
-        kind = _OPTIMIZER_KINDS[optimizer.kind]
-        self.optimizer = (kind, optimizer.momentum, optimizer.beta2, optimizer.epsilon, recipe.average)
+        self.optimizer = _core.Optimizer(
+            _core.OptimizerKind[optimizer.kind.upper()],
+            momentum=optimizer.momentum,
+            beta2=optimizer.beta2,
+            epsilon=optimizer.epsilon,
+        )
         self.rates = recipe.learning_rates(len(examples.images))
-        self.recipe = recipe
 
     def epoch(self, network: Network, seed: int, epoch: int, control: TrainControl) -> float:
-        """One pass over the images: the sum of their losses, or NaN where it diverged."""
-        count, batch_size = len(self.arrays[0]), self.recipe.batch_size
-        order, warps, steps = epoch_order(count, seed, epoch), self._warps(seed, epoch), self.recipe.steps(count)
+        """Train on every image once. Return the sum of the losses, or NaN if the training diverges."""
+        count, batch_size = self.image_shape[0], self.recipe.batch_size
+        order, steps = epoch_order(count, seed, epoch), self.recipe.steps(count)
+        maps = self._affine_maps(seed, epoch)
         total, at_once = 0.0, max(1, _IMAGES_BETWEEN_REPORTS // batch_size)
         for step in range(0, steps, at_once):
             done = epoch * steps + step
             if control.progress is not None and (threads := control.progress(done, len(self.rates))):
                 network.threads = threads
             part = order[step * batch_size : (step + at_once) * batch_size]
-            total += network.train(*self.arrays, part, self.rates[done:], *self.loss, *self.optimizer, warps)
+            total += network.train(
+                self.examples,
+                order=part,
+                rates=self.rates[done:],
+                loss=self.loss,
+                optimizer=self.optimizer,
+                average=self.recipe.average,
+                affine_maps=maps,
+            )
             if not np.isfinite(total):
                 break
         return total
 
-    def _warps(self, seed: int, epoch: int) -> npt.NDArray[np.float32]:
+    def _affine_maps(self, seed: int, epoch: int) -> npt.NDArray[np.float32] | None:
         if not self.recipe.augment:
-            return np.empty((0, 2, 3), np.float32)
-        count, _, height, width = self.arrays[0].shape
+            return None
+        count, _, height, width = self.image_shape
         return affine_maps(self.recipe.augment, count, (height, width), seed, epoch)
 
 
-def _held(start: Start) -> tuple[Any, ...]:
-    """What the core's `start` takes: the weights, what is fixed, tied and projected; empty where nothing is."""
-    projection, none = start.projection, np.empty(0, np.int32)
-    fixed = np.empty(0, np.uint8) if start.fixed is None else np.ascontiguousarray(start.fixed, np.uint8)
-    tied = none if start.tied is None else np.ascontiguousarray(start.tied, np.int32)
-    if projection is None:
-        return start.weights, fixed, tied, none, [], []
-    codebook = np.ascontiguousarray(projection.codebook, np.int32)
-    return start.weights, fixed, tied, codebook, list(projection.levels), list(projection.costs or ())
+def _constraints(start: Start) -> Constraints:
+    from smidgen import _core
+
+    projection = start.projection
+    return _core.Constraints(
+        fixed=None if start.fixed is None else np.ascontiguousarray(start.fixed, np.uint8),
+        tied=None if start.tied is None else np.ascontiguousarray(start.tied, np.int32),
+        codebook=None if projection is None else np.ascontiguousarray(projection.codebook, np.int32),
+        levels=[] if projection is None else list(projection.levels),
+        costs=[] if projection is None else list(projection.costs or ()),
+    )
 
 
 def _network(spec: NetSpec, input_shape: Shape, weights: Weights, batch_size: int, threads: int, seed: int) -> Network:
     from smidgen import _core
 
-    rows = [_encode(plan) for plan in spec.plan(input_shape)]
-    layers = np.array([row[:7] for row in rows], np.int32)
-    values = np.array([row[7] for row in rows], np.float32)
     return _core.Network(
-        layers, values, list(input_shape), weights, batch_size, threads, seed % 2**64, environment.instruction_set()
+        layers=[_core_layer(plan) for plan in spec.plan(input_shape)],
+        input_shape=list(input_shape),
+        weights=weights,
+        batch_size=batch_size,
+        threads=threads,
+        seed=seed % 2**64,
+        instruction_set=environment.instruction_set(),
     )
 
 
-_Row = tuple[int, int, int, int, int, int, int, float]
+def _core_layer(plan: LayerPlan) -> CoreLayer:
+    from smidgen import _core
 
-
-def _encode(plan: LayerPlan) -> _Row:
-    """(kind, out, kernel_y, kernel_x, same, bias, source, slope or rate), as `LayerRequest` of native/plan.h."""
+    kind, settings = _kind_and_settings(plan.layer)
     source = -1 if plan.source is None else plan.source
-    kind, out, kernel_y, kernel_x, same, bias, value = _encode_layer(plan.layer)
-    return kind, out, kernel_y, kernel_x, same, bias, source, value
+    return _core.Layer(_core.LayerKind[kind], source=source, **settings)
 
 
-def _encode_layer(layer: Layer) -> tuple[int, int, int, int, int, int, float]:
+def _kind_and_settings(layer: Layer) -> tuple[str, dict[str, Any]]:
+    """The name in the core's `LayerKind`, and the keyword arguments of the core's `Layer`."""
     match layer:
-        case Conv(channels, (ky, kx), same, slope, bias):
-            return 0, channels, ky, kx, same, bias, slope
-        case Depthwise((ky, kx), same, slope, bias):
-            return 1, 0, ky, kx, same, bias, slope
+        case Conv(channels, kernel, same, slope, bias):
+            return "CONV", {"out": channels, "kernel": kernel, "same": same, "slope": slope, "bias": bias}
+        case Depthwise(kernel, same, slope, bias):
+            return "DEPTHWISE", {"kernel": kernel, "same": same, "slope": slope, "bias": bias}
         case Pointwise(channels, slope, bias):
-            return 0, channels, 1, 1, True, bias, slope
+            return "CONV", {"out": channels, "same": True, "slope": slope, "bias": bias}
         case MaxPool(size):
-            return 2, 0, size, size, False, False, 1.0
+            return "MAX_POOL", {"kernel": (size, size)}
         case AvgPool(size):
-            return 3, 0, size, size, False, False, 1.0
+            return "AVG_POOL", {"kernel": (size, size)}
         case GlobalAvgPool():
-            return 3, 0, 0, 0, False, False, 1.0
+            return "AVG_POOL", {"kernel": (0, 0)}
         case Dense(units, slope, bias):
-            return 4, units, 1, 1, False, bias, slope
+            return "DENSE", {"out": units, "slope": slope, "bias": bias}
         case Dropout(rate):
-            return 5, 0, 1, 1, False, False, rate
+            return "DROPOUT", {"rate": rate}
         case BatchNorm(slope):
-            return 6, 0, 1, 1, False, True, slope
+            return "BATCH_NORM", {"slope": slope, "bias": True}
         case PReLU():
-            return 7, 0, 1, 1, False, False, 1.0
+            return "PRELU", {}
     raise EngineError(f"the native core has no '{layer}'; use engine='torch'")
