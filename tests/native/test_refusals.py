@@ -1,4 +1,4 @@
-"""Arrays that are wrong: the core refuses each, before it touches memory that is not its own."""
+"""The core refuses every argument that does not fit before it touches memory, and no float becomes an index outside."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from smidgen.records import Recipe
 
 REFUSED = (ValueError, TypeError)
 NETWORK = {
-    "layers": np.array([[0, 2, 3, 3, 0, 1, -1], [2, 0, 2, 2, 0, 0, -1], [4, 3, 1, 1, 0, 1, -1]], np.int32),
-    "values": np.array([0, 1, 1], np.float32),
+    "layers": [
+        {"kind": "CONV", "out": 2, "kernel": (3, 3), "bias": True, "slope": 0.0},
+        {"kind": "MAX_POOL", "kernel": (2, 2)},
+        {"kind": "DENSE", "out": 3, "bias": True},
+    ],
     "input_shape": [1, 6, 6],
     "weights": np.zeros(47, np.float32),
     "batch_size": 8,
@@ -22,24 +25,19 @@ NETWORK = {
     "seed": 0,
     "instruction_set": "",
 }
-LESSON = {
+BATCH = {
     "images": np.zeros((5, 1, 6, 6), np.uint8),
     "labels": np.zeros(5, np.int32),
     "targets": np.zeros((5, 3), np.float32),
     "inverse_std": np.ones(3, np.float32),
     "order": np.arange(5, dtype=np.uint32),
-    "loss": 2,
-    "temperature": 1.0,
-    "label_weight": 0.5,
+    "loss": {"kind": "SQUARED", "temperature": 1.0, "label_weight": 0.5},
 }
-TRAIN = LESSON | {
+TRAIN = BATCH | {
     "rates": np.ones(1, np.float32),
-    "optimizer": 0,
-    "momentum": 0.9,
-    "beta2": 0.9,
-    "epsilon": 1e-8,
+    "optimizer": {"kind": "ADAM", "momentum": 0.9, "beta2": 0.9, "epsilon": 1e-8},
     "average": 0.9,
-    "warps": np.tile(np.eye(2, 3, dtype=np.float32), (5, 1, 1)),
+    "affine_maps": np.tile(np.eye(2, 3, dtype=np.float32), (5, 1, 1)),
 }
 START = {
     "weights": np.zeros(47, np.float32),
@@ -49,22 +47,73 @@ START = {
     "levels": [np.array([-1, 0, 1], np.float32)],
     "costs": [np.zeros(3, np.float32)],
 }
-GRADIENT = LESSON | {"out": np.zeros(47, np.float32)}
-PREDICT = {"images": LESSON["images"], "first": 0, "logits": np.zeros((5, 3), np.float32)}
+GRADIENT = BATCH | {"out": np.zeros(47, np.float32)}
+PREDICT = {"images": BATCH["images"], "first": 0, "logits": np.zeros((5, 3), np.float32)}
 
 
-def layer(*row, source=-1):
-    """A network of one layer: kind, out, kernel_y, kernel_x, same, bias."""
-    return layers((*row, source), weights=0)
+def network_of(**changes):
+    """The network of NETWORK, changed."""
+    settings = NETWORK | changes
+    layers = [core_struct(_core.Layer, _core.LayerKind, layer) for layer in settings["layers"]]
+    return _core.Network(**(settings | {"layers": layers}))
+
+
+def core_struct(struct, kinds, settings):
+    """A struct of the core from a dict; its kind is the name of a member of `kinds`."""
+    return struct(kinds[settings["kind"]], **{name: value for name, value in settings.items() if name != "kind"})
+
+
+def core_examples(images, labels, targets, inverse_std):
+    return _core.Examples(images, labels, targets=targets, inverse_std=inverse_std)
+
+
+def train(network, **changes):
+    """Train with the arguments of TRAIN, changed."""
+    images, labels, targets, inverse_std, order, loss, rates, optimizer, average, maps = (TRAIN | changes).values()
+    return network.train(
+        core_examples(images, labels, targets, inverse_std),
+        order=order,
+        rates=rates,
+        loss=core_struct(_core.Loss, _core.LossKind, loss),
+        optimizer=core_struct(_core.Optimizer, _core.OptimizerKind, optimizer),
+        average=average,
+        affine_maps=maps,
+    )
+
+
+def gradient(network, **changes):
+    """Compute a gradient with the arguments of GRADIENT, changed."""
+    images, labels, targets, inverse_std, order, loss, out = (GRADIENT | changes).values()
+    loss = core_struct(_core.Loss, _core.LossKind, loss)
+    return network.gradient(core_examples(images, labels, targets, inverse_std), order=order, loss=loss, out=out)
+
+
+def start(network, **changes):
+    """Start from the weights and constraints of START, changed."""
+    weights, fixed, tied, codebook, levels, costs = (START | changes).values()
+    constraints = _core.Constraints(fixed=fixed, tied=tied, codebook=codebook, levels=levels, costs=costs)
+    network.start(weights, constraints)
+
+
+def layer(kind, out=0, kernel=(1, 1), **settings):
+    """The changes of a network that has one layer and no weights."""
+    return layers({"kind": kind, "out": out, "kernel": kernel, "bias": True, **settings}, weights=0)
 
 
 def layers(*rows, weights):
-    """Of rows as `LayerRequest` has them, with so many weights."""
-    return {
-        "layers": np.array(rows, np.int32),
-        "values": np.ones(len(rows), np.float32),
-        "weights": np.zeros(weights, np.float32),
-    }
+    """The changes of a network that has these layers and this many weights."""
+    return {"layers": list(rows), "weights": np.zeros(weights, np.float32)}
+
+
+def conv(kernel, source=-1, out=1, bias=True):
+    return {"kind": "CONV", "out": out, "kernel": (kernel, kernel), "same": True, "bias": bias, "source": source}
+
+
+def plain(kind, out=0, kernel=(1, 1), bias=False, source=-1):
+    return {"kind": kind, "out": out, "kernel": kernel, "bias": bias, "source": source}
+
+
+HEAD = plain("DENSE", 3, bias=True)
 
 
 def read_only(array):
@@ -73,61 +122,55 @@ def read_only(array):
     return array
 
 
-def test_the_arrays_that_are_bent_below_are_right():
-    network = _core.Network(**NETWORK)
-    assert np.isfinite(network.train(**TRAIN))
+def test_the_arguments_that_are_changed_below_are_right():
+    network = network_of()
+    assert np.isfinite(train(network))
     network.predict(**PREDICT)
-    assert np.isfinite(_core.Network(**NETWORK).gradient(**GRADIENT))
+    assert np.isfinite(gradient(network_of()))
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        layer(99, 3, 1, 1, 0, 1),
-        layer(-1, 3, 1, 1, 0, 1),
-        layer(0, 0, 3, 3, 0, 1),
-        layer(0, -2, 3, 3, 0, 1),
-        layer(0, 2**31 - 1, 3, 3, 0, 1),
-        layer(0, 2, 0, 0, 0, 1),
-        layer(0, 2, -3, 3, 0, 1),
-        layer(0, 2, 3, 8, 1, 1),
-        layer(0, 2, 7, 7, 0, 1),
-        layer(1, 0, 3, 0, 0, 1),
-        layer(1, 0, 9, 9, 1, 1),
-        layer(2, 0, 2, 0, 0, 1),
-        layer(2, 0, 0, 2, 0, 1),
-        layer(2, 0, -2, -2, 0, 1),
-        layer(2, 0, 7, 7, 0, 1),
-        layer(3, 0, 1, 2, 0, 1),
-        layer(4, 0, 1, 1, 0, 1),
-        layer(4, -5, 1, 1, 0, 1),
-        layer(4, 2**31 - 1, 1, 1, 0, 1),
-        layer(4, 2**24, 1, 1, 0, 1),
-        layer(4, 3, 2, 2, 0, 1),
-        layer(5, 0, 1, 1, 0, 1),  # a rate of 1
-        layer(5, 0, 1, 1, 0, 1) | {"values": np.array([np.nan], np.float32)},
-        layer(5, 0, 1, 1, 0, 1) | {"values": np.array([-0.5], np.float32)},
-        layer(8, 0, 1, 1, 0, 1),
-        layer(6, 0, 1, 1, 0, 1),  # a batch norm without its weights
-        layer(7, 0, 1, 1, 0, 1),
+        layer("CONV", 0, (3, 3)),
+        layer("CONV", -2, (3, 3)),
+        layer("CONV", 2**31 - 1, (3, 3)),
+        layer("CONV", 2**31, (3, 3)),
+        layer("CONV", 2, (0, 0)),
+        layer("CONV", 2, (-3, 3)),
+        layer("CONV", 2, (3, 8), same=True),
+        layer("CONV", 2, (7, 7)),
+        layer("CONV", 2, (3, 3, 3)),
+        layer("DEPTHWISE", kernel=(3, 0)),
+        layer("DEPTHWISE", kernel=(9, 9), same=True),
+        layer("MAX_POOL", kernel=(2, 0)),
+        layer("MAX_POOL", kernel=(0, 2)),
+        layer("MAX_POOL", kernel=(-2, -2)),
+        layer("MAX_POOL", kernel=(7, 7)),
+        layer("AVG_POOL", kernel=(1, 2)),
+        layer("DENSE", 0),
+        layer("DENSE", -5),
+        layer("DENSE", 2**31 - 1),
+        layer("DENSE", 2**24),
+        layer("DENSE", 3, (2, 2)),
+        layer("DROPOUT", rate=1.0),
+        layer("DROPOUT", rate=np.nan),
+        layer("DROPOUT", rate=-0.5),
+        layer("BATCH_NORM"),  # without its weights
+        layer("PRELU"),
         # Layers that would use the weights of another:
-        layer(0, 2, 3, 3, 1, 1, source=0),
-        layer(0, 2, 3, 3, 1, 1, source=1),
-        layer(0, 2, 3, 3, 1, 1, source=-2),
-        layer(0, 2, 3, 3, 1, 1, source=2**31 - 1),
-        layers((0, 1, 3, 3, 1, 1, -1), (0, 1, 5, 5, 1, 1, 0), (4, 3, 1, 1, 0, 1, -1), weights=121),
-        layers((0, 1, 3, 3, 1, 1, -1), (0, 1, 3, 3, 1, 0, 0), (4, 3, 1, 1, 0, 1, -1), weights=121),
-        layers((0, 2, 3, 3, 1, 1, -1), (0, 2, 3, 3, 1, 1, 0), (4, 3, 1, 1, 0, 1, -1), weights=239),
-        layers((0, 1, 3, 3, 1, 1, -1), (1, 0, 3, 3, 1, 1, 0), (4, 3, 1, 1, 0, 1, -1), weights=121),
-        layers((2, 0, 1, 1, 0, 0, -1), (0, 1, 3, 3, 1, 1, 0), (4, 3, 1, 1, 0, 1, -1), weights=111),
-        layers((6, 0, 1, 1, 0, 1, -1), (7, 0, 1, 1, 0, 1, 0), (4, 3, 1, 1, 0, 1, -1), weights=115),
-        layers((7, 0, 1, 1, 0, 0, -1), (2, 0, 2, 2, 0, 0, -1), (4, 1, 1, 1, 0, 1, 0), weights=1),
-        {"layers": np.zeros((3, 6), np.int32)},
-        {"layers": NETWORK["layers"].astype(np.int64)},
+        layer("CONV", 2, (3, 3), same=True, source=0),
+        layer("CONV", 2, (3, 3), same=True, source=1),
+        layer("CONV", 2, (3, 3), same=True, source=-2),
+        layer("CONV", 2, (3, 3), same=True, source=2**31 - 1),
+        layers(conv(3), conv(5, source=0), HEAD, weights=121),
+        layers(conv(3), conv(3, source=0, bias=False), HEAD, weights=121),
+        layers(conv(3, out=2), conv(3, out=2, source=0), HEAD, weights=239),
+        layers(conv(3), conv(3, source=0) | {"kind": "DEPTHWISE", "out": 0}, HEAD, weights=121),
+        layers(plain("MAX_POOL"), conv(3, source=0), HEAD, weights=111),
+        layers(plain("BATCH_NORM", bias=True), plain("PRELU", bias=True, source=0), HEAD, weights=115),
+        layers(plain("PRELU"), plain("MAX_POOL", kernel=(2, 2)), plain("DENSE", 1, bias=True, source=0), weights=1),
         {"layers": NETWORK["layers"][:2]},
-        {"layers": np.asfortranarray(NETWORK["layers"])},
-        {"values": np.zeros(2, np.float32)},
-        {"values": np.zeros(3)},
         {"input_shape": [1, 6]},
         {"input_shape": [1, 6, 6, 1]},
         {"input_shape": [0, 6, 6]},
@@ -153,10 +196,26 @@ def test_the_arrays_that_are_bent_below_are_right():
 )
 def test_a_network_that_cannot_be_is_refused(changes):
     with pytest.raises(REFUSED):
-        _core.Network(**(NETWORK | changes))
+        network_of(**changes)
 
 
-BAD_LESSONS = [
+@pytest.mark.parametrize("layers", [None, [None], [1], np.zeros((3, 7), np.int32)], ids=str)
+def test_layers_of_another_type_are_refused(layers):
+    with pytest.raises(REFUSED):
+        _core.Network(**(NETWORK | {"layers": layers}))
+
+
+@pytest.mark.parametrize("kinds", [_core.LayerKind, _core.LossKind, _core.OptimizerKind])
+def test_kinds_that_do_not_exist_are_refused(kinds):
+    for number in (-1, 8, 99):
+        with pytest.raises(REFUSED):
+            kinds(number)
+    for struct in (_core.Layer, _core.Loss, _core.Optimizer):
+        with pytest.raises(REFUSED):
+            struct(99)
+
+
+BAD_BATCHES = [
     {"images": np.zeros((5, 1, 6, 7), np.uint8)},
     {"images": np.zeros((4, 1, 6, 6), np.uint8)},
     {"images": np.zeros((0, 1, 6, 6), np.uint8)},
@@ -181,46 +240,44 @@ BAD_LESSONS = [
     {"targets": np.zeros((5, 3))},
     {"targets": np.zeros(15, np.float32)},
     {"targets": None},
+    {"inverse_std": None},
     {"inverse_std": np.ones(2, np.float32)},
     {"inverse_std": np.ones(3)},
     {"order": np.array([5], np.uint32)},
     {"order": np.array([2**32 - 1], np.uint32)},
     {"order": np.arange(5)},
     {"order": np.zeros((1, 5), np.uint32)},
-    {"loss": 4},
-    {"loss": -1},
-    {"temperature": "hot"},
+    {"loss": {"kind": "SQUARED", "temperature": "hot"}},
 ]
 BAD_STEPS = [
     {"rates": np.zeros(0, np.float32)},
     {"rates": np.ones(1)},
     {"order": np.zeros(9, np.uint32)},  # two batches and one rate
-    {"optimizer": 5},
-    {"optimizer": -1},
-    {"warps": np.zeros((4, 2, 3), np.float32)},
-    {"warps": np.zeros((5, 3, 2), np.float32)},
-    {"warps": np.zeros((5, 6), np.float32)},
-    {"warps": np.zeros((5, 2, 3))},
-    {"warps": np.full((5, 2, 3), np.nan, np.float32)},
-    {"warps": np.full((5, 2, 3), np.inf, np.float32)},
-    {"warps": np.zeros((10, 2, 3), np.float32)[::2]},
-    {"warps": None},
+    {"optimizer": {"kind": "ADAM", "beta2": "high"}},
+    {"affine_maps": np.zeros((4, 2, 3), np.float32)},
+    {"affine_maps": np.zeros((5, 3, 2), np.float32)},
+    {"affine_maps": np.zeros((5, 6), np.float32)},
+    {"affine_maps": np.zeros((5, 2, 3))},
+    {"affine_maps": np.full((5, 2, 3), np.nan, np.float32)},
+    {"affine_maps": np.full((5, 2, 3), np.inf, np.float32)},
+    {"affine_maps": np.zeros((10, 2, 3), np.float32)[::2]},
+    {"affine_maps": [[[1, 0, 0], [0, 1, 0]]] * 5},
 ]
 
 
-@pytest.mark.parametrize("changes", BAD_LESSONS, ids=str)
-def test_a_lesson_that_cannot_be_is_refused(changes):
+@pytest.mark.parametrize("changes", BAD_BATCHES, ids=str)
+def test_a_batch_that_does_not_fit_is_refused(changes):
     with pytest.raises(REFUSED):
-        _core.Network(**NETWORK).train(**(TRAIN | changes))
+        train(network_of(), **changes)
     with pytest.raises(REFUSED):
-        _core.Network(**NETWORK).gradient(**(GRADIENT | changes))
+        gradient(network_of(), **changes)
 
 
 @pytest.mark.parametrize("changes", BAD_STEPS, ids=str)
-def test_steps_that_cannot_be_are_refused(changes):
-    network = _core.Network(**NETWORK)
+def test_steps_that_do_not_fit_are_refused_and_change_nothing(changes):
+    network = network_of()
     with pytest.raises(REFUSED):
-        network.train(**(TRAIN | changes))
+        train(network, **changes)
     after = np.ones(47, np.float32)
     network.weights(after)
     np.testing.assert_array_equal(after, NETWORK["weights"])
@@ -239,7 +296,7 @@ def test_steps_that_cannot_be_are_refused(changes):
 )
 def test_a_gradient_that_does_not_fit_is_refused(changes):
     with pytest.raises(REFUSED):
-        _core.Network(**NETWORK).gradient(**(GRADIENT | changes))
+        gradient(network_of(), **changes)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +320,7 @@ def test_a_gradient_that_does_not_fit_is_refused(changes):
 )
 def test_a_prediction_that_does_not_fit_is_refused(changes):
     with pytest.raises(REFUSED):
-        _core.Network(**NETWORK).predict(**(PREDICT | changes))
+        network_of().predict(**(PREDICT | changes))
 
 
 BAD_STARTS = [
@@ -293,48 +350,97 @@ BAD_STARTS = [
 
 @pytest.mark.parametrize("changes", BAD_STARTS, ids=str)
 def test_a_start_that_cannot_be_is_refused(changes):
-    _core.Network(**NETWORK).start(**START)
+    start(network_of())
     with pytest.raises(REFUSED):
-        _core.Network(**NETWORK).start(**(START | changes))
+        start(network_of(), **changes)
 
 
-@pytest.mark.parametrize("map_", [1e30, -1e30, 1e9, -1e9, 3e9])
-def test_a_map_may_lead_far_away(map_):
-    """What is read outside of the image is zero: the loss is that of an image without ink."""
-    images, far = np.full((5, 1, 6, 6), 255, np.uint8), np.full((5, 2, 3), map_, np.float32)
-    network = NETWORK | {"weights": np.linspace(-1, 1, 47, dtype=np.float32)}
+def map_of(*rows):
+    """One affine map for each of five images: float32 [5, 2, 3]."""
+    return np.tile(np.array(rows, np.float32), (5, 1, 1))
+
+
+FAR_MAPS = {str(value): np.full((5, 2, 3), value, np.float32) for value in (1e30, -1e30, 1e9, -1e9, 3e9, 3e38, -3e38)}
+NAN_MAPS = {
+    "both": map_of([3e38, -3e38, 0], [-3e38, 3e38, 0]),
+    "row": map_of([3e38, -3e38, 3e38], [0, 1, 0]),
+    "column": map_of([1, 0, 0], [-3e38, 3e38, 1]),
+}
+"""Finite maps whose coordinates overflow to inf - inf = NaN from the third row and column on."""
+
+
+@pytest.mark.parametrize("name", FAR_MAPS)
+def test_a_map_may_point_far_outside(name, instruction_set):
+    """What is read outside of the image is zero: the loss is that of a black image."""
+    images = np.full((5, 1, 6, 6), 255, np.uint8)
+    weights = np.linspace(-1, 1, 47, dtype=np.float32)
     losses = [
-        _core.Network(**network).train(**(TRAIN | {"images": pixels, "warps": warps}))
-        for pixels, warps in ((images, far), (0 * images, TRAIN["warps"]))
+        train(network_of(weights=weights, instruction_set=instruction_set), images=pixels, affine_maps=maps)
+        for pixels, maps in ((images, FAR_MAPS[name]), (0 * images, TRAIN["affine_maps"]))
     ]
     assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("pixels", [np.uint8, np.float32])
+@pytest.mark.parametrize("name", NAN_MAPS)
+def test_coordinates_that_are_not_numbers_read_zero(name, pixels, instruction_set):
+    """The image of a finite map with NaN coordinates is read inside its frame, without a sanitizer or with one."""
+    network = network_of(weights=np.linspace(-1, 1, 47, dtype=np.float32), instruction_set=instruction_set)
+    images = np.full((5, 1, 6, 6), 255 if pixels == np.uint8 else 1, pixels)
+    assert np.isfinite(train(network, images=images, affine_maps=NAN_MAPS[name]))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [(0, 0, 0), (4, 0, 2), (4, 1, 1)])
+def test_a_map_that_is_not_finite_is_refused(place, value):
+    maps = TRAIN["affine_maps"].copy()
+    maps[place] = value
+    with pytest.raises(ValueError, match="affine map is not finite"):
+        train(network_of(), affine_maps=maps)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, -3e38])
+@pytest.mark.parametrize("levels", [np.linspace(-1, 1, 5), [-1, -0.9, 0, 0.1, 7], [-3e38, 0, 3e38], [0.5]], ids=str)
+def test_a_weight_that_is_not_finite_finds_a_level(levels, value):
+    """No weight, however large, is looked up outside of its codebook and its costs."""
+    network, out = network_of(), np.zeros(47, np.float32)
+    levels = np.array(levels, np.float32)
+    start(network, weights=np.full(47, value, np.float32), levels=[levels], costs=[np.abs(levels)])
+    network.weights(out)
+    assert np.isin(out, levels).all()
+    train(network)
+
+
+def test_costs_without_codebooks_change_nothing():
+    network = network_of()
+    start(network, codebook=None)
+    assert np.isfinite(train(network))
 
 
 @pytest.mark.parametrize("out", [np.zeros(46, np.float32), np.zeros(47), read_only(np.zeros(47, np.float32))])
 def test_weights_go_only_where_they_fit(out):
     with pytest.raises(REFUSED):
-        _core.Network(**NETWORK).weights(out)
+        network_of().weights(out)
 
 
-def test_a_network_without_layers_gives_its_input_back():
-    nothing = {"layers": np.zeros((0, 7), np.int32), "values": np.zeros(0, np.float32), "input_shape": [3, 1, 1]}
-    network = _core.Network(**(NETWORK | nothing | {"weights": np.zeros(0, np.float32)}))
+def test_a_network_without_layers_returns_its_input():
+    network = network_of(layers=[], input_shape=[3, 1, 1], weights=np.zeros(0, np.float32))
     images, logits = np.arange(15, dtype=np.float32).reshape(5, 3), np.zeros((5, 3), np.float32)
     network.predict(images, 0, logits)
     np.testing.assert_array_equal(logits, images)
-    assert np.isfinite(network.train(**(TRAIN | {"images": images})))
+    assert np.isfinite(train(network, images=images))
 
 
-def test_an_order_may_be_empty_or_say_an_image_twice():
-    network, nothing = _core.Network(**NETWORK), np.zeros(0, np.uint32)
-    assert network.train(**(TRAIN | {"order": nothing})) == 0
-    assert network.gradient(**(GRADIENT | {"order": nothing})) == 0
-    assert np.isfinite(network.train(**(TRAIN | {"order": np.zeros(8, np.uint32)})))
+def test_an_order_may_be_empty_or_name_an_image_twice():
+    network, nothing = network_of(), np.zeros(0, np.uint32)
+    assert train(network, order=nothing) == 0
+    assert gradient(network, order=nothing) == 0
+    assert np.isfinite(train(network, order=np.zeros(8, np.uint32)))
 
 
 def test_arrays_may_be_read_only():
-    bent = {name: read_only(value) if isinstance(value, np.ndarray) else value for name, value in TRAIN.items()}
-    assert np.isfinite(_core.Network(**(NETWORK | {"weights": read_only(NETWORK["weights"])})).train(**bent))
+    frozen = {name: read_only(value) if isinstance(value, np.ndarray) else value for name, value in TRAIN.items()}
+    assert np.isfinite(train(network_of(weights=read_only(NETWORK["weights"])), **frozen))
 
 
 def test_a_missing_teacher_is_refused():

@@ -1,7 +1,7 @@
 """The native engine: trains with the C++ core of `native/`, on one thread or, for large networks, on several.
 
-The core takes arrays and small structs. Learning rates, the order of the images, augmentation, the first weights and the
-targets are computed here.
+The core takes arrays and small structs. Learning rates, the order of the images, augmentation, the first weights
+and the targets are computed here.
 """
 
 from __future__ import annotations
