@@ -31,7 +31,8 @@ OBJECTS_TOO = {"store", "cluster"}
 """Options whose parameters also take objects."""
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    words: getattr(smidgen, words) for words in COMMANDS if not words.startswith("data ")
+    words: getattr(smidgen.data if words.startswith("data ") else smidgen, words.removeprefix("data "))
+    for words in COMMANDS
 }
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy.typing as npt
 
-from smidgen.data import Dataset, Reading, from_arrays
+from smidgen.data import Dataset, from_arrays, with_copies
 from smidgen.data import load as load_data
-from smidgen.data.augment import with_copies
 from smidgen.errors import RequestError
 from smidgen.model import Model, open_model
 from smidgen.records import OPTIMIZERS, RULES, Recipe
@@ -89,8 +88,8 @@ def dataset(
         found = from_arrays(*data, split_seed=split_seed)
     else:
         sides = whole_numbers(resize, "resize", separator="x", count=2) if resize else ()
-        reading = Reading((sides[0], sides[1]) if sides else None, group_column)
-        found = load_data(data, split_seed, reporter=reporter, reading=reading)
+        size = (sides[0], sides[1]) if sides else None
+        found = load_data(data, split_seed, reporter=reporter, resize=size, group_column=group_column)
     return with_copies(found, copies, default_workers())
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from commands import assert_refused
 from smidgen.cli.screen import WIDTH
-from smidgen.data import sources
+from smidgen.data import published, sources
 
 Command = Callable[..., Any]
 
@@ -69,9 +69,9 @@ def test_a_damaged_file_that_no_source_has_is_said(
     folder.mkdir(parents=True)
     (folder / "digits.csv").write_text("damaged")
     (tmp_path / "empty").mkdir()
-    sha256 = sources.PUBLISHED["digits"].sha256
-    local = sources.Published(sha256, (sources.Folder(tmp_path / "empty"),))
-    monkeypatch.setitem(sources.PUBLISHED, "digits", local)
+    sha256 = published.PUBLISHED["digits"].sha256
+    local = published.Published(sha256, (sources.Folder(tmp_path / "empty"),))
+    monkeypatch.setitem(published.PUBLISHED, "digits", local)
     said = command("shrink", "digits", "--floor", "0.9", "--out", str(tmp_path / "out"))
     assert said.code == 2
     assert "digits.csv could not be fetched" in said.err

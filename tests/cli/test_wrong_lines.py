@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from commands import assert_refused
-from smidgen.data.readers import IDX_NAMES
+from smidgen.data.readers.idx import IDX_NAMES
 from smidgen.trials.store import SCHEMA, Store
 
 Command = Callable[..., Any]
@@ -123,12 +123,12 @@ BAD_DATA: dict[str, tuple[Callable[[Path], str], str]] = {
     "values that are not numbers": (npz(X=WITH_NAN, y=Y), "1 values that are not finite"),
     "one class": (npz(X=X, y=np.zeros(100, int)), "the number of classes is 1"),
     "three images": (npz(X=X[:3], y=Y[:3]), "of the 3 images to train on; give at least 5 images of each class"),
-    "no images": (npz(X=X[:0], y=Y[:0]), "there is nothing in them"),
+    "no images": (npz(X=X[:0], y=Y[:0]), "and are empty"),
     "labels of another number": (npz(X=X, y=Y[:50]), "100 images and 50 labels"),
     "labels in halves": (npz(X=X, y=Y / 4), "labels are not whole numbers"),
     "objects": (npz(X=X, y=np.array([{}] * 100)), "cannot read own.npz"),
     "no arrays": (text_as_npz, "not a whole .npz file"),
-    "a truncated IDX file": (truncated_idx, "is cut off or overlong"),
+    "a truncated IDX file": (truncated_idx, "the file is truncated or overlong"),
     "a truncated gzip file": (truncated_gzip, "is a damaged gzip file"),
 }
 

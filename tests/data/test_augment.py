@@ -1,4 +1,4 @@
-"""Moved copies of the training images: what is moved, what stays, and what is refused."""
+"""Augmented copies of the training images: what is transformed, what stays, and what is refused."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from smidgen import from_arrays
-from smidgen.data import Dataset
-from smidgen.data.augment import promised, with_copies
+from smidgen.data import Dataset, augment, with_copies
 from smidgen.errors import RequestError
 
 
@@ -25,11 +24,21 @@ def test_the_first_copy_is_the_images_and_the_others_are_near_them(digits: Datas
 
 
 def test_all_other_splits_stay_and_the_digest_tells_them_apart(digits: Dataset) -> None:
-    made, promise = with_copies(digits, 2), promised(digits, 2)
+    made = with_copies(digits, 2)
     assert made.selection is digits.selection and made.confirmation is digits.confirmation and made.test is digits.test
     assert len({digits.digest, made.digest, with_copies(digits, 3).digest}) == 3
-    assert (promise.digest, promise.train.images.shape) == (made.digest, made.train.images.shape)
     assert with_copies(digits, 1) is digits
+
+
+def test_the_copies_are_made_when_they_are_first_read(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then their number, shape and digest are known, so that stored trainings are found without them."""
+    made = with_copies(digits, 2)
+    monkeypatch.setattr(augment, "transformed_copies", lambda *_: pytest.fail("the copies were made too early"))
+    assert (len(made.train), made.train.shape) == (2 * len(digits.train), (2 * len(digits.train), 1, 8, 8))
+    assert (made.input_shape, made.train.dtype, len(made.digest)) == ((1, 8, 8), np.uint8, 64)
+    monkeypatch.undo()
+    assert made.train.images.shape == made.train.shape
+    assert made.train.images is made.train.images
 
 
 @pytest.mark.parametrize("count", [0, -1, 65])
@@ -38,9 +47,9 @@ def test_a_number_of_copies_that_cannot_be_is_refused(digits: Dataset, count: in
         with_copies(digits, count)
 
 
-def test_vectors_cannot_be_moved() -> None:
+def test_vectors_cannot_be_transformed() -> None:
     generator = np.random.default_rng(0)
     labels = np.arange(60) % 3
     vectors = from_arrays(generator.normal(size=(60, 5)), labels, "vectors")
-    with pytest.raises(RequestError, match="vectors has no images of bytes that could be moved"):
+    with pytest.raises(RequestError, match="vectors has no uint8 images of at least 2x2 pixels to transform"):
         with_copies(vectors, 2)

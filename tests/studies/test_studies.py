@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from smidgen.data import Dataset, from_arrays
-from smidgen.data.augment import MOVES, moved_copies
+from smidgen.data.augment import COPY_AUGMENTATION, transformed_copies
 from smidgen.engine import Examples, Start, torch_engine
 from smidgen.engine.torch_engine.affine import moved
 from smidgen.errors import RequestError
@@ -45,7 +45,7 @@ from smidgen.studies import (
 from smidgen.studies.authors import all_training_images, selecting_on_test
 from smidgen.studies.border import without_constant
 from smidgen.studies.copies import COPIES, on_copies
-from smidgen.studies.features import computed, promised
+from smidgen.studies.features import feature_digest, features_of
 from smidgen.studies.logit_findings import Measured, shape_answer, strict_answer
 from smidgen.studies.mimic_findings import course_answer
 from smidgen.studies.reduce_cnn import NETS as REDUCED
@@ -200,8 +200,8 @@ def test_again_it_trains_nothing_and_says_the_same(
     reports: dict[str, Report], tiny_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(study_module, "evaluate")
-    monkeypatch.setattr("smidgen.studies.features.computed", None)
-    monkeypatch.setattr("smidgen.data.augment.with_copies", None)
+    monkeypatch.delattr("smidgen.studies.features.classify")
+    monkeypatch.delattr("smidgen.data.augment.transformed_copies")
     with Store(tiny_store) as store:
         again = {report.name: report for report in run("all", store=store, data=drawings, effort=TINY)}
     for name, report in again.items():
@@ -346,12 +346,12 @@ def test_copies_are_moved_as_the_engines_move_them() -> None:
     import torch
 
     images = np.random.default_rng(0).integers(0, 256, (7, 2, 9, 6), np.uint8)
-    found = moved_copies(images, COPIES, workers=2)
+    found = transformed_copies(images, COPIES, workers=2)
     assert found.dtype == np.uint8
     assert found.shape == (COPIES * 7, 2, 9, 6)
     np.testing.assert_array_equal(found[:7], images)
     for copy in range(1, COPIES):
-        maps = torch.from_numpy(affine_maps(MOVES, 7, (9, 6), 0, copy))
+        maps = torch.from_numpy(affine_maps(COPY_AUGMENTATION, 7, (9, 6), 0, copy))
         expected = moved(torch.from_numpy(images).float(), maps).numpy()
         np.testing.assert_allclose(found[7 * copy : 7 * copy + 7], expected, atol=0.501)  # rounded to a byte
 
@@ -362,12 +362,12 @@ def test_a_student_on_copies_learns_what_the_teacher_says_to_each(bench: Bench) 
     teacher = bench.train(context, {"teacher": Job(spec, Recipe(epochs=2), 1)}, "stage")["teacher"]
     job = Job(spec, Recipe("kl", epochs=3, learning_rate=0.01, batch_size=32), 1)
     found = on_copies(bench, context, teacher, {"student": job}, "stage", "copies: ")["student"]
-    images = moved_copies(np.asarray(context.dataset.train.images, np.uint8), COPIES)
+    images = transformed_copies(np.asarray(context.dataset.train.images, np.uint8), COPIES)
     logits = torch_engine.predict(spec, teacher.outcomes[0].weights, images)
     labels = np.tile(context.dataset.train.labels, COPIES)
     expected = torch_engine.train(spec, job.recipe, Examples(images, labels, logits), 0)
     np.testing.assert_array_equal(found.outcomes[0].weights, expected.weights)
-    assert found.trials[0].data != context.dataset.digest
+    assert found.trials[0].data_digest != context.dataset.digest
 
 
 # --- frozen layers -------------------------------------------------------------------------------
@@ -384,10 +384,12 @@ def test_a_head_on_features_learns_as_the_whole_with_its_layers_fixed(bench: Ben
     fixed = np.arange(len(weights)) < below
     recipe = Recipe(epochs=3, learning_rate=0.01, batch_size=32)
     held = Job(whole, recipe, 1, start=lambda seed: Start(weights, fixed))
-    promise = promised(context.dataset, LAYERS, "a trial")
-    features = computed(promise, context, LAYERS, weights)
-    assert features.digest == promise.digest != context.dataset.digest
-    assert features.train.images.shape == promise.train.images.shape
+    features = features_of(context, LAYERS, weights, "a trial")
+    assert features.digest == feature_digest(context.dataset, LAYERS, "a trial") != context.dataset.digest
+    for name, split in features.splits.items():
+        shape, dtype = split.shape, split.dtype
+        assert "images" not in vars(split), f"{name}: known before it is computed"
+        assert (split.images.shape, split.images.dtype) == (shape, dtype)
     head = Job(parse_spec("dense 5 relu, dense 10"), recipe, 1, start=lambda seed: Start(weights[below:]))
     first = bench.train(context, {"held": held}, "stage")["held"].outcomes[0]
     second = bench.train(replace(context, dataset=features), {"head": head}, "stage")["head"].outcomes[0]

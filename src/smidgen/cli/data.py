@@ -12,7 +12,7 @@ from smidgen.cli.screen import Lines, console, table
 from smidgen.errors import RequestError
 
 if TYPE_CHECKING:
-    from smidgen.data import Dataset
+    from smidgen.data import Dataset, DataSummary
 
 LIST_EPILOG = "Example:\n\nsmidgen data list"
 FETCH_EPILOG = "Example:\n\nsmidgen data fetch mnist"
@@ -32,7 +32,7 @@ def list_() -> None:
     from smidgen import data
 
     rows = table("data set", "here", ">MB", "where")
-    for row in data.status():
+    for row in data.list():
         rows.add_row(row.name, "yes" if row.complete else "no", f"{row.size_bytes / 1e6:.1f}", str(row.folder))
     console().print(rows)
 
@@ -41,8 +41,6 @@ def fetch(name: Annotated[str, typer.Argument(help="mnist, fashion-mnist or digi
     """Fetch a published data set into the cache, checked by its SHA-256."""
     from smidgen import data
 
-    if name not in data.NAMES:
-        raise RequestError(f"no data set '{name}' is published; use one of {', '.join(data.NAMES)}")
     for file, path in data.fetch(name, reporter=Lines()).items():
         typer.echo(f"{file}: {path}")
 
@@ -55,8 +53,8 @@ def show(
     """Print a data set's splits, and write ten images of each class as a picture."""
     from smidgen import data as datasets
 
-    found = datasets.load(data, split_seed, reporter=Lines())
-    picture = draw(found, out)
+    found = datasets.show(data, split_seed, reporter=Lines())
+    picture = draw(found.dataset, out)
     print_summary(found)
     if picture:
         console().print(f"picture {out}", soft_wrap=True)
@@ -82,11 +80,11 @@ def draw(data: Dataset, path: Path) -> bool:
     return True
 
 
-def print_summary(data: Dataset) -> None:
-    """Print a table of the splits, and the digest."""
+def print_summary(data: DataSummary) -> None:
+    """Print a table of the splits, the range of the values, and the digest."""
     rows = table("split", ">images", "used for")
     for name, use in USES.items():
-        rows.add_row(name, f"{len(getattr(data, name)):,}", use)
+        rows.add_row(name, f"{data.split_sizes[name]:,}", use)
     screen = console()
     screen.print(f"{data.name}: {'x'.join(map(str, data.input_shape))}, {len(data.class_names)} classes")
     screen.print(rows)

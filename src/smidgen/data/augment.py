@@ -1,8 +1,7 @@
-"""Moved copies of the training images: more to learn from, for a network that is trained for long.
+"""Copies of the training images, each shifted, rotated and scaled at random: more to learn from in a long training.
 
-A small network that is trained for long learns its training images better than others. Where it sees them moved, it
-must be told what the teacher says to the moved image, not to the image as it was (Beyer et al. 2022, arXiv
-2106.05237, section 3.1): so the copies are made once, and are training images like all others to whoever comes after.
+The copies are made once and become training images like all others, because a student must learn what the teacher says
+about the transformed image, not about the original (Beyer et al. 2022, arXiv 2106.05237, section 3.1).
 """
 
 from __future__ import annotations
@@ -14,70 +13,92 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.data import Dataset, Split
+from smidgen.data.dataset import Dataset, Split
 from smidgen.errors import RequestError
 from smidgen.records import Augmentation
 from smidgen.streams import affine_maps
 
-Images = npt.NDArray[np.uint8]
+Bytes = npt.NDArray[np.uint8]
 
-MOVES = Augmentation(shift=1, rotation=8, scale=0.08)
-MOST_COPIES = 64
-CHUNK = 1000
-"""Images at once: a few megabytes."""
+COPY_AUGMENTATION = Augmentation(shift=1, rotation=8, scale=0.08)
+MAX_COPIES = 64
+CHUNK_IMAGES = 1000
+"""Images transformed at once; their intermediate arrays take a few megabytes."""
 
 
-def with_copies(data: Dataset, count: int, workers: int = 1) -> Dataset:
-    """The data with so many of each training image, the first as it is; the other splits stay as they are.
+def with_copies(data: Dataset, copies: int, workers: int = 1) -> Dataset:
+    """Put `copies` copies of each training image in place of it; the other splits stay as they are.
+
+    Args:
+        data: Images of uint8, at least 2x2 pixels.
+        copies: 1 to 64. The first copy is the image itself; the others are randomly shifted, rotated and scaled.
+        workers: Threads that transform images.
+
+    Returns:
+        The data set, with a digest of its own. Its training images are made when they are first read.
 
     Raises:
-        RequestError: a number below 1, or data that are no images of bytes.
+        RequestError: The number of copies is not from 1 to 64, or the data has no images that can be transformed.
     """
-    if not 1 <= count <= MOST_COPIES:
-        raise RequestError(f"copies={count} must be from 1 to {MOST_COPIES}; 1 is the images as they are")
-    if count == 1:
+    if not 1 <= copies <= MAX_COPIES:
+        raise RequestError(f"copies={copies} must be from 1 to {MAX_COPIES}; 1 is the images as they are")
+    if copies == 1:
         return data
-    images = data.train.images
-    if images.dtype != np.uint8 or min(data.input_shape[1:]) < 2:
-        raise RequestError(f"{data.name} has no images of bytes that could be moved; leave copies at 1")
-    made = Split(moved_copies(images.astype(np.uint8, copy=False), count, workers), promised(data, count).train.labels)
-    return replace(promised(data, count), train=made)
+    if data.train.dtype != np.uint8 or min(data.input_shape[1:]) < 2:
+        raise RequestError(f"{data.name} has no uint8 images of at least 2x2 pixels to transform; leave copies at 1")
+    base = data.train
 
+    def make() -> Bytes:
+        return transformed_copies(base.images.astype(np.uint8, copy=False), copies, workers)
 
-def promised(data: Dataset, count: int) -> Dataset:
-    """The same data set by name and size, its training images one zero that takes no memory."""
-    digest = hashlib.sha256(f"{data.digest} {count} copies {MOVES}".encode()).hexdigest()
-    shape = (count * len(data.train), *data.train.images.shape[1:])
-    train = Split(np.broadcast_to(np.uint8(0), shape), np.tile(data.train.labels, count))
+    shape = (copies * len(base), *data.input_shape)
+    train = Split.lazy(make, shape, np.uint8, np.tile(base.labels, copies))
+    digest = hashlib.sha256(f"{data.digest} {copies} copies {COPY_AUGMENTATION}".encode()).hexdigest()
     return replace(data, train=train, digest=digest)
 
 
-def moved_copies(images: Images, count: int, workers: int = 1) -> Images:
-    """The images, then each further copy of all of them: uint8 [count * n, channels, height, width]."""
-    one, height, width = len(images), *images.shape[2:]
-    out = np.concatenate([images] * count)
-    maps = [affine_maps(MOVES, one, (height, width), 0, copy) for copy in range(1, count)]
+def transformed_copies(images: Bytes, copies: int, workers: int = 1) -> Bytes:
+    """Return the images, followed by each transformed copy of all of them.
 
-    def chunk(place: tuple[int, int]) -> None:
+    Args:
+        images: uint8 [n, channels, height, width].
+        copies: The number of copies, the images themselves among them.
+        workers: Threads.
+
+    Returns:
+        uint8 [copies * n, channels, height, width].
+    """
+    count, height, width = len(images), *images.shape[2:]
+    out = np.concatenate([images] * copies)
+    maps = [affine_maps(COPY_AUGMENTATION, count, (height, width), 0, copy) for copy in range(1, copies)]
+
+    def transform_chunk(place: tuple[int, int]) -> None:
         copy, first = place
-        rows = slice(first, min(first + CHUNK, one))
-        out[copy * one :][rows] = moved(images[rows], maps[copy - 1][rows])
+        rows = slice(first, min(first + CHUNK_IMAGES, count))
+        out[copy * count :][rows] = transformed(images[rows], maps[copy - 1][rows])
 
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(chunk, [(copy, first) for copy in range(1, count) for first in range(0, one, CHUNK)]))
+        chunks = [(copy, first) for copy in range(1, copies) for first in range(0, count, CHUNK_IMAGES)]
+        list(pool.map(transform_chunk, chunks))
     return out
 
 
-def moved(images: Images, maps: npt.NDArray[np.float32]) -> Images:
-    """Each image read where its map says, linear between four pixels, zero outside: as `engine.affine_maps` has it.
+def transformed(images: Bytes, maps: npt.NDArray[np.float32]) -> Bytes:
+    """Read each image where its affine map points, with bilinear interpolation and zeros outside the image.
 
-    images: uint8 [n, channels, height, width]; maps: float32 [n, 2, 3]
+    Args:
+        images: uint8 [n, channels, height, width].
+        maps: float32 [n, 2, 3], as `smidgen.streams.affine_maps` makes them: from (y, x, 1) of a pixel of the result
+            to the (y, x) at which the image is read.
+
+    Returns:
+        uint8 [n, channels, height, width].
     """
     count, channels, height, width = images.shape
-    row = width + 3  # of a frame of zeros: one before, two after, so that every corner has its neighbours
-    framed = np.zeros((count, channels, height + 3, row), np.float32)
-    framed[:, :, 1 : height + 1, 1 : width + 1] = images
-    pixels = framed.reshape(count, channels, -1)
+    row = width + 3  # zeros around the image, one before and two after, so that every pixel read has its neighbours
+    padded = np.zeros((count, channels, height + 3, row), np.float32)
+    padded[:, :, 1 : height + 1, 1 : width + 1] = images
+    pixels = padded.reshape(count, channels, -1)
     y, x = np.divmod(np.arange(height * width, dtype=np.float32), np.float32(width))
     at = maps[:, :, :1] * y + maps[:, :, 1:2] * x + maps[:, :, 2:]
     at = np.clip(at, np.float32(-1), np.array([[height], [width]], np.float32)) + np.float32(1)

@@ -1,4 +1,4 @@
-"""Arrays as they come -> images and labels that are fit for a classifier, or an error that says what is wrong."""
+"""Raw arrays become images and labels that fit a classifier, or an error says what is wrong with them."""
 
 from __future__ import annotations
 
@@ -7,38 +7,44 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.data.splits import Labels
+from smidgen.data.dataset import Images, Labels
 from smidgen.errors import DataError
 
-Images = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 Array = npt.NDArray[Any]
 
-LEAST_PER_CLASS = 5
-"""Of each class, at least: one image to test on, one in each half of the validation split, two to train on."""
-MOST_CLASSES = 255
+MIN_IMAGES_PER_CLASS = 5
+"""One image to test on, one in each half of the validation split, two to train on."""
+MAX_CLASSES = 255
 
 
 # --- images ------------------------------------------------------------------------------------
 
 
-def images_of(raw: Array, what: str, find_bytes: bool = True) -> Images:
-    """uint8 or float32 [n, channels, height, width], C-contiguous; may share memory with `raw`.
+def to_images(raw: Array, what: str, detect_bytes: bool = True) -> Images:
+    """Bring an array to the shape and type that networks take.
 
-    find_bytes: whether whole numbers from 0 to 255 of another type are bytes too
+    Args:
+        raw: Numbers of any type, in a shape that `smidgen.data.from_arrays` takes.
+        what: What an error calls the array.
+        detect_bytes: Whether whole numbers from 0 to 255 of another type become uint8 too.
+
+    Returns:
+        uint8 or float32 [n, channels, height, width], C-contiguous; it may share memory with `raw`.
+
+    Raises:
+        DataError: The array is empty, has another shape or type, or contains numbers that are not finite.
     """
     if raw.dtype.kind not in "buif":
         raise DataError(f"{what} are of type {raw.dtype}; give an array of numbers, every image of one size")
     shaped = np.ascontiguousarray(_channels_first(raw, what))
     if shaped.size == 0:
-        raise DataError(
-            f"{what} have shape {shape_text(raw.shape)}: there is nothing in them; give images of at least a pixel"
-        )
+        raise DataError(f"{what} have shape {shape_text(raw.shape)} and are empty; give images of at least a pixel")
     if shaped.dtype == np.uint8:
         return shaped
     with np.errstate(over="ignore"):
         floats = shaped.astype(np.float32)
     _check_finite(floats, what)
-    return floats.astype(np.uint8) if find_bytes and _are_bytes(floats) else floats
+    return floats.astype(np.uint8) if detect_bytes and _are_bytes(floats) else floats
 
 
 def _channels_first(raw: Array, what: str) -> Array:
@@ -47,7 +53,7 @@ def _channels_first(raw: Array, what: str) -> Array:
             return raw.reshape(n, features, 1, 1)
         case (n, height, width):
             return raw.reshape(n, 1, height, width)
-        # The middle one is a vector of features in the form that we give it.
+        # [n, features, 1, 1] is what a vector of features becomes above.
         case (_, 1 | 3, _, _) | (_, _, 1, 1):
             return raw
         case (_, _, _, 1 | 3):
@@ -59,15 +65,15 @@ def _channels_first(raw: Array, what: str) -> Array:
 
 
 def _check_finite(floats: npt.NDArray[np.float32], what: str) -> None:
-    # One sum is quicker than a mask, and is finite only where every value is.
+    # One sum is faster than a mask, and it is finite only if every value is.
     with np.errstate(invalid="ignore"):
         if np.isfinite(floats.sum(dtype=np.float64)):
             return
     bad = np.argwhere(~np.isfinite(floats))
     image, channel, row, column = (int(index) for index in bad[0])
     raise DataError(
-        f"{what} hold {len(bad)} values that are not finite in float32; the first is {floats[tuple(bad[0])]} in image "
-        f"{image} (from 0) at channel {channel}, row {row}, column {column}; replace or remove them"
+        f"{what} contain {len(bad)} values that are not finite in float32; the first is {floats[tuple(bad[0])]} in "
+        f"image {image} (from 0) at channel {channel}, row {row}, column {column}; replace or remove them"
     )
 
 
@@ -76,8 +82,12 @@ def _are_bytes(floats: npt.NDArray[np.float32]) -> bool:
     return bool(low >= 0 and 1 < high <= 255) and bool((floats == np.rint(floats)).all())
 
 
-def alike(images: Images, test_images: Images) -> tuple[Images, Images]:
-    """Both of one type, once they are of one shape."""
+def with_common_type(images: Images, test_images: Images) -> tuple[Images, Images]:
+    """Convert both arrays to float32 unless both are uint8.
+
+    Raises:
+        DataError: Their images differ in shape.
+    """
     if images.shape[1:] != test_images.shape[1:]:
         raise DataError(
             f"training images are {shape_text(images.shape[1:])} and test images {shape_text(test_images.shape[1:])} "
@@ -89,10 +99,59 @@ def alike(images: Images, test_images: Images) -> tuple[Images, Images]:
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
+    """A shape as errors print it: "30x2x3"."""
     return "x".join(map(str, shape)) or "()"
 
 
 # --- labels ------------------------------------------------------------------------------------
+
+
+def class_names_of(raw: Array, images: int) -> tuple[str, ...]:
+    """Find the classes: the different labels as text, in numerical order if all are whole numbers.
+
+    Args:
+        raw: Labels [n] or [n, 1], numbers or text.
+        images: n.
+
+    Raises:
+        DataError: The labels do not fit a classifier.
+    """
+    values = np.unique(_plain_labels(raw, images))
+    if not 2 <= len(values) <= MAX_CLASSES:
+        raise DataError(
+            f"the number of classes is {len(values):,} (one is '{values[0]}'); a classifier needs 2 to {MAX_CLASSES}"
+        )
+    names = [str(value) for value in values]
+    try:
+        return tuple(sorted(names, key=int))
+    except ValueError:
+        return tuple(sorted(names))
+
+
+def encode_labels(raw: Array, images: int, class_names: tuple[str, ...]) -> Labels:
+    """Replace each label by its index in `class_names`: int32 [n].
+
+    Raises:
+        DataError: A label is not among the names, or the labels do not fit the images.
+    """
+    found, inverse = np.unique(_plain_labels(raw, images), return_inverse=True)
+    index_of = {name: index for index, name in enumerate(class_names)}
+    unknown = [str(value) for value in found if str(value) not in index_of]
+    if unknown:
+        raise DataError(f"the test split has label '{unknown[0]}', which no training image has; remove or relabel it")
+    codes = np.array([index_of[str(value)] for value in found], np.int32)
+    return codes[inverse.reshape(-1)]
+
+
+def check_class_sizes(labels: Labels, class_names: tuple[str, ...]) -> None:
+    """Raise a DataError if a class has too few images to have one in every split."""
+    counts = np.bincount(labels, minlength=len(class_names))
+    rarest = int(counts.argmin())
+    if counts[rarest] < MIN_IMAGES_PER_CLASS:
+        raise DataError(
+            f"class '{class_names[rarest]}' has {counts[rarest]} of the {len(labels):,} images to train on; give at "
+            f"least {MIN_IMAGES_PER_CLASS} images of each class, or leave the class out"
+        )
 
 
 def _plain_labels(raw: Array, images: int) -> Array:
@@ -107,13 +166,13 @@ def _plain_labels(raw: Array, images: int) -> Array:
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8", "replace")
     if labels.dtype.kind == "f":
-        return _whole(labels)
+        return _whole_numbers(labels)
     if labels.dtype.kind not in "biuU":
         raise DataError(f"labels are of type {labels.dtype}; give whole numbers or text, one for each image")
     return labels.astype(np.int8) if labels.dtype.kind == "b" else labels
 
 
-def _whole(labels: Array) -> npt.NDArray[np.int64]:
+def _whole_numbers(labels: Array) -> npt.NDArray[np.int64]:
     wrong = np.flatnonzero(~(np.isfinite(labels) & (labels == np.rint(labels)) & (np.abs(labels) < 2**53)))
     if len(wrong):
         raise DataError(
@@ -121,38 +180,3 @@ def _whole(labels: Array) -> npt.NDArray[np.int64]:
             "a classifier needs a class for each image"
         )
     return labels.astype(np.int64)
-
-
-def values_of(raw: Array, images: int) -> tuple[str, ...]:
-    """The different labels as text, in the order of the classes."""
-    values = np.unique(_plain_labels(raw, images))
-    if not 2 <= len(values) <= MOST_CLASSES:
-        raise DataError(
-            f"the number of classes is {len(values):,} (one is '{values[0]}'); a classifier needs 2 to {MOST_CLASSES}"
-        )
-    names = [str(value) for value in values]
-    try:
-        return tuple(sorted(names, key=int))
-    except ValueError:
-        return tuple(sorted(names))
-
-
-def codes_of(raw: Array, images: int, values: tuple[str, ...]) -> Labels:
-    """The place of each label in `values`: int32 [n]."""
-    found, inverse = np.unique(_plain_labels(raw, images), return_inverse=True)
-    known = {value: place for place, value in enumerate(values)}
-    strange = [str(value) for value in found if str(value) not in known]
-    if strange:
-        raise DataError(f"the test split has label '{strange[0]}', which no training image has; remove or relabel it")
-    places = np.array([known[str(value)] for value in found], np.int32)
-    return places[inverse.reshape(-1)]
-
-
-def check_classes(labels: Labels, values: tuple[str, ...]) -> None:
-    counts = np.bincount(labels, minlength=len(values))
-    fewest = int(counts.argmin())
-    if counts[fewest] < LEAST_PER_CLASS:
-        raise DataError(
-            f"class '{values[fewest]}' has {counts[fewest]} of the {len(labels):,} images to train on; give at least "
-            f"{LEAST_PER_CLASS} images of each class, or leave the class out"
-        )

@@ -1,10 +1,10 @@
-"""Which images go where: cuts at random within each class, or of whole groups.
+"""Which images belong to which split: cuts at random within each class, or of whole groups.
 
-A cut depends on the labels, the groups and a seed alone. The generator's raw words are used, which NumPy promises
-never to change (NEP 19).
+A cut depends on the labels, the groups and a seed alone. It uses the generator's raw words, which NumPy promises never
+to change (NEP 19).
 
-A group is what must not be torn apart: the frames of a video, the patients of a study, the augmented copies of a
-picture. If one of them were trained on and another were scored, the score would say how well it was remembered.
+A group is a set of images that are nearly copies: the frames of a video, the scans of a patient, the augmented copies
+of an image. If some of them were trained on and others scored, the score would measure memory.
 """
 
 from __future__ import annotations
@@ -15,38 +15,41 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.data.dataset import Indices, Labels
 from smidgen.errors import DataError
 from smidgen.streams import TEST_SPLIT, VALIDATION_SPLIT, split_words
 
-Labels = npt.NDArray[np.int32]
-Indices = npt.NDArray[np.int64]
-
-MOST_REPEATS = 20
-"""Of an image of a rare class: more would learn it by heart."""
+MAX_REPEATS = 20
+"""How often oversampling uses an image at most; a network would memorize one that came more often."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """How one data set is cut. `groups`: text [n], the group of each training image; None where each stands alone."""
+    """How one data set is cut.
+
+    Attributes:
+        split_seed: The seed of the cuts.
+        groups: Text [n], the group of each training image; None if every image is a group of its own.
+    """
 
     split_seed: int
     groups: npt.NDArray[np.str_] | None = field(default=None, repr=False)
 
     def test(self, labels: Labels) -> tuple[Indices, Indices]:
-        """(the rest, a fifth for testing) as sorted indices."""
+        """Cut a fifth off for testing: (rest, test) as sorted indices."""
         if self.groups is None:
             return cut(labels, len(labels) // 5, 1, self.split_seed, TEST_SPLIT)
         return _cut_groups(labels, self.groups, len(labels) // 5, (1, 3), self.split_seed, TEST_SPLIT)
 
     def validation(self, labels: Labels, kept: Indices) -> tuple[Indices, Indices, Indices]:
-        """(train, selection, confirmation), each a sorted part of `kept`."""
+        """Cut the images that are not for testing: (train, selection, confirmation), each a sorted part of `kept`."""
         if self.groups is None:
             return cut_validation(labels, kept, self.split_seed)
         labels, groups = labels[kept], self.groups[kept]
         train, validation = _cut_groups(
             labels, groups, _validation_count(len(kept)), (2, 1), self.split_seed, VALIDATION_SPLIT
         )
-        first = _halved(labels[validation], groups[validation], self.split_seed)
+        first = _first_half(labels[validation], groups[validation], self.split_seed)
         parts = (train, validation[first], validation[~first])
         for rows in parts:
             _check_every_class(labels[rows], int(labels.max()) + 1)
@@ -54,19 +57,38 @@ class Cut:
 
 
 def cut_validation(labels: Labels, kept: Indices, split_seed: int) -> tuple[Indices, Indices, Indices]:
-    """(train, selection, confirmation), each a sorted part of `kept`."""
+    """Cut images without groups: (train, selection, confirmation), each a sorted part of `kept`.
+
+    The validation split is a quarter of `kept`, and 10,000 of 60,000 images or more.
+
+    Args:
+        labels: int32 [n] of all images.
+        kept: The indices of the images to cut.
+        split_seed: The seed of the cut.
+    """
     train, validation = cut(labels[kept], _validation_count(len(kept)), 2, split_seed, VALIDATION_SPLIT)
-    # Every second one, class after class: halves within one image of each other, in all and in each class.
+    # Every second image, class after class: the halves differ by at most one image, in all and in each class.
     by_class = validation[_shuffled_by_class(labels[kept][validation], split_seed, VALIDATION_SPLIT)]
     selection, confirmation = np.sort(by_class[::2]), np.sort(by_class[1::2])
     return kept[train], kept[selection], kept[confirmation]
 
 
-def cut(labels: Labels, count: int, least: int, split_seed: int, stream: int) -> tuple[Indices, Indices]:
-    """(the rest, `count` of the images) as sorted indices; every class in proportion, and at least `least` of it."""
+def cut(labels: Labels, count: int, per_class: int, split_seed: int, stream: int) -> tuple[Indices, Indices]:
+    """Take about `count` of the images, every class in proportion.
+
+    Args:
+        labels: int32 [n].
+        count: How many images are taken; more if the classes need it.
+        per_class: How many images of each class are taken at least.
+        split_seed: The seed of the cut.
+        stream: The random stream, different for each kind of cut.
+
+    Returns:
+        (rest, taken) as sorted indices.
+    """
     sizes = np.bincount(labels)
     ends = np.cumsum(sizes)
-    quotas = np.maximum(np.diff(ends * count // len(labels), prepend=0), least)
+    quotas = np.maximum(np.diff(ends * count // len(labels), prepend=0), per_class)
     order = _shuffled_by_class(labels, split_seed, stream)
     place_in_class = np.arange(len(labels)) - np.repeat(ends - sizes, sizes)
     taken = np.zeros(len(labels), bool)
@@ -83,13 +105,16 @@ def _validation_count(images: int) -> int:
     return 10_000 if images >= 60_000 else images // 4
 
 
-def even_rows(labels: Labels) -> Indices:
-    """Places of images such that each class comes as often as the commonest: each once, those of rarer ones again."""
+def oversampled_rows(labels: Labels) -> Indices:
+    """Indices that repeat the images of rarer classes until each class comes as often as the commonest.
+
+    An image comes at most `MAX_REPEATS` times.
+    """
     sizes = np.bincount(labels)
     pieces = []
-    for place in range(len(sizes)):
-        rows = np.flatnonzero(labels == place)
-        wanted = min(int(sizes.max()), MOST_REPEATS * len(rows))
+    for code in range(len(sizes)):
+        rows = np.flatnonzero(labels == code)
+        wanted = min(int(sizes.max()), MAX_REPEATS * len(rows))
         pieces.append(np.resize(rows, wanted))
     return np.sort(np.concatenate(pieces))
 
@@ -98,40 +123,40 @@ def even_rows(labels: Labels) -> Indices:
 
 
 def _cut_groups(
-    labels: Labels, groups: npt.NDArray[Any], count: int, least: tuple[int, int], split_seed: int, stream: int
+    labels: Labels, groups: npt.NDArray[Any], count: int, limits: tuple[int, int], split_seed: int, stream: int
 ) -> tuple[Indices, Indices]:
-    """(the rest, about `count` of the images) in whole groups, of each class in proportion.
+    """(rest, about `count` of the images) in whole groups, of each class in proportion.
 
-    least: how many groups of each class are taken, and how many stay
+    limits: at least how many groups of each class are taken, and at least how many stay
 
-    A group counts as of the class that most of its images have.
+    A group belongs to the class that most of its images have.
     """
     codes, owners, sizes, order = _in_order(labels, groups, split_seed, stream)
     taken = np.zeros(len(sizes), bool)
     for owner in range(int(labels.max()) + 1):
         mine = order[owners[order] == owner]
-        if len(mine) < sum(least):
+        if len(mine) < sum(limits):
             raise DataError(
-                f"class {owner} (from 0) has {len(mine)} groups where {sum(least)} are needed; give at least four "
+                f"class {owner} (from 0) has {len(mine)} groups where {sum(limits)} are needed; give at least four "
                 "groups of each class, or leave the groups out"
             )
         middles = np.cumsum(sizes[mine]) - sizes[mine] / 2
         quota = sizes[mine].sum() * count / len(labels)
-        number = int(np.clip((middles < quota).sum(), least[0], len(mine) - least[1]))
+        number = int(np.clip((middles < quota).sum(), limits[0], len(mine) - limits[1]))
         taken[mine[:number]] = True
     return np.flatnonzero(~taken[codes]), np.flatnonzero(taken[codes])
 
 
-def _halved(labels: Labels, groups: npt.NDArray[Any], split_seed: int) -> npt.NDArray[np.bool_]:
-    """Which images go to the first half: each group to the half with fewer images of its class so far."""
+def _first_half(labels: Labels, groups: npt.NDArray[Any], split_seed: int) -> npt.NDArray[np.bool_]:
+    """Which images belong to the first half: each group joins the half with fewer images of its class so far."""
     codes, owners, sizes, order = _in_order(labels, groups, split_seed, VALIDATION_SPLIT)
     first = np.zeros(len(sizes), bool)
-    held = np.zeros((2, int(labels.max()) + 1), np.int64)
+    counts = np.zeros((2, int(labels.max()) + 1), np.int64)
     for group in sorted(order.tolist(), key=lambda group: -sizes[group]):
         owner = owners[group]
-        half = int(held[0, owner] > held[1, owner])
+        half = int(counts[0, owner] > counts[1, owner])
         first[group] = half == 0
-        held[half, owner] += sizes[group]
+        counts[half, owner] += sizes[group]
     return first[codes]
 
 
@@ -151,6 +176,6 @@ def _check_every_class(labels: Labels, classes: int) -> None:
     missing = np.flatnonzero(np.bincount(labels, minlength=classes) == 0)
     if len(missing):
         raise DataError(
-            f"class {missing[0]} (from 0) would be missing in a split, for its images are in too few groups; give at "
+            f"class {missing[0]} (from 0) is missing in a split, because its images are in too few groups; give at "
             "least four groups of each class, or leave the groups out"
         )

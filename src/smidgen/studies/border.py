@@ -10,7 +10,7 @@ import numpy.typing as npt
 from smidgen.data import Dataset
 from smidgen.records import Score, Weights
 from smidgen.spec import NetSpec, parse_spec
-from smidgen.studies.features import promised
+from smidgen.studies.features import feature_digest
 from smidgen.studies.trainings import Bench, Runs
 from smidgen.trials.evaluate import TrainingContext, score
 
@@ -48,7 +48,8 @@ def border_of(bench: Bench, context: TrainingContext, teacher: Runs, student: Ru
     if student is None:
         return None
     layers, place = parse_spec(convs), teacher.best
-    ranges = bench.study.store.get_array(ranges_key(promised(context.dataset, layers, teacher.trials[place].key)))
+    digest = feature_digest(context.dataset, layers, teacher.trials[place].key)
+    ranges = bench.study.store.get_array(ranges_key(digest))
     assert ranges is not None, "what computes features remembers their ranges"
     constant = ranges[1] - ranges[0] < ROUNDING
     images = context.dataset.train.images
@@ -76,9 +77,9 @@ def border_of(bench: Bench, context: TrainingContext, teacher: Runs, student: Ru
     )
 
 
-def ranges_key(features: Dataset) -> str:
-    """Where the store has the ranges of a data set of features."""
-    return f"{features.digest} ranges"
+def ranges_key(digest: str) -> str:
+    """The store's key for the ranges of a data set of features, by its digest."""
+    return f"{digest} ranges"
 
 
 def ranges_of(features: Dataset) -> Ranges:

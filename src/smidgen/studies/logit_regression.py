@@ -18,7 +18,7 @@ from smidgen.records import Recipe, Weights
 from smidgen.spec import NetSpec, parse_spec
 from smidgen.streams import initial_weights
 from smidgen.studies.border import border_of, ranges_key, ranges_of
-from smidgen.studies.features import computed, promised
+from smidgen.studies.features import features_of
 from smidgen.studies.logit_findings import Measured, findings, floor_table, loss_table, way_table
 from smidgen.studies.pictures import Mark, Series, curves
 from smidgen.studies.table import Document, Picture, Report, Row, accuracy_table, cost_table, seeds_table
@@ -178,16 +178,15 @@ NOTES = (
 def on_features(
     bench: Bench, teacher: Runs, groups: Sequence[tuple[TrainingContext, Mapping[str, Job], str]]
 ) -> list[dict[str, Runs]]:
-    """Heads trained on what the teacher's frozen layers give, which is computed only if something must be trained.
+    """Heads trained on the outputs of the teacher's frozen layers, computed only if something must be trained.
 
     groups: context on the images with the logits that are learned from, the jobs, and the prefix of their names
     """
-    convs, place, data = parse_spec(CONVS), teacher.best, groups[0][0].dataset
-    features = promised(data, convs, teacher.trials[place].key)
-    known = all(bench.remembers(replace(taught, dataset=features), jobs) for taught, jobs, _ in groups)
-    if not known or bench.study.store.get_array(ranges_key(features)) is None:
-        features = computed(features, groups[0][0], convs, teacher.outcomes[place].weights, bench.study.workers)
-        bench.study.store.put_array(ranges_key(features), ranges_of(features))
+    trial, weights = teacher.trials[teacher.best], teacher.outcomes[teacher.best].weights
+    features = features_of(groups[0][0], parse_spec(CONVS), weights, trial.key, bench.study.workers)
+    key = ranges_key(features.digest)
+    if bench.study.store.get_array(key) is None:
+        bench.study.store.put_array(key, ranges_of(features))
     stage = "logit-regression: heads on frozen layers"
     return [bench.train(replace(taught, dataset=features), jobs, stage, prefix) for taught, jobs, prefix in groups]
 

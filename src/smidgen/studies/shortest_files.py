@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from smidgen.data.augment import with_copies
+from smidgen.data import with_copies
 from smidgen.model import Model
 from smidgen.records import Recipe, Score
 from smidgen.search.byte_search import ByteSearch, ByteSearchEffort, FileCandidate

@@ -1,0 +1,189 @@
+"""Data sets from arrays, from torch and Hugging Face, and from the contents of files: checked, converted and cut."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.data.checks import (
+    MIN_IMAGES_PER_CLASS,
+    Array,
+    check_class_sizes,
+    class_names_of,
+    encode_labels,
+    shape_text,
+    to_images,
+    with_common_type,
+)
+from smidgen.data.dataset import Dataset, Images, Split, digest_of
+from smidgen.data.framework_datasets import arrays_of
+from smidgen.data.readers import Contents, Raw
+from smidgen.data.splits import Cut, cut_validation, oversampled_rows
+from smidgen.errors import DataError
+
+
+def from_arrays(
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    name: str = "arrays",
+    split_seed: int = 0,
+    test: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    groups: npt.ArrayLike | None = None,
+) -> Dataset:
+    """Build a data set from arrays.
+
+    Args:
+        X: Numbers [n, features], [n, height, width], [n, height, width, 1 or 3] or [n, 1 or 3, height, width]; a shape
+            that fits both of the last two is read as the last. Whole numbers from 0 to 255 become uint8, which a
+            network reads as value / 255. All others become float32, and so do values that are all 0 or 1, because
+            divided by 255 they would be nearly 0.
+        y: Labels [n], numbers or text. Classes are in numerical order if all labels are whole numbers, else in
+            alphabetical order.
+        name: What reports call the data set.
+        split_seed: The seed of the cuts.
+        test: X and y of a test split. Without it, a fifth of the images is cut off.
+        groups: Numbers or text [n]. Images of one group (one patient, one video) stay in one split.
+
+    Raises:
+        DataError: The arrays do not fit a classifier.
+    """
+    raw_test = None if test is None else Raw(_array(test[0], "test X"), _array(test[1], "test y"))
+    raw_groups = None if groups is None else _array(groups, "groups")
+    return build(name, Contents(Raw(_array(X, "X"), _array(y, "y"), raw_groups), raw_test), split_seed)
+
+
+def from_dataset(dataset: Any, test: Any = None, name: str = "dataset", split_seed: int = 0) -> Dataset:
+    """Build a data set from one of torch (items are image and label) or of Hugging Face (rows with named columns).
+
+    Args:
+        dataset: Anything with a length and items: (image, label), or a dict of both.
+        test: A test split of the same kind. Without it, a fifth of the images is cut off.
+        name: What reports call the data set.
+        split_seed: The seed of the cuts.
+
+    Raises:
+        DataError: The items have another form, or do not fit a classifier.
+    """
+    X, y = arrays_of(dataset)
+    return from_arrays(X, y, name, split_seed, None if test is None else arrays_of(test))
+
+
+def without_test_split(X: npt.ArrayLike, y: npt.ArrayLike, name: str = "arrays", split_seed: int = 0) -> Dataset:
+    """Build a data set from arrays whose test images the caller keeps: `test` is the confirmation half again.
+
+    Args:
+        X: Numbers in a shape that `from_arrays` takes; the type decides how they are read, as in `as_images`.
+        y: Labels [n], numbers or text.
+        name: What reports call the data set.
+        split_seed: The seed of the cuts.
+
+    Returns:
+        The data set. If a class has fewer than five images, nothing is set aside and every split is all of them.
+
+    Raises:
+        DataError: The arrays do not fit a classifier.
+    """
+    images, raw_labels = as_images(X), _array(y, "y")
+    class_names = class_names_of(raw_labels, len(images))
+    labels = encode_labels(raw_labels, len(images), class_names)
+    every = np.arange(len(labels))
+    rows = (every, every, every)
+    if np.bincount(labels).min() >= MIN_IMAGES_PER_CLASS:
+        rows = cut_validation(labels, every, split_seed)
+    train, selection, confirmation = (Split(images[some], labels[some], some) for some in rows)
+    digest = digest_of(class_names, (train, selection, confirmation, confirmation))
+    return Dataset(name, class_names, train, selection, confirmation, confirmation, split_seed, digest)
+
+
+def as_images(X: npt.ArrayLike) -> Images:
+    """Bring numbers of any shape that `from_arrays` takes to the shape that a network takes.
+
+    Args:
+        X: Numbers. uint8 stays and is read as value / 255; every other type becomes float32 and is read as it is.
+
+    Returns:
+        uint8 or float32 [n, channels, height, width].
+
+    Raises:
+        DataError: The shape is another, or a number is not finite.
+    """
+    return to_images(_array(X, "X"), "X", detect_bytes=False)
+
+
+def oversampled(data: Dataset) -> Dataset:
+    """Repeat training images of rare classes until every class has as many as the commonest (at most 20 times each).
+
+    The splits that networks are scored on stay as they are.
+    """
+    rows = oversampled_rows(data.train.labels)
+    train = Split(
+        data.train.images[rows], data.train.labels[rows], data.train.rows[rows] if len(data.train.rows) else rows
+    )
+    digest = digest_of(data.class_names, (train, data.selection, data.confirmation, data.test))
+    return replace(data, train=train, digest=digest)
+
+
+def build(name: str, contents: Contents, split_seed: int, class_names: tuple[str, ...] = ()) -> Dataset:
+    """Check the contents of a file or folder, convert them and cut them into splits.
+
+    Args:
+        name: What reports call the data set.
+        contents: Training images and labels, and perhaps groups and test images.
+        split_seed: The seed of the cuts.
+        class_names: The name of each class if the labels are indices; () if the labels are the names.
+
+    Raises:
+        DataError: The contents do not fit a classifier, or the seed is negative.
+    """
+    if split_seed < 0:
+        raise DataError(f"split_seed={split_seed} must be at least 0")
+    train, test = contents.train, contents.test
+    images = to_images(train.images, "images")
+    values = tuple(map(str, range(len(class_names)))) or class_names_of(train.labels, len(images))
+    labels = encode_labels(train.labels, len(images), values)
+    check_class_sizes(labels, values)
+    cut = Cut(split_seed, _groups(train, test, len(images)))
+    if test is None:
+        kept, test_rows = cut.test(labels)
+        test_split = Split(images[test_rows], labels[test_rows], test_rows)
+    else:
+        kept = np.arange(len(labels))
+        images, test_split = _given_test_split(images, test, values)
+    parts = cut.validation(labels, kept)
+    train_split, selection, confirmation = (Split(images[rows], labels[rows], rows) for rows in parts)
+    names = class_names or values
+    digest = digest_of(names, (train_split, selection, confirmation, test_split))
+    return Dataset(name, names, train_split, selection, confirmation, test_split, split_seed, digest)
+
+
+def _given_test_split(images: Images, test: Raw, values: tuple[str, ...]) -> tuple[Images, Split]:
+    """(training images, test split) of one type; the rows of the test split follow those of the training images."""
+    images, test_images = with_common_type(images, to_images(test.images, "test images"))
+    rows = np.arange(len(images), len(images) + len(test_images))
+    return images, Split(test_images.copy(), encode_labels(test.labels, len(test_images), values), rows)
+
+
+def _groups(train: Raw, test: Raw | None, images: int) -> Array | None:
+    """The group of each training image, checked; None if the data has no groups."""
+    if train.groups is None:
+        return None
+    groups = train.groups.reshape(-1) if train.groups.ndim == 2 and train.groups.shape[1] == 1 else train.groups
+    if groups.shape != (images,):
+        raise DataError(
+            f"there are {images:,} images and groups of shape {shape_text(groups.shape)}; give one group an image"
+        )
+    if test is not None and test.groups is not None:
+        both = set(map(str, groups.tolist())) & set(map(str, test.groups.tolist()))
+        if both:
+            raise DataError(f"group '{min(both)}' is in the training and in the test images; keep each group in one")
+    return groups.astype(str)
+
+
+def _array(values: npt.ArrayLike, what: str) -> Array:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise DataError(f"{what} is ragged: {error}; give rows of one length, images of one size") from error

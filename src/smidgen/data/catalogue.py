@@ -1,0 +1,109 @@
+"""What the commands `smidgen data list`, `fetch` and `show` print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from smidgen.data.cache import CachedDataset, cached_dataset, cached_files
+from smidgen.data.dataset import Dataset
+from smidgen.data.loading import load
+from smidgen.data.published import NAMES, PUBLISHED
+from smidgen.errors import DataError
+from smidgen.reporter import Reporter
+from smidgen.spec import Shape
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What is known about a data set.
+
+    Attributes:
+        name: The published name, or the name of the file or folder.
+        class_names: The name of each class, in the order of the labels.
+        input_shape: (channels, height, width) of an image.
+        dtype: "uint8" or "float32".
+        value_range: The least and the greatest value in any split; uint8 values are read as value / 255.
+        split_sizes: The number of images by split: train, selection, confirmation, test.
+        class_counts: The number of images of each class by split, in the order of `class_names`.
+        digest: SHA-256 in hex of the class names and the content of every split.
+        dataset: The data set itself.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    input_shape: Shape
+    dtype: str
+    value_range: tuple[float, float]
+    split_sizes: Mapping[str, int]
+    class_counts: Mapping[str, tuple[int, ...]]
+    digest: str
+    dataset: Dataset = field(repr=False, compare=False)
+
+
+def show(
+    data: str | Path, split_seed: int = 0, cache: Path | None = None, reporter: Reporter | None = None
+) -> DataSummary:
+    """Load a data set and summarize it: classes, shapes, value range, split sizes and digest.
+
+    Args:
+        data: One of `NAMES`, or the path of a file or folder.
+        split_seed: The seed of the cuts.
+        cache: Where published data sets are kept; None is SMIDGEN_CACHE, else the user's own cache.
+        reporter: It is told which files are fetched from where.
+
+    Raises:
+        DataError: The data is not found, not readable, or does not fit a classifier.
+    """
+    return summary(load(data, split_seed, cache, reporter))
+
+
+def summary(data: Dataset) -> DataSummary:
+    """Summarize a data set that is loaded."""
+    splits, names = data.splits, data.class_names
+    counts = {name: np.bincount(split.labels, minlength=len(names)) for name, split in splits.items()}
+    return DataSummary(
+        name=data.name,
+        class_names=names,
+        input_shape=data.input_shape,
+        dtype=str(data.train.dtype),
+        value_range=(
+            min(float(split.images.min()) for split in splits.values()),
+            max(float(split.images.max()) for split in splits.values()),
+        ),
+        split_sizes={name: len(split) for name, split in splits.items()},
+        class_counts={name: tuple(map(int, found)) for name, found in counts.items()},
+        digest=data.digest,
+        dataset=data,
+    )
+
+
+def fetch(name: str, cache: Path | None = None, reporter: Reporter | None = None) -> dict[str, Path]:
+    """Fetch a published data set into the cache, or check what is there by its SHA-256.
+
+    Args:
+        name: One of `NAMES`.
+        cache: Where published data sets are kept; None is SMIDGEN_CACHE, else the user's own cache.
+        reporter: It is told which files are fetched from where.
+
+    Returns:
+        The path of each file in the cache, by the file's name.
+
+    Raises:
+        DataError: No data set has this name, or no source has every file; the message names each source.
+    """
+    if name not in PUBLISHED:
+        raise DataError(f"no data set '{name}' is published; use one of {', '.join(NAMES)}")
+    return cached_files(name, cache, reporter)
+
+
+def list(cache: Path | None = None) -> tuple[CachedDataset, ...]:
+    """List the published data sets, and what the cache has of each.
+
+    Args:
+        cache: Where published data sets are kept; None is SMIDGEN_CACHE, else the user's own cache.
+    """
+    return tuple(cached_dataset(name, cache) for name in PUBLISHED)

@@ -1,0 +1,29 @@
+"""Which columns of a table have the label and the group, in CSV and Parquet alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from smidgen.errors import DataError
+
+LABEL_COLUMNS = ("label", "y", "target")
+
+
+def label_column(names: Sequence[str]) -> int:
+    """Return the index of the column with a name in `LABEL_COLUMNS`, else of the last column."""
+    lowered = [name.strip().lower() for name in names]
+    return next((lowered.index(name) for name in LABEL_COLUMNS if name in lowered), len(names) - 1)
+
+
+def group_column(path: Path, names: Sequence[str], wanted: str) -> int | None:
+    """Return the index of the column `wanted`, or None if that is "".
+
+    Raises:
+        DataError: The table has no such column.
+    """
+    if not wanted:
+        return None
+    if wanted not in names:
+        raise DataError(f"{path} has no column '{wanted}'; its columns are {', '.join(names) or 'without names'}")
+    return names.index(wanted)

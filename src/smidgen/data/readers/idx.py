@@ -1,0 +1,90 @@
+"""IDX, the format of MNIST: a folder with files in MNIST's names, gzipped or not.
+
+An IDX file is two zero bytes, a byte for the type, a byte for the number of axes, each axis as a big-endian uint32,
+and the values in big-endian order (LeCun, "The MNIST database of handwritten digits").
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from smidgen.data.readers.base import NO_OPTIONS, Array, Contents, Raw, ReadOptions
+from smidgen.errors import DataError
+
+TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+IDX_NAMES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+
+_DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+"""The type of the values by the third byte of the file."""
+
+
+def read_idx_folder(folder: Path, _: ReadOptions = NO_OPTIONS) -> Contents:
+    """Read the four files of MNIST's names; both test files may be missing."""
+    found = {name: find_file(folder, name) for name in IDX_NAMES}
+    present = {name: path for name, path in found.items() if path is not None}
+    missing = [name for name in IDX_NAMES if name not in present]
+    if missing and missing != [TEST_IMAGES, TEST_LABELS]:
+        has = ", ".join(present) or "no IDX file"
+        raise DataError(f"{folder} has {has} and misses {', '.join(missing)}; put all four files there")
+    arrays = {name: read_idx(path) for name, path in present.items()}
+    train = Raw(arrays[TRAIN_IMAGES], arrays[TRAIN_LABELS])
+    return Contents(train, None if missing else Raw(arrays[TEST_IMAGES], arrays[TEST_LABELS]))
+
+
+def find_file(folder: Path, name: str) -> Path | None:
+    """Find a file by its name, with or without ".gz", also in the spelling "train-images.idx3-ubyte"."""
+    dotted = name.replace("-idx", ".idx")
+    candidates = (folder / found for found in (name, f"{name}.gz", dotted, f"{dotted}.gz"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def read_idx(path: Path) -> Array:
+    """Read one IDX file, in the shape and type that its header states.
+
+    Raises:
+        DataError: The header is not one of IDX, or the length does not fit it.
+    """
+    content = read_bytes(path)
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _DTYPES:
+        raise DataError(
+            f"{path} starts with '{content[:4].hex()}', but an IDX file starts with '0000' and a type; fetch it anew"
+        )
+    dtype, header_bytes = np.dtype(_DTYPES[content[2]]), 4 + 4 * content[3]
+    # A truncated header is read as if zeros followed; the length then does not fit.
+    shape = struct.unpack(f">{content[3]}I", content[4:header_bytes].ljust(4 * content[3], b"\0"))
+    expected_bytes = header_bytes + math.prod(shape) * dtype.itemsize
+    if len(content) != expected_bytes:
+        raise DataError(
+            f"{path} has {len(content):,} bytes, but its header states {expected_bytes:,}; the file is truncated or "
+            "overlong, fetch it anew"
+        )
+    return np.frombuffer(content, dtype, offset=header_bytes).reshape(shape)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file, decompressed if it starts as gzip does, whatever its name."""
+    content = path.read_bytes()
+    return gunzip(content, str(path)) if content[:2] == b"\x1f\x8b" else content
+
+
+def gunzip(content: bytes, source: str) -> bytes:
+    """Decompress gzip.
+
+    Args:
+        content: The compressed bytes.
+        source: What an error calls them.
+
+    Raises:
+        DataError: They are damaged.
+    """
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{source} is a damaged gzip file of {len(content):,} bytes: {error}; fetch it anew") from error
