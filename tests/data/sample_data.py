@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from smidgen.data import Dataset, Split
+from smidgen.data import Dataset, Split, published, sources
 from smidgen.data.readers.idx import IDX_NAMES
 from smidgen.reporter import SilentReporter
 
@@ -78,3 +80,15 @@ def paint(path: Path, colour: int | tuple[int, ...], size: tuple[int, int] = (4,
     image = pytest.importorskip("PIL.Image")
     path.parent.mkdir(parents=True, exist_ok=True)
     image.new(mode, size, colour).save(path)
+
+
+def tiny_publisher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A function that publishes a data set `tiny` of a few kilobytes from the sources it is given; its cache is empty."""
+    monkeypatch.delenv("SMIDGEN_DATA", raising=False)
+    monkeypatch.setenv("SMIDGEN_CACHE", str(tmp_path / "cache"))
+    sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in idx_files().items()}
+
+    def publish(*source: sources.Source) -> None:
+        monkeypatch.setitem(published.PUBLISHED, "tiny", published.Published(sha256, source, ("red", "amber", "green")))
+
+    return publish

@@ -5,12 +5,17 @@ from __future__ import annotations
 import gzip
 
 import pytest
-from sample_data import Said, folder_of_files, idx_files
+from sample_data import Said, folder_of_files, idx_files, tiny_publisher
 
 from smidgen import data
 from smidgen.data import cache, load, sources
 from smidgen.data.readers.idx import IDX_NAMES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from smidgen.errors import DataError
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    return tiny_publisher(tmp_path, monkeypatch)
 
 
 def test_published_set_is_fetched_once_and_named_by_its_classes(tmp_path, tiny):

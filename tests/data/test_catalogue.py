@@ -6,11 +6,16 @@ import json
 
 import numpy as np
 import pytest
-from sample_data import folder_of_files, idx_files
+from sample_data import folder_of_files, idx_files, tiny_publisher
 
 from smidgen import data
 from smidgen.data import Dataset, published, sources
 from smidgen.errors import DataError
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    return tiny_publisher(tmp_path, monkeypatch)
 
 
 def test_status_counts_what_is_cached(tmp_path, tiny):

@@ -7,12 +7,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from sample_data import folder_of_files, idx_files
+from sample_data import folder_of_files, idx_files, tiny_publisher
 
 from smidgen import data
 from smidgen.data import sources
 from smidgen.data.readers.idx import IDX_NAMES
 from smidgen.errors import DataError
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    return tiny_publisher(tmp_path, monkeypatch)
 
 
 def command(folder: Path, name: str, script: str) -> None:
