@@ -83,7 +83,7 @@ def paint(path: Path, colour: int | tuple[int, ...], size: tuple[int, int] = (4,
 
 
 def tiny_publisher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """A function that publishes a data set `tiny` of a few kilobytes from the sources it is given; its cache is empty."""
+    """A function that publishes a data set `tiny` from the sources it is given; the cache is empty."""
     monkeypatch.delenv("SMIDGEN_DATA", raising=False)
     monkeypatch.setenv("SMIDGEN_CACHE", str(tmp_path / "cache"))
     sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in idx_files().items()}
