@@ -81,7 +81,7 @@ def draw(data: Dataset, path: Path) -> bool:
 
 
 def print_summary(data: DataSummary) -> None:
-    """Print a table of the splits, the range of the values, and the digest."""
+    """Print a table of the splits, and the digest."""
     rows = table("split", ">images", "used for")
     for name, use in USES.items():
         rows.add_row(name, f"{data.split_sizes[name]:,}", use)
