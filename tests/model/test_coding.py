@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smidgen.errors import ModelFileError
-from smidgen.model import CODERS, MOST_LEVEL, encode_levels, estimate_bits, level_costs
+from smidgen.model import CODERS, MAX_LEVEL, encode_levels, level_costs
 from smidgen.model.coding.coders import FIRST_ORDER, is_rising
-from smidgen.model.coding.contexts import MODELS, SIGN, as_matrix, decisions, fresh_models, no_counts
-from smidgen.model.coding.huffman import MOST_LENGTH, code_for
+from smidgen.model.coding.contexts import MODEL_COUNT, SIGN, as_matrix, decisions, fresh_models, zero_counts
+from smidgen.model.coding.huffman import MAX_LENGTH, code_for
 from smidgen.model.coding.range_coder import (
     BYPASS,
     FROZEN,
     HALF,
-    LEAST_BITS,
-    MOST_SEEN,
+    MAX_SEEN,
+    MIN_DECISION_BITS,
     ONE,
     BitModels,
     Decoder,
@@ -30,7 +30,7 @@ from smidgen.model.coding.range_coder import (
 Levels = npt.NDArray[np.int32]
 
 
-def laplacian(count: int, scale: float, seed: int, largest: int = MOST_LEVEL) -> Levels:
+def laplacian(count: int, scale: float, seed: int, largest: int = MAX_LEVEL) -> Levels:
     values = np.random.default_rng(seed).laplace(0, scale, count)
     return np.clip(np.rint(values), -largest, largest).astype(np.int32)
 
@@ -94,14 +94,14 @@ def test_a_carry_goes_through_many_bytes() -> None:
 def test_the_bytes_of_some_decisions_never_change() -> None:
     encoder, models = Encoder(), BitModels(3)
     encoder.write(models, [1, 2] * 40, [1, 0, 0, 0, 1] * 16)
-    encoder.number(0xABC, 12)
-    encoder.growing(1000, 3)
+    encoder.uint(0xABC, 12)
+    encoder.exp_golomb(1000, 3)
     assert encoder.finish().hex() == "74e49cc7f0a08870ff8e939eb57e"
     assert (models.probability, models.seen) == ([HALF, 1688011, 1687925], [FROZEN, 40, 40])
 
 
 def test_a_model_learns_as_krichevsky_and_trofimov_say() -> None:
-    models, bits = BitModels(2), (np.random.default_rng(0).random(MOST_SEEN) < 0.1).astype(int).tolist()
+    models, bits = BitModels(2), (np.random.default_rng(0).random(MAX_SEEN) < 0.1).astype(int).tolist()
     encoder = Encoder()
     for seen, bit in enumerate(bits):
         expected = (sum(bits[:seen]) + 0.5) / (seen + 1)
@@ -114,16 +114,16 @@ def test_no_decision_is_cheaper_than_the_bound_that_guards_the_decoder(bit: int)
     encoder, models = Encoder(), BitModels(2)
     encoder.write(models, [1] * 20_000, [bit] * 20_000)
     probability = models.probability[1] if bit else ONE - models.probability[1]
-    assert 0 < -math.log2(probability / ONE) < 2 * LEAST_BITS
-    assert -math.log2(probability / ONE) > LEAST_BITS
-    assert models.seen[1] == MOST_SEEN
+    assert 0 < -math.log2(probability / ONE) < 2 * MIN_DECISION_BITS
+    assert -math.log2(probability / ONE) > MIN_DECISION_BITS
+    assert models.seen[1] == MAX_SEEN
 
 
 def test_the_end_of_a_stream_costs_a_byte_at_most() -> None:
     rng = np.random.default_rng(1)
     for count in range(1, 200):
         encoder = Encoder()
-        encoder.number(int(rng.integers(2**62)) >> (62 - min(count, 62)), min(count, 62))
+        encoder.uint(int(rng.integers(2**62)) >> (62 - min(count, 62)), min(count, 62))
         assert len(encoder.finish()) <= math.ceil(min(count, 62) / 8)
 
 
@@ -131,21 +131,21 @@ def test_the_end_of_a_stream_costs_a_byte_at_most() -> None:
 def test_a_growing_number_is_as_long_as_exp_golomb_says(order: int) -> None:
     for value in (0, 1, 2, 7, 8, 255, 256, 65_535):
         encoder = Encoder()
-        encoder.growing(value, order)
+        encoder.exp_golomb(value, order)
         decoder = Decoder(encoder.finish())
-        assert decoder.growing(order, 65_535, "number") == value
+        assert decoder.exp_golomb(order, 65_535, "number") == value
         width = (value + 2**order).bit_length()
         assert decoder.bits_read == pytest.approx(2 * width - 1 - order, abs=0.02)
 
 
 def test_a_number_that_is_too_large_is_refused_and_said_where() -> None:
     encoder = Encoder()
-    encoder.growing(1001, 2)
+    encoder.exp_golomb(1001, 2)
     content = encoder.finish()
     with pytest.raises(ModelFileError, match=r"at byte \d+ the file has a width of 1001; the most is 1000"):
-        Decoder(content).growing(2, 1000, "width")
+        Decoder(content).exp_golomb(2, 1000, "width")
     with pytest.raises(ModelFileError, match="at byte 6 the file has a width of more than 3"):
-        Decoder(b"\0" * 4, first=2).growing(0, 3, "width")
+        Decoder(b"\0" * 4, first=2).exp_golomb(0, 3, "width")
 
 
 def test_a_stream_that_ends_too_soon_or_too_late_is_refused() -> None:
@@ -162,7 +162,7 @@ def test_a_stream_that_ends_too_soon_or_too_late_is_refused() -> None:
 # --- the coders of levels --------------------------------------------------------------------
 
 some_levels = st.one_of(
-    st.integers(-3, 3), st.just(0), st.integers(-200, 200), st.sampled_from([MOST_LEVEL, -MOST_LEVEL, 2**15, -(2**15)])
+    st.integers(-3, 3), st.just(0), st.integers(-200, 200), st.sampled_from([MAX_LEVEL, -MAX_LEVEL, 2**15, -(2**15)])
 )
 small_levels = st.one_of(st.integers(-9, 9), st.just(0))
 
@@ -177,24 +177,24 @@ def test_levels_come_back(coder: str, data: st.DataObject) -> None:
     shape = (rows, columns) if data.draw(st.booleans()) else (rows * columns,)
     levels = (np.sort(levels) if coder == "rising" else levels).reshape(shape)
     if coder == "rising" and not is_rising(levels):
-        assert CODERS[coder].bits(levels, no_counts()) == math.inf
+        assert CODERS[coder].bits(levels, zero_counts()) == math.inf
         return
     assert np.array_equal(read(coder, written(coder, levels), shape), levels)
 
 
 def test_what_rises_by_more_than_a_level_can_be_is_not_rising() -> None:
-    assert is_rising(np.array([[-1, MOST_LEVEL - 1], [MOST_LEVEL, MOST_LEVEL]], np.int32))
-    assert not is_rising(np.array([-1, MOST_LEVEL], np.int32))
+    assert is_rising(np.array([[-1, MAX_LEVEL - 1], [MAX_LEVEL, MAX_LEVEL]], np.int32))
+    assert not is_rising(np.array([-1, MAX_LEVEL], np.int32))
     assert not is_rising(np.array([1, 0], np.int32))
 
 
 def test_levels_that_rise_beyond_the_largest_are_refused_at_once() -> None:
     encoder, models = Encoder(), fresh_models()
-    encoder.growing(0, FIRST_ORDER)
-    steps = np.full(5000, MOST_LEVEL, np.int32)
+    encoder.exp_golomb(0, FIRST_ORDER)
+    steps = np.full(5000, MAX_LEVEL, np.int32)
     contexts, bits = decisions(steps, neighbours=False)
     encoder.write(models, contexts[contexts != SIGN].tolist(), bits[contexts != SIGN].tolist())
-    with pytest.raises(ModelFileError, match=f"a level of {2 * MOST_LEVEL}; the most is {MOST_LEVEL}"):
+    with pytest.raises(ModelFileError, match=f"a level of {2 * MAX_LEVEL}; the most is {MAX_LEVEL}"):
         read("rising", encoder.finish(), (5001,))
 
 
@@ -205,7 +205,7 @@ def test_what_a_coder_would_take_is_what_it_takes(coder: str) -> None:
         levels[np.random.default_rng(count).random(count) > keep] = 0
         matrix = (np.sort(levels) if coder == "rising" else levels).reshape(10, -1)
         size_bits = 8 * len(written(coder, matrix))
-        assert CODERS[coder].bits(matrix, no_counts()) == pytest.approx(size_bits, rel=0.02, abs=24)
+        assert CODERS[coder].bits(matrix, zero_counts()) == pytest.approx(size_bits, rel=0.02, abs=24)
 
 
 PINNED = {
@@ -247,24 +247,17 @@ def test_gaps_are_shorter_than_huffman_where_most_levels_are_zero() -> None:
 
 
 def test_the_contexts_are_of_models_that_exist_and_of_one_place_each() -> None:
-    levels = np.array([[0, 1, -1, 2, -3, 7, -8, 100, MOST_LEVEL, -MOST_LEVEL]], np.int32)
+    levels = np.array([[0, 1, -1, 2, -3, 7, -8, 100, MAX_LEVEL, -MAX_LEVEL]], np.int32)
     for neighbours in (False, True):
         contexts, bits = decisions(levels, neighbours)
         assert contexts.min() == BYPASS
-        assert contexts.max() < MODELS
+        assert contexts.max() < MODEL_COUNT
         assert set(bits.tolist()) == {0, 1}
     assert as_matrix(np.zeros((4, 3, 2, 2), np.int32)).shape == (4, 12)
     assert as_matrix(np.zeros(5, np.int32)).shape == (1, 5)
 
 
-# --- estimates -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("neighbours", [False, True])
-def test_an_estimate_is_what_is_written(neighbours: bool) -> None:
-    levels = laplacian(5000, 3, 11).reshape(50, 100)
-    coder = "neighbours" if neighbours else "adaptive"
-    assert estimate_bits(levels, neighbours) == pytest.approx(8 * len(written(coder, levels)), rel=0.01)
+# --- rates -----------------------------------------------------------------------------------
 
 
 def test_the_costs_of_levels_add_up_to_the_tensor() -> None:
@@ -272,7 +265,7 @@ def test_the_costs_of_levels_add_up_to_the_tensor() -> None:
     costs = level_costs(levels, largest=15)
     assert costs.shape == (31,)
     assert costs[15] == costs.min()
-    assert costs[levels + 15].sum() == pytest.approx(estimate_bits(levels), rel=0.01)
+    assert costs[levels + 15].sum() == pytest.approx(CODERS["adaptive"].bits(levels, zero_counts()), rel=0.01)
     assert 0.98 < (2.0**-costs).sum() <= 1.0 + 1e-9
 
 
@@ -300,7 +293,7 @@ def shortest_bits(counts: list[int]) -> int:
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=40).filter(any))
 def test_a_huffman_code_is_the_shortest(counts: list[int]) -> None:
     code = code_for(np.array(counts))
-    assert code.fits
+    assert code.is_valid
     assert sum(count * length for count, length in zip(counts, code.lengths, strict=True)) == shortest_bits(counts)
     table = {format(value, f"0{length}b"): symbol for (length, value), symbol in code.codes().items()}
     assert sorted(table.values()) == [symbol for symbol, count in enumerate(counts) if count]
@@ -312,5 +305,5 @@ def test_a_huffman_code_is_never_longer_than_its_table_can_say() -> None:
     while len(fibonacci) < 30:
         fibonacci.append(fibonacci[-1] + fibonacci[-2])
     code = code_for(np.array(fibonacci))
-    assert max(code.lengths) <= MOST_LENGTH
-    assert code.fits
+    assert max(code.lengths) <= MAX_LENGTH
+    assert code.is_valid

@@ -18,7 +18,7 @@ from smidgen.errors import ModelFileError
 from smidgen.model import Codebook, Uniform, decode, encode, flat_weights
 from smidgen.model.coding.range_coder import Encoder
 from smidgen.model.coding.spec_coding import write_spec
-from smidgen.model.smidgen_file import LARGE_BYTES, START_BYTES, _sealed, checksum, checksum_width
+from smidgen.model.smidgen_file import LARGE_BYTES, START_BYTES, _with_checksum, checksum, checksum_width
 from smidgen.spec import NetSpec, Repeat, Shape, parse_spec
 
 
@@ -58,7 +58,7 @@ def test_a_cut_that_would_pass_by_chance_is_kept_from_passing() -> None:
     """Of some hundred files one has such a cut with the usual second byte; the writer takes another."""
     rng, changed = random.Random(0), 0
     for _ in range(1500):
-        content = _sealed(rng.randbytes(300))
+        content = _with_checksum(rng.randbytes(300))
         changed += content[1] != 0x51
         checksums = {end: crc_hqx(content[: end - 2], 0xFFFF).to_bytes(2) for end in range(4, len(content))}
         assert not [end for end, found in checksums.items() if content[end - 2 : end] == found]
@@ -70,7 +70,10 @@ def test_a_cut_that_would_pass_by_chance_is_kept_from_passing() -> None:
     [
         (b"", "at byte 0 there is nothing: this is not a .smidgen file"),
         (b"PK\x03\x04", "at byte 0 there is 504b: this is not a .smidgen file"),
-        (b"\xb5\x52aaaaaaa", "at byte 1 the file says version 2; this program reads version 1: get a newer one"),
+        (
+            b"\xb5\x52aaaaaaa",
+            "at byte 1 the file says version 2, and this program reads version 1; install a newer Smidgen",
+        ),
         (b"\xb5\x51", "at byte 0 the checksum is wrong: the file was cut or damaged"),
         (b"\xb5\x51aaaaaaaaaaa", "at byte 11 the checksum is wrong"),
         (sealed(b"\xb5\x51" + b"\xff" * 9), "at byte 6 the file begins with four bytes that no encoder writes"),
@@ -87,7 +90,7 @@ def header_of(text: str, shape: Shape) -> bytes:
     """A file that ends after its layers."""
     encoder = Encoder()
     write_spec(encoder, parse_spec(text), shape)
-    encoder.number(0, 1)
+    encoder.uint(0, 1)
     return sealed(b"\xb5\x51" + encoder.finish())
 
 
@@ -164,9 +167,12 @@ def test_a_million_damaged_files_are_read_or_refused_and_nothing_else(seed: int)
         ({"levels": np.zeros((2, 4), np.int64)}, "is int64 of shape"),
         ({"levels": np.zeros((4, 2), np.int32)}, r"is int32 of shape \(4, 2\)"),
         ({"levels": np.full((2, 4), 2**20, np.int32)}, "has a level of 1048576; the most is 1048575"),
-        ({"grid": Uniform(np.array([0.0], np.float32))}, "no number above 0"),
-        ({"grid": Uniform(np.array([np.inf], np.float32))}, "no number above 0"),
-        ({"grid": Uniform(np.array([3e38], np.float32)), "levels": np.full((2, 4), 9, np.int32)}, "does not hold"),
+        ({"grid": Uniform(np.array([0.0], np.float32))}, "not a positive number"),
+        ({"grid": Uniform(np.array([np.inf], np.float32))}, "not a positive number"),
+        (
+            {"grid": Uniform(np.array([3e38], np.float32)), "levels": np.full((2, 4), 9, np.int32)},
+            "too large for float32",
+        ),
         ({"grid": Uniform(np.ones(3, np.float32))}, "not of float32"),
         ({"grid": Uniform(np.ones(1))}, "not of float32"),
         ({"grid": Codebook(np.ones(4, np.float32), 4)}, "of a codebook of 4"),

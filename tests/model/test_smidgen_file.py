@@ -27,15 +27,15 @@ from smidgen.model import (
     decode,
     dequantize,
     encode,
+    equal_networks,
     flat_weights,
     full_precision,
     load_smidgen,
     nearest_step,
-    same,
+    quantize_tensor,
     save_smidgen,
     size_report,
     tensor_shapes,
-    uniform,
     values_of,
 )
 from smidgen.model.coding.contexts import fresh_models
@@ -134,7 +134,7 @@ def quantized_networks(draw: st.DrawFn) -> QuantizedModel:
 def check_round_trip(quantized: QuantizedModel) -> None:
     content = encode(quantized)
     back = decode(content)
-    assert same(back, quantized)
+    assert equal_networks(back, quantized)
     assert flat_weights(back).tobytes() == flat_weights(quantized).tobytes()
     assert encode(back) == content, "a file that was read is written as it was"
     parts = size_report(content)
@@ -233,7 +233,7 @@ def test_what_was_stored_before_is_gone_on_with() -> None:
 
 
 def test_a_value_is_a_level_times_a_step_rounded_once() -> None:
-    tensor = uniform(np.array([[0.31, -0.29], [5.0, 0.0]], np.float32), 0.1, largest=7)
+    tensor = quantize_tensor(np.array([[0.31, -0.29], [5.0, 0.0]], np.float32), 0.1, largest=7)
     assert tensor.levels.tolist() == [[3, -3], [7, 0]]
     assert values_of(tensor).tobytes() == (np.array([[3, -3], [7, 0]], np.float32) * np.float32(0.1)).tobytes()
     per_row = Tensor(np.array([[3, -3], [7, 1]], np.int32), Uniform(np.array([0.5, 2], np.float32)))
@@ -298,7 +298,7 @@ def test_every_coder_is_in_some_golden_file() -> None:
 def test_a_file_is_written_whole_and_read_back(tmp_path: Path) -> None:
     quantized, path = a_quantized_model(), tmp_path / "winner.smidgen"
     assert save_smidgen(quantized, path) == path.stat().st_size == len(encode(quantized))
-    assert same(load_smidgen(path), quantized)
+    assert equal_networks(load_smidgen(path), quantized)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -307,7 +307,7 @@ def test_a_file_that_does_not_decode_to_the_network_is_not_kept(
 ) -> None:
     path = tmp_path / "winner.smidgen"
     path.write_bytes(b"what was there")
-    monkeypatch.setattr("smidgen.model.smidgen_file.same", lambda *_: False)
+    monkeypatch.setattr("smidgen.model.smidgen_file.equal_networks", lambda *_: False)
     with pytest.raises(ModelFileError, match="what was read back is not what was written; nothing was kept"):
         save_smidgen(a_quantized_model(), path)
     assert path.read_bytes() == b"what was there"
@@ -341,7 +341,7 @@ def test_channels_in_the_order_of_their_biases_are_the_same_network(text: str) -
     rows = Uniform(np.array([nearest_step(0.01 * (place + 1)) for place in range(9)]))
     quantized = replace(quantized, tensors={**tensors, "0.weight": replace(tensors["0.weight"], grid=rows)})
     ordered = sort_channels(quantized)
-    assert not same(ordered, quantized)
+    assert not equal_networks(ordered, quantized)
     images = np.random.default_rng(0).integers(0, 256, (20, 2, 9, 9)).astype(np.uint8)
     np.testing.assert_allclose(
         logits(dequantize(ordered), images), logits(dequantize(quantized), images), rtol=1e-3, atol=1e-4

@@ -14,7 +14,6 @@ from smidgen.records import Recipe
 from smidgen.spec import parse_spec
 from smidgen.streams import initial_weights
 from smidgen.transforms import (
-    channel_steps,
     fold_batch_norm,
     grid_steps,
     quantization_aware_start,
@@ -75,28 +74,6 @@ def test_a_training_that_is_held_ends_on_levels_and_its_file_is_it_exactly(digit
     weights = native.train(model.spec, recipe, examples, 0, start=start).weights
     quantized = quantize_model(replace(model, weights=weights), steps)
     assert np.array_equal(flat_weights(decode(encode(quantized))), weights)
-
-
-def test_each_channel_may_have_a_grid_of_its_own(digits: Dataset) -> None:
-    """Channels that differ a thousandfold lose little; what is trained on such grids is in the file exactly."""
-    model = model_of("conv 4x3x3 relu, maxpool 2, dense 10")
-    arrays = named_arrays(model.spec, model.input_shape, model.weights)
-    arrays["0.weight"][1] *= 1e-3
-    arrays["0.weight"][2] = 0
-    steps = channel_steps(model, 0.25)
-    rows = steps["0.weight"]
-    assert isinstance(rows, np.ndarray)
-    assert rows[2] == grid_steps(model, 0.25)["0.weight"]
-    for row in (0, 1, 3):
-        assert rows[row] == nearest_step(0.25 * float(np.sqrt(np.mean(arrays["0.weight"][row] ** 2))))
-    found = named_arrays(model.spec, model.input_shape, flat_weights(quantize_model(model, steps)))
-    for row in range(4):
-        assert np.abs(found["0.weight"][row] - arrays["0.weight"][row]).max() <= rows[row] / 2 * (1 + 1e-5)
-    start = quantization_aware_start(model, steps, 1e-4)
-    examples = Examples(digits.train.images, digits.train.labels)
-    weights = native.train(model.spec, Recipe(epochs=2), examples, 0, start=start).weights
-    quantized = quantize_model(replace(model, weights=weights), steps)
-    np.testing.assert_array_equal(flat_weights(decode(encode(quantized))), weights)
 
 
 def test_a_price_makes_the_file_shorter_and_common_levels_cheaper(digits: Dataset) -> None:

@@ -12,7 +12,17 @@ import pytest
 from smidgen.data import load
 from smidgen.engine import Examples, Start, choose
 from smidgen.errors import RequestError
-from smidgen.model import Codebook, Model, QuantizedModel, decode, dequantize, encode, flat_weights, same, values_of
+from smidgen.model import (
+    Codebook,
+    Model,
+    QuantizedModel,
+    decode,
+    dequantize,
+    encode,
+    equal_networks,
+    flat_weights,
+    values_of,
+)
 from smidgen.records import Recipe, Weights
 from smidgen.spec import parse_spec
 from smidgen.transforms import k_means, pruned_start, shared_start, smallest, tensor_places, with_codebooks
@@ -131,7 +141,7 @@ def test_what_no_codebook_holds_is_refused() -> None:
     with pytest.raises(RequestError, match=r"has no tensor 2\.weight"):
         shared_start(pruned_model(), {"2.weight": 3})
     wide = Model(parse_spec("dense 5000, dense 2"), (1, 1, 1), ("a", "b"), np.arange(20002, dtype=np.float32))
-    with pytest.raises(RequestError, match=r"0\.weight has 5000 values and a codebook holds 4096"):
+    with pytest.raises(RequestError, match=r"0\.weight has 5000 values and a codebook stores 4096"):
         with_codebooks(wide, ("0.weight",))
 
 
@@ -148,7 +158,7 @@ def test_a_file_of_shared_weights_is_the_trained_network() -> None:
     for coder in ("gaps", "auto"):
         coded = with_coder(quantized, coder)
         decoded = decode(encode(coded))
-        assert same(decoded, coded)
+        assert equal_networks(decoded, coded)
         assert dequantize(decoded).weights.tobytes() == model.weights.tobytes()
 
 

@@ -1,16 +1,17 @@
 """Trained networks, in memory and in files.
 
-smidgen.model.model               `Model`: a network with full-precision weights
-smidgen.model.quantized           `QuantizedModel`: a network whose weights are integers with a grid for each tensor
-smidgen.model.safetensors_file    `Model` <-> .safetensors
-smidgen.model.smidgen_file        `QuantizedModel` <-> .smidgen, the file of fewest bytes
-smidgen.model.inspection          what a .smidgen file contains, and its weights in full precision
-smidgen.model.coding              the entropy coders of the .smidgen file"""
+model.py               `Model`: a network with full-precision weights
+quantized.py           `QuantizedModel`: a network with integer weights and a grid for each tensor
+safetensors_file.py    stores a `Model` as .safetensors
+smidgen_file.py        stores a `QuantizedModel` as .smidgen, the file of fewest bytes
+inspection.py          what a .smidgen file contains, and its weights in full precision
+coding/                the entropy coders of the .smidgen file
+"""
 
 from __future__ import annotations
 
-from smidgen.model.coding.coders import CODERS, encode_levels, estimate_bits, level_costs
-from smidgen.model.coding.contexts import MOST_LEVEL
+from smidgen.model.coding.coders import CODERS, encode_levels, level_costs
+from smidgen.model.coding.contexts import MAX_LEVEL
 from smidgen.model.inspection import Inspection, TensorSummary, inspect, unpack
 from smidgen.model.model import Model, flatten_arrays, named_arrays, tensor_shapes
 from smidgen.model.quantized import (
@@ -20,11 +21,11 @@ from smidgen.model.quantized import (
     Uniform,
     as_quantized,
     dequantize,
+    equal_networks,
     flat_weights,
     full_precision,
     nearest_step,
-    same,
-    uniform,
+    quantize_tensor,
     values_of,
 )
 from smidgen.model.safetensors_file import load_safetensors, save_safetensors
@@ -32,7 +33,7 @@ from smidgen.model.smidgen_file import Part, decode, encode, load_smidgen, open_
 
 __all__ = [
     "CODERS",
-    "MOST_LEVEL",
+    "MAX_LEVEL",
     "Codebook",
     "Inspection",
     "Model",
@@ -46,7 +47,7 @@ __all__ = [
     "dequantize",
     "encode",
     "encode_levels",
-    "estimate_bits",
+    "equal_networks",
     "flat_weights",
     "flatten_arrays",
     "full_precision",
@@ -57,12 +58,11 @@ __all__ = [
     "named_arrays",
     "nearest_step",
     "open_model",
-    "same",
+    "quantize_tensor",
     "save_safetensors",
     "save_smidgen",
     "size_report",
     "tensor_shapes",
-    "uniform",
     "unpack",
     "values_of",
 ]

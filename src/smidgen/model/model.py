@@ -1,4 +1,4 @@
-"""A trained network in memory: its layers, its input shape, its class names and its weights."""
+"""A trained network in memory: layers, input shape, class names and weights."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from smidgen.spec import NetSpec, Shape
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A trained classifier.
+    """A trained classifier in full precision.
 
-    class_names: what each output stands for, in order.
-    weights: flat float32, see `records.Weights`.
-    metadata: free text beside it: data, digest, floor, scores; the three `smidgen_` keys are the file's own.
+    Attributes:
+        spec: the layers.
+        input_shape: (channels, height, width) of one input.
+        class_names: name of the class of each output, in order.
+        weights: flat float32, layer by layer; see `records.Weights`.
+        metadata: free text (data, digest, floor, scores). Keys that begin with `smidgen_` belong to the file format.
     """
 
     spec: NetSpec
@@ -32,10 +35,10 @@ class Model:
 
 
 def named_arrays(spec: NetSpec, input_shape: Shape, weights: Weights) -> dict[str, npt.NDArray[np.float32]]:
-    """Flat weights as one array a tensor, by name, in layer order; the arrays are views.
+    """Split flat weights into named tensors, in layer order; the arrays are views.
 
     Raises:
-        ModelFileError: `weights` is not flat float32 of the length that the network has.
+        ModelFileError: `weights` is not flat float32 of the network's length.
     """
     shapes = tensor_shapes(spec, input_shape)
     ends = np.cumsum([math.prod(shape) for shape in shapes.values()], dtype=np.int64)
@@ -50,10 +53,10 @@ def named_arrays(spec: NetSpec, input_shape: Shape, weights: Weights) -> dict[st
 
 
 def flatten_arrays(spec: NetSpec, input_shape: Shape, arrays: Mapping[str, npt.NDArray[Any]]) -> Weights:
-    """The inverse of `named_arrays`: flat float32, a copy.
+    """Join named tensors into flat float32 weights; the inverse of `named_arrays`.
 
     Raises:
-        ModelFileError: a tensor is missing, is not of this network, or has another shape or dtype.
+        ModelFileError: a tensor is missing, unknown to the network, or of another shape or dtype.
     """
     found = {name: (array.dtype.name, array.shape) for name, array in arrays.items()}
     check_tensors(spec, tensor_shapes(spec, input_shape), found, "the weights")
@@ -62,7 +65,7 @@ def flatten_arrays(spec: NetSpec, input_shape: Shape, arrays: Mapping[str, npt.N
 
 
 def tensor_shapes(spec: NetSpec, input_shape: Shape) -> dict[str, tuple[int, ...]]:
-    """Every tensor of a network by name, in the order of the flat weights."""
+    """Return the shape of each tensor of a network by name, in the order of the flat weights."""
     shapes: dict[str, tuple[int, ...]] = {}
     for index, plan in enumerate(spec.plan(input_shape)):
         if plan.parameters:
@@ -77,10 +80,11 @@ def tensor_shapes(spec: NetSpec, input_shape: Shape) -> dict[str, tuple[int, ...
 def check_tensors(
     spec: NetSpec, shapes: dict[str, tuple[int, ...]], found: dict[str, tuple[str, tuple[int, ...]]], where: str
 ) -> None:
+    """Raise ModelFileError unless the tensors in `found`, as (dtype, shape) by name, are those in `shapes`."""
     if missing := sorted(shapes.keys() - found.keys()):
         raise ModelFileError(f"{where} of '{spec}' lack {', '.join(missing)}; save the whole network again")
     if unknown := sorted(found.keys() - shapes.keys()):
-        raise ModelFileError(f"{where} have {', '.join(unknown)}, which '{spec}' has not; give the network's own text")
+        raise ModelFileError(f"{where} have {', '.join(unknown)}, which '{spec}' has not; give the network's own spec")
     for name, shape in shapes.items():
         if found[name] != ("float32", shape):
             dtype, wrong = found[name]
@@ -91,6 +95,7 @@ def check_tensors(
 
 
 def check_model(model: Model, where: str) -> None:
+    """Raise ModelFileError unless the classes fit the layers and every weight is finite."""
     try:
         model.spec.check_head(model.input_shape, len(model.class_names))
     except SpecError as error:

@@ -1,14 +1,14 @@
-"""Trained networks at rest, in full precision: `Model` <-> one safetensors file.
+"""Stores a `Model` in full precision as one safetensors file.
 
-Each layer that has weights is a tensor or four, float32, named by its place in the network:
+Each layer that has weights is one to four float32 tensors, named by the layer's index:
 
     0.weight 0.bias                     convolutions and dense layers
-    2.weight 2.bias 2.mean 2.variance   a batch norm: scale, shift, running moments
+    2.weight 2.bias 2.mean 2.variance   a batch norm: scale, shift, running statistics
 
-The flat `Weights` of an engine hold the same arrays in the same order, each in C order. The
-file's metadata has the network text (`smidgen_spec`), the input shape (`smidgen_input_shape`,
-for example "1x28x28"), the class names (`smidgen_classes`, a JSON list) and any text of the caller's.
-The file holds no code: reading one from a stranger is safe. The same model gives the same bytes.
+The flat `Weights` of an engine are the same arrays in the same order, each in C order. The file's metadata are the
+spec (`smidgen_spec`), the input shape (`smidgen_input_shape`, for example "1x28x28"), the class names
+(`smidgen_classes`, a JSON list) and `Model.metadata`. The file contains no code, so a file of unknown origin is safe to
+read. The same model always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -28,23 +28,22 @@ SPEC_KEY, SHAPE_KEY, CLASSES_KEY = "smidgen_spec", "smidgen_input_shape", "smidg
 
 
 def save_safetensors(model: Model, path: Path) -> int:
-    """Write `model` to `path`, decode the file again, compare; only then does it take that name.
+    """Write `model` to `path`; the file takes that name once it has been read back and compared.
 
     Returns:
-        the length of the file in bytes.
+        The length of the file in bytes.
 
     Raises:
-        ModelFileError: a model that cannot be stored, or a place that cannot hold it. What stood at
-            `path` before is then still there, and nothing is left beside it.
+        ModelFileError: the model cannot be stored or `path` cannot be written. A file that was at `path` is kept.
     """
     return write_checked(path, _encode(model), lambda draft: _check_equal(_read(draft, path), model, path))
 
 
 def load_safetensors(path: Path) -> Model:
-    """Read a model that `save` wrote.
+    """Read a model that `save_safetensors` wrote.
 
     Raises:
-        ModelFileError: no such file, or not such a file; the message says what was found.
+        ModelFileError: the file does not exist or is not such a file; the message says what was found.
     """
     try:
         if not path.is_file():
@@ -77,7 +76,7 @@ def _encode(model: Model) -> bytes:
 
 
 def _in_fixed_order(content: bytes) -> bytes:
-    """The same file with its metadata sorted: safetensors writes them in a new order each time."""
+    """Sort the metadata in a file's header, because safetensors writes them in a new order each time."""
     header_end = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:header_end])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
@@ -113,7 +112,7 @@ _SIGNATURES = (
 
 
 def _read(file_path: Path, path: Path) -> Model:
-    """The model in `file_path`; messages call it `path`, which a draft is yet to become."""
+    """Read the model in `file_path`, a draft perhaps; messages name `path`, its final name."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -157,7 +156,7 @@ def _parse_shape(text: str) -> Shape:
 
 
 def _read_weights(file: Any, spec: NetSpec, input_shape: Shape, path: Path) -> Weights:
-    """Shapes are checked on the file's header, before a number is read."""
+    """Read the weights; shapes are checked in the file's header, before any memory is taken."""
     shapes = tensor_shapes(spec, input_shape)
     names = list(file.keys())
     headers = {name: file.get_slice(name) for name in names}

@@ -1,11 +1,11 @@
-"""The `.smidgen` file: a network in as few bytes as we can, and decodable without us. `docs/format.md` is exact.
+"""The `.smidgen` file: a network in as few bytes as possible. docs/reference/file-format.md specifies it exactly.
 
-    2 bytes     what it is, and the version
-    the rest    one stream of decisions (`rangecoder.py`): input, layers, class names, then each tensor's grid
+    2 bytes     magic number and version
+    the rest    one stream of decisions (`coding/range_coder.py`): input, layers, class names, then each tensor's grid
                 and levels
-    2 or 4      a checksum of all before it; 4 in files of 4,096 bytes and more
+    2 or 4      checksum of all bytes before it; 4 in files of 4,096 bytes and more
 
-Every flip of one bit is found by the checksum, and so is every cut: the writer tries them all.
+The checksum detects every flip of one bit and, because the writer tries them all, every truncation.
 """
 
 from __future__ import annotations
@@ -23,23 +23,29 @@ from smidgen.model.coding.range_coder import Decoder, Encoder
 from smidgen.model.coding.spec_coding import read_spec, write_spec
 from smidgen.model.coding.tensor_stream import TensorStream
 from smidgen.model.model import Model, tensor_shapes
-from smidgen.model.quantized import QuantizedModel, Tensor, check_tensor, dequantize, same
+from smidgen.model.quantized import QuantizedModel, Tensor, check_tensor, dequantize, equal_networks
 from smidgen.model.safetensors_file import load_safetensors
 from smidgen.spec import NetSpec, Shape
 
 MAGIC = 0xB5
 VERSION, USUAL_NIBBLE = 1, 5
-"""The second byte: the version in its low half; its high half is free, and 5 unless a cut of the file would pass."""
+"""Halves of the second byte. The high half is 5 unless a truncated file would then pass the checksum."""
 START_BYTES = 2
 LARGE_BYTES = 4096
-MOST_WEIGHTS = 2**26
-MOST_NAME_BYTES = 2**12
+MAX_WEIGHTS = 2**26
+MAX_NAME_BYTES = 2**12
 FEW_WEIGHTS = 2**13
+"""For networks of fewer weights, `encode` also tries one coder for all tensors instead of one per tensor."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """So many bits of a file are for this."""
+    """The share of one part of a file.
+
+    Attributes:
+        name: what the bits encode, for example "0.weight levels".
+        bits: length in bits, fractions included.
+    """
 
     name: str
     bits: float
@@ -49,17 +55,17 @@ class Part:
 
 
 def save_smidgen(quantized: QuantizedModel, path: Path) -> int:
-    """Write a file, decode it again, compare; only then does it take its name.
+    """Write a `.smidgen` file; it takes its name once it has been decoded again and compared.
 
     Returns:
-        the length of the file in bytes.
+        The length of the file in bytes.
 
     Raises:
-        ModelFileError: a network that cannot be stored, or a place that cannot hold it.
+        ModelFileError: the network cannot be stored or `path` cannot be written.
     """
 
     def check(draft: Path) -> None:
-        if not same(decode(draft.read_bytes()), quantized):
+        if not equal_networks(decode(draft.read_bytes()), quantized):
             raise ModelFileError(
                 f"{path}: what was read back is not what was written; nothing was kept: check the disk"
             )
@@ -68,19 +74,19 @@ def save_smidgen(quantized: QuantizedModel, path: Path) -> int:
 
 
 def encode(quantized: QuantizedModel) -> bytes:
-    """The file's bytes; the same network gives the same ones.
+    """Encode a network as the bytes of a `.smidgen` file; the same network always gives the same bytes.
 
     Raises:
-        ModelFileError: the tensors are not the network's, or something is out of the format's bounds.
+        ModelFileError: the tensors are not the network's, or something exceeds a limit of the format.
     """
     _check(quantized)
-    return _sealed(min((_stream_of(quantized, *coders) for coders in _whole_coders(quantized)), key=len))
+    return _with_checksum(min((_stream_of(quantized, *coders) for coders in _coder_choices(quantized)), key=len))
 
 
-def _whole_coders(quantized: QuantizedModel) -> list[tuple[str, str]]:
-    """What "auto" is tried as, of weights and of the rest.
+def _coder_choices(quantized: QuantizedModel) -> list[tuple[str, str]]:
+    """Return the pairs of coders, for weights and for other tensors, that replace "auto"; the shortest file wins.
 
-    Tensor by tensor is greedy: of few weights, one set of models for all may be shorter.
+    Choosing tensor by tensor is greedy: for few weights, one set of models for all can be shorter.
     """
     few = sum(tensor.levels.size for tensor in quantized.tensors.values()) < FEW_WEIGHTS
     wholes = [(weights, rest) for weights in ("adaptive", "neighbours") for rest in ("auto", "rising", "adaptive")]
@@ -113,22 +119,22 @@ def _check(quantized: QuantizedModel) -> None:
     for name, tensor in quantized.tensors.items():
         check_tensor(name, tensor, shapes[name])
     weights = sum(tensor.levels.size for tensor in quantized.tensors.values())
-    if weights > MOST_WEIGHTS:
-        raise ModelFileError(f"the network has {weights:,} weights; a .smidgen file holds at most {MOST_WEIGHTS:,}")
+    if weights > MAX_WEIGHTS:
+        raise ModelFileError(f"the network has {weights:,} weights; a .smidgen file holds at most {MAX_WEIGHTS:,}")
 
 
 def _write_names(encoder: Encoder, names: tuple[str, ...]) -> None:
-    """One bit where the names are 0, 1, 2, ..."""
-    encoder.number(names != _numbers(len(names)), 1)
+    """Write class names; the names 0, 1, 2, ... take one bit."""
+    encoder.uint(names != _numbers(len(names)), 1)
     if names == _numbers(len(names)):
         return
     for name in names:
         text = name.encode()
-        if len(text) > MOST_NAME_BYTES:
+        if len(text) > MAX_NAME_BYTES:
             raise ModelFileError(f"the class name '{name[:40]}...' has {len(text)} bytes; give a shorter one")
-        encoder.growing(len(text), 3)
+        encoder.exp_golomb(len(text), 3)
         for byte in text:
-            encoder.number(byte, 8)
+            encoder.uint(byte, 8)
 
 
 def _numbers(count: int) -> tuple[str, ...]:
@@ -139,27 +145,30 @@ def _numbers(count: int) -> tuple[str, ...]:
 
 
 def checksum(content: bytes, width: int) -> bytes:
-    """Of two bytes: CRC-16 (polynomial 0x1021, start 0xFFFF); of four: CRC-32 as zlib has it. High byte first."""
+    """Return a CRC-16 (polynomial 0x1021, start 0xFFFF) if width is 2, else zlib's CRC-32; the high byte first."""
     return crc_hqx(content, 0xFFFF).to_bytes(2) if width == 2 else zlib.crc32(content).to_bytes(4)
 
 
 def checksum_width(file_bytes: int) -> int:
-    """The bytes of the checksum in a file of this length."""
+    """Return the length of the checksum in a file of this length, in bytes."""
     return 2 if file_bytes < LARGE_BYTES else 4
 
 
-def _sealed(stream: bytes) -> bytes:
-    """Start, stream and checksum. By chance a cut passes once in 65,536: the next free nibble changes them all."""
+def _with_checksum(stream: bytes) -> bytes:
+    """Add the start and the checksum.
+
+    One truncation in 65,536 ends in its own checksum by chance; another high half of the second byte changes them all.
+    """
     for free in range(16):
         content = bytes([MAGIC, (USUAL_NIBBLE + free) % 16 << 4 | VERSION]) + stream
         whole = content + checksum(content, checksum_width(len(content) + 2))
-        if not _a_cut_passes(whole):
+        if not _truncation_passes(whole):
             break
     return whole
 
 
-def _a_cut_passes(whole: bytes) -> bool:
-    """Whether some beginning of the file ends in its own checksum."""
+def _truncation_passes(whole: bytes) -> bool:
+    """Return whether some truncation of the file ends in its own checksum."""
     short, long = 0xFFFF, 0
     for end in range(len(whole)):
         if end + 2 < min(LARGE_BYTES, len(whole)) and whole[end : end + 2] == short.to_bytes(2):
@@ -197,25 +206,25 @@ def load_with_parts(path: Path) -> tuple[QuantizedModel, list[Part]]:
 
 
 def open_model(path: Path) -> Model:
-    """The network in a .smidgen or a .safetensors file, in full precision.
+    """Read a `.smidgen` or `.safetensors` file in full precision.
 
     Raises:
-        ModelFileError: no such file, or not such a file.
+        ModelFileError: the file does not exist or is not a network file.
     """
     return dequantize(load_smidgen(path)) if path.suffix.lower() == ".smidgen" else load_safetensors(path)
 
 
 def decode(content: bytes) -> QuantizedModel:
-    """The network in a file's bytes.
+    """Decode the bytes of a `.smidgen` file.
 
     Raises:
-        ModelFileError: it is not such a file, or it was damaged; the message says at which byte.
+        ModelFileError: the bytes are not a `.smidgen` file or were damaged; the message gives the byte.
     """
     return _read(content)[0]
 
 
 def size_report(content: bytes) -> list[Part]:
-    """Where the bits of a file went, in its order; together they are all of it."""
+    """Return the bits of each part of a `.smidgen` file, in the file's order; they add up to the whole file."""
     return _read(content)[1]
 
 
@@ -239,12 +248,13 @@ def _read(content: bytes) -> tuple[QuantizedModel, list[Part]]:
 
 
 def _stream(content: bytes) -> bytes:
-    """What lies between the start and a checksum that is right."""
+    """Return the stream between the start and the checksum, which are checked."""
     if len(content) < START_BYTES or content[0] != MAGIC:
         raise ModelFileError(f"at byte 0 there is {content[:2].hex() or 'nothing'}: this is not a .smidgen file")
     if content[1] % 16 != VERSION:
         raise ModelFileError(
-            f"at byte 1 the file says version {content[1] % 16}; this program reads version {VERSION}: get a newer one"
+            f"at byte 1 the file says version {content[1] % 16}, and this program reads version {VERSION}; "
+            "install a newer Smidgen"
         )
     width = checksum_width(len(content))
     end = len(content) - width
@@ -254,27 +264,27 @@ def _stream(content: bytes) -> bytes:
 
 
 def _shapes(decoder: Decoder, spec: NetSpec, input_shape: Shape) -> dict[str, tuple[int, ...]]:
-    """The tensors that the file must have; nothing is set aside before their sizes were looked at."""
+    """Return the shapes of the file's tensors; sizes are checked before any memory is taken."""
     try:
         spec.check_head(input_shape)
     except SpecError as error:
         raise decoder.error(f"has a network that cannot be ({error})") from error
     weights = sum(plan.parameters + plan.running_stats for plan in spec.plan(input_shape))
-    most = min(MOST_WEIGHTS, decoder.decisions_left)
+    most = min(MAX_WEIGHTS, decoder.decisions_left)
     if weights > most:
         raise decoder.error(f"has a network of {weights} weights; a file of this length holds at most {most}")
     return tensor_shapes(spec, input_shape)
 
 
 def _read_names(decoder: Decoder, classes: int) -> tuple[str, ...]:
-    if not decoder.number(1):
+    if not decoder.uint(1):
         return _numbers(classes)
     return tuple(_read_name(decoder) for _ in range(classes))
 
 
 def _read_name(decoder: Decoder) -> str:
-    count = decoder.growing(3, MOST_NAME_BYTES, "class name")
-    text = bytes(decoder.number(8) for _ in range(count))
+    count = decoder.exp_golomb(3, MAX_NAME_BYTES, "class name")
+    text = bytes(decoder.uint(8) for _ in range(count))
     try:
         return text.decode()
     except UnicodeDecodeError:
@@ -289,9 +299,9 @@ def _check_read(decoder: Decoder, name: str, tensor: Tensor) -> None:
 
 
 def _parts(marks: list[Part], file_bytes: int) -> list[Part]:
-    """Marks are where each part ends, in bits of the stream."""
+    """Turn marks (where each part ends, in bits of the stream) into lengths."""
     width = checksum_width(file_bytes)
     stream_bits = 8.0 * (file_bytes - START_BYTES - width)
-    parts = [Part(mark.name, mark.bits - before.bits) for before, mark in pairwise(marks)]
+    parts = [Part(mark.name, mark.bits - previous.bits) for previous, mark in pairwise(marks)]
     rest = Part("end of the stream", stream_bits - marks[-1].bits)
     return [Part("what it is", 8.0 * START_BYTES), *parts, rest, Part("checksum", 8.0 * width)]

@@ -21,9 +21,9 @@ from smidgen.model import (
     flat_weights,
     load_safetensors,
     nearest_step,
+    quantize_tensor,
     save_safetensors,
     size_report,
-    uniform,
     values_of,
 )
 from smidgen.records import Augmentation, Recipe, Score, Weights
@@ -200,7 +200,7 @@ def fine(net: Net, model: Model) -> QuantizedModel:
 
 def _on_grid(tensor: Tensor, levels: int) -> Tensor:
     weights = values_of(tensor)
-    return uniform(weights, float(nearest_step(float(np.abs(weights).max()) / levels)))
+    return quantize_tensor(weights, float(nearest_step(float(np.abs(weights).max()) / levels)))
 
 
 def _float_file(model: Model, path: Path) -> Decoded:

@@ -1,10 +1,9 @@
-"""Weights on grids, and the start of a training that holds them there, each level at its price in bits.
+"""Quantize a model to grids, and start quantization-aware training with a rate term.
 
-The network computes with the nearest levels, the gradient moves the weights behind them, and the loss has so many
-nats more for every bit that the levels would take in the file: rate-distortion, as in Oktay et al. 2020 (arXiv
-1906.06624, section 2), with a grid and the straight-through estimator in the place of their noise. Levels that
-are common become cheap, cheap levels become common, and so a training from the last one's weights, with prices of
-today, makes the file smaller again. Zero is cheap nearly always: the price prunes.
+The network computes with the nearest levels and the gradient moves the weights behind them (straight-through
+estimator). The loss has a term for the bits that the levels take in the file, as in Oktay et al. 2020 (arXiv
+1906.06624, section 2), who use noise instead of a grid. Common levels become cheap and cheap levels common, so that
+training again with new rates makes the file smaller again. Zero is cheap nearly always: the rate term also prunes.
 """
 
 from __future__ import annotations
@@ -17,29 +16,29 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.engine import Projection, Start
-from smidgen.model import Model, QuantizedModel, encode, level_costs, named_arrays, nearest_step, uniform
+from smidgen.model import Model, QuantizedModel, encode, level_costs, named_arrays, nearest_step, quantize_tensor
 from smidgen.transforms.channels import sort_channels
 
 Floats = npt.NDArray[np.float32]
 
 Steps = Mapping[str, float]
 """The step of each tensor's grid, by the tensor's name."""
-RowSteps = Mapping[str, float | Floats]
-"""The same, or float32 [rows]: one for each row (channel out) of a tensor."""
 
 RUNNING_STATS = (".mean", ".variance")
 RUNNING_STAT_LEVELS = 127
-LEAST_REACH, MOST_REACH = 31, 2**10
-"""Levels to either side of zero that a weight may take: enough for twice the largest, within these."""
-OWN_PRICES = 2**12
-"""Tensors of so many weights pay their own prices; smaller ones are priced together, as they are coded. In a large one
-zero never costs more than its neighbours: weights that hardly matter would all become what is cheapest by chance."""
+MIN_REACH, MAX_REACH = 31, 2**10
+"""Bounds of the number of levels on each side of zero; within them, enough for twice the largest weight."""
+OWN_RATES = 2**12
+"""Tensors of at least this many weights have rates of their own; smaller ones share theirs, as they share bit models.
+In a large tensor zero never costs more than its neighbours: otherwise the many weights that hardly matter would all
+take the level that is cheapest by chance."""
 
 
 def grid_steps(model: Model, share: float) -> dict[str, float]:
-    """A step for each tensor: this share of the root of its mean square, rounded to a step of one byte.
+    """Choose a step for each tensor: a share of its root mean square, rounded to a step of one byte.
 
-    The moments of a batch norm follow the data and are not held: theirs is a 127th of their largest.
+    The running statistics of a batch norm follow the data and are not trained on a grid; their step is 1/127 of the
+    largest. A tensor of zeros takes the step of the tensor before it.
     """
     steps, last = {}, 1.0
     for name, values in _arrays(model).items():
@@ -52,64 +51,52 @@ def grid_steps(model: Model, share: float) -> dict[str, float]:
     return steps
 
 
-def channel_steps(model: Model, share: float) -> dict[str, float | Floats]:
-    """`grid_steps`, and of the tensors of weights a step for each channel out, by that channel's own mean square.
-
-    Each takes a byte of the file. A channel of zeros has its tensor's step.
-    """
-    whole = grid_steps(model, share)
-    steps: dict[str, float | Floats] = dict(whole)
-    for name, values in _arrays(model).items():
-        if values.ndim > 1:
-            roots = np.sqrt(np.square(values.reshape(len(values), -1), dtype=np.float64).mean(axis=1))
-            steps[name] = np.array([nearest_step(share * root or whole[name]) for root in roots])
-    return steps
-
-
-def quantize_model(model: Model, steps: RowSteps) -> QuantizedModel:
-    """Every weight at its nearest level; a variance is never less than one step."""
-    tensors = {name: uniform(values, steps[name]) for name, values in _arrays(model).items()}
+def quantize_model(model: Model, steps: Steps) -> QuantizedModel:
+    """Round every weight to its nearest level; a variance is at least one step."""
+    tensors = {name: quantize_tensor(values, steps[name]) for name, values in _arrays(model).items()}
     for name, tensor in tensors.items():
         if name.endswith(".variance"):
             tensors[name] = replace(tensor, levels=np.maximum(tensor.levels, 1))
     return QuantizedModel(model.spec, model.input_shape, model.class_names, tensors)
 
 
-def quantization_aware_start(model: Model, steps: RowSteps, nats_per_bit: float) -> Start:
-    """From the model's weights, held to the grids; every bit costs so much of the loss."""
+def quantization_aware_start(model: Model, steps: Steps, nats_per_bit: float) -> Start:
+    """Start a training from the model's weights, constrained to their grids, with a rate term in the loss.
+
+    Args:
+        model: the network; its running statistics stay free.
+        steps: the step of each tensor's grid, as `grid_steps` returns them.
+        nats_per_bit: what each bit of the coded levels adds to the loss, in nats; 0 for no rate term.
+    """
     arrays = _arrays(model)
     names = [name for name in arrays if not name.endswith(RUNNING_STATS)]
-    rows = {name: np.array(steps[name], np.float32, ndmin=1) for name in names}
-    reach = {name: _reach(arrays[name], rows[name]) for name in names}
-    levels = tuple(_levels(reach[name], step) for name in names for step in rows[name])
+    reach = {name: _reach(arrays[name], np.float32(steps[name])) for name in names}
+    levels = tuple(_levels(reach[name], np.float32(steps[name])) for name in names)
     costs = None
     if nats_per_bit:
-        bits = _prices(quantize_model(model, steps), reach)
-        costs = tuple((nats_per_bit * bits[name]).astype(np.float32) for name in names for _ in rows[name])
-    codebook, first = [], 0
-    for name, values in arrays.items():
-        grids = len(rows.get(name, ()))
-        numbers = np.arange(first, first + grids, dtype=np.int32) if grids else np.array([-1], np.int32)
-        codebook.append(np.repeat(numbers, values.size // len(numbers)))
-        first += grids
+        bits = _rates(quantize_model(model, steps), reach)
+        costs = tuple((nats_per_bit * bits[name]).astype(np.float32) for name in names)
+    grids = {name: number for number, name in enumerate(names)}
+    codebook = [np.full(values.size, grids.get(name, -1), np.int32) for name, values in arrays.items()]
     return Start(model.weights, projection=Projection(np.concatenate(codebook), levels, costs))
 
 
 def shortest(quantized: QuantizedModel) -> tuple[QuantizedModel, int]:
-    """The network with its channels in whichever order makes the shorter file, and the file's length in bytes."""
-    return min(((way, len(encode(way))) for way in (quantized, sort_channels(quantized))), key=lambda pair: pair[1])
+    """Return the network with channels as they are or sorted, whichever file is shorter, and its length in bytes."""
+    orders = (quantized, sort_channels(quantized))
+    return min(((ordered, len(encode(ordered))) for ordered in orders), key=lambda pair: pair[1])
 
 
 def with_coder(quantized: QuantizedModel, coder: str) -> QuantizedModel:
-    """The same levels, every tensor by this coder ("fixed", "huffman", ... or "auto")."""
+    """Return the same network with every tensor coded by this coder ("fixed", "huffman", ... or "auto")."""
     return replace(
         quantized, tensors={name: replace(tensor, coder=coder) for name, tensor in quantized.tensors.items()}
     )
 
 
-def _reach(values: Floats, steps: Floats) -> int:
-    largest = np.abs(values.reshape(len(steps), -1)).max(axis=1, initial=0)
-    return min(max(math.ceil(float((2 * largest.astype(float) / steps).max())), LEAST_REACH), MOST_REACH)
+def _reach(values: Floats, step: np.float32) -> int:
+    largest = float(np.abs(values).max(initial=0))
+    return min(max(math.ceil(2 * largest / float(step)), MIN_REACH), MAX_REACH)
 
 
 def _levels(reach: int, step: np.float32) -> Floats:
@@ -117,20 +104,20 @@ def _levels(reach: int, step: np.float32) -> Floats:
     return levels
 
 
-def _prices(quantized: QuantizedModel, reach: Mapping[str, int]) -> dict[str, npt.NDArray[np.float64]]:
-    """Bits of each level that a tensor may take, from -reach to reach."""
+def _rates(quantized: QuantizedModel, reach: Mapping[str, int]) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the bits of each level from -reach to reach, by tensor."""
     groups: dict[str, list[str]] = {}
     for name in reach:
-        own = quantized.tensors[name].levels.size >= OWN_PRICES
+        own = quantized.tensors[name].levels.size >= OWN_RATES
         groups.setdefault(name if own else f"small {name.endswith('.weight')}", []).append(name)
-    prices: dict[str, npt.NDArray[np.float64]] = {}
+    rates: dict[str, npt.NDArray[np.float64]] = {}
     for names in groups.values():
         most = max(reach[name] for name in names)
         bits = level_costs(np.concatenate([quantized.tensors[name].levels.ravel() for name in names]), most)
-        if quantized.tensors[names[0]].levels.size >= OWN_PRICES:
+        if quantized.tensors[names[0]].levels.size >= OWN_RATES:
             bits[most] = bits[most - 1 : most + 2].min()
-        prices |= {name: bits[most - reach[name] : most + reach[name] + 1] for name in names}
-    return prices
+        rates |= {name: bits[most - reach[name] : most + reach[name] + 1] for name in names}
+    return rates
 
 
 def _arrays(model: Model) -> dict[str, Floats]:

@@ -1,7 +1,7 @@
-"""Batch norms multiplied into the layers before them: the same network with four tensors less for each.
+"""Make a network smaller without changing its function: fold batch norms, drop constant inputs and dead channels.
 
-A batch norm is x -> (x - mean) * scale / sqrt(variance + epsilon) + shift, a multiple and a sum for each channel
-(Jacob et al. 2018, arXiv 1712.05877, section 3.2). After a linear layer both go into its weights and biases.
+A batch norm is x -> (x - mean) * scale / sqrt(variance + epsilon) + shift: a factor and an offset per channel (Jacob et
+al. 2018, arXiv 1712.05877, section 3.2), which the weights and biases of a linear layer before it can absorb.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from smidgen.spec import (
     PReLU,
     Repeat,
 )
-from smidgen.transforms.channels import _mixing, without_channels
+from smidgen.transforms.channels import has_repeat, mixing_layers, without_channels
 from smidgen.transforms.prune import Mask
 
 Floats = npt.NDArray[np.float32]
 
 
 def fold_batch_norm(model: Model) -> Model:
-    """The same function with dropouts gone, and each batch norm that follows a linear layer folded into it.
+    """Fold each batch norm that follows a linear layer into that layer, and remove dropouts.
 
-    What is left alone: a batch norm after an activation, a pool or the input, and all that is in a repeat, where
-    each round has a batch norm of its own.
+    A batch norm after an activation, a pool or the input stays, and so does everything in a repeat, where each round
+    has a batch norm of its own.
     """
     groups = _groups(model)
     layers: list[Layer] = []
@@ -49,7 +49,7 @@ def fold_batch_norm(model: Model) -> Model:
     for layer, arrays in groups:
         if isinstance(layer, Dropout):
             continue
-        if isinstance(layer, BatchNorm) and layers and _takes(layers[-1]):
+        if isinstance(layer, BatchNorm) and layers and _can_absorb(layers[-1]):
             layers[-1], kept[-1] = _folded(layers[-1], kept[-1], layer, arrays)
         else:
             layers.append(layer)
@@ -60,7 +60,7 @@ def fold_batch_norm(model: Model) -> Model:
 
 
 def _groups(model: Model) -> list[tuple[Layer, list[npt.NDArray[np.float32]]]]:
-    """Each layer of the text with its tensors, those of a repeat together."""
+    """Pair each layer of the spec with its tensors; a repeat has those of all its rounds."""
     arrays = named_arrays(model.spec, model.input_shape, model.weights)
     groups, place = [], 0
     for layer in model.spec.layers:
@@ -71,7 +71,7 @@ def _groups(model: Model) -> list[tuple[Layer, list[npt.NDArray[np.float32]]]]:
     return groups
 
 
-def _takes(layer: Layer) -> bool:
+def _can_absorb(layer: Layer) -> bool:
     return isinstance(layer, Conv | Depthwise | Pointwise | Dense) and layer.slope == LINEAR
 
 
@@ -79,11 +79,11 @@ def _folded(
     layer: Layer,
     arrays: Sequence[npt.NDArray[np.float32]],
     norm: BatchNorm,
-    running_stats: Sequence[npt.NDArray[np.float32]],
+    tensors: Sequence[npt.NDArray[np.float32]],
 ) -> tuple[Layer, list[npt.NDArray[np.float32]]]:
-    """weight * factor and (bias - mean) * factor + shift, in float64 and rounded once."""
+    """Return weight * factor and (bias - mean) * factor + shift, in float64 and rounded once."""
     assert isinstance(layer, Conv | Depthwise | Pointwise | Dense)
-    scale, shift, mean, variance = (running_stat.astype(np.float64) for running_stat in running_stats)
+    scale, shift, mean, variance = (tensor.astype(np.float64) for tensor in tensors)
     weight = arrays[0].astype(np.float64)
     bias = arrays[1].astype(np.float64) if layer.bias else np.zeros(len(weight))
     factor = scale / np.sqrt(variance + BATCH_NORM_EPSILON)
@@ -94,12 +94,18 @@ def _folded(
 
 
 def without_constant_inputs(model: Model, images: npt.NDArray[np.uint8] | Floats) -> tuple[Model, Mask]:
-    """The network with the weights from inputs that are the same in all images zero, and which ones those are.
+    """Zero the first dense layer's weights for inputs that are the same in all images.
 
-    What they added goes into the biases, so on these images it is the same function (to rounding, exact where the
-    constant is zero). For a network that begins with a dense layer, after pools and dropouts at most; any other is
-    left as it is.
-    images: of the training split, uint8 (read as value / 255) or float32 [n, channels, height, width]
+    The biases absorb what these inputs contributed, so the function is the same on these images (up to rounding;
+    exactly where the constant is zero). A network that does not begin with a dense layer, after pools and dropouts at
+    most, is returned unchanged.
+
+    Args:
+        model: the network.
+        images: of the training split: uint8 (read as value / 255) or float32 [n, channels, height, width].
+
+    Returns:
+        The network, and a mask of the weights that are now zero: bool [weights].
     """
     mask, weights = np.zeros(model.weights.shape, np.bool_), model.weights.copy()
     plans = model.spec.plan(model.input_shape)
@@ -123,7 +129,7 @@ def _as_values(image: npt.NDArray[np.uint8] | Floats) -> Floats:
 
 
 def _pooled(plans: Sequence[LayerPlan], image: Floats) -> Floats:
-    """One image after these pools, flat. A pool never falls where its input rises: bounds stay bounds."""
+    """Return one image after these pools, flat. Pools are monotonic, so bounds of the input give bounds here."""
     for plan in plans:
         if isinstance(plan.layer, MaxPool | AvgPool):
             size, (channels, height, width) = plan.layer.size, plan.output_shape
@@ -133,16 +139,16 @@ def _pooled(plans: Sequence[LayerPlan], image: Floats) -> Floats:
 
 
 def without_dead_channels(quantized: QuantizedModel) -> QuantizedModel:
-    """The same function without the channels that nothing reads, and without those that never change.
+    """Remove the channels that no layer reads and those that are constant; the function stays the same.
 
-    A channel that never changes goes where what it adds is nothing, or where that can move into the next biases: they
-    are in full precision, and no padding of zeros comes between. What goes may leave others dead, so again until none
-    is. A network with a repeat is left as it is.
+    A constant channel can be removed if it is zero, or if the next layer's biases can absorb it: they are in full
+    precision, and the layer does not pad. Removing channels can leave others dead, so this repeats until none is.
+    A network with a repeat is returned unchanged.
     """
-    if any(isinstance(layer, Repeat) for layer in quantized.spec.layers):
+    if has_repeat(quantized.spec):
         return quantized
     plans = quantized.spec.plan(quantized.input_shape)
-    for first, last in pairwise(_mixing(plans)):
+    for first, last in pairwise(mixing_layers(plans)):
         dead, tensors = _dead(quantized, plans, first, last)
         if dead:
             return without_dead_channels(without_channels(replace(quantized, tensors=tensors), {first: dead}))
@@ -152,30 +158,30 @@ def without_dead_channels(quantized: QuantizedModel) -> QuantizedModel:
 def _dead(
     quantized: QuantizedModel, plans: Sequence[LayerPlan], first: int, last: int
 ) -> tuple[list[int], dict[str, Tensor]]:
-    """Which of the channels between two mixing layers can go, all but one at most, and the tensors without them."""
+    """Return the removable channels between two mixing layers (never all), and the tensors with updated biases."""
     weight, channels = values_of(quantized.tensors[f"{last}.weight"]), plans[last].input_shape[0]
     reading = weight.astype(np.float64).reshape(len(weight), channels, -1)
     constant = _constant(quantized, plans, first, last)
     unread = ~reading.any(axis=(0, 2))
     silent = constant == 0
-    moved = ~np.isnan(constant) & _takes_constants(quantized, plans[last], last)
-    dead = np.flatnonzero(unread | silent | moved)[: channels - 1]
-    moved &= np.isin(np.arange(channels), dead)
+    absorbed = ~np.isnan(constant) & _absorbs_constants(quantized, plans[last], last)
+    dead = np.flatnonzero(unread | silent | absorbed)[: channels - 1]
+    absorbed &= np.isin(np.arange(channels), dead)
     tensors = dict(quantized.tensors)
-    if moved.any():
-        added = reading[:, moved].sum(axis=2) @ constant[moved]
+    if absorbed.any():
+        added = reading[:, absorbed].sum(axis=2) @ constant[absorbed]
         tensors[f"{last}.bias"] = full_precision((values_of(tensors[f"{last}.bias"]) + added).astype(np.float32))
     return dead.tolist(), tensors
 
 
-def _takes_constants(quantized: QuantizedModel, plan: LayerPlan, place: int) -> bool:
-    """Whether a constant can move into this layer's biases: they are in full precision, and nothing is padded."""
+def _absorbs_constants(quantized: QuantizedModel, plan: LayerPlan, place: int) -> bool:
+    """Return whether a layer's biases can absorb constants: they are in full precision, and it does not pad."""
     bias = quantized.tensors.get(f"{place}.bias")
     return bias is not None and bias.grid is None and not getattr(plan.layer, "same", False)
 
 
 def _constant(quantized: QuantizedModel, plans: Sequence[LayerPlan], first: int, last: int) -> npt.NDArray[np.float64]:
-    """The one value of each channel that the layer `last` is given, NaN where it changes: float64 [channels]."""
+    """Return each channel's constant value at the input of layer `last`, NaN if it varies: float64 [channels]."""
     constant = np.full(plans[first].output_shape[0], np.nan)
     for place in range(first, last):
         tensors = {
@@ -190,7 +196,7 @@ def _constant(quantized: QuantizedModel, plans: Sequence[LayerPlan], first: int,
 def _through(
     plan: LayerPlan, tensors: Mapping[str, npt.NDArray[np.float64]], constant: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """The constants after one layer; NaN goes through as NaN."""
+    """Return the constants after one layer; NaN stays NaN."""
     layer, bias = plan.layer, tensors.get("bias", np.zeros(len(constant)))
     if isinstance(layer, Conv | Pointwise | Dense | Depthwise):
         rows = tensors["weight"].reshape(len(constant), -1)

@@ -1,13 +1,12 @@
-"""What a weight's level is made of: yes-or-no decisions, each with the model that codes it.
+"""The binary decisions of a weight's integer level, and the context (number of the bit model) of each.
 
-A level is coded as: is it zero? its sign; then its size m in the way of Elias (1975): is m at least 2, 4, 8, ...?
-and the bits below its first, of which the first three have models and the rest none. This is the idea of
-DeepCABAC (Wiedemann et al. 2019) with octaves in the place of unary numbers, so that 8-bit levels are as cheap to
-code as ternary ones.
+A level is coded as a zero flag, a sign, and its magnitude m in the Elias gamma code (1975): is m at least 2, 4, 8, ...,
+then the bits below the leading one. The first three of these have models, the others are coded at one half. DeepCABAC
+(Wiedemann et al. 2019) codes magnitudes in unary; octaves make 8-bit levels as fast to code as ternary ones.
 
-A tensor is read as a matrix of rows [channels out, everything else], row by row. "adaptive" has one set of
-models. "neighbours" has six, and chooses by how large the levels nearby are: those before it in the row, and
-those at its place in the rows above. Where whole columns or regions are zero, this is what makes zeros cheap.
+A tensor is coded row by row as a matrix [channels out, everything else]. The coder "adaptive" has one set of models.
+"neighbours" has six and chooses by activity, a decaying average of the magnitudes to the left and above: where whole
+columns or regions are zero, zeros become cheap.
 """
 
 from __future__ import annotations
@@ -21,66 +20,73 @@ Levels = npt.NDArray[np.int32]
 Contexts = npt.NDArray[np.int32]
 Bits = npt.NDArray[np.uint8]
 Counts = npt.NDArray[np.int64]
-"""int64 [2, models]: how often each model has seen a 0 and a 1."""
+"""int64 [2, models]: how many zeros and ones each model has seen."""
 
-MOST_OCTAVES = 20
-MOST_LEVEL = 2**MOST_OCTAVES - 1
+MAX_OCTAVES = 20
+MAX_LEVEL = 2**MAX_OCTAVES - 1
 BUCKETS = 6
 MODELLED_BITS = 3
 
 ZERO, SIGN = 1, 1 + BUCKETS
 OCTAVE = SIGN + 3
-MANTISSA = OCTAVE + BUCKETS * (MOST_OCTAVES - 1)
-MODELS = MANTISSA + 8 * MOST_OCTAVES
-"""Numbers of the models: zero [bucket], sign [sign of the level before], octave [bucket, octave],
-mantissa [octave, 1 and the bits so far]."""
+MANTISSA = OCTAVE + BUCKETS * (MAX_OCTAVES - 1)
+MODEL_COUNT = MANTISSA + 8 * MAX_OCTAVES
+"""First numbers of the models: zero flag [bucket], sign [sign of the previous level], octave [bucket, octave],
+mantissa [octave, the leading one and the bits so far]; and the count of all."""
 
-STEEPNESS = 16
-THRESHOLDS = (1, 8, 20, 40, 80)
-"""Where the buckets of "neighbours" begin; activity is 16 times a mean level."""
+ACTIVITY_SCALE = 16
+BUCKET_THRESHOLDS = (1, 8, 20, 40, 80)
+"""Activities at which the buckets 1 to 5 of "neighbours" begin; an activity is 16 times a mean magnitude."""
 
-
-BEGIN_SEEN = 4
-BEGIN_SOME, BEGIN_MANTISSA = ONE // 4 * 3, ONE // 8 * 3
-"""Models begin as if they had seen four: that a level is not zero is begun at 3/4, a bit of a mantissa at 3/8,
-all else at 1/2. Small networks of 3 to 5 bits are about so, and few weights need not teach it."""
+INITIAL_SEEN = 4
+INITIAL_NONZERO, INITIAL_MANTISSA = ONE // 4 * 3, ONE // 8 * 3
+"""Initial state of the models, typical of small networks of 3 to 5 bits: as if four decisions had been seen, with
+probability 3/4 that a level is not zero, 3/8 that a mantissa bit is 1, and 1/2 for all others."""
 
 
 def fresh_models() -> BitModels:
-    """Models at their beginning."""
-    models = BitModels(MODELS)
-    for index in range(BYPASS + 1, MODELS):
-        models.seen[index] = BEGIN_SEEN
+    """Return models in their initial state."""
+    models = BitModels(MODEL_COUNT)
+    for index in range(BYPASS + 1, MODEL_COUNT):
+        models.seen[index] = INITIAL_SEEN
         if index < SIGN:
-            models.probability[index] = BEGIN_SOME
+            models.probability[index] = INITIAL_NONZERO
         elif index >= MANTISSA:
-            models.probability[index] = BEGIN_MANTISSA
+            models.probability[index] = INITIAL_MANTISSA
     return models
 
 
-def no_counts() -> Counts:
-    """Of models that have seen nothing."""
-    return np.zeros((2, MODELS), np.int64)
+def zero_counts() -> Counts:
+    """Return the counts of models that have seen no decision."""
+    return np.zeros((2, MODEL_COUNT), np.int64)
 
 
 def as_matrix(levels: Levels) -> Levels:
-    """[channels out, the rest]; what has one axis is one row."""
+    """Reshape a tensor to [channels out, everything else]; a vector becomes one row."""
     return levels.reshape(len(levels), -1) if levels.ndim > 1 else levels.reshape(1, -1)
 
 
 def decisions(levels: Levels, neighbours: bool) -> tuple[Contexts, Bits]:
-    """Every decision of a tensor in order: the number of its model, and the bit."""
+    """Return every decision of a tensor in coding order.
+
+    Args:
+        levels: int32 of any shape.
+        neighbours: choose the models by the levels nearby, as the coder "neighbours" does.
+
+    Returns:
+        The number of each decision's model (int32 [n]), and its bit (uint8 [n]).
+    """
     matrix = as_matrix(levels)
     flat = matrix.ravel()
-    bucket, before = _surroundings(matrix) if neighbours else (np.zeros_like(flat), np.zeros_like(flat))
+    bucket, previous = _neighbourhood(matrix) if neighbours else (np.zeros_like(flat), np.zeros_like(flat))
     size = np.abs(flat)
     octave = np.where(size > 0, np.frexp(size.astype(np.float64))[1] - 1, 0)
-    count = np.where(size > 0, 2 + np.minimum(octave + 1, MOST_OCTAVES - 1) + octave, 1)
+    count = np.where(size > 0, 2 + np.minimum(octave + 1, MAX_OCTAVES - 1) + octave, 1)
     starts = np.cumsum(count) - count
     contexts, bits = np.zeros(count.sum(), np.int32), np.zeros(count.sum(), np.uint8)
     contexts[starts], bits[starts] = ZERO + bucket, size > 0
-    some = size > 0
-    _fill(contexts, bits, starts[some] + 1, flat[some], octave[some], bucket[some], before[some])
+    nonzero = size > 0
+    _fill(contexts, bits, starts[nonzero] + 1, flat[nonzero], octave[nonzero], bucket[nonzero], previous[nonzero])
     return contexts, bits
 
 
@@ -91,16 +97,16 @@ def _fill(
     level: Levels,
     octave: Levels,
     bucket: Levels,
-    before: Levels,
+    previous: Levels,
 ) -> None:
-    """The decisions after the first of the levels that are not zero; `place` is where each one's begin."""
-    contexts[place], bits[place] = SIGN + before, level < 0
+    """Fill in the decisions of the nonzero levels after their zero flags; `place` is the index of each one's sign."""
+    contexts[place], bits[place] = SIGN + previous, level < 0
     size, place = np.abs(level), place + 1
-    for step in range(min(int(octave.max(initial=-1)) + 1, MOST_OCTAVES - 1)):
-        asked = octave >= step
-        contexts[place[asked] + step] = OCTAVE + bucket[asked] * (MOST_OCTAVES - 1) + step
-        bits[place[asked] + step] = octave[asked] > step
-    place = place + np.minimum(octave + 1, MOST_OCTAVES - 1)
+    for step in range(min(int(octave.max(initial=-1)) + 1, MAX_OCTAVES - 1)):
+        reached = octave >= step
+        contexts[place[reached] + step] = OCTAVE + bucket[reached] * (MAX_OCTAVES - 1) + step
+        bits[place[reached] + step] = octave[reached] > step
+    place = place + np.minimum(octave + 1, MAX_OCTAVES - 1)
     for depth in range(int(octave.max(initial=0))):
         has = octave > depth
         node = size[has] >> (octave[has] - depth)
@@ -108,22 +114,23 @@ def _fill(
         bits[place[has] + depth] = size[has] >> (octave[has] - 1 - depth) & 1
 
 
-def _surroundings(matrix: Levels) -> tuple[Levels, Levels]:
-    """Of each level its bucket, and the sign of the one before it as 0, 1 (above zero) or 2 (below)."""
+def _neighbourhood(matrix: Levels) -> tuple[Levels, Levels]:
+    """Return each level's bucket, and the sign of the level before it: 0, 1 (positive) or 2 (negative)."""
     size = np.abs(matrix).astype(np.int64)
     above, left = np.zeros_like(size), np.zeros(size.size, np.int64)
     for row in range(1, len(size)):
-        above[row] = _moved(above[row - 1], size[row - 1])
+        above[row] = _updated(above[row - 1], size[row - 1])
     activity, flat = 0, size.ravel()
     for place, one in enumerate(flat[:-1].tolist(), 1):
-        activity = activity + STEEPNESS * one - (activity >> 2) if one or activity else 0
+        activity = activity + ACTIVITY_SCALE * one - (activity >> 2) if one or activity else 0
         left[place] = activity
     signs = np.where(matrix < 0, 2, np.sign(matrix)).ravel()
-    before = np.concatenate([[0], signs[:-1]])
-    return np.searchsorted(THRESHOLDS, left // 4 + above.ravel(), "right").astype(np.int32), before.astype(np.int32)
+    previous = np.concatenate([[0], signs[:-1]])
+    buckets = np.searchsorted(BUCKET_THRESHOLDS, left // 4 + above.ravel(), "right")
+    return buckets.astype(np.int32), previous.astype(np.int32)
 
 
-def _moved(activity: npt.NDArray[np.int64], size: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The activity after one more level: it moves an eighth of the way."""
-    moved: npt.NDArray[np.int64] = activity + 2 * size - (activity >> 3)
-    return moved
+def _updated(activity: npt.NDArray[np.int64], size: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the activity after one more level: a decaying average with weight 1/8."""
+    updated: npt.NDArray[np.int64] = activity + 2 * size - (activity >> 3)
+    return updated

@@ -1,4 +1,4 @@
-"""The coders of levels that need no models: bits of one width, Huffman codes, and gaps between what is not zero."""
+"""The coders without adaptive models: fixed width, Huffman, and Huffman with the gaps between nonzero levels."""
 
 from __future__ import annotations
 
@@ -8,47 +8,50 @@ from dataclasses import dataclass
 import numpy as np
 
 from smidgen.model.coding import huffman
-from smidgen.model.coding.contexts import MOST_LEVEL, MOST_OCTAVES, Counts, Levels, fresh_models, no_counts
-from smidgen.model.coding.range_coder import BYPASS, BitModels, Decoder, Encoder, growing_bits, signed, unsigned
+from smidgen.model.coding.contexts import MAX_LEVEL, MAX_OCTAVES, Counts, Levels, fresh_models, zero_counts
+from smidgen.model.coding.range_coder import BYPASS, BitModels, Decoder, Encoder, exp_golomb_bits, unzigzag, zigzag
 
 GAP_BITS = (3, 4, 5, 6, 7, 8)
-"""The widths of a gap that "gaps" chooses from; Han et al. take 5 for dense layers and 8 for convolutions."""
+"""Bits of a gap that "gaps" chooses from; Han et al. take 5 for dense layers and 8 for convolutions."""
 
 
 # --- fixed -----------------------------------------------------------------------------------
 
 
 def _fixed_width(levels: Levels) -> tuple[int, int]:
-    """(the lowest level, bits of each)."""
+    """Return the lowest level and the bits per level."""
     lowest, highest = int(levels.min()), int(levels.max())
     return lowest, max(1, (highest - lowest).bit_length())
 
 
 def fixed_bits(levels: Levels, _counts: Counts) -> float:
-    return 5 + growing_bits(unsigned(_fixed_width(levels)[0]), 3) + levels.size * _fixed_width(levels)[1]
+    """Return the length of `write_fixed` in bits."""
+    return 5 + exp_golomb_bits(zigzag(_fixed_width(levels)[0]), 3) + levels.size * _fixed_width(levels)[1]
 
 
 def write_fixed(encoder: Encoder, levels: Levels, _models: BitModels) -> None:
+    """Write levels as one width for all levels."""
     lowest, width = _fixed_width(levels)
-    encoder.growing(unsigned(lowest), 3)
-    encoder.number(width, 5)
+    encoder.exp_golomb(zigzag(lowest), 3)
+    encoder.uint(width, 5)
     shifted = (levels.ravel() - lowest)[:, None] >> np.arange(width - 1, -1, -1) & 1
     encoder.write(fresh_models(), [BYPASS] * shifted.size, shifted.ravel().tolist())
 
 
 def read_fixed(decoder: Decoder, rows: int, columns: int, _models: BitModels) -> list[int]:
-    lowest = signed(decoder.growing(3, 2 * MOST_LEVEL, "lowest level"))
-    width = decoder.number(5)
-    if not 1 <= width <= MOST_OCTAVES + 1:
-        raise decoder.error(f"has levels of {width} bits; from 1 to {MOST_OCTAVES + 1} can be")
-    return [lowest + decoder.number(width) for _ in range(rows * columns)]
+    """Read levels that `write_fixed` wrote."""
+    lowest = unzigzag(decoder.exp_golomb(3, 2 * MAX_LEVEL, "lowest level"))
+    width = decoder.uint(5)
+    if not 1 <= width <= MAX_OCTAVES + 1:
+        raise decoder.error(f"has levels of {width} bits; from 1 to {MAX_OCTAVES + 1} can be")
+    return [lowest + decoder.uint(width) for _ in range(rows * columns)]
 
 
 # --- huffman ---------------------------------------------------------------------------------
 
 
 def _symbols(levels: Levels) -> tuple[int, Levels, huffman.Code]:
-    """(the lowest level, levels counted from it, their code)."""
+    """Return the lowest level, the levels as offsets from it, and a code for these."""
     lowest = int(levels.min(initial=0))
     symbols = levels.ravel() - lowest
     return lowest, symbols, _code_for(symbols)
@@ -59,22 +62,25 @@ def _code_for(symbols: Levels) -> huffman.Code:
 
 
 def huffman_bits(levels: Levels, _counts: Counts) -> float:
-    if int(levels.max()) - int(levels.min()) >= huffman.MOST_SYMBOLS:
+    """Return the length of `write_huffman` in bits."""
+    if int(levels.max()) - int(levels.min()) >= huffman.MAX_SYMBOLS:
         return math.inf
     lowest, symbols, code = _symbols(levels)
-    table = growing_bits(unsigned(lowest), 3) + growing_bits(len(code.lengths), 4)
+    table = exp_golomb_bits(zigzag(lowest), 3) + exp_golomb_bits(len(code.lengths), 4)
     return table + code.cost_bits(np.bincount(symbols))
 
 
 def write_huffman(encoder: Encoder, levels: Levels, _models: BitModels) -> None:
+    """Write levels as a canonical Huffman code."""
     lowest, symbols, code = _symbols(levels)
-    encoder.growing(unsigned(lowest), 3)
+    encoder.exp_golomb(zigzag(lowest), 3)
     huffman.write_table(encoder, code)
     huffman.write_symbols(encoder, code, symbols)
 
 
 def read_huffman(decoder: Decoder, rows: int, columns: int, _models: BitModels) -> list[int]:
-    lowest = signed(decoder.growing(3, 2 * MOST_LEVEL, "lowest level"))
+    """Read levels that `write_huffman` wrote."""
+    lowest = unzigzag(decoder.exp_golomb(3, 2 * MAX_LEVEL, "lowest level"))
     codes = huffman.read_table(decoder).codes()
     return [lowest + huffman.read_symbol(decoder, codes) for _ in range(rows * columns)]
 
@@ -84,7 +90,7 @@ def read_huffman(decoder: Decoder, rows: int, columns: int, _models: BitModels) 
 
 @dataclass(frozen=True, eq=False)
 class _Gaps:
-    """Entries (zeros before it, level); a gap that is too long is filled by an entry of level zero."""
+    """Levels as pairs of (number of zeros before it, level); an entry of level 0 splits a gap that is too long."""
 
     width: int
     gaps: Levels
@@ -93,15 +99,15 @@ class _Gaps:
 
     @property
     def bits(self) -> float:
-        codes = self.gap_code.cost_bits(np.bincount(self.gaps, minlength=1)) + huffman_bits(self.levels, no_counts())
-        return codes + growing_bits(len(self.gaps), 8) + 3
+        codes = self.gap_code.cost_bits(np.bincount(self.gaps, minlength=1)) + huffman_bits(self.levels, zero_counts())
+        return codes + exp_golomb_bits(len(self.gaps), 8) + 3
 
 
 def _gaps_of(levels: Levels, width: int) -> _Gaps:
     flat = levels.ravel()
     places = np.flatnonzero(flat)
     runs = np.diff(places, prepend=-1) - 1
-    fillers = runs >> width  # each filler stands for 2**width weights: a gap of 2**width - 1 and a zero
+    fillers = runs >> width  # each filler covers 2**width weights: a gap of 2**width - 1 and one zero
     count = len(places) + int(fillers.sum())
     ends = np.cumsum(fillers + 1) - 1
     gaps, kept = np.full(count, (1 << width) - 1, np.int32), np.zeros(count, np.int32)
@@ -116,27 +122,30 @@ def _best_gaps(levels: Levels) -> _Gaps:
 
 
 def gaps_bits(levels: Levels, _counts: Counts) -> float:
-    if not levels.any() or int(levels.max()) - int(levels.min()) >= huffman.MOST_SYMBOLS:
+    """Return the length of `write_gaps` in bits."""
+    if not levels.any() or int(levels.max()) - int(levels.min()) >= huffman.MAX_SYMBOLS:
         return math.inf
     return _best_gaps(levels).bits
 
 
 def write_gaps(encoder: Encoder, levels: Levels, models: BitModels) -> None:
+    """Write levels as the nonzero levels and the gaps between them."""
     best = _best_gaps(levels)
-    encoder.growing(len(best.gaps), 8)
+    encoder.exp_golomb(len(best.gaps), 8)
     if len(best.gaps):
-        encoder.number(best.width - GAP_BITS[0], 3)
+        encoder.uint(best.width - GAP_BITS[0], 3)
         huffman.write_table(encoder, best.gap_code)
         huffman.write_symbols(encoder, best.gap_code, best.gaps)
         write_huffman(encoder, best.levels, models)
 
 
 def read_gaps(decoder: Decoder, rows: int, columns: int, models: BitModels) -> list[int]:
-    count = decoder.growing(8, rows * columns, "number of entries")
+    """Read levels that `write_gaps` wrote."""
+    count = decoder.exp_golomb(8, rows * columns, "number of entries")
     levels = [0] * (rows * columns)
     if not count:
         return levels
-    width = decoder.number(3) + GAP_BITS[0]
+    width = decoder.uint(3) + GAP_BITS[0]
     codes = huffman.read_table(decoder).codes()
     if max(codes.values()) >> width:
         raise decoder.error(f"has a gap of {max(codes.values())} in {width} bits")

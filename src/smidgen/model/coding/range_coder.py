@@ -1,13 +1,12 @@
-"""A binary range coder: integers alone, so that it gives the same bytes on every machine and in every language.
+"""A binary range coder in integer arithmetic: it gives the same bytes on every machine and in every language.
 
-Everything in a `.smidgen` file is a sequence of yes-or-no decisions, each coded with the probability that its
-model has at that moment (Martin 1979; the carry is handled as in LZMA). There is one operation and no other:
-a bit that nothing is known about is a decision at one half. `docs/format.md` has the decoder in twenty lines.
+A `.smidgen` file is a sequence of binary decisions, each coded with the probability that its bit model has at that
+moment (Martin 1979; carries are handled as in LZMA). A bit without a model is a decision at probability one half.
 
-A model is a probability in 22 bits and a count n of the decisions it has seen. After a decision the probability
-moves towards it by 1 / (n + 2), which is the estimator of Krichevsky & Trofimov (1981), until n reaches 1022:
-from there on it forgets. It never comes closer to 0 or 1 than 1/4096, so each decision costs at least
-`LEAST_BITS`, and a file of so many bytes cannot hold more than so many decisions.
+A bit model is a probability in 22 bits and a count n of the decisions it has seen. Each decision moves the probability
+towards itself by 1 / (n + 2), the estimator of Krichevsky & Trofimov (1981). n stops at 1022, so older decisions are
+forgotten. The probability stays at least 1/4096 away from 0 and 1: every decision costs at least `MIN_DECISION_BITS`,
+which bounds the number of decisions in a file of a given length.
 """
 
 from __future__ import annotations
@@ -19,21 +18,26 @@ from smidgen.errors import ModelFileError
 
 ONE = 1 << 22
 HALF = ONE // 2
-MOST_SEEN = 1022
-FROZEN = MOST_SEEN + 1
-"""The count of a model that does not learn."""
+MAX_SEEN = 1022
+FROZEN = MAX_SEEN + 1
+"""Count of a bit model whose probability is fixed."""
 
-LEAST_BITS = 3.5e-4
-MOST_PAST_END = 4
-"""Bytes that a decoder may read past the end, as zeros: what the end of a stream can leave out."""
+MIN_DECISION_BITS = 3.5e-4
+MAX_PAST_END = 4
+"""An encoder drops up to this many zero bytes from the end of a stream; a decoder reads them as zeros."""
 
 _RATES = [65536 // (seen + 2) for seen in range(FROZEN)] + [0]
-_NEXT = [*range(1, FROZEN), MOST_SEEN, FROZEN]
+_NEXT = [*range(1, FROZEN), MAX_SEEN, FROZEN]
 _TOP, _FULL = 1 << 24, (1 << 32) - 1
 
 
 class BitModels:
-    """So many models; all begin at one half, and number 0 stays there."""
+    """Adaptive probabilities of binary decisions.
+
+    Attributes:
+        probability: probability of a 1 by model number, in units of 2**-22. Every model begins at one half.
+        seen: number of decisions that each model has seen. Model 0 (`BYPASS`) is frozen at one half.
+    """
 
     def __init__(self, count: int) -> None:
         self.probability = [HALF] * count
@@ -41,23 +45,23 @@ class BitModels:
         self.seen[0] = FROZEN
 
     def freeze(self, index: int, probability: int) -> None:
-        """Set a model to a probability, of 2**22, that stays."""
+        """Fix a model's probability of a 1, in units of 2**-22."""
         self.probability[index], self.seen[index] = probability, FROZEN
 
 
 BYPASS = 0
-"""The model of a bit that nothing is known about, in every `Models`."""
+"""Number of the model that is frozen at one half, in every `BitModels`."""
 
 
 class Encoder:
-    """Decisions -> bytes."""
+    """Encodes binary decisions into bytes."""
 
     def __init__(self) -> None:
         self.out = bytearray()
         self._low, self._range = 0, _FULL
 
     def write(self, models: BitModels, contexts: Iterable[int], bits: Iterable[int]) -> None:
-        """Decisions in order: of each the number of its model, and 0 or 1."""
+        """Encode decisions in order: `contexts` are the numbers of their models, `bits` are 0 or 1."""
         probability, seen, low, wide = models.probability, models.seen, self._low, self._range
         for context, bit in zip(contexts, bits, strict=True):
             p, n = probability[context], seen[context]
@@ -75,19 +79,19 @@ class Encoder:
                 low, wide = (low & 0xFFFFFF) << 8, wide << 8
         self._low, self._range = low, wide
 
-    def number(self, value: int, width: int) -> None:
-        """`width` bits, the highest first."""
-        self.write(_PLAIN, [BYPASS] * width, [value >> place & 1 for place in reversed(range(width))])
+    def uint(self, value: int, width: int) -> None:
+        """Encode an integer in `width` bits at probability one half, the highest bit first."""
+        self.write(_HALF_ONLY, [BYPASS] * width, [value >> place & 1 for place in reversed(range(width))])
 
-    def growing(self, value: int, order: int) -> None:
-        """A number of 0 and up in Exp-Golomb code of this order: small ones are short."""
+    def exp_golomb(self, value: int, order: int) -> None:
+        """Encode an integer of at least 0 in the Exp-Golomb code of this order, in which small numbers are short."""
         width = (value + (1 << order)).bit_length()
-        self.number((1 << (width - 1 - order)) - 1 << 1, width - order)
-        self.number(value + (1 << order) - (1 << (width - 1)), width - 1)
+        self.uint((1 << (width - 1 - order)) - 1 << 1, width - order)
+        self.uint(value + (1 << order) - (1 << (width - 1)), width - 1)
 
     def finish(self) -> bytes:
-        """The shortest bytes, read as if zeros followed them, that lie in what is left of the interval."""
-        for count in range(MOST_PAST_END + 1):
+        """Return the stream, ended by the fewest bytes that lie in the final interval if zeros follow them."""
+        for count in range(MAX_PAST_END + 1):
             rest = (1 << (32 - 8 * count)) - 1
             value = (self._low + rest) & ~rest
             if value < self._low + self._range:
@@ -110,32 +114,35 @@ class Encoder:
 
 
 class Decoder:
-    """Bytes -> decisions. `first` is where the stream begins in its file, for messages.
+    """Decodes bytes into binary decisions.
 
-    Raises, from every method:
-        ModelFileError: the stream ends before its decisions do, or cannot have been written by an encoder.
+    Every method that reads raises ModelFileError if the stream ends too early or no encoder can have written it.
+
+    Args:
+        stream: what `Encoder.finish` returned.
+        first: offset of the stream in its file, for error messages.
     """
 
     def __init__(self, stream: bytes, first: int = 0) -> None:
         self._stream, self._first = stream, first
-        self._end = len(stream) + MOST_PAST_END
-        self._padded = stream + bytes(MOST_PAST_END)
+        self._end = len(stream) + MAX_PAST_END
+        self._padded = stream + bytes(MAX_PAST_END)
         self._code, self._range, self._place = int.from_bytes(self._padded[:4]), _FULL, 4
         if self._code == _FULL:
             raise self.error("begins with four bytes that no encoder writes")
 
     @property
     def bits_read(self) -> float:
-        """Bits that the decisions so far took, fractions included."""
+        """Bits that the decisions so far took, including fractions."""
         return 8 * self._place - math.log2(self._range)
 
     @property
     def decisions_left(self) -> int:
-        """The most decisions that the rest of the stream can hold."""
-        return int((8 * self._end - self.bits_read + 32) / LEAST_BITS)
+        """Upper bound on the number of decisions in the rest of the stream."""
+        return int((8 * self._end - self.bits_read + 32) / MIN_DECISION_BITS)
 
     def bit(self, models: BitModels, context: int) -> int:
-        """The next decision, by this model."""
+        """Decode the next decision with the model of this number."""
         p, n = models.probability[context], models.seen[context]
         bound = (self._range >> 16) * (p >> 6)
         if self._code < bound:
@@ -151,32 +158,32 @@ class Decoder:
             self._shift()
         return bit
 
-    def number(self, width: int) -> int:
-        """`width` bits, the highest first."""
+    def uint(self, width: int) -> int:
+        """Decode an integer of `width` bits, the highest bit first."""
         value = 0
         for _ in range(width):
-            value = value << 1 | self.bit(_PLAIN, BYPASS)
+            value = value << 1 | self.bit(_HALF_ONLY, BYPASS)
         return value
 
-    def growing(self, order: int, most: int, what: str) -> int:
-        """A number of 0 to `most` in Exp-Golomb code of this order."""
+    def exp_golomb(self, order: int, most: int, what: str) -> int:
+        """Decode an integer of 0 to `most` in the Exp-Golomb code of this order; `what` names it in an error."""
         width = order
-        while self.number(1):
+        while self.uint(1):
             width += 1
             if width > most.bit_length() + order:
                 raise self.error(f"has a {what} of more than {most}")
-        value = (1 << width | self.number(width)) - (1 << order)
+        value = (1 << width | self.uint(width)) - (1 << order)
         if value > most:
             raise self.error(f"has a {what} of {value}; the most is {most}")
         return value
 
     def finish(self) -> None:
-        """Check that nothing is left over."""
+        """Raise ModelFileError if bytes are left over."""
         if self._place < len(self._stream):
             raise self.error(f"has {len(self._stream) - self._place} bytes after its last weight")
 
     def error(self, fact: str) -> ModelFileError:
-        """An error that says where the decoder stands in the file."""
+        """Build an error that gives the decoder's position in the file."""
         place = self._first + min(self._place, len(self._stream))
         return ModelFileError(f"at byte {place} the file {fact}; get the file again, or write it again")
 
@@ -188,19 +195,20 @@ class Decoder:
         self._place += 1
 
 
-_PLAIN = BitModels(1)
+_HALF_ONLY = BitModels(1)
 
 
-def unsigned(value: int) -> int:
-    """0, -1, 1, -2, ... as 0, 1, 2, 3, ..."""
+def zigzag(value: int) -> int:
+    """Map 0, -1, 1, -2, ... to 0, 1, 2, 3, ... (zigzag code)."""
     return 2 * value if value >= 0 else -2 * value - 1
 
 
-def signed(value: int) -> int:
+def unzigzag(value: int) -> int:
+    """Invert `zigzag`."""
     return -(value + 1 >> 1) if value & 1 else value >> 1
 
 
-def growing_bits(value: int, order: int) -> int:
-    """The length of `Encoder.growing`."""
+def exp_golomb_bits(value: int, order: int) -> int:
+    """Return the length of an Exp-Golomb code in bits."""
     width = (value + (1 << order)).bit_length()
     return 2 * width - 1 - order
