@@ -146,7 +146,7 @@ def test_pixels_that_are_not_numbers_diverge_at_once():
     np.testing.assert_array_equal(training.weights, initial_weights(SMALL, SHAPE, 1))
 
 
-def test_watch_is_told_the_steps_and_can_stop_the_training():
+def test_progress_gets_the_steps_and_can_stop_the_training():
     seen = []
     torch_engine.train(
         SMALL,
@@ -180,7 +180,7 @@ def test_bytes_are_read_as_fractions_of_255_and_floats_as_they_are():
     np.testing.assert_array_equal(logits, as_floats)
 
 
-def test_an_image_gets_the_same_class_in_any_company():
+def test_an_images_class_does_not_depend_on_its_batch():
     """More images than one batch holds, read backwards, alone, none, and not to be written to."""
     weights, images = initial_weights(EVERY_LAYER, SHAPE, 1), examples(1500).images
     images.setflags(write=False)
@@ -215,7 +215,7 @@ def test_flat_weights_lie_as_the_layout_says():
     np.testing.assert_array_equal(dense.weight.detach().numpy(), weights[16:40].reshape(2, 12))
 
 
-def test_layers_that_are_repeated_are_one_module_and_stand_in_the_weights_once():
+def test_a_repeat_is_one_module_whose_weights_are_stored_once():
     """But for batch norms, of which each place has its own."""
     spec = parse_spec("repeat 3 [conv 2x3x3 same nobias, batchnorm, prelu], dense 1 nobias")
     count = 2 * 2 * 9 + 2 + 3 * 8 + 2 * 16
@@ -426,5 +426,5 @@ def test_the_name_is_the_version_and_the_device():
 
 def test_a_device_that_is_not_here_is_named(monkeypatch):
     monkeypatch.setenv("SMIDGEN_TORCH_DEVICE", "abacus")
-    with pytest.raises(EngineError, match="SMIDGEN_TORCH_DEVICE='abacus' is no device here"):
+    with pytest.raises(EngineError, match="SMIDGEN_TORCH_DEVICE='abacus' is not a device of this machine"):
         torch_engine.train(SMALL, Recipe(), examples(), seed=1)

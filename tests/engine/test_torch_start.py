@@ -1,4 +1,4 @@
-"""What the torch engine makes of a start, an average and moved images: against NumPy loops in float64."""
+"""Starts, weight constraints, averages and augmentation of the torch engine, against NumPy loops in float64."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from smidgen.engine import Examples, Projection, Start, TrainControl, check_start, torch_engine
 from smidgen.engine.losses import loss_and_gradient, prepare
 from smidgen.engine.start import is_running_stat
+from smidgen.engine.torch_engine.constraints import weight_constraints
 from smidgen.errors import EngineError
 from smidgen.records import OPTIMIZERS, Augmentation, Recipe
 from smidgen.spec import parse_spec
@@ -189,29 +190,28 @@ def test_levels_are_found_as_in_a_sorted_list(books, weights, seed):
         for w, book in zip(weights, codebook, strict=True)
     ]
     spec = parse_spec(f"dense {weights.size} nobias")
-    hold = weight_constraints(Start(weights, projection=Projection(codebook, levels)), spec)
-    np.testing.assert_array_equal(hold.used(torch.tensor(weights[None]))[0].numpy(), np.array(wanted, np.float32))
+    constraints = constraints_of(Start(weights, projection=Projection(codebook, levels)), spec)
+    found = constraints.forward_weights(torch.tensor(weights)).numpy()
+    np.testing.assert_array_equal(found, np.array(wanted, np.float32))
 
 
-def weight_constraints(start, spec):
-    from smidgen.engine.torch_engine.constraints import weight_constraints
-
+def constraints_of(start, spec):
     check_start(spec, (1, 1, 1), start)
-    return weight_constraints([start], is_running_stat(spec, (1, 1, 1)), torch.device("cpu"))
+    return weight_constraints(start, is_running_stat(spec, (1, 1, 1)), torch.device("cpu"))
 
 
-def test_costs_push_between_levels_and_not_outside():
+def test_costs_have_slopes_between_levels_and_none_outside():
     weights = np.array([-0.6, -0.5, -0.3, -0.25, 0, 0.1, 0.49, 0.5, 0.7], np.float32)
-    hold = weight_constraints(
+    constraints = constraints_of(
         Start(weights, projection=Projection(np.zeros(9, np.int32), LEVELS, COSTS)), parse_spec("dense 9 nobias")
     )
-    gradient = torch.zeros(1, 9)
-    hold.change(torch.tensor(weights[None]), gradient)
-    np.testing.assert_allclose(gradient[0], [0, -0.4, -0.4, -0.8, 0.8, 0.8, 0.8, 0, 0], atol=1e-6)
+    gradient = torch.zeros(9)
+    constraints.constrain_gradient(torch.tensor(weights), gradient)
+    np.testing.assert_allclose(gradient, [0, -0.4, -0.4, -0.8, 0.8, 0.8, 0.8, 0, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize("average", [0.0, 0.9])
-def test_what_is_kept_is_made_of_levels(average):
+def test_the_final_weights_are_levels(average):
     count = initial_weights(NORMED, SHAPE, 1).size
     codebook = np.full(count, -1, np.int32)
     codebook[:18], codebook[-50:] = 0, 1
@@ -223,11 +223,39 @@ def test_what_is_kept_is_made_of_levels(average):
     assert not set(ended[18:-50].tolist()) & {-0.5, -0.25, -0.125, 0.375}
 
 
+# --- on a GPU -----------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")
+@pytest.mark.parametrize("constraint", ["fixed and tied", "levels"])
+@pytest.mark.parametrize(
+    "spec",
+    [NORMED, parse_spec("conv 2x3x3 relu, maxpool 2, dense 3"), parse_spec("depthwise 2x3 same, avgpool 2, dense 3")],
+    ids=str,
+)
+def test_a_gpu_trains_as_a_cpu_does(spec, constraint, monkeypatch):
+    count = initial_weights(spec, SHAPE, 0).size
+    random, trained = np.random.default_rng(1), ~is_running_stat(spec, SHAPE)
+    codebook, tied = (np.where(trained, random.integers(-1, 2, count), -1).astype(np.int32) for _ in range(2))
+    start = {
+        "fixed and tied": start_of(spec, 1, fixed=random.random(count) < 0.2, tied=tied),
+        "levels": start_of(spec, 2, projection=Projection(codebook, LEVELS, COSTS)),
+    }[constraint]
+    recipe = Recipe(
+        optimizer="sgd", learning_rate=0.02, epochs=2, batch_size=32, augment=Augmentation(1, 20), average=0.9
+    )
+    here = torch_engine.train(spec, recipe, examples(), 1, start=start)
+    monkeypatch.setenv("SMIDGEN_TORCH_DEVICE", "cuda")
+    there, again = (torch_engine.train(spec, recipe, examples(), 1, start=start) for _ in range(2))
+    np.testing.assert_allclose(here.losses, there.losses, rtol=1e-3)
+    assert there.weights.tobytes() == again.weights.tobytes()
+
+
 # --- the end of a training --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("average", [0.0, 0.9])
-def test_after_an_epoch_it_can_be_ended_with_the_weights_that_were_seen(average):
+def test_after_epoch_can_end_a_training_with_the_weights_that_it_saw(average):
     recipe, seen = Recipe(epochs=9, batch_size=16, average=average), []
 
     def after_epoch(epoch, weights):
@@ -240,7 +268,7 @@ def test_after_an_epoch_it_can_be_ended_with_the_weights_that_were_seen(average)
     assert (seen[1] != seen[2]).any()  # and what was seen does not change afterwards
 
 
-def test_a_training_that_diverges_gives_the_weights_that_it_started_from():
+def test_a_training_that_diverges_returns_its_first_weights():
     start = start_of(NORMED, 3)
     images = examples().images.astype(np.float32)
     images[7] = np.inf
@@ -287,7 +315,7 @@ def test_the_average_is_that_of_the_steps():
     assert np.abs(steps[-1] - averages[-1]).max() > 1e-4
 
 
-# --- images that are moved --------------------------------------------------------------------
+# --- augmentation -----------------------------------------------------------------------------
 
 
 def resampled(image, matrix):
@@ -304,9 +332,9 @@ def resampled(image, matrix):
     return result
 
 
-def moved(images, *matrices):
+def warped(images, *matrices):
     maps = torch.tensor(np.array(matrices, np.float32))
-    return torch_engine.moved(torch.tensor(np.asarray(images, np.float32)), maps).numpy()
+    return torch_engine.warp(torch.tensor(np.asarray(images, np.float32)), maps).numpy()
 
 
 @pytest.mark.parametrize("shape", [(1, 7, 7), (3, 5, 9), (2, 1, 4), (1, 1, 1)])
@@ -315,14 +343,14 @@ def test_images_are_read_between_four_pixels(shape):
     images = random.random((20, *shape)).astype(np.float32)
     maps = affine_maps(Augmentation(2, 90, 0.5, 0.5), 20, shape[1:], 1, 2)
     wanted = [resampled(image, matrix) for image, matrix in zip(images, maps, strict=True)]
-    np.testing.assert_allclose(moved(images, *maps), wanted, atol=1e-5)
+    np.testing.assert_allclose(warped(images, *maps), wanted, atol=1e-5)
 
 
-def test_whole_moves_are_exact():
+def test_maps_to_whole_pixels_are_exact():
     image = np.random.default_rng(4).random((2, 6, 6)).astype(np.float32)
     down = np.concatenate([np.zeros((2, 2, 6), np.float32), image[:, :4]], axis=1)
     right = np.concatenate([np.zeros((2, 6, 1), np.float32), image[:, :, :5]], axis=2)
-    found = moved(
+    found = warped(
         [image] * 5,
         [[1, 0, 0], [0, 1, 0]],
         [[1, 0, -2], [0, 1, 0]],
@@ -333,8 +361,8 @@ def test_whole_moves_are_exact():
     np.testing.assert_array_equal(found, [image, down, right, np.rot90(image, axes=(1, 2)), 0 * image])
 
 
-def test_a_training_sees_each_image_moved_by_its_own_map():
-    """Two epochs of batches of 16 of 50, by hand, from images that NumPy moved."""
+def test_a_training_warps_each_image_by_its_own_map():
+    """Two epochs of batches of 16 of 50, by hand, from images that NumPy warped."""
     recipe = Recipe(
         optimizer="sgd", learning_rate=0.3, epochs=2, batch_size=16, augment=Augmentation(1.5, 30, 0.2, 0.2)
     )

@@ -20,7 +20,7 @@ from PIL import Image
 from smidgen.data import Dataset, from_arrays
 from smidgen.data.augment import COPY_AUGMENTATION, transformed_copies
 from smidgen.engine import Examples, Start, torch_engine
-from smidgen.engine.torch_engine.affine import moved
+from smidgen.engine.torch_engine.affine import warp
 from smidgen.errors import RequestError
 from smidgen.records import Outcome, Recipe, Score, Trial
 from smidgen.search.frontier import TurningPoint
@@ -352,7 +352,7 @@ def test_copies_are_moved_as_the_engines_move_them() -> None:
     np.testing.assert_array_equal(found[:7], images)
     for copy in range(1, COPIES):
         maps = torch.from_numpy(affine_maps(COPY_AUGMENTATION, 7, (9, 6), 0, copy))
-        expected = moved(torch.from_numpy(images).float(), maps).numpy()
+        expected = warp(torch.from_numpy(images).float(), maps).numpy()
         np.testing.assert_allclose(found[7 * copy : 7 * copy + 7], expected, atol=0.501)  # rounded to a byte
 
 

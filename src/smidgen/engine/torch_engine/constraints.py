@@ -1,13 +1,10 @@
-"""What the weights of a training are held to: `engine.Start`, as tensors, for all copies of a network at once.
-
-All of it is elementwise but the sums of tied gradients, so that any number of copies costs the same calls.
-"""
+"""The constraints of `engine.Start` on the weights of a training, as tensors on its device."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,105 +17,113 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Floats = npt.NDArray[np.float32]
-Kind = TypeVar("Kind", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
 class WeightConstraints:
-    """start: float32 [copies, weights]; fixed: bool, the same shape; the others where any copy asks for them."""
+    """The first weights of a training and the constraints on them.
+
+    Attributes:
+        start: The first weights, float32 [weights].
+        fixed: bool [weights], True where a weight keeps its first value; None if all are free.
+        tied: Groups of weights that share one gradient; None without any.
+        codebooks: The values that weights may take; None without any.
+    """
 
     start: Tensor
     fixed: Tensor | None
-    tied: Tied | None
-    levels: Levels | None
+    tied: TiedWeights | None
+    codebooks: Codebooks | None
 
-    def used(self, weights: Tensor) -> Tensor:
-        """What the network computes with: float32 [copies, weights], new where there are levels."""
-        return weights if self.levels is None else self.levels.nearest(weights)
+    def forward_weights(self, weights: Tensor) -> Tensor:
+        """Return the weights that the network computes with: float32 [weights], a copy if they are quantized."""
+        return weights if self.codebooks is None else self.codebooks.quantize(weights)
 
-    def kept(self, weights: Tensor) -> Tensor:
-        """What is kept of the weights: float32 [copies, weights]."""
-        used = self.used(weights)
-        return used if self.fixed is None else self.start.where(self.fixed, used)
+    def final_weights(self, weights: Tensor) -> Tensor:
+        """Return the weights to keep at the end of a training: float32 [weights]."""
+        quantized = self.forward_weights(weights)
+        return quantized if self.fixed is None else self.start.where(self.fixed, quantized)
 
-    def change(self, weights: Tensor, gradient: Tensor) -> None:
-        """In place, to what the optimizer gets: with the costs' slopes, summed where tied, zero where fixed."""
-        if self.levels is not None:
-            self.levels.add_slopes(weights, gradient)
+    def constrain_gradient(self, weights: Tensor, gradient: Tensor) -> None:
+        """Change a gradient in place: add the slopes of the costs, sum tied weights, zero fixed ones."""
+        if self.codebooks is not None:
+            self.codebooks.add_slopes(weights, gradient)
         if self.tied is not None:
-            self.tied.sum(gradient)
+            self.tied.sum_gradients(gradient)
         if self.fixed is not None:
             gradient.masked_fill_(self.fixed, 0)
 
 
-def weight_constraints(
-    starts: Sequence[Start], running_stats: npt.NDArray[np.bool_], place: torch.device
-) -> WeightConstraints:
-    """The starts of all copies on a device; moments: bool [weights], which are data and never fixed."""
-    fixed = _stack([start.fixed for start in starts], np.zeros_like(running_stats))
-    tied = _stack([start.tied for start in starts], np.full(len(running_stats), -1, np.int32))
+def weight_constraints(start: Start, running_stats: npt.NDArray[np.bool_], device: torch.device) -> WeightConstraints:
+    """Put a start on a device.
+
+    Args:
+        start: The first weights and their constraints.
+        running_stats: bool [weights], True for running statistics of a batch norm, which follow the data and are
+            never fixed.
+        device: Where the training runs.
+    """
     return WeightConstraints(
-        tensor_of(np.stack([start.weights for start in starts]), place),
-        None if fixed is None else tensor_of(fixed & ~running_stats, place),
-        None if tied is None else _tied(tied, place),
-        _levels([start.projection for start in starts], len(running_stats), place),
+        start=tensor_of(start.weights, device),
+        fixed=None if start.fixed is None else tensor_of(start.fixed & ~running_stats, device),
+        tied=None if start.tied is None else _tied_weights(start.tied, device),
+        codebooks=None if start.projection is None else _codebooks(start.projection, device),
     )
 
 
-def _stack(arrays: Sequence[npt.NDArray[Kind] | None], nothing: npt.NDArray[Kind]) -> npt.NDArray[Kind] | None:
-    """[copies, weights], with `nothing` for a copy that has none; None where no copy has any."""
-    if all(array is None for array in arrays):
-        return None
-    return np.stack([nothing if array is None else array for array in arrays])
-
-
-# --- weights of one gradient ------------------------------------------------------------------
+# --- weights that share a gradient ------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
-class Tied:
-    """places: int64 [tied], into all weights of all copies, group by group; group: int64 [tied], the group of each
-    place; sizes: int64 [groups]
+class TiedWeights:
+    """Groups of weights that share one gradient.
+
+    Attributes:
+        indices: int64 [tied], the flat indices of the tied weights, group by group.
+        group: int64 [tied], the group of each.
+        sizes: int64 [groups], the size of each group.
     """
 
-    places: Tensor
+    indices: Tensor
     group: Tensor
     sizes: Tensor
 
-    def sum(self, gradient: Tensor) -> None:
-        """Each gradient becomes the sum over its group, in place."""
+    def sum_gradients(self, gradient: Tensor) -> None:
+        """Replace each gradient by the sum over its group, in place."""
         import torch
 
-        # Not index_add_, whose order, and so whose last bits, a GPU leaves open.
-        flat = gradient.view(-1)
-        sums = torch.segment_reduce(flat[self.places], "sum", lengths=self.sizes)
-        flat[self.places] = sums[self.group]
+        # index_add_ would be simpler, but a GPU leaves its order of summation open, and so the last bits.
+        sums = torch.segment_reduce(gradient[self.indices], "sum", lengths=self.sizes)
+        gradient[self.indices] = sums[self.group]
 
 
-def _tied(tied: npt.NDArray[np.int32], place: torch.device) -> Tied:
-    copies, weights = tied.shape
-    numbers = np.where(tied < 0, -1, tied + np.arange(copies, dtype=np.int64)[:, None] * weights).ravel()
-    places = np.flatnonzero(numbers >= 0)
-    places = places[np.argsort(numbers[places], kind="stable")]
-    _, group, sizes = np.unique(numbers[places], return_inverse=True, return_counts=True)
-    return Tied(tensor_of(places, place), tensor_of(group, place), tensor_of(sizes, place))
+def _tied_weights(tied: npt.NDArray[np.int32], device: torch.device) -> TiedWeights:
+    indices = np.flatnonzero(tied >= 0)
+    indices = indices[np.argsort(tied[indices], kind="stable")]
+    _, group, sizes = np.unique(tied[indices], return_inverse=True, return_counts=True)
+    return TiedWeights(tensor_of(indices, device), tensor_of(group, device), tensor_of(sizes, device))
 
 
 # --- weights that take few values -------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
-class Levels:
-    """All codebooks of all copies one behind the other, and which part of them each weight has.
+class Codebooks:
+    """The levels of all codebooks in sequence, and which part of them each weight uses.
 
-    places: int64 [held], into all weights of all copies; first, last: int64 [held], a weight's levels
-    values: float32 [levels], and from each level to the next of its codebook:
-    midpoints, next_values, slopes: float32 [levels]; the last of a codebook has no next, and slope 0
-    rounds: of halving that find a level in the longest codebook
+    Attributes:
+        rounds: Steps of a binary search in the longest codebook.
+        indices: int64 [quantized], the flat indices of the weights that have a codebook.
+        first: int64 [quantized], the first level of each such weight.
+        last: int64 [quantized], its last level.
+        values: float32 [levels], the levels.
+        midpoints: float32 [levels], halfway to the next level of the same codebook.
+        next_values: float32 [levels], the next level of the same codebook; the last level has itself.
+        slopes: float32 [levels], the slope of the cost towards the next level; 0 for the last.
     """
 
     rounds: int
-    places: Tensor
+    indices: Tensor
     first: Tensor
     last: Tensor
     values: Tensor
@@ -126,23 +131,22 @@ class Levels:
     next_values: Tensor
     slopes: Tensor
 
-    def nearest(self, weights: Tensor) -> Tensor:
-        """Each weight's nearest level, the lower of two as near; free weights as they are."""
-        nearest = weights.clone()
-        held = weights.reshape(-1)[self.places]
-        level = self._search(lambda level: self.midpoints[level] < held)
-        nearest.view(-1)[self.places] = self.values[level]
-        return nearest
+    def quantize(self, weights: Tensor) -> Tensor:
+        """Return each weight's nearest level, the lower of two at equal distance; free weights as they are."""
+        own = weights[self.indices]
+        level = self._search(lambda level: self.midpoints[level] < own)
+        quantized = weights.clone()
+        quantized[self.indices] = self.values[level]
+        return quantized
 
     def add_slopes(self, weights: Tensor, gradient: Tensor) -> None:
-        """To each gradient, the slope of the costs between the levels around the weight; outside of them none."""
-        held = weights.reshape(-1)[self.places]
-        level = self._search(lambda level: self.next_values[level] <= held)
-        slope = self.slopes[level] * (held >= self.values[self.first])
-        gradient.view(-1)[self.places] += slope
+        """Add to each gradient the slope of the cost between the two levels around the weight; none outside them."""
+        own = weights[self.indices]
+        level = self._search(lambda level: self.next_values[level] <= own)
+        gradient[self.indices] += self.slopes[level] * (own >= self.values[self.first])
 
     def _search(self, below: Callable[[Tensor], Tensor]) -> Tensor:
-        """For each weight the first of its levels that is not below it, or its last: halving, all at once."""
+        """Return for each weight its first level that is not `below`, or its last: a binary search for all at once."""
         low, high = self.first, self.last
         for _ in range(self.rounds):
             middle = (low + high) // 2
@@ -151,39 +155,22 @@ class Levels:
         return low
 
 
-def _levels(projections: Sequence[Projection | None], weights: int, place: torch.device) -> Levels | None:
-    books = [book for projection in projections if projection is not None for book in _books(projection)]
-    if not books:
+def _codebooks(projection: Projection, device: torch.device) -> Codebooks | None:
+    if not projection.levels:
         return None
-    lengths = np.array([len(levels) for levels, _ in books])
-    ends = np.cumsum(lengths)
-    numbers = _book_numbers(projections, weights)
-    places = np.flatnonzero(numbers >= 0)
-    held = numbers[places]
-    columns = [np.concatenate(column) for column in zip(*(_columns(*book) for book in books), strict=True)]
-    arrays = (places, ends[held] - lengths[held], ends[held] - 1, *columns)
-    return Levels(int(lengths.max()).bit_length(), *(tensor_of(array, place) for array in arrays))
-
-
-def _books(projection: Projection) -> list[tuple[Floats, Floats]]:
-    """(levels, costs) of each codebook."""
     costs = projection.costs or tuple(np.zeros_like(levels) for levels in projection.levels)
-    return list(zip(projection.levels, costs, strict=True))
+    lengths = np.array([len(levels) for levels in projection.levels])
+    ends = np.cumsum(lengths)
+    indices = np.flatnonzero(projection.codebook >= 0)
+    book = projection.codebook[indices]
+    tables = [_level_table(*pair) for pair in zip(projection.levels, costs, strict=True)]
+    columns = [np.concatenate(column) for column in zip(*tables, strict=True)]
+    arrays = (indices, ends[book] - lengths[book], ends[book] - 1, *columns)
+    return Codebooks(int(lengths.max()).bit_length(), *(tensor_of(array, device) for array in arrays))
 
 
-def _book_numbers(projections: Sequence[Projection | None], weights: int) -> npt.NDArray[np.int64]:
-    """Of every weight of every copy the number of its codebook among those of all copies, or -1."""
-    numbers = np.full((len(projections), weights), -1, np.int64)
-    before = 0
-    for row, projection in zip(numbers, projections, strict=True):
-        if projection is not None:
-            row[:] = np.where(projection.codebook < 0, -1, projection.codebook + before)
-            before += len(projection.levels)
-    return numbers.ravel()
-
-
-def _columns(levels: Floats, costs: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Values, midpoints, next values and slopes, as `Levels` has them."""
+def _level_table(levels: Floats, costs: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """The values, midpoints, next values and slopes of one codebook, as `Codebooks` stores them."""
     following = np.append(levels[1:], levels[-1:])
     slopes = np.append(np.diff(costs) / np.diff(levels), np.float32(0))
     return levels, np.float32(0.5) * (levels + following), following, slopes

@@ -1,4 +1,4 @@
-"""Where the torch engine runs: its device, its threads, and arrays that are brought there."""
+"""The device and the threads of the torch engine, and the way of arrays to the device."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def chosen_device() -> torch.device:
-    """The device that the environment names, else a GPU when there is one.
+    """Return the device that the environment names, else the GPU if there is one, else the CPU.
 
     Raises:
-        EngineError: the device that is asked for is not here.
+        EngineError: The environment names a device that is not on this machine.
     """
     import torch
 
@@ -30,12 +30,12 @@ def chosen_device() -> torch.device:
         return torch.empty(0, device=wanted).device
     except (RuntimeError, AssertionError) as error:
         name = environment.TORCH_DEVICE
-        raise EngineError(f"{name}='{wanted}' is no device here; use cpu, or leave it unset") from error
+        raise EngineError(f"{name}='{wanted}' is not a device of this machine; use cpu, or leave it unset") from error
 
 
 @contextmanager
 def settings(threads: int) -> Iterator[None]:
-    """So many threads, and kernels that give the same bits each time; torch is left as it was found."""
+    """Use this many threads and deterministic kernels, and restore torch's own settings afterwards."""
     import torch
 
     before = torch.get_num_threads()
@@ -47,8 +47,9 @@ def settings(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def tensor_of(array: npt.NDArray[np.generic], place: torch.device) -> Tensor:
-    """A copy on the device: torch warns of arrays that it may not write to, and reads no negative strides."""
+def tensor_of(array: npt.NDArray[np.generic], device: torch.device) -> Tensor:
+    """Copy an array to the device."""
     import torch
 
-    return torch.tensor(np.ascontiguousarray(array), device=place)
+    # torch.tensor copies: torch warns of arrays that are read-only, and cannot use negative strides.
+    return torch.tensor(np.ascontiguousarray(array), device=device)

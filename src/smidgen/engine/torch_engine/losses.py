@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 def batch_loss(
     recipe: Recipe, logits: Tensor, labels: Tensor, target_values: Tensor | None, inverse_std: Tensor
 ) -> Tensor:
-    """The loss that `losses.loss_and_gradient` defines, for autograd: a tensor without axes."""
+    """Return the mean loss of a batch, as `engine.losses.loss_and_gradient` defines it: float32 [].
+
+    Args:
+        recipe: Names the loss.
+        logits: float32 [n, classes], the student's.
+        labels: int64 [n].
+        target_values: float32 [n, classes], see `engine.losses.Targets`; None for the loss "labels".
+        inverse_std: float32 [classes], see `engine.losses.Targets`.
+    """
     from torch.nn import functional
 
     if target_values is None:
@@ -29,7 +37,6 @@ def _soft_loss(recipe: Recipe, logits: Tensor, target_values: Tensor, inverse_st
 
     if recipe.loss == "kl":
         logs = functional.log_softmax(logits / recipe.temperature, dim=1)
-        # Not functional.kl_div, which vmap would run copy by copy.
         return recipe.temperature**2 * (target_values.xlogy(target_values) - target_values * logs).sum(1).mean()
     if recipe.loss == "probabilities":
         return functional.mse_loss(functional.softmax(logits, dim=1), target_values)

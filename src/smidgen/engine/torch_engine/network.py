@@ -1,9 +1,9 @@
-"""A spec as a torch module, and its weights as one flat array: layer by layer, as `records.Weights` says.
+"""A network as a torch module, and its weights as one flat array in the order of `records.Weights`.
 
-Batch norm is Keras's, which is not `nn.BatchNorm2d`: epsilon 0.001, momentum 0.99, and running
-variances that follow the biased variance of the batch, so a batch of one image is no error.
+Batch norm follows Keras, not `nn.BatchNorm2d`: epsilon 0.001, momentum 0.99, and running variances that follow the
+biased variance of the batch, so that a batch of one image is valid.
 
-A layer that a repeat uses again is one module in two places.
+The rounds of a repeat use the same module object.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smidgen.engine.torch_engine.dropout_masks import kept
+from smidgen.engine.torch_engine.dropout_masks import keep_mask
 from smidgen.errors import EngineError, SpecError
 from smidgen.records import Weights
 from smidgen.spec import (
@@ -45,20 +45,25 @@ if TYPE_CHECKING:
 
 
 def module_of(spec: NetSpec, input_shape: Shape, weights: Weights | None = None) -> nn.Sequential:
-    """The network as a module: float32 [n, channels, height, width], values 0 to 1 -> logits [n, classes].
+    """Build a network as a torch module on the CPU.
 
-    Without weights it starts from `initial_weights` of seed 0. Dropout draws its masks from torch's own
-    generator; making the module draws nothing.
+    The module maps float32 [n, channels, height, width] (bytes divided by 255) to logits [n, classes]. Its dropout
+    draws from torch's own generator; building the module draws nothing.
+
+    Args:
+        spec: The network.
+        input_shape: (channels, height, width) of an image.
+        weights: Flat float32; None for `streams.initial_weights` with seed 0.
 
     Raises:
-        SpecError: a layer does not fit.
-        EngineError: the weights are too many or too few.
+        SpecError: A layer does not fit its input.
+        EngineError: There are too many or too few weights.
     """
     import torch
 
     if weights is None:
         weights = initial_weights(spec, input_shape, seed=0)
-    with torch.device("meta"):  # torch's own initial weights are not made, only to be written over
+    with torch.device("meta"):  # skip torch's own initialization
         module = torch.nn.Sequential(*_torch_layers(spec.plan(input_shape)))
     module = module.to_empty(device="cpu")
     tensors = _stored(module)
@@ -72,17 +77,21 @@ def module_of(spec: NetSpec, input_shape: Shape, weights: Weights | None = None)
 
 
 def flat_weights(module: nn.Module) -> Weights:
-    """The weights of a module of `module_of`, flat: the inverse of its `weights`; what is shared stands once."""
+    """Return the weights of a module that `module_of` built: flat float32, shared weights once."""
     pieces = [tensor.detach().cpu().float().numpy().ravel() for _, _, tensor in _stored(module)]
     return np.concatenate(pieces, dtype=np.float32) if pieces else np.zeros(0, np.float32)
 
 
 def logits_of(module: nn.Sequential, weights: Tensor, running_stats: Tensor, images: Tensor, key: Tensor) -> Tensor:
-    """The logits of a module in training with other weights than its own, for autograd and `torch.vmap`.
+    """Return the logits of a module in training with given weights in place of its own.
 
-    weights: float32 [weights], flat, where the trained ones are read
-    moments: float32 [weights], where a batch norm's moments are, which change in place
-    key: int64 [], of the dropouts' masks
+    Args:
+        module: A module that `module_of` built.
+        weights: float32 [weights], flat; the trained parameters are read from here, and autograd can follow them.
+        running_stats: float32 [weights], flat; the running statistics of batch norms are read from here and change in
+            place.
+        images: float32 [n, channels, height, width].
+        key: int64 [], the key of the step's dropout masks.
     """
     from torch.func import functional_call
 
@@ -97,8 +106,8 @@ def logits_of(module: nn.Sequential, weights: Tensor, running_stats: Tensor, ima
 
 
 def _stored(module: nn.Module) -> list[tuple[nn.Module, str, Tensor]]:
-    """(layer, name in it, tensor) of all that is stored, each once, in the order of the flat weights."""
-    # `modules` gives a module that stands in two places once.
+    """(module, name in it, tensor) of every stored tensor, in the order of the flat weights; shared ones once."""
+    # `modules()` yields a module that occurs twice only once.
     return [
         (layer, name, tensor)
         for layer in module.modules()
@@ -107,7 +116,7 @@ def _stored(module: nn.Module) -> list[tuple[nn.Module, str, Tensor]]:
 
 
 def _pieces(module: nn.Module, weights: Tensor, running_stats: Tensor) -> dict[nn.Module, dict[str, Tensor]]:
-    """What each layer is given in place of its own tensors: views of the flat weights, and of the moments."""
+    """The tensors that replace each layer's own: views of the flat weights and of the running statistics."""
     import torch
     from torch import nn
 
@@ -126,11 +135,11 @@ def _pieces(module: nn.Module, weights: Tensor, running_stats: Tensor) -> dict[n
 
 
 def _torch_layers(plans: tuple[LayerPlan, ...]) -> list[nn.Module]:
-    """The modules of all layers, flattened and unflattened where a vector meets a map."""
+    """The modules of all layers, with a flatten or unflatten wherever maps and vectors meet."""
     from torch import nn
 
     modules: list[nn.Module] = []
-    weighty: dict[int, nn.Module] = {}
+    by_place: dict[int, nn.Module] = {}
     is_vector = False
     for place, plan in enumerate(plans):
         if isinstance(plan.layer, Dense):
@@ -139,8 +148,8 @@ def _torch_layers(plans: tuple[LayerPlan, ...]) -> list[nn.Module]:
         elif is_vector and not isinstance(plan.layer, BatchNorm | PReLU | Dropout):
             modules.append(nn.Unflatten(1, plan.input_shape))
             is_vector = False
-        weighty[place] = weighty[plan.source] if plan.source is not None else _torch_layer(plan, place)
-        modules += [*_padding(plan), weighty[place], *_activation(getattr(plan.layer, "slope", LINEAR))]
+        by_place[place] = by_place[plan.source] if plan.source is not None else _torch_layer(plan, place)
+        modules += [*_padding(plan), by_place[place], *_activation(getattr(plan.layer, "slope", LINEAR))]
     return modules if is_vector else [*modules, nn.Flatten()]
 
 
@@ -170,11 +179,11 @@ def _torch_layer(plan: LayerPlan, place: int) -> nn.Module:
         case Dropout(rate):
             return _own_layers().dropout(rate, place)
         case Repeat():
-            raise SpecError(f"'{plan.layer}' is written out before it is placed")
+            raise SpecError(f"'{plan.layer}' must be written out before it becomes a module")
 
 
 def _padding(plan: LayerPlan) -> list[nn.Module]:
-    """Zeros around a map so that its size stays; an even kernel has one more on the high side, as in Keras."""
+    """Zero padding that keeps a map's size; for an even kernel one more row below and column right, as in Keras."""
     from torch import nn
 
     if not isinstance(plan.layer, Conv | Depthwise) or not plan.layer.same:
@@ -199,13 +208,13 @@ class _OwnLayers:
 
 @cache
 def _own_layers() -> _OwnLayers:
-    """The two layers that torch has otherwise; made on first use, for they inherit from torch's classes."""
+    """Define the two layers that differ from torch's. They inherit from torch's classes, so this waits for torch."""
     import torch
     from torch import nn
     from torch.nn import functional
 
     class KerasBatchNorm(nn.Module):
-        """Batch norm over all but axis 1, with Keras's constants and biased variances."""
+        """Batch norm over all axes but 1, with Keras's constants and biased variances."""
 
         running_mean: Tensor
         running_variance: Tensor
@@ -218,12 +227,12 @@ def _own_layers() -> _OwnLayers:
             self.register_buffer("running_variance", torch.ones(channels))
 
         def forward(self, values: Tensor) -> Tensor:
-            mean, variance = self._moments(values) if self.training else (self.running_mean, self.running_variance)
+            mean, variance = self._batch_stats(values) if self.training else (self.running_mean, self.running_variance)
             scale = self.weight * torch.rsqrt(variance + BATCH_NORM_EPSILON)
             per_channel = (1, -1) + (1,) * (values.dim() - 2)
             return (values - mean.view(per_channel)) * scale.view(per_channel) + self.bias.view(per_channel)
 
-        def _moments(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        def _batch_stats(self, values: Tensor) -> tuple[Tensor, Tensor]:
             axes = [axis for axis in range(values.dim()) if axis != 1]
             variance, mean = torch.var_mean(values, axes, correction=0)
             for running, new in ((self.running_mean, mean), (self.running_variance, variance)):
@@ -231,7 +240,7 @@ def _own_layers() -> _OwnLayers:
             return mean, variance
 
     class KeyedDropout(nn.Module):
-        """Dropout whose mask is a function of a key and its own place, so that no other training can change it."""
+        """Dropout whose mask is a function of a key and of its own place in the network."""
 
         def __init__(self, rate: float, place: int) -> None:
             super().__init__()
@@ -240,6 +249,6 @@ def _own_layers() -> _OwnLayers:
         def forward(self, values: Tensor, key: Tensor | None = None) -> Tensor:
             if key is None:
                 return functional.dropout(values, self.rate, self.training)
-            return values * kept(key, self.place, values, self.rate) / (1 - self.rate)
+            return values * keep_mask(key, self.place, values, self.rate) / (1 - self.rate)
 
     return _OwnLayers(KerasBatchNorm, KeyedDropout)

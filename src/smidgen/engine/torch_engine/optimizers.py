@@ -1,4 +1,4 @@
-"""The optimizers of `records.OPTIMIZERS`, which names the source of each: one step, in place."""
+"""One step of each optimizer in `records.OPTIMIZERS`, which cites their papers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ if TYPE_CHECKING:
 def update(
     optimizer: Optimizer, weights: Tensor, gradient: Tensor, state: tuple[Tensor, Tensor], rate: float, step: int
 ) -> None:
-    """One step of an optimizer, in place: weights, gradient and both states have one shape; steps count from 1.
+    """Make one step of an optimizer. A weight whose gradients have all been zero does not change.
 
-    A weight whose gradients are all zero stays.
+    Args:
+        optimizer: The optimizer and its settings.
+        weights: float32, any shape; changes in place.
+        gradient: The gradient, in the same shape.
+        state: Two running means in the same shape, zero at first; they change in place.
+        rate: The learning rate.
+        step: The number of the step, from 1.
     """
     _UPDATES[optimizer.kind](optimizer, weights, gradient, state, rate, step)
 
