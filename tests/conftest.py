@@ -29,9 +29,9 @@ settings.load_profile("smidgen")
 
 QUICK = EFFORTS["quick"]
 SHORTER = {name: steps // 8 for name, steps in asdict(QUICK).items() if name.endswith("_steps")}
-SMALL_SQUEEZING = replace(BYTE_SEARCH_EFFORTS["glance"], children=2, steps=300)
+SMALL_BYTE_SEARCH = replace(BYTE_SEARCH_EFFORTS["glance"], networks=1, children=2, steps=300)
 SMALL = replace(
-    QUICK, first=12, generations=2, children=8, seeds=2, fresh_seeds=2, byte_search=SMALL_SQUEEZING, **SHORTER
+    QUICK, first=12, generations=2, children=8, seeds=2, fresh_seeds=2, byte_search=SMALL_BYTE_SEARCH, **SHORTER
 )
 """A search that takes a second or two on small data."""
 
@@ -91,7 +91,7 @@ def small_effort() -> Effort:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Effort "quick" is small."""
+    """Make effort "quick" small, for tests of the command line."""
     monkeypatch.setitem(EFFORTS, "quick", SMALL)
 
 
@@ -103,9 +103,7 @@ def answer_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def answer(digits: Dataset, answer_store: Path) -> ShrinkResult:
     """What a small search finds on the digits at 0.9; its trainings are in `answer_store`."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(EFFORTS, "quick", SMALL)
-        return shrink(digits, 0.9, effort="quick", store=Store(answer_store))
+    return shrink(digits, 0.9, effort=SMALL, store=Store(answer_store))
 
 
 @pytest.fixture

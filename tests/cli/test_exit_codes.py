@@ -47,8 +47,8 @@ def test_a_wrong_request_is_2(command: Command) -> None:
 
 def test_a_floor_that_no_network_meets_is_3(command: Command, work: Path, known_store: Path, small: None) -> None:
     said = command("shrink", "digits", "--floor", "0.985", "--effort", "quick")
-    assert_refused(said, "nothing that was tried holds a floor of 0.985 on digits", code=3)
-    assert "lower the floor, raise --effort, or give more data" in said.err
+    assert_refused(said, "no network reached 98.5 % on digits", code=3)
+    assert "Lower --floor, raise --effort, or add data" in said.err
     assert list(work.iterdir()) == []
 
 

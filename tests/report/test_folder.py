@@ -8,13 +8,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from child_effort import effort_text
 from smidgen import from_arrays
 from smidgen.data import Dataset, Split
 from smidgen.engine import choose
@@ -200,18 +201,15 @@ def test_an_error_in_the_middle_leaves_no_file(
 
 WRITES_LITTLE = """
 import json, resource, sys
-from importlib import import_module
 from pathlib import Path
+from child_effort import effort_from
 from smidgen.data import load
 from smidgen.errors import SmidgenError
 from smidgen.report.folder import write
 from smidgen.search.shrink import shrink
 from smidgen.trials.store import Store
-effort, store, folder = json.loads(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-table = import_module("smidgen.search.effort")
-effort["byte_search"] = import_module("smidgen.search.byte_search").ByteSearchEffort(**effort["byte_search"])
-table.EFFORTS["quick"] = table.Effort(**effort)
-answer = shrink(load("digits"), 0.9, effort="quick", store=Store(store))
+effort, store, folder = effort_from(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+answer = shrink(load("digits"), 0.9, effort=effort, store=Store(store))
 assert answer.trained == 0
 for limit_bytes in json.loads(sys.argv[4]):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, resource.RLIM_INFINITY))
@@ -240,7 +238,7 @@ def test_a_disk_that_is_full_at_any_of_the_files_leaves_what_was_there(
             (folder / name).write_bytes(b"earlier")
     sizes = sorted(len(content) for content in content_of(written[0]).values())
     limits = [size_bytes - 1 for size_bytes in sizes]  # at each, at least the largest file does not fit
-    process = child(WRITES_LITTLE, json.dumps(asdict(small_effort)), str(answer_store), str(folder), json.dumps(limits))
+    process = child(WRITES_LITTLE, effort_text(small_effort), str(answer_store), str(folder), json.dumps(limits))
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     lines = out.splitlines()

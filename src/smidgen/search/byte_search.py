@@ -1,18 +1,19 @@
-"""The fewest bytes: trained networks put on grids, trained again at a price for each bit, and searched on.
+"""The search for the fewest bytes: networks are quantized, trained on their grids at a price for each bit, and varied.
 
-    networks -> grids of a few coarsenesses, at a few prices -> generations: children of the best, each with
-    grids or a price of its own -> confirmation -> one file
+    networks -> grids of a few steps, at a few prices -> generations: children of the best files, each with other
+    grids or another price -> confirmation -> one file
 
-How it is chosen is how `shrink` chooses: a file must reach the rate that is needed on the selection half, and the
+A file is chosen as a network is chosen in `shrink`: it must reach the required rate on the selection half, and the
 shortest that does must reach it again on the confirmation half. What is proposed depends on outcomes and the seed
 alone, and every training is remembered.
 
-A parent's waste is error times bytes: along the front of good files the error falls about as the size grows.
+Files of different lengths are compared by error times bytes: along the front of good files the error falls about as
+the length grows.
 
-Of hundreds of files that are tried, those that look best on a half of the validation split are in part the lucky
-ones. So an error is estimated by the mean of two: the one on the selection half, and the one on training images
-plus what the selection half of all files errs more on average (a control variate: small networks err on both for
-the same reasons, and of training images there are many). Files that hold by the estimate too come first.
+Of hundreds of files, those that look best on the selection half are in part lucky. Their error is therefore estimated
+as the mean of two: the error on the selection half, and the error on training images plus the average difference of
+the two over all files. This is a control variate: small networks err on both for the same reasons, and there are many
+training images. Files whose estimate meets the floor are confirmed first.
 """
 
 from __future__ import annotations
@@ -44,12 +45,15 @@ from smidgen.trials.study import Study
 
 @dataclass(frozen=True)
 class ByteSearchEffort:
-    """How much is tried.
+    """How much a search for bytes tries.
 
-    networks: at most so many are put on grids at first
-    generations, children: and how many files each generation tries
-    steps: optimizer steps of a training, unless it would take more than `training_macs` multiply-accumulates
-    total_macs: after so many no further generation begins
+    Attributes:
+        networks: At most so many of the given networks are quantized.
+        generations: Generations after the first grids.
+        children: Files of each generation.
+        steps: Optimizer steps of a training.
+        training_macs: Fewer steps are taken if a training would need more multiply-accumulates than this.
+        total_macs: No further generation begins after so many multiply-accumulates of training.
     """
 
     networks: int
@@ -68,45 +72,69 @@ BYTE_SEARCH_EFFORTS = {
 }
 
 NOT_TRAINED = "not trained"
-"""The stage of files whose weights are as they were given, or put on a fine grid."""
-FINE_SHARE = 0.02
-"""The step of a grid that weights are put on as they are, as a share of the root of a tensor's mean square."""
-SHARES = (0.8, 1.2)
-"""Steps of the first grids, as shares of `_share`."""
-SHARE, SHARE_POWER = 0.25, 0.2
-"""Of a network of `PRICE_PARAMETERS` parameters, as a share of the root of a tensor's mean square, and how it rises
-with larger ones, which can do with coarser weights: of 100,000 it is 0.72."""
-PRICES = (0.33, 1.0, 3.0)
-"""Of a bit at first, as shares of `_price`."""
+"""The stage of files whose weights are as they were given, or rounded to a fine grid."""
+
+FINE_STEP = 0.02
+"""Step of a grid that hardly changes a network, as a share of a tensor's root mean square."""
+
+FIRST_STEPS = (0.8, 1.2)
+"""Steps of the first grids, as multiples of `_step_share`."""
+
+STEP_SHARE, STEP_POWER = 0.25, 0.2
+"""Step for a network of `PRICE_PARAMETERS` parameters, as a share of a tensor's root mean square, and the power of the
+size by which it grows: larger networks work with coarser weights. At 100,000 parameters the share is 0.72."""
+
+FIRST_PRICES = (0.33, 1.0, 3.0)
+"""Prices of a bit at first, as multiples of `_price`."""
+
 PRICE, PRICE_PARAMETERS, PRICE_POWER = 60.0, 500, 0.65
-"""Nats over all training images together that a bit costs in a network of so many parameters, and how that falls with
-larger ones: of 266,610 it is 1. By minimum description length it would be 0.7 (Hinton & van Camp 1993)."""
+"""Price of a bit in a network of `PRICE_PARAMETERS` parameters, in nats over all training images, and the power of the
+size by which it falls. At 266,610 parameters it is 1; minimum description length gives 0.7 (Hinton & van Camp 1993)."""
+
 RELIEF = (0.25, 0.5, 1.0, 1.0)
 PRESSURE = (0.5, 1.0, 1.5, 2.0)
 COARSER, FINER = (1.0, 1.0, 1.15, 1.3), (0.75, 0.87, 1.0, 1.0)
+"""Factors a mutation draws from: RELIEF (of the price) and FINER (of all steps) if the parent is too inaccurate,
+PRESSURE and COARSER if it has error to spare."""
+
 RATES = (0.3, 1.0, 1.0, 2.0)
+"""Factors of the learning rate that a mutation draws from."""
+
 ONE_TENSOR = (0.7, 0.85, 1.2, 1.5)
-"""What a child does to its parent's price and to all steps: of one that errs too much, and of one that has errors to
-spare; and to the learning rate and to one tensor's step."""
+"""Factors of one tensor's step that a mutation draws from."""
+
 PARENTS = 6
+"""How many files have children."""
+
 NEAR = (0.6, 1.7)
-"""Parents err so much, or take so many bytes, as shares of what is allowed."""
+"""Range of a parent's error, as a share of the allowed error, or of its bytes, as a share of the limit."""
+
 LEAST_ALLOWED = 1e-4
-"""A floor may allow no error at all."""
+"""Lower bound of a denominator: a floor may allow no error."""
+
 BATCH = 128
+"""Images of a batch."""
+
 RATE, RATE_PARAMETERS, RATE_POWER = 0.01, 2_000, 0.35
-"""The learning rate of a network of so many parameters, and how it falls with larger ones."""
+"""Learning rate up to `RATE_PARAMETERS` parameters, and the power of the size by which it falls in larger networks."""
+
 TRAINING_IMAGES = 20_000
-"""So many of them, the first, are looked at for an estimate of the error."""
+"""Training images used to estimate a file's error (the first N)."""
 
 
 @dataclass(frozen=True, eq=False)
 class FileCandidate:
-    """One file that was tried: the network on its grids, how long the file is, and how it classifies.
+    """One file that was tried.
 
-    price: of a bit, in nats over all training images
-    outcome: of the network that the file decodes to
-    training_error: on the first training images
+    Attributes:
+        quantized: The network on its grids.
+        steps: The steps of the grids.
+        price: The price of a bit, in nats over all training images.
+        file_bytes: The length of the file.
+        trial: The key of the training.
+        outcome: The scores and weights of the network that the file decodes to.
+        training_error: The error on the first training images.
+        stage: The stage of the search that asked for it.
     """
 
     quantized: QuantizedModel = field(repr=False)
@@ -124,14 +152,19 @@ class FileCandidate:
         return replace(self.trial, spec=self.quantized.spec)
 
     @property
+    def model(self) -> Model:
+        """The network that the file decodes to."""
+        return dequantize(self.quantized)
+
+    @property
     def error(self) -> float:
-        """On the selection half."""
+        """The error on the selection half."""
         return 1.0 - self.outcome.selection.rate
 
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """What is trained next."""
+    """A training to come."""
 
     model: Model
     steps: Steps
@@ -141,7 +174,7 @@ class _Plan:
 
 
 class ByteSearch:
-    """One search for the fewest bytes; `candidates` has every file in the order in which it was asked for."""
+    """One search for the fewest bytes; `candidates` has every file, in order."""
 
     def __init__(
         self,
@@ -152,93 +185,91 @@ class ByteSearch:
         seed: int,
         most_bytes: int | None = None,
     ) -> None:
-        """allowed: the error that a file may have on either half; most_bytes: the size to search near instead."""
+        """Prepare a search.
+
+        Args:
+            study: Runs trials and remembers them.
+            context: The data, and the logits to imitate.
+            effort: How much is tried.
+            allowed: The error that a file may have on the selection half.
+            seed: Seed of the search and of every training.
+            most_bytes: The length to search near, where no accuracy is required.
+        """
         self.study, self.context, self.effort, self.allowed, self.seed = study, context, effort, allowed, seed
         self.most_bytes = most_bytes
         self.candidates: list[FileCandidate] = []
         self.macs = 0.0
 
-    def search(self, models: Sequence[Model]) -> None:
-        """Fill `candidates`."""
-        folded = [self._simplified(model) for model in models[: self.effort.networks]]
-        for model, plain in zip(models, folded, strict=False):
-            self.candidates += [self._not_trained(model, as_quantized(model)), self._on_fine_grids(plain)]
-        self._train([plan for model in folded for plan in self._first(model)], "first grids")
+    def run(self, models: Sequence[Model]) -> None:
+        """Quantize the first of these networks, and train and vary the files."""
+        simplified = [self._simplified(model) for model in models[: self.effort.networks]]
+        for model, simple in zip(models, simplified, strict=False):
+            self.candidates += [self._not_trained(model, as_quantized(model)), self._on_fine_grids(simple)]
+        self._train([plan for model in simplified for plan in self._first_plans(model)], "first grids")
         for generation in range(1, self.effort.generations + 1):
             if self.macs >= self.effort.total_macs:
                 break
-            random = Random(self.seed * 1_000 + generation)
-            parents, error = self._parents(), self.estimates()
-            drawn = [random.choice(parents) for _ in range(self.effort.children)]
-            plans = [self._child(random, parent, self._spares(parent, error[parent.trial.key])) for parent in drawn]
-            self._train(plans, f"bytes, generation {generation} of {self.effort.generations}")
+            self._train(self._children(generation), f"bytes, generation {generation} of {self.effort.generations}")
 
     def ordered(self) -> list[FileCandidate]:
-        """All files in the order of confirmation: those that meet the floor by their estimate first, then by length."""
-        error = self.estimates()
+        """All files in the order of confirmation: those whose estimated error is allowed first, then by length."""
+        errors = self.estimates()
         return sorted(
-            self.candidates,
-            key=lambda file: (error[file.trial.key] > self.allowed, file.file_bytes, file.error),
+            self.candidates, key=lambda file: (errors[file.trial.key] > self.allowed, file.file_bytes, file.error)
         )
 
     def best_within(self, file_bytes: int) -> FileCandidate | None:
-        """The fewest errors, as they are estimated, among the files of at most so many bytes."""
-        error = self.estimates()
-        able = [tried for tried in self.candidates if tried.file_bytes <= file_bytes]
-        return min(able, key=lambda tried: (error[tried.trial.key], tried.file_bytes), default=None)
+        """The file with the lowest estimated error among those of at most `file_bytes` bytes."""
+        errors = self.estimates()
+        within = [file for file in self.candidates if file.file_bytes <= file_bytes]
+        return min(within, key=lambda file: (errors[file.trial.key], file.file_bytes), default=None)
 
     def estimates(self) -> dict[str, float]:
-        """The error of each file, as surely as it can be known without the confirmation half, by its trial's key."""
-        more = fmean(tried.error - tried.training_error for tried in self.candidates)
-        return {tried.trial.key: (tried.error + tried.training_error + more) / 2 for tried in self.candidates}
+        """The estimated error of each file, by its trial's key; the confirmation half takes no part in it."""
+        difference = fmean(file.error - file.training_error for file in self.candidates)
+        return {file.trial.key: (file.error + file.training_error + difference) / 2 for file in self.candidates}
 
-    # --- what is tried ---
-
-    def _first(self, model: Model) -> list[_Plan]:
-        return [
-            _Plan(model, grid_steps(model, share * _share(model)), price * _price(model), _rate(model), self.seed)
-            for share in SHARES
-            for price in PRICES
-        ]
+    # --- what is proposed ---
 
     def _simplified(self, model: Model) -> Model:
-        """The same function on the training images, in fewer tensors and with fewer weights that matter."""
+        """A network that computes the same on the training images, with fewer tensors and fewer weights that matter."""
         return without_constant_inputs(fold_batch_norm(model), self.context.dataset.train.images)[0]
 
-    def _parents(self) -> list[FileCandidate]:
-        """Those that waste least among those that are about as they are wanted."""
-        error = self.estimates()
-        off = {t.trial.key: self._off(t, error[t.trial.key]) for t in self.candidates}
-        near = [t for t in self.candidates if NEAR[0] <= off[t.trial.key] <= NEAR[1]]
-        near = near or sorted(self.candidates, key=lambda t: abs(off[t.trial.key] - 1))[:PARENTS]
-        return sorted(near, key=lambda t: error[t.trial.key] * t.file_bytes)[:PARENTS]
+    def _first_plans(self, model: Model) -> list[_Plan]:
+        return [
+            _Plan(model, grid_steps(model, share * _step_share(model)), price * _price(model), _rate(model), self.seed)
+            for share in FIRST_STEPS
+            for price in FIRST_PRICES
+        ]
 
-    def _off(self, tried: FileCandidate, error: float) -> float:
-        """What it errs, or what it takes, as a share of what it may."""
+    def _children(self, generation: int) -> list[_Plan]:
+        random = Random(self.seed * 1_000 + generation)
+        parents, errors = self._parents(), self.estimates()
+        drawn = [random.choice(parents) for _ in range(self.effort.children)]
+        return [_child(random, parent, self._has_slack(parent, errors[parent.trial.key])) for parent in drawn]
+
+    def _parents(self) -> list[FileCandidate]:
+        """The files with the least error times bytes among those near the allowed error, or near the limit of bytes."""
+        errors = self.estimates()
+        shares = {file.trial.key: self._share_of_allowed(file, errors[file.trial.key]) for file in self.candidates}
+        near = [file for file in self.candidates if NEAR[0] <= shares[file.trial.key] <= NEAR[1]]
+        near = near or sorted(self.candidates, key=lambda file: abs(shares[file.trial.key] - 1))[:PARENTS]
+        return sorted(near, key=lambda file: errors[file.trial.key] * file.file_bytes)[:PARENTS]
+
+    def _share_of_allowed(self, file: FileCandidate, error: float) -> float:
+        """The file's error as a share of the allowed error, or its bytes as a share of the limit."""
         if self.most_bytes:
-            return tried.file_bytes / self.most_bytes
+            return file.file_bytes / self.most_bytes
         return error / max(self.allowed, LEAST_ALLOWED)
 
-    def _spares(self, tried: FileCandidate, error: float) -> bool:
-        """Whether it has errors to spare for fewer bytes."""
-        return (self._off(tried, error) < 1) != bool(self.most_bytes)
+    def _has_slack(self, file: FileCandidate, error: float) -> bool:
+        """Whether the file has error to spare for fewer bytes."""
+        return (self._share_of_allowed(file, error) < 1) != bool(self.most_bytes)
 
-    def _child(self, random: Random, parent: FileCandidate, spares: bool) -> _Plan:
-        """Its parent's network with other grids, at another price: finer and lower to learn its errors away, or coarser
-        and higher, for fewer bytes."""
-        factor = random.choice(COARSER if spares else FINER)
-        steps = {name: _scaled(step, factor) for name, step in parent.steps.items()}
-        if random.random() < 0.5:
-            name = random.choice(list(steps))
-            steps[name] = _scaled(steps[name], random.choice(ONE_TENSOR))
-        model = dequantize(parent.quantized)
-        rate = _rate(model) * random.choice(RATES)
-        price = parent.price * random.choice(PRESSURE if spares else RELIEF)
-        return _Plan(model, steps, price, rate, random.randrange(2**31))
-
-    # --- trying it ---
+    # --- how it is trained and measured ---
 
     def _train(self, plans: Sequence[_Plan], stage: str) -> None:
+        """Train the plans and add their files; a training that diverged has none."""
         images = len(self.context.dataset.train)
         starts = [quantization_aware_start(plan.model, plan.steps, plan.price / images) for plan in plans]
         context = replace(self.context, starts={start.digest: start for start in starts})
@@ -248,8 +279,8 @@ class ByteSearch:
         for plan, trial, outcome in zip(plans, trials, outcomes, strict=True):
             if not outcome.diverged_at:
                 quantized = quantize_model(replace(plan.model, weights=outcome.weights), plan.steps)
-                found = shortest(without_dead_channels(quantized))
-                self.candidates.append(self._squeezed(*found, plan.steps, plan.price, trial, stage))
+                quantized, file_bytes = shortest(without_dead_channels(quantized))
+                self.candidates.append(self._measured(quantized, file_bytes, plan.steps, plan.price, trial, stage))
 
     def _trial(self, plan: _Plan, start: Start) -> Trial:
         recipe = Recipe(batch_size=BATCH, learning_rate=plan.rate)
@@ -261,19 +292,23 @@ class ByteSearch:
         return replace(trial, recipe=replace(recipe, epochs=max(1, round(epochs))))
 
     def _on_fine_grids(self, model: Model) -> FileCandidate:
-        quantized, _ = shortest(quantize_model(model, grid_steps(model, FINE_SHARE)))
+        quantized, _ = shortest(quantize_model(model, grid_steps(model, FINE_STEP)))
         return self._not_trained(model, quantized)
 
     def _not_trained(self, model: Model, quantized: QuantizedModel) -> FileCandidate:
         content = encode(quantized)
         start = f"{hashlib.sha256(content).hexdigest()} {NOT_TRAINED}"
         trial = self.context.trial(model.spec, Recipe(), self.seed, start)
-        return self._squeezed(quantized, len(content), grid_steps(model, FINE_SHARE), _price(model), trial, NOT_TRAINED)
+        return self._measured(quantized, len(content), grid_steps(model, FINE_STEP), _price(model), trial, NOT_TRAINED)
 
-    def _squeezed(
+    def _measured(
         self, quantized: QuantizedModel, file_bytes: int, steps: Steps, price: float, trial: Trial, stage: str
     ) -> FileCandidate:
-        """What the file decodes to is scored: moments are on grids now, and sorted channels add up in another order."""
+        """Score the network that the file decodes to.
+
+        It may differ from the trained one: running statistics are on grids, and reordered channels add up in another
+        order.
+        """
         weights, data = flat_weights(quantized), self.context.dataset
         train = Split(data.train.images[:TRAINING_IMAGES], data.train.labels[:TRAINING_IMAGES])
         selection, confirmation, training = (
@@ -284,7 +319,7 @@ class ByteSearch:
         return FileCandidate(quantized, steps, price, file_bytes, trial, outcome, 1 - training.rate, stage)
 
     def _score(self, trial: Trial, spec: NetSpec, weights: Weights, name: str, split: Split) -> Score:
-        """Score a split, or find its score in the store: with a large network it takes seconds."""
+        """The score on a split, remembered in the store: with a large network it takes seconds."""
         store = self.study.store
         found = store.get_score(trial.key, split=name, of="decoded file")
         if found is None:
@@ -293,18 +328,34 @@ class ByteSearch:
         return found
 
 
-def _price(model: Model) -> float:
-    return float(PRICE * (PRICE_PARAMETERS / max(1, model.weights.size)) ** PRICE_POWER)
-
-
-def _share(model: Model) -> float:
-    return float(SHARE * max(1.0, model.weights.size / PRICE_PARAMETERS) ** SHARE_POWER)
-
-
-def _rate(model: Model) -> float:
-    share = min(1.0, RATE_PARAMETERS / max(1, model.weights.size))
-    return float(RATE * share**RATE_POWER)
+def _child(random: Random, parent: FileCandidate, has_slack: bool) -> _Plan:
+    """The parent's network on other grids at another price: coarser and higher if it has error to spare."""
+    factor = random.choice(COARSER if has_slack else FINER)
+    steps = {name: _scaled(step, factor) for name, step in parent.steps.items()}
+    if random.random() < 0.5:
+        name = random.choice(list(steps))
+        steps[name] = _scaled(steps[name], random.choice(ONE_TENSOR))
+    model = parent.model
+    rate = _rate(model) * random.choice(RATES)
+    price = parent.price * random.choice(PRESSURE if has_slack else RELIEF)
+    return _Plan(model, steps, price, rate, random.randrange(2**31))
 
 
 def _scaled(step: float, factor: float) -> float:
     return float(nearest_step(step * factor))
+
+
+def _price(model: Model) -> float:
+    """The price of a bit that suits a network of this size, in nats over all training images."""
+    return float(PRICE * (PRICE_PARAMETERS / max(1, model.weights.size)) ** PRICE_POWER)
+
+
+def _step_share(model: Model) -> float:
+    """The step that suits a network of this size, as a share of a tensor's root mean square."""
+    return float(STEP_SHARE * max(1.0, model.weights.size / PRICE_PARAMETERS) ** STEP_POWER)
+
+
+def _rate(model: Model) -> float:
+    """The learning rate that suits a network of this size."""
+    share = min(1.0, RATE_PARAMETERS / max(1, model.weights.size))
+    return float(RATE * share**RATE_POWER)

@@ -1,10 +1,10 @@
-"""The second question: the fewest bytes of a file at a floor, for networks that are trained already.
+"""The search for the shortest file of trained networks at an accuracy floor.
 
-    Goal(floor=Floor(0.97))        the shortest file that holds 97 %
-    Goal(within=0.001)             the shortest within a tenth of a point of the network that was given
-    Goal(size_bytes=256)           the most accurate file of at most 256 bytes
+    Goal(Target(0.97))                        the shortest file that holds 97 %
+    Goal(Target(within=0.001))                the shortest within a tenth of a point of the network that was given
+    Goal(limits=Limits(file_bytes=256))       the most accurate file of at most 256 bytes
 
-The search is in `smidgen.search.byte_search`; here is what is asked, and the evidence.
+The search itself is in `smidgen.search.byte_search`; this module says what is required, and collects the evidence.
 """
 
 from __future__ import annotations
@@ -19,8 +19,16 @@ from smidgen.errors import FloorNotMet, RequestError
 from smidgen.model import Model, QuantizedModel, as_quantized, encode, flat_weights
 from smidgen.records import Floor, Score
 from smidgen.reporter import Reporter
-from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS, NOT_TRAINED, ByteSearch, ByteSearchEffort, FileCandidate
-from smidgen.search.confirm import confirm
+from smidgen.search.byte_search import (
+    BYTE_SEARCH_EFFORTS,
+    FINE_STEP,
+    NOT_TRAINED,
+    ByteSearch,
+    ByteSearchEffort,
+    FileCandidate,
+)
+from smidgen.search.confirm import Confirmed, confirm
+from smidgen.search.effort import effort_named
 from smidgen.search.goal import Goal, as_goal
 from smidgen.search.judge import HALVES, Judge, Requirement, shown_floor
 from smidgen.teacher import Teacher, context_with_model, run_teacher
@@ -30,13 +38,10 @@ from smidgen.trials.store import Store, default_path
 from smidgen.trials.study import Study
 from smidgen.trials.workers import Pool
 
-FINE_SHARE = 0.02
-"""The step of grids that hardly change a network, as a share of a tensor's root mean square."""
-
 
 @dataclass(frozen=True)
 class CompressionStage:
-    """One stage of a network's way into its file: how long the file is there, and the selection half's score."""
+    """One stage between a network and its file: the length of the file there, and its score on the selection half."""
 
     name: str
     file_bytes: int
@@ -45,13 +50,23 @@ class CompressionStage:
 
 @dataclass(frozen=True, eq=False)
 class CompressResult:
-    """The file, and the evidence.
+    """The shortest file that was found, and the evidence.
 
-    given: the most accurate network that was given, in full precision; given_test: its test score
-    winner: what is in the file; test: of what the file decodes to. Both test scores were taken once, at the end
-    rejected: shorter files that held on the selection half and not on the confirmation half
-    stages: from the float32 weights to the file
-    written_to: the path of the file; None where none was written
+    Attributes:
+        data: The data set.
+        goal: What was searched for.
+        floor: The accuracy floor; where the goal has no target, the floor that the winner is shown to hold.
+        given: The most accurate network that was given, in full precision.
+        given_test: Its score on the test split.
+        winner: The file.
+        test: The score, on the test split, of the network that the file decodes to.
+        rejected: Shorter files that met the floor on the selection half and failed on the confirmation half.
+        candidates: Every file that was tried, in order.
+        stages: From the float32 weights to the file.
+        seconds: How long the search took.
+        trained: Trainings that were run.
+        remembered: Trainings that were found in the store.
+        written_to: The path of the file; None if none was written.
     """
 
     data: Dataset = field(repr=False)
@@ -71,12 +86,12 @@ class CompressResult:
 
     @property
     def given_bytes(self) -> int:
-        """Of the given network's parameters, as float32."""
+        """The bytes of the given network's parameters as float32."""
         return 4 * self.given.spec.parameters(self.given.input_shape)
 
     @property
     def headline(self) -> str:
-        """The answer in a line."""
+        """The result in a line."""
         ratio = self.given_bytes / self.winner.file_bytes
         return (
             f"{self.winner.file_bytes:,} bytes hold {100 * self.floor.accuracy:.4g} % on {self.data.name}, "
@@ -87,7 +102,7 @@ class CompressResult:
 def compress(
     models: Model | Sequence[Model],
     data: Dataset,
-    floor: float | Floor | Goal,
+    goal: Goal | Floor | float,
     *,
     teacher: object = None,
     effort: str | ByteSearchEffort = "normal",
@@ -98,73 +113,87 @@ def compress(
     reporter: Reporter | None = None,
     pool: Pool | None = None,
 ) -> CompressResult:
-    """The shortest file of one of these networks that holds `floor` on `data`.
+    """Find the shortest file of one of these networks that meets a goal on a data set.
 
-    teacher: what is imitated while the weights are trained on their grids; None: the first of the networks
-    effort: one of `squeeze.SQUEEZINGS`
+    Args:
+        models: One or more trained networks.
+        data: The data that they were trained on.
+        goal: An accuracy floor, or a `Goal`.
+        teacher: The network to imitate while weights are trained on their grids: a `Model`, a
+            `smidgen.teacher.Teacher` or anything that one takes as its source; None is the most accurate of `models`.
+        effort: A name in `BYTE_SEARCH_EFFORTS`, or a `ByteSearchEffort`.
+        seed: Seed of the search and of every training.
+        store: Remembers trials; the user's own by default.
+        workers: Trainings at once; None is one a CPU.
+        engine: "auto", "native" or "torch".
+        reporter: Is told of each stage and of its progress.
+        pool: Workers in other processes or on other machines.
 
     Raises:
-        RequestError: a goal, an effort or a network that does not fit.
-        FloorNotMet: no file that was tried holds the floor; the message gives the best.
+        RequestError: The goal or the effort is invalid, or a network does not fit the data.
+        FloorNotMet: No file reached the floor; the message names the best.
     """
-    start = time.perf_counter()
+    started = time.perf_counter()
     networks = [models] if isinstance(models, Model) else list(models)
+    goal, effort = as_goal(goal), effort_named(effort, BYTE_SEARCH_EFFORTS)
     _check(networks, data)
-    spent = effort if isinstance(effort, ByteSearchEffort) else _named_effort(effort)
-    goal = as_goal(floor)
     with store or Store(default_path()) as opened:
-        study = Study(opened, workers, reporter, pool)
-        context = TrainingContext(data, engine)
-        networks.sort(key=lambda model: -_validation(context, model).rate)
-        context = _context(study, context, networks, teacher)
-        return search_bytes(study, context, networks, goal, spent, seed, start)
+        study, context = Study(opened, workers, reporter, pool), TrainingContext(data, engine)
+        networks.sort(key=lambda model: -sum(_half_scores(context, model).values(), Score(0, 0)).rate)
+        context = _with_logits(study, context, networks[0] if teacher is None else teacher)
+        return search_bytes(study, context, networks, goal=goal, effort=effort, seed=seed, started=started)
 
 
 def search_bytes(
     study: Study,
     context: TrainingContext,
     models: Sequence[Model],
+    *,
     goal: Goal,
     effort: ByteSearchEffort,
     seed: int,
-    start: float,
-    given_test: Score | None = None,
     requirement: Requirement | None = None,
+    given_test: Score | None = None,
+    started: float | None = None,
 ) -> CompressResult:
-    """The same with a study and context that are there already.
+    """Find the shortest file of these networks, as `compress` does, inside a study.
 
-    models: the first is the one to compare with; given_test: its test score where that is known
-    requirement: None derives it from `goal` and the scores of the first network
+    Args:
+        study: Runs trials and remembers them.
+        context: The data, and the logits to imitate.
+        models: The networks; the result is compared with the first.
+        goal: What is searched for.
+        effort: How much is tried.
+        seed: Seed of the search and of every training.
+        requirement: The rates to reach; None derives them from `goal` and the scores of the first network.
+        given_test: The test score of the first network, if it is known.
+        started: When the whole run started (`time.perf_counter`); None is now.
     """
-    data, given = context.dataset, models[0]
-    judge = Judge(requirement or _requirement(context, goal, given), context)
-    squeeze = ByteSearch(study, context, effort, judge.requirement.allowed_error, seed, _near_bytes(goal))
-    squeeze.search(models)
-    winner, rejected = _chosen(squeeze, judge, goal)
+    started = time.perf_counter() if started is None else started
+    given, most_bytes = models[0], goal.limits.file_bytes
+    requirement = requirement or Requirement.of(goal, context.dataset, _half_scores(context, given))
+    search = ByteSearch(study, context, effort, requirement.allowed_error, seed, None if goal.target else most_bytes)
+    search.run(models)
+    chosen = _choose(search, Judge(requirement, context), most_bytes)
+    winner = _checked(chosen.candidate, search, requirement, most_bytes)
     return CompressResult(
-        data=data,
+        data=context.dataset,
         goal=goal,
-        floor=judge.requirement.floor or shown_floor(winner.outcome),
+        floor=requirement.floor or shown_floor(winner.outcome),
         given=given,
-        given_test=given_test or score(context, given.spec, given.weights, data.test, study.workers),
+        given_test=given_test or _score_on_test(study, context, given),
         winner=winner,
-        test=score(context, winner.quantized.spec, winner.outcome.weights, data.test, study.workers),
-        rejected=rejected,
-        candidates=tuple(squeeze.candidates),
-        stages=tuple(_compression_stages(context, given, winner)),
-        seconds=time.perf_counter() - start,
+        test=_score_on_test(study, context, winner.model),
+        rejected=chosen.rejected,
+        candidates=tuple(search.candidates),
+        stages=tuple(_stages(context, given, winner)),
+        seconds=time.perf_counter() - started,
         trained=study.trained,
         remembered=study.remembered,
     )
 
 
-# --- what is compressed ----------------------------------------------------------------------
-
-
-def _named_effort(name: str) -> ByteSearchEffort:
-    if name not in BYTE_SEARCH_EFFORTS:
-        raise RequestError(f"effort='{name}' is not known; use one of {', '.join(BYTE_SEARCH_EFFORTS)}")
-    return BYTE_SEARCH_EFFORTS[name]
+# --- the networks that are given --------------------------------------------------------------
 
 
 def _check(models: Sequence[Model], data: Dataset) -> None:
@@ -179,88 +208,80 @@ def _check(models: Sequence[Model], data: Dataset) -> None:
             )
 
 
-def _context(study: Study, context: TrainingContext, models: Sequence[Model], teacher: object) -> TrainingContext:
-    """With the logits of the teacher, or of the first network."""
-    imitated = models[0] if teacher is None else teacher
-    if isinstance(imitated, Model):
-        return context_with_model(study.store, context, imitated, study.workers)
+def _with_logits(study: Study, context: TrainingContext, teacher: object) -> TrainingContext:
+    """The context with the logits of the teacher."""
+    if isinstance(teacher, Model):
+        return context_with_model(study.store, context, teacher, study.workers)
     data = context.dataset
     study.reporter.stage("the teacher's logits", len(data.train) + len(data.selection) + len(data.confirmation))
-    brought = teacher if isinstance(teacher, Teacher) else Teacher(teacher)
-    taught = run_teacher(study.store, data, brought, study.reporter)
-    return replace(context, teacher_key=taught.key, teacher_logits=taught.logits)
+    source = teacher if isinstance(teacher, Teacher) else Teacher(teacher)
+    outputs = run_teacher(study.store, data, source, study.reporter)
+    return replace(context, teacher_key=outputs.key, teacher_logits=outputs.logits)
 
 
-def _validation(context: TrainingContext, model: Model) -> Score:
-    data = context.dataset
-    return sum((score(context, model.spec, model.weights, getattr(data, half)) for half in HALVES), Score(0, 0))
+def _half_scores(context: TrainingContext, model: Model) -> dict[str, Score]:
+    """The network's scores on the halves of the validation split."""
+    return {half: score(context, model.spec, model.weights, getattr(context.dataset, half)) for half in HALVES}
 
 
-# --- what is chosen --------------------------------------------------------------------------
+def _score_on_test(study: Study, context: TrainingContext, model: Model) -> Score:
+    return score(context, model.spec, model.weights, context.dataset.test, study.workers)
 
 
-def _requirement(context: TrainingContext, goal: Goal, given: Model) -> Requirement:
-    """The requirement that follows from a goal, with distances measured from the network that was given."""
-    data = context.dataset
-    scores = {half: score(context, given.spec, given.weights, getattr(data, half)) for half in HALVES}
-    return Requirement.of(goal, data, scores)
+# --- the file that is chosen ------------------------------------------------------------------
 
 
-def _near_bytes(goal: Goal) -> int | None:
-    return None if goal.target else goal.limits.file_bytes
-
-
-def _chosen(search: ByteSearch, judge: Judge, goal: Goal) -> tuple[FileCandidate, tuple[FileCandidate, ...]]:
-    rejected: tuple[FileCandidate, ...] = ()
-    most = goal.limits.file_bytes
+def _choose(search: ByteSearch, judge: Judge, most_bytes: int | None) -> Confirmed[FileCandidate]:
+    """The shortest file that is confirmed; without a target, the most accurate within the limit of bytes."""
     if judge.requirement.floor is None:
-        best = search.best_within(most or min(file.file_bytes for file in search.candidates))
-    else:
-        confirmed = confirm(search.ordered(), lambda file, half: judge.is_met(file.filed, file.outcome, half))
-        best, rejected = confirmed.candidate, confirmed.rejected
-    if best is None or (most and best.file_bytes > most):
-        raise FloorNotMet(_not_met_text(search, judge.requirement, most, best))
-    return best, rejected
+        most_bytes = most_bytes or min(file.file_bytes for file in search.candidates)
+        return Confirmed(search.best_within(most_bytes), ())
+    return confirm(search.ordered(), lambda file, half: judge.is_met(file.filed, file.outcome, half))
+
+
+def _checked(
+    chosen: FileCandidate | None, search: ByteSearch, requirement: Requirement, most_bytes: int | None
+) -> FileCandidate:
+    if chosen is None or (most_bytes and chosen.file_bytes > most_bytes):
+        raise FloorNotMet(_not_met_text(chosen, search.candidates, requirement, most_bytes))
+    return chosen
 
 
 def _not_met_text(
-    search: ByteSearch, requirement: Requirement, most_bytes: int | None, best: FileCandidate | None
+    chosen: FileCandidate | None, files: Sequence[FileCandidate], requirement: Requirement, most_bytes: int | None
 ) -> str:
-    files, floor = search.candidates, requirement.floor
-    within = f" of at most {most_bytes:,} bytes" if most_bytes else ""
-    if floor is None:
+    limit = f" of at most {most_bytes:,} bytes" if most_bytes else ""
+    if requirement.floor is None:
         shortest = min(file.file_bytes for file in files)
-        return f"no file{within} was found; the shortest of {len(files)} has {shortest:,} bytes"
-    accurate = max(files, key=lambda file: file.outcome.validation.rate)
-    found = f"; {best.file_bytes:,} bytes hold it" if best else ""
+        return f"no file{limit} was found; the shortest of {len(files)} has {shortest:,} bytes. Raise --bytes"
+    best = max(files, key=lambda file: file.outcome.validation.rate)
+    longer = f"; one of {chosen.file_bytes:,} bytes does" if chosen else ""
     return (
-        f"no file{within} of {len(files)} that were tried holds a floor of {floor.accuracy:.6g}{found}: "
-        f"that takes {requirement.requirement_text}, and the most accurate has {accurate.outcome.validation} in "
-        f"{accurate.file_bytes:,} bytes; lower the floor, raise --effort, or give a better network"
+        f"no file{limit} reached {100 * requirement.floor.accuracy:.6g} %{longer} (needs "
+        f"{requirement.requirement_text}; best of {len(files)}: {100 * best.outcome.validation.rate:.2f} %, "
+        f"{best.file_bytes:,} bytes). Lower --floor, raise {'--bytes or ' if most_bytes else ''}--effort, or give a "
+        "more accurate network"
     )
 
 
-# --- the way there ---------------------------------------------------------------------------
+# --- the stages between the network and the file ----------------------------------------------
 
 
-def _compression_stages(context: TrainingContext, given: Model, winner: FileCandidate) -> list[CompressionStage]:
-    """From float32 to the file, each stage encoded and scored."""
-    fine = quantize_model(given, grid_steps(given, FINE_SHARE))
-    stages: list[tuple[str, QuantizedModel]] = [
-        ("float32", as_quantized(given)),
-        ("fine grids, without training", with_coder(fine, "fixed")),
-        ("the same, range coder", fine),
-    ]
+def _stages(context: TrainingContext, given: Model, winner: FileCandidate) -> list[CompressionStage]:
+    """From float32 to the file, each stage encoded and scored on the selection half."""
+    fine = quantize_model(given, grid_steps(given, FINE_STEP))
+    models: dict[str, QuantizedModel] = {
+        "float32": as_quantized(given),
+        "fine grids, without training": with_coder(fine, "fixed"),
+        "the same, range coder": fine,
+    }
     if winner.stage != NOT_TRAINED:
-        stages += [
-            ("trained on its grids, fixed lengths", with_coder(winner.quantized, "fixed")),
-            ("the same, Huffman", with_coder(winner.quantized, "huffman")),
-        ]
-    stages.append(("the file", winner.quantized))
-    selection = context.dataset.selection
-    return [
-        CompressionStage(
-            name, len(encode(quantized)), score(context, quantized.spec, flat_weights(quantized), selection)
-        )
-        for name, quantized in stages
-    ]
+        models["trained on its grids, fixed lengths"] = with_coder(winner.quantized, "fixed")
+        models["the same, Huffman"] = with_coder(winner.quantized, "huffman")
+    models["the file"] = winner.quantized
+    return [_stage(context, name, quantized) for name, quantized in models.items()]
+
+
+def _stage(context: TrainingContext, name: str, quantized: QuantizedModel) -> CompressionStage:
+    selection = score(context, quantized.spec, flat_weights(quantized), context.dataset.selection)
+    return CompressionStage(name, len(encode(quantized)), selection)

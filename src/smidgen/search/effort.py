@@ -1,11 +1,13 @@
-"""How much is tried, and in which ways: the tables that the search goes by.
+"""How much a search tries, and the constants that it goes by.
 
 Where a number was measured, the note beside it says so; all others are plain limits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from smidgen.errors import RequestError
 from smidgen.records import Recipe
@@ -14,16 +16,24 @@ from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS, ByteSearchEffort
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is tried. Steps are optimizer steps; epochs follow from them and the size of the data.
+    """How much a search tries. Steps are optimizer steps; epochs follow from them and the size of the data.
 
-    first, children: networks of the first and of each later generation, trained for `short_steps`
-    promoted: of each generation, trained for `long_steps`
-    finalists: after the generations, trained for `long_steps` from two seeds each
-    near_misses, seeds: of the networks that came nearest to the floor, so many more seeds each
-    curve_steps: of the networks that draw accuracy against size; 0 for no curve
-    macs_a_value: the most multiply-accumulates of a candidate, for each value of an input
-    byte_search: how much is tried for fewer bytes
-    compares_ways: whether a teacher is trained where none is brought, and learning from it held against labels
+    Attributes:
+        first: Networks of the first generation, each trained for `short_steps`.
+        generations: Generations after the first.
+        children: Networks of each later generation, each trained for `short_steps`.
+        promoted: Networks of each generation that are also trained for `long_steps`.
+        finalists: Networks that are trained for `long_steps` after the generations, from two seeds each.
+        near_misses: Networks that came nearest to the floor and get more seeds.
+        seeds: How many more seeds each of them gets.
+        fresh_seeds: Seeds that train the winner again at the end.
+        short_steps: Steps of a short training, which ranks a network.
+        curve_steps: Steps of a network on the curve of accuracy against size; 0 for no curve.
+        long_steps: Steps of a long training.
+        macs_a_value: Most multiply-accumulates of a candidate, for each value of an input.
+        byte_search: How much is tried for fewer bytes.
+        compares_recipes: Whether to train a teacher if none is given, and compare learning from it with learning from
+            labels.
     """
 
     first: int
@@ -106,38 +116,51 @@ EFFORTS = {
     ),
 }
 
+AnyEffort = TypeVar("AnyEffort", Effort, ByteSearchEffort)
 
-def named_effort(name: str) -> Effort:
-    """Look up an effort by its name.
+
+def effort_named(effort: str | AnyEffort, efforts: Mapping[str, AnyEffort]) -> AnyEffort:
+    """The effort of that name; an effort object is returned as it is.
 
     Raises:
-        RequestError: there is no such effort.
+        RequestError: There is no effort of that name.
     """
-    if name not in EFFORTS:
-        raise RequestError(f"effort='{name}' is not known; use one of {', '.join(EFFORTS)}")
-    return EFFORTS[name]
+    if not isinstance(effort, str):
+        return effort
+    if effort not in efforts:
+        raise RequestError(f"effort='{effort}' is not known; use one of {', '.join(efforts)}")
+    return efforts[effort]
 
 
 MOST_PARAMETERS, LEAST_MACS = 20_000, 80_000
-"""Of a candidate: more parameters would not be small; so many multiply-accumulates it may always have."""
+"""Upper limit of a candidate's parameters, above which it would not be small; multiply-accumulates that any candidate
+may have."""
 
-SEARCHED = (0.7, 1.1)
-"""Sizes that later generations try, as shares of the size at which the floor is expected."""
+SEARCHED_SIZES = (0.7, 1.1)
+"""Sizes that later generations search, as shares of the size at which the floor is expected."""
+
+BEST_FEW = 3
+"""If the goal has no floor, later generations search from the smallest of the best 3 networks on."""
 
 FAMILY_WIDTHS = (1, 2, 3)
-"""Of each family, in the first generation."""
+"""Widths of each family in the first generation."""
 
 DISTILLATION_RECIPES = {
     "labels": Recipe(batch_size=64, learning_rate=0.03),
     "KL, T = 2": Recipe(batch_size=64, learning_rate=0.03, loss="kl", temperature=2),
     "logits": Recipe(batch_size=64, learning_rate=0.03, loss="standardised-logits"),
 }
-"""What a candidate may learn from; the best on the selection half is used for all long trainings."""
+"""Recipes by name. The one with the lowest error on the selection half is used for all long trainings."""
 
 RECIPE_SEEDS = 3
+"""Seeds of each recipe in the comparison."""
+
 FINALIST_SEEDS = 2
-GROWTHS, WIDENED, GROWN_MACS = 6, 1.4, 16
-"""Where nothing holds: how often the best designs grow, by what factor in width, and what room they have."""
+"""Seeds of each finalist."""
+
+WIDENINGS, WIDENING_FACTOR, WIDENING_MACS = 6, 1.4, 16
+"""If no network meets the floor: how often the best designs are widened, the factor of each width, and the factor of
+the multiply-accumulates that they may have."""
 
 CURVE_SEEDS, CURVE_REACH = 2, 4
-"""Of each size on the curve; how many times larger than the winner the largest may be."""
+"""Seeds of each size on the curve; the largest size on it, as a multiple of the winner's."""

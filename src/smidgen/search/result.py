@@ -1,4 +1,4 @@
-"""What comes of the question: the network, the evidence, and everything that was tried on the way."""
+"""The result of a search: the network, the evidence, and everything that was trained on the way."""
 
 from __future__ import annotations
 
@@ -17,28 +17,43 @@ from smidgen.trials.evaluate import TrainingContext
 
 @dataclass(frozen=True, eq=False)
 class TrainedCandidate:
-    """One training of the run: what was asked, what came of it, and at which stage."""
+    """One training of a search: its key, its outcome, and the stage that asked for it."""
 
     trial: Trial
     outcome: Outcome
     stage: str
 
 
+RecipeComparison = dict[str, tuple[TrainedCandidate, ...]]
+"""Trainings of one network by each recipe, by the recipe's name."""
+
+
 @dataclass(frozen=True, eq=False)
 class ShrinkResult:
-    """The network that does what was asked, and the evidence.
+    """The smallest network that was found, and the evidence.
 
-    floor: the accuracy that was asked for; where the best within limits was, the one that it is shown to hold
-    is_met: whether the winner meets it; False only with `Goal.fallback_to_best`
-    test: of the winner; teacher_test: of the teacher; both scored once, after everything was chosen.
-        None for a teacher of which only logits without those of the test images were given
-    teacher: None where the effort has none trained and none was brought
-    fresh_seeds: the winner's network and recipe from seeds that took no part in the run; `fresh_seeds_met` of them
-        hold the floor on the whole validation split.
-    rejected: networks that held the floor on the selection half and not on the confirmation half.
-    file: the winner, or a network near it, in the fewest bytes that were found; None where that was not asked
-        for, or nothing that was tried holds what the winner does
-    written_to: the folder of its report; None where none was written
+    Attributes:
+        data: The data set; repeated images of rarer classes included, if the goal is balanced.
+        context: The data and the teacher's logits that candidates learned from.
+        goal: What was searched for.
+        floor: The accuracy floor; where the goal has no target, the floor that the winner is shown to hold.
+        is_met: Whether the winner meets the floor; False only with `Goal.fallback_to_best`.
+        winner: The key of the winner's training.
+        outcome: The outcome of that training.
+        test: The winner's score on the test split, taken once, after everything was chosen.
+        teacher: The teacher; None if none was given and the effort trains none.
+        teacher_test: The teacher's score on the test split; None if its logits for those images are unknown.
+        fresh_seeds: The winner's network and recipe, trained from seeds that took no part in the search.
+        fresh_seeds_met: How many of them hold the floor on the whole validation split.
+        recipes: The trainings that compared recipes, by the recipe's name; empty without a teacher.
+        candidates: Every training of a candidate, in order.
+        rejected: Networks that met the floor on the selection half and failed on the confirmation half.
+        turning_point: The turning point of accuracy against size; None if the curve has none, or was not drawn.
+        file: The shortest file that was found; None if it was not searched for, or none meets the floor.
+        seconds: How long the search took.
+        trained: Trainings that were run.
+        remembered: Trainings that were found in the store.
+        written_to: The folder of its report; None if none was written.
     """
 
     data: Dataset = field(repr=False)
@@ -53,7 +68,7 @@ class ShrinkResult:
     teacher_test: Score | None
     fresh_seeds: tuple[TrainedCandidate, ...] = field(repr=False)
     fresh_seeds_met: int
-    recipes: dict[str, tuple[TrainedCandidate, ...]] = field(repr=False)
+    recipes: RecipeComparison = field(repr=False)
     candidates: tuple[TrainedCandidate, ...] = field(repr=False)
     rejected: tuple[TrainedCandidate, ...] = field(repr=False)
     turning_point: TurningPoint | None
@@ -65,18 +80,18 @@ class ShrinkResult:
 
     @property
     def headline(self) -> str:
-        """The answer in a line."""
+        """The result in a line."""
         verb = "hold" if self.test.rate >= self.floor.accuracy else "were chosen to hold"
         return f"{self.outcome.parameters:,} parameters {verb} {100 * self.floor.accuracy:.6g} % on {self.data.name}"
 
     @property
     def model(self) -> Model:
-        """The winner as what a file holds (`smidgen.save`)."""
+        """The winner as a model, which `smidgen.save` writes."""
         return Model(self.winner.spec, self.data.input_shape, self.data.class_names, self.outcome.weights)
 
     @property
     def question(self) -> str:
-        """What was asked, as a sentence."""
+        """What was searched for, as a sentence."""
         target, limits = self.goal.target, str(self.goal.limits)
         if target is None:
             return f"The best network of {limits} on {self.data.name}."

@@ -1,20 +1,22 @@
-"""The question: the smallest network that holds an accuracy floor.
+"""The search for the smallest network that holds an accuracy floor. Read this file second, after trials/evaluate.py.
 
-    teacher -> generations of short trainings -> longer ones near the front -> finalists -> confirmation -> test
+    teacher -> generations of short trainings -> finalists, trained long -> more seeds -> wider designs
+            -> confirmation -> fresh seeds and curve -> test -> file
 
-Everything is chosen on the selection half of the validation split. The floor asks for a rate whose 95 %
-Wilson interval over the whole validation split lies above it; a network must reach that rate on the selection
-half, and the smallest that does must reach it again on the confirmation half, which took no part in choosing. If it
-fails, the next larger one is held against it. The test split is scored once, at the end.
+Everything is chosen on the selection half of the validation split. The floor asks for a rate whose 95 % Wilson
+interval over the whole validation split lies above it. A network must reach that rate on the selection half, and the
+smallest that does must reach it again on the confirmation half, which takes no part in choosing; if it fails, the next
+larger one is confirmed. The test split is scored once, at the end.
 
-What is trained depends on the arguments alone and never on the clock, so the same line run again finds every
-trial in the store.
+What is trained depends on the arguments and never on the clock, so the same call again finds every trial in the store.
 
-    smidgen.search.goal      what is asked, and the judge who says whether a network does it
-    smidgen.search.effort    how much is tried
-    smidgen.search.parameter_search       the stages
-    smidgen.search.result    what comes of it
-    smidgen.search.compress    the fewest bytes at a floor, with the evidence
+    smidgen.search.goal               what is searched for
+    smidgen.search.judge              what that requires of a network, and whether a network meets it
+    smidgen.search.effort             how much is tried
+    smidgen.search.teacher_stage      \\
+    smidgen.search.parameter_search    > the stages
+    smidgen.search.finish             /
+    smidgen.search.result             the result
 """
 
 from __future__ import annotations
@@ -25,12 +27,14 @@ from smidgen.data import Dataset, oversampled
 from smidgen.errors import RequestError
 from smidgen.records import Floor
 from smidgen.reporter import Reporter
-from smidgen.search.effort import Effort, named_effort
+from smidgen.search.effort import EFFORTS, Effort, effort_named
+from smidgen.search.finish import choose_winner, draw_curve, score_on_test, search_file, train_fresh_seeds
 from smidgen.search.goal import Goal, as_goal
-from smidgen.search.judge import needed_rate
-from smidgen.search.parameter_search import Run
+from smidgen.search.judge import Judge, Requirement, needed_rate, shown_floor
+from smidgen.search.parameter_search import run_generations, train_finalists, train_more_seeds, train_wider_designs
 from smidgen.search.result import ShrinkResult
-from smidgen.teacher import Teacher
+from smidgen.search.state import Search
+from smidgen.search.teacher_stage import prepare_teacher
 from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.store import Store, default_path
 from smidgen.trials.study import Study
@@ -51,28 +55,90 @@ def shrink(
     pool: Pool | None = None,
     with_file: bool = True,
 ) -> ShrinkResult:
-    """The smallest network that holds `floor` on `data`, which may be what `smidgen.data.load` takes.
+    """Find the smallest network that meets a goal on a data set.
 
-    floor: an accuracy, or a `Goal`: within so much of the teacher, or the best under a limit
-    teacher: what is imitated: a `smidgen.teacher.Teacher`, or anything that one has as its source; None trains one
-    pool: workers in other processes or on other machines (`smidgen.trials.dask_pool.connect`); the answer is the same
-    reporter: told of each stage, of its progress, and of what was found out about the teacher
-    squeezes: whether the fewest bytes of a file are searched for at the end
+    Args:
+        data: The images or vectors, and their splits.
+        goal: An accuracy floor, or a `Goal` with a distance to the teacher or limits.
+        teacher: The network to imitate: a `smidgen.teacher.Teacher` or anything that one takes as its source;
+            None trains one.
+        effort: A name in `EFFORTS`, or an `Effort`.
+        seed: Seed of the search and of every training.
+        store: Remembers trials; the user's own by default.
+        workers: Trainings at once; None is one a CPU.
+        engine: "auto", "native" or "torch".
+        reporter: Is told of each stage, of its progress, and of what was found out about the teacher.
+        pool: Workers in other processes or on other machines (`smidgen.trials.dask_pool.connect`); the result is the
+            same.
+        with_file: Whether the shortest file is searched for at the end.
 
     Raises:
-        RequestError: a goal, an effort or a seed that cannot be, or a floor that so few images cannot show.
-        TeacherError: a teacher that cannot be read, or does not fit the data.
-        FloorNotMet: nothing that was tried holds the floor; the message gives the best.
+        RequestError: The goal, the effort or the seed is invalid, or the data is too small to show the floor.
+        TeacherError: The teacher cannot be read, or does not fit the data.
+        FloorNotMet: No network reached the floor; the message names the best.
     """
-    start = time.perf_counter()
-    goal = as_goal(goal)
-    spent = effort if isinstance(effort, Effort) else named_effort(effort)
+    started = time.perf_counter()
+    goal, effort = as_goal(goal), effort_named(effort, EFFORTS)
     if not 0 <= seed < 2**32:
         raise RequestError(f"seed={seed} must be at least 0 and below {2**32:,}")
     data = oversampled(data) if goal.balanced else data
     if goal.target and goal.target.accuracy_floor:
-        needed_rate(data, goal.target.accuracy_floor, goal.balanced)
-    brought = Teacher(teacher) if teacher is not None and not isinstance(teacher, Teacher) else teacher
+        needed_rate(data, goal.target.accuracy_floor, goal.balanced)  # before anything is trained
     with store or Store(default_path()) as opened:
-        run = Run(Study(opened, workers, reporter, pool), TrainingContext(data, engine), goal, spent, seed)
-        return run.answer(start, brought, with_file)
+        study = Study(opened, workers, reporter, pool)
+        return _run_stages(study, TrainingContext(data, engine), goal, effort, seed, teacher, with_file, started)
+
+
+def _run_stages(
+    study: Study,
+    context: TrainingContext,
+    goal: Goal,
+    effort: Effort,
+    seed: int,
+    teacher_source: object,
+    with_file: bool,
+    started: float,
+) -> ShrinkResult:
+    teacher, context = prepare_teacher(study, context, goal, effort, seed, teacher_source)
+    requirement = Requirement.of(goal, context.dataset, teacher.halves if teacher else None)
+    search = Search(study, context, goal, effort, seed, Judge(requirement, context))
+
+    generations = run_generations(search)
+    search = generations.search
+    train_finalists(search, generations.promoted)
+    train_more_seeds(search)
+    if goal.target:
+        train_wider_designs(search)
+
+    choice = choose_winner(search)
+    winner = choice.winner
+    fresh_seeds = train_fresh_seeds(search, winner)
+    turning_point = draw_curve(search, winner)
+    test = score_on_test(search, winner)
+    teacher_test = teacher.test() if teacher else None
+    file = search_file(search, winner, test) if with_file else None
+
+    floor = requirement.floor or shown_floor(winner.outcome)
+    met = [search.judge.is_met_overall(fresh.trial, fresh.outcome, floor) for fresh in fresh_seeds]
+    return ShrinkResult(
+        data=context.dataset,
+        context=context,
+        goal=goal,
+        floor=floor,
+        is_met=choice.is_met,
+        winner=winner.trial,
+        outcome=winner.outcome,
+        test=test,
+        teacher=teacher,
+        teacher_test=teacher_test,
+        fresh_seeds=fresh_seeds,
+        fresh_seeds_met=sum(met),
+        recipes=generations.recipes,
+        candidates=tuple(search.history.candidates),
+        rejected=choice.rejected,
+        turning_point=turning_point,
+        file=file,
+        seconds=time.perf_counter() - started,
+        trained=study.trained,
+        remembered=study.remembered,
+    )

@@ -83,7 +83,7 @@ def shortest_files(bench: Bench, context: TrainingContext) -> dict[str, Shortest
     found = {}
     for name, aim in AIMS.items():
         squeeze = ByteSearch(bench.study, copied, EFFORT, aim.error, 0)
-        squeeze.search([_trained(bench, copied, name, aim)])
+        squeeze.run([_trained(bench, copied, name, aim)])
         file = confirm(squeeze.ordered(), aim.is_met).candidate
         if file is not None:
             test = score(context, file.quantized.spec, file.outcome.weights, data.test, bench.study.workers)

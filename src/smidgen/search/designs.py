@@ -1,0 +1,73 @@
+"""Random designs for the first generation: shapes that are known to be good at small sizes.
+
+Each layer has a number of channels or units of its own. Every draw is from the generator that is passed in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from random import Random
+
+from smidgen.spec import RELU, AvgPool, Conv, Dense, Depthwise, GlobalAvgPool, Layer, MaxPool, Pointwise
+
+SCALES = (1, 1, 1, 2, 4)
+"""Factors of all widths of a design."""
+
+
+def log_uniform(random: Random, most: int) -> int:
+    """A number from 1 to `most`; small numbers are as likely as large ones."""
+    return max(1, round(math.exp(random.random() * math.log(most))))
+
+
+def linear_depthwise(kernel: tuple[int, int], same: bool = False) -> Depthwise:
+    """A linear depthwise convolution without a bias: the layer after it has one that does the same."""
+    return Depthwise(kernel, same, bias=False)
+
+
+def _pool(random: Random) -> Layer:
+    return random.choice((MaxPool(2), AvgPool(2)))
+
+
+def _convolutional(random: Random) -> list[Layer]:
+    """Convolutions alone or in pairs between pools, as in the family cnn2, with a third pool."""
+    layers: list[Layer] = [linear_depthwise((3, 3))] if random.random() < 0.5 else []
+    scale = random.choice(SCALES)
+    for block in range(3):
+        for _ in range(random.choice((1, 1, 2)) if block < 2 else random.choice((0, 1))):
+            layers.append(Conv(scale * log_uniform(random, 4 << block), (3, 3), slope=RELU))
+        layers.append(_pool(random))
+    return layers
+
+
+def _separable(random: Random) -> list[Layer]:
+    """A convolution, then depthwise and pointwise pairs; a last depthwise convolution is a pool with weights."""
+    scale = random.choice(SCALES)
+    layers: list[Layer] = [Conv(scale * log_uniform(random, 8), (3, 3), slope=RELU), _pool(random)]
+    for block in range(random.choice((1, 2, 2, 3))):
+        layers += [linear_depthwise((3, 3)), Pointwise(scale * (2 + log_uniform(random, 12)), RELU)]
+        if block == 0:
+            layers.append(_pool(random))
+    endings = ((MaxPool(2),), (GlobalAvgPool(),), (linear_depthwise((3, 3)), GlobalAvgPool()), ())
+    return [*layers, *random.choice(endings)]
+
+
+def _pooled_first(random: Random) -> list[Layer]:
+    """The image is halved first, which takes four times fewer multiply-accumulates."""
+    scale = random.choice(SCALES)
+    widths = [scale * log_uniform(random, most) for most in (8, 8, 10)]
+    first, second, third = (Conv(width, (3, 3), slope=RELU) for width in widths)
+    return [_pool(random), first, second, _pool(random), third]
+
+
+def _perceptron(random: Random) -> list[Layer]:
+    """Up to two hidden layers."""
+    return [Dense(log_uniform(random, 64), RELU) for _ in range(random.choice((0, 1, 1, 2)))]
+
+
+Design = Callable[[Random], list[Layer]]
+MAP_DESIGNS: tuple[Design, ...] = (_convolutional, _separable, _separable, _pooled_first)
+"""Designs for images; one that is listed twice is twice as likely."""
+
+VECTOR_DESIGNS: tuple[Design, ...] = (_perceptron,)
+"""Designs for vectors, and for images too small for convolutions."""

@@ -1,0 +1,170 @@
+"""The last stages of a search: confirmation, fresh seeds, the curve of accuracy against size, and the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from smidgen.errors import FloorNotMet
+from smidgen.model import Model
+from smidgen.records import Score
+from smidgen.search.compress import CompressResult, search_bytes
+from smidgen.search.confirm import confirm
+from smidgen.search.effort import CURVE_REACH, CURVE_SEEDS
+from smidgen.search.frontier import TurningPoint, turning_point
+from smidgen.search.goal import Goal, Target
+from smidgen.search.ranking import CandidateScore, by_error
+from smidgen.search.result import TrainedCandidate
+from smidgen.search.state import Search
+from smidgen.teacher import context_with_model
+from smidgen.trials.evaluate import TrainingContext, score
+
+COMPRESSED_SIZES = (1.0, 1.35, 1.8)
+"""Also compress the best network between 1.0-1.35x and 1.35-1.8x of the winner: more weights of fewer bits can be
+shorter."""
+
+COMPRESSION_LOSS = 0.002
+"""Accuracy that the file of the best network within limits may lose, if its bytes are not limited."""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The winner, whether it meets the requirement, and the smaller networks that failed confirmation."""
+
+    winner: TrainedCandidate
+    is_met: bool
+    rejected: tuple[TrainedCandidate, ...] = ()
+
+
+def choose_winner(search: Search) -> Choice:
+    """Confirm the smallest network that meets the requirement; without a target, take the most accurate.
+
+    Raises:
+        FloorNotMet: No network meets the requirement, and the goal does not fall back to the best.
+    """
+    candidates = search.history.candidates
+    by_size = sorted(candidates, key=lambda candidate: (candidate.outcome.parameters, search.score(candidate).error))
+    if search.goal.target is None:
+        return Choice(_most_accurate(search), is_met=True)
+    confirmed = confirm(by_size, search.is_met)
+    if confirmed.candidate:
+        return Choice(confirmed.candidate, True, confirmed.rejected)
+    if search.goal.fallback_to_best:
+        return Choice(_most_accurate(search), False, confirmed.rejected)
+    raise FloorNotMet(_not_met_text(search))
+
+
+def _most_accurate(search: Search) -> TrainedCandidate:
+    """The candidate with the lowest error on the selection half; of equals the smallest."""
+    return min(
+        search.history.candidates,
+        key=lambda candidate: (search.score(candidate).error, candidate.outcome.parameters),
+    )
+
+
+def _not_met_text(search: Search) -> str:
+    goal, required, candidates = search.goal, search.judge.requirement, search.history.candidates
+    assert required.floor is not None
+    best = max(candidates, key=lambda candidate: candidate.outcome.validation.rate).outcome
+    classes = f", and {100 * goal.class_floor:g} % of each class" if goal.class_floor else ""
+    return (
+        f"no network{f' of {goal.limits}' if goal.limits else ''} reached {100 * required.floor.accuracy:.6g} % on "
+        f"{search.data.name} (needs {required.requirement_text}{classes}; best of {len(candidates)}: "
+        f"{100 * best.validation.rate:.2f} %, {best.parameters:,} parameters). Lower --floor, "
+        f"{'relax the limits, ' if goal.limits else ''}raise --effort, or add data"
+    )
+
+
+def train_fresh_seeds(search: Search, winner: TrainedCandidate) -> tuple[TrainedCandidate, ...]:
+    """Train the winner's network and recipe from seeds that took no part in the search."""
+    first = 1_000_003 * (search.seed + 1)
+    trials = [winner.trial.with_seed(first + k) for k in range(search.effort.fresh_seeds)]
+    return tuple(search.train(trials, "fresh seeds"))
+
+
+def draw_curve(search: Search, winner: TrainedCandidate) -> TurningPoint | None:
+    """Train the best design of each doubling of the size from several seeds, and find the turning point.
+
+    Returns:
+        None if the effort draws no curve, or the curve has no turning point.
+    """
+    if not search.effort.curve_steps:
+        return None
+    best: dict[int, CandidateScore] = {}
+    for run in sorted(search.history.short_runs, key=by_error, reverse=True):
+        if run.parameters <= CURVE_REACH * winner.outcome.parameters:
+            best[run.parameters.bit_length()] = run
+    specs = [best[doubling].spec for doubling in sorted(best)]
+    trials = search.trials(specs, search.effort.curve_steps, seeds=CURVE_SEEDS)
+    groups: dict[int, list[Score]] = {}
+    for candidate in search.train(trials, "the curve"):
+        groups.setdefault(candidate.outcome.parameters, []).append(candidate.outcome.validation)
+    return turning_point(groups)
+
+
+def score_on_test(search: Search, candidate: TrainedCandidate) -> Score:
+    """The score on the test split, to be asked for once."""
+    weights = candidate.outcome.weights
+    return score(search.context, candidate.trial.spec, weights, search.data.test, search.study.workers)
+
+
+def search_file(search: Search, winner: TrainedCandidate, test: Score) -> CompressResult | None:
+    """Search the shortest file of the winner, or of a slightly larger network whose weights need fewer bits.
+
+    Args:
+        search: The search that found the winner.
+        winner: The network to compare with.
+        test: Its score on the test split.
+
+    Returns:
+        None if no file meets what the winner meets.
+
+    Raises:
+        FloorNotMet: The goal limits the bytes, and no file is short enough.
+    """
+    models = [_model(search, candidate) for candidate in (winner, *_somewhat_larger(search, winner))]
+    try:
+        return search_bytes(
+            search.study,
+            _with_logits(search, models[0]),
+            models,
+            goal=_file_goal(search.goal),
+            effort=search.effort.byte_search,
+            seed=search.seed,
+            requirement=search.judge.requirement if search.goal.target else None,
+            given_test=test,
+        )
+    except FloorNotMet:
+        if search.goal.limits.file_bytes is not None:
+            raise
+        return None
+
+
+def _file_goal(goal: Goal) -> Goal:
+    """The goal for the file: without a target or a limit of bytes, it may lose little of the winner's accuracy."""
+    if goal.target or goal.limits.file_bytes is not None:
+        return goal
+    return replace(goal, target=Target(within=COMPRESSION_LOSS))
+
+
+def _with_logits(search: Search, winner: Model) -> TrainingContext:
+    """The search's context; without a teacher, the winner's logits stand in."""
+    if search.context.teacher_logits is not None:
+        return search.context
+    return context_with_model(search.study.store, search.context, winner, search.study.workers)
+
+
+def _somewhat_larger(search: Search, winner: TrainedCandidate) -> list[TrainedCandidate]:
+    """The most accurate network, on the selection half, of each range of `COMPRESSED_SIZES`."""
+    size = winner.outcome.parameters
+    ranges: list[Sequence[TrainedCandidate]] = [
+        [c for c in search.history.candidates if low * size < c.outcome.parameters <= high * size]
+        for low, high in pairwise(COMPRESSED_SIZES)
+    ]
+    return [min(group, key=lambda candidate: search.score(candidate).error) for group in ranges if group]
+
+
+def _model(search: Search, candidate: TrainedCandidate) -> Model:
+    data = search.data
+    return Model(candidate.trial.spec, data.input_shape, data.class_names, candidate.outcome.weights)

@@ -1,0 +1,75 @@
+"""Floors that no network reaches, and what is tried before that is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from smidgen.data import Dataset
+from smidgen.errors import FloorNotMet, RequestError
+from smidgen.records import Floor, Score
+from smidgen.search.effort import Effort
+from smidgen.search.goal import Goal, Target
+from smidgen.search.judge import Judge, Requirement, needed_rate
+from smidgen.search.parameter_search import train_wider_designs
+from smidgen.search.shrink import shrink
+from smidgen.search.state import Search
+from smidgen.spec import parse_spec
+from smidgen.trials.evaluate import TrainingContext
+from smidgen.trials.store import Store
+from smidgen.trials.study import Study
+
+FLOOR = 0.9
+
+
+def test_a_floor_that_nothing_holds_names_the_best(digits: Dataset, own_store: Path, small_effort: Effort) -> None:
+    store = Store(own_store)
+    with pytest.raises(FloorNotMet) as told:
+        shrink(digits, 0.985, effort=small_effort, with_file=False, store=store)
+    message = str(told.value)
+    teacher = max(store.rows(), key=lambda row: row[1].parameters)[0].key
+    candidates = [outcome for trial, outcome in store.rows() if trial.key != teacher]
+    best = max(outcome.validation.rate for outcome in candidates)
+    assert f"{100 * best:.2f} %" in message
+    assert "no network reached 98.5 % on digits (needs" in message
+    assert "Lower --floor, raise --effort, or add data" in message
+    assert told.value.exit_code == 3
+
+
+def test_where_nothing_holds_the_best_designs_grow(digits: Dataset, own_store: Path, small_effort: Effort) -> None:
+    """A search that knows one network, too small for the floor, widens it until it meets the floor."""
+    goal, context = Goal(Target(0.92, rule="rate")), TrainingContext(digits)
+    judge = Judge(Requirement.of(goal, digits), context)
+    with Store(own_store) as store:
+        search = Search(Study(store), context, goal, small_effort, 0, judge)
+        tiny = search.trials([parse_spec("conv 1x3x3 relu, maxpool 2, dense 10")], small_effort.long_steps)
+        search.train_long(tiny, "the one that is known")
+        train_wider_designs(search)
+    (first, *grown) = search.history.candidates
+    widths = [str(candidate.trial.spec).split()[1] for candidate in grown]
+    assert widths == ["2x3x3", "3x3x3", "5x3x3", "7x3x3", "10x3x3", "14x3x3"][: len(widths)]
+    assert {candidate.stage for candidate in grown} == {"wider designs"}
+    assert not search.is_met(first, "selection") and search.is_met(grown[-1], "selection")
+
+
+@pytest.mark.parametrize("rule", ["wilson", "rate"])
+def test_a_floor_of_every_image_right_is_a_question_too(
+    digits: Dataset, known_store: Path, small_effort: Effort, rule: str
+) -> None:
+    """No error is allowed then, which nothing may be divided by."""
+    total = len(digits.selection) + len(digits.confirmation)
+    floor = Floor(0.9999 if rule == "rate" else Score(total, total).interval()[0] - 1e-9, rule)
+    assert needed_rate(digits, floor) == 1.0
+    with pytest.raises(FloorNotMet, match=r"needs 100\.00 % on both validation halves"):
+        shrink(digits, floor, effort=small_effort, with_file=False, store=Store(known_store))
+
+
+def test_a_floor_that_so_few_images_cannot_show_is_refused_before_anything_runs(
+    digits: Dataset, own_store: Path
+) -> None:
+    with pytest.raises(RequestError, match="359 images for validation") as told:
+        shrink(digits, 0.995, store=Store(own_store))
+    assert Score(359, 359).interval()[0] == pytest.approx(0.9894, abs=1e-4)
+    assert "0.9894" in str(told.value)
+    assert Store(own_store).rows() == []

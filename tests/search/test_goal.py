@@ -1,0 +1,106 @@
+"""Limits, distances to the teacher, and goals that are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from searches import before_confirmation, shrink_without_file
+from smidgen.data import Dataset
+from smidgen.errors import FloorNotMet, RequestError
+from smidgen.search.effort import Effort
+from smidgen.search.goal import Goal, Limits, Target
+from smidgen.search.judge import needed_rate
+from smidgen.search.result import ShrinkResult
+from smidgen.search.shrink import shrink
+from smidgen.spec import NetSpec
+from smidgen.trials.store import Store
+
+
+def fits(answer: ShrinkResult, spec: NetSpec) -> bool:
+    return answer.goal.satisfies(spec, answer.data.input_shape)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"parameters": 300}, {"file_bytes": 160}, {"macs": 4_000}, {"ram_bytes": 700, "parameters": 500}],
+    ids=lambda limits: " ".join(limits),
+)
+def test_the_best_within_limits(
+    digits: Dataset, known_store: Path, small_effort: Effort, limits: dict[str, int]
+) -> None:
+    """No other that was tried errs less on the half that chooses, and all that was tried keeps the limits."""
+    goal, with_file = Goal(limits=Limits(**limits)), "file_bytes" in limits
+    answer = shrink(digits, goal, effort=small_effort, store=Store(known_store), with_file=with_file)
+    before = before_confirmation(answer)
+    assert before and all(fits(answer, tried.trial.spec) for tried in before)
+    assert answer.outcome.selection.rate == max(tried.outcome.selection.rate for tried in before)
+    assert answer.rejected == ()
+    spec, shape = answer.winner.spec, digits.input_shape
+    costs = {
+        "parameters": spec.parameters(shape),
+        "file_bytes": answer.file.winner.file_bytes if answer.file else 0,
+        "macs": spec.macs(shape),
+        "ram_bytes": 4 * spec.activation_count(shape),
+    }
+    assert all(costs[name] <= limit for name, limit in limits.items())
+    assert answer.floor.is_met_by(answer.outcome.validation)
+    assert needed_rate(digits, answer.floor) <= min(answer.outcome.selection.rate, answer.outcome.confirmation.rate)
+
+
+def test_a_larger_limit_is_no_worse_and_both_are_far_above_chance(
+    digits: Dataset, known_store: Path, small_effort: Effort
+) -> None:
+    rates = [
+        shrink(
+            digits,
+            Goal(limits=Limits(parameters=limit)),
+            effort=small_effort,
+            with_file=False,
+            store=Store(known_store),
+        ).outcome.selection.rate
+        for limit in (120, 1_200)
+    ]
+    assert 0.4 < rates[0] < rates[1]
+
+
+def test_a_floor_and_a_limit(digits: Dataset, known_store: Path, small_effort: Effort) -> None:
+    target = Target(0.85, rule="rate")
+    both = shrink_without_file(digits, Goal(target, Limits(ram_bytes=1_400)), small_effort, known_store)
+    assert min(both.outcome.selection.rate, both.outcome.confirmation.rate) >= 0.85
+    assert both.winner.spec.activation_count(digits.input_shape) <= 350
+    with pytest.raises(FloorNotMet, match=r"no network of at most 40 parameters reached 85 % on digits"):
+        shrink_without_file(digits, Goal(target, Limits(parameters=40)), small_effort, known_store)
+
+
+def test_a_limit_that_nothing_keeps_is_said(digits: Dataset, own_store: Path, small_effort: Effort) -> None:
+    without_teacher = replace(small_effort, compares_recipes=False)
+    with pytest.raises(FloorNotMet, match="no candidate for digits has at most 3 parameters; raise --params"):
+        shrink_without_file(digits, Goal(limits=Limits(parameters=3)), without_teacher, own_store)
+
+
+def test_within_a_share_of_the_teacher_that_is_trained_here(
+    digits: Dataset, known_store: Path, small_effort: Effort
+) -> None:
+    answer = shrink_without_file(digits, Goal(Target(within=0.04, rule="rate")), small_effort, known_store)
+    assert answer.teacher is not None and answer.teacher.trial is not None
+    asked = answer.teacher.validation.rate - 0.04
+    assert min(answer.outcome.selection.rate, answer.outcome.confirmation.rate) >= asked - 1e-6
+    assert answer.floor.rule == "rate"
+
+
+@pytest.mark.parametrize(
+    ("goal", "message"),
+    [
+        (Goal, "nothing is asked for"),
+        (lambda: Goal(limits=Limits(parameters=0)), "parameters=0 must be at least 1"),
+        (lambda: Goal(Target(within=0.5)), "within=0.5 must be at least 0 and below 0.5"),
+        (lambda: Goal(limits=Limits(parameters=9), class_floor=1.0), "class_floor=1 must be at least 0 and below 1"),
+    ],
+)
+def test_a_goal_that_cannot_be_is_refused(goal: Callable[[], Goal], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        goal()

@@ -1,0 +1,113 @@
+"""What is required of each half and each class, and who meets it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smidgen import from_arrays
+from smidgen.data import Dataset, Split
+from smidgen.records import Floor, Outcome, Recipe, Score
+from smidgen.search.effort import Effort
+from smidgen.search.goal import Goal, Target
+from smidgen.search.judge import Judge, Requirement, needed_rate
+from smidgen.search.result import ShrinkResult
+from smidgen.search.shrink import shrink
+from smidgen.spec import parse_spec
+from smidgen.trials.evaluate import TrainingContext, classify
+from smidgen.trials.store import Store
+
+
+@pytest.fixture(scope="module")
+def skewed() -> Dataset:
+    """Three classes of which one has a twentieth of the images and lies near another."""
+    generator = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [760, 760, 80])
+    centres = np.array([[0, 0, 0, 0], [4, 0, 0, 0], [4, 1.6, 0, 0]])
+    return from_arrays(centres[labels] + generator.normal(0, 0.7, (1_600, 4)), labels, "skewed")
+
+
+def class_rates(answer: ShrinkResult, half: Split) -> np.ndarray:
+    right = classify(answer.context, answer.winner.spec, answer.outcome.weights, half).argmax(axis=1) == half.labels
+    return np.array([right[half.labels == place].mean() for place in range(answer.data.classes)])
+
+
+def test_to_be_sure_of_a_difference_asks_for_more_and_never_for_more_than_the_teacher() -> None:
+    """Of networks that are just as far below the teacher as they may be, and err independently, 1 in 20 passes."""
+    random = np.random.default_rng(0)
+    images, within, wrong, draws = 10_000, 0.005, 0.013, 4_000
+    half = Split(np.zeros((images // 2, 1, 1, 4), np.uint8), np.zeros(images // 2, np.int32))
+    data = from_arrays(np.zeros((20, 4), np.uint8), np.arange(20) % 2, name="any")
+    data = replace(data, selection=half, confirmation=half)
+    teachers = images - random.binomial(images, wrong, draws)
+    students = 1 - random.binomial(images, wrong + within, draws) / images
+
+    def floor(teacher: Score) -> float:
+        needed = Requirement.of(Goal(Target(within=within)), data, {"selection": teacher, "confirmation": Score(0, 0)})
+        return needed.floor.accuracy
+
+    floors = {right: floor(Score(right, images)) for right in set(teachers)}
+    passed = np.mean([student >= floors[right] for student, right in zip(students, teachers, strict=True)])
+    assert 0.02 < passed < 0.07
+    assert all(right / images - within < floor < right / images for right, floor in floors.items())
+    few = Score(98, 100)
+    assert floor(few) == pytest.approx(few.rate, abs=1e-6)
+
+
+def test_what_each_half_must_reach(digits: Dataset) -> None:
+    """A half that is harder for the teacher may be harder for others; an accuracy is asked of both alike."""
+    sizes = {"selection": len(digits.selection), "confirmation": len(digits.confirmation)}
+    halves = {"selection": Score(sizes["selection"] - 9, sizes["selection"])}
+    halves["confirmation"] = Score(sizes["confirmation"] - 1, sizes["confirmation"])
+    whole = halves["selection"] + halves["confirmation"]
+
+    def requirement(floor: float | None = None) -> Requirement:
+        return Requirement.of(Goal(Target(floor, within=0.01, rule="rate")), digits, halves)
+
+    near = requirement()
+    lost = whole.rate - near.rate
+    assert 0.01 - 1 / whole.total < lost < 0.01 + 1e-8
+    assert near.half_rates["selection"] == pytest.approx(halves["selection"].rate - lost)
+    assert near.half_rates["confirmation"] == near.rate
+    high = Floor(whole.rate, "rate")
+    alike = requirement(high.accuracy)
+    assert set(alike.half_rates.values()) == {alike.rate} == {needed_rate(digits, high)}
+    between = Floor(whole.rate - 0.015, "rate")
+    assert requirement(between.accuracy).half_rates["selection"] == needed_rate(digits, between)
+
+
+def test_both_halves_together_reach_what_is_needed(digits: Dataset) -> None:
+    required = Requirement(Floor(0.9, "rate"), 0.9, {"selection": 0.85, "confirmation": 0.9})
+    judge = Judge(required, TrainingContext(digits))
+    trial = TrainingContext(digits).trial(parse_spec("dense 10"), Recipe(), 0)
+
+    def outcome(selection: int, confirmation: int) -> Outcome:
+        return Outcome(650, Score(selection, 100), Score(confirmation, 100), (), 0.0, np.zeros(0, np.float32))
+
+    assert judge.is_met(trial, outcome(86, 90), "selection")
+    assert not judge.is_met(trial, outcome(86, 90), "confirmation")
+    assert judge.is_met(trial, outcome(86, 94), "confirmation")
+    assert not judge.is_met(trial, outcome(95, 89), "confirmation")
+
+
+def test_balanced_accuracy_counts_each_class_alike(skewed: Dataset, own_store: Path, small_effort: Effort) -> None:
+    goal = Goal(Target(0.85, rule="rate"), balanced=True, class_floor=0.6)
+    answer = shrink(skewed, goal, effort=small_effort, with_file=False, store=Store(own_store))
+    for half in (answer.data.selection, answer.data.confirmation):
+        rates = class_rates(answer, half)
+        assert rates.mean() >= 0.85
+        assert rates.min() >= 0.6
+    assert np.bincount(answer.data.train.labels).tolist() == [np.bincount(skewed.train.labels).max()] * 3
+    for name in ("selection", "confirmation", "test"):
+        assert getattr(answer.data, name) is getattr(skewed, name), "nothing that is scored is repeated"
+
+
+def test_a_balanced_floor_is_as_sure_as_its_rarest_classes_allow(skewed: Dataset) -> None:
+    floor = Floor(0.7)
+    counts = np.bincount(np.concatenate([skewed.selection.labels, skewed.confirmation.labels]))
+    alike = int(9 / (1 / counts).sum())
+    assert needed_rate(skewed, floor, balanced=True) == floor.needed(alike).rate  # type: ignore[union-attr]
+    assert needed_rate(skewed, floor, balanced=True) > needed_rate(skewed, floor)
