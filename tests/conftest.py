@@ -1,4 +1,4 @@
-"""What every test has: a store of its own, and property tests without a clock. The cache of data is the user's."""
+"""Fixtures of all tests: a store of its own for each, small searches, and the command line in this process."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ pytest.register_assert_rewrite("oracle")  # of tests/native
 
 
 def instruction_sets() -> list[str]:
-    """Of this processor; none without the core, and `oracle` then skips each file of tests/native."""
+    """The instruction sets of this processor; none without the core, and `oracle` then skips the files of tests/native."""
     if native.available():
         return []
     from smidgen import _core
@@ -70,6 +70,15 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "store.sqlite"
     monkeypatch.setenv("SMIDGEN_STORE", str(path))
     return path
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, and the one in which the command runs."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from commands import COMMANDS
 from smidgen.data import Dataset
 from smidgen.errors import RequestError
 from smidgen.model import Model
-from smidgen.search.effort import Effort
+from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS
+from smidgen.search.effort import EFFORTS
 from smidgen.spec import parse_spec
 
 NOT_COMMANDS = {"from_arrays", "from_dataset", "load", "parse_spec", "save"}
@@ -83,14 +85,25 @@ def test_every_parameter_is_documented(words: str) -> None:
 # --- what Python takes beyond text ------------------------------------------------------------
 
 
+TINY = replace(
+    EFFORTS["glance"],
+    first=4,
+    children=2,
+    finalists=1,
+    near_misses=0,
+    short_steps=60,
+    long_steps=300,
+    byte_search=replace(BYTE_SEARCH_EFFORTS["glance"], children=1, steps=60),
+)
+
+
 def test_shrink_takes_a_data_set_and_an_effort_and_writes_the_folder_that_it_is_given(
-    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known_store: Path, small_effort: Effort
+    digits: Dataset, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    result = smidgen.shrink(digits, "90%", effort=small_effort, out="run")
-    assert result.trained == 0, "the store of the fixture has every training of the same search"
-    assert result.written_to == Path("run")
-    assert Path("run", "report.html").is_file()
+    result = smidgen.shrink(digits, params=120, effort=TINY, out=tmp_path / "run")
+    assert result.outcome.parameters <= 120
+    assert result.written_to == tmp_path / "run"
+    assert (tmp_path / "run" / "report.html").is_file()
 
 
 def test_nothing_is_written_unless_asked_for(
