@@ -40,7 +40,7 @@ pytest.register_assert_rewrite("oracle")  # of tests/native
 
 
 def instruction_sets() -> list[str]:
-    """The instruction sets of this processor; none without the core, and `oracle` then skips the files of tests/native."""
+    """The instruction sets of this processor; none without the core: `oracle` then skips the files of tests/native."""
     if native.available():
         return []
     from smidgen import _core

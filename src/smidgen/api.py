@@ -84,7 +84,7 @@ def shrink(
     teacher_logits: str | Path | None = None,
     teacher_input: str = "",
     group_column: str = "",
-    resize: tuple[int, int] | str | None = None,
+    resize: Sequence[int] | str | None = None,
     effort: str | Effort = "normal",
     seed: int = 0,
     copies: int = 1,

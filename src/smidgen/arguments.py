@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from smidgen.records import OPTIMIZERS, RULES, Recipe
 from smidgen.reporter import Reporter
 from smidgen.search.goal import Goal, Limits, Target
 from smidgen.teacher import Teacher
-from smidgen.text_forms import accuracy, points, whole_numbers
+from smidgen.text_forms import accuracy, points
 from smidgen.trials.dask_pool import connect
 from smidgen.trials.store import Store, default_path
 from smidgen.trials.workers import Pool, default_workers
@@ -68,7 +68,7 @@ def dataset(
     data: Data,
     *,
     split_seed: int = 0,
-    resize: tuple[int, int] | str | None = None,
+    resize: Sequence[int] | str | None = None,
     group_column: str = "",
     copies: int = 1,
     reporter: Reporter | None = None,
@@ -87,9 +87,7 @@ def dataset(
     elif isinstance(data, tuple):
         found = from_arrays(*data, split_seed=split_seed)
     else:
-        sides = whole_numbers(resize, "resize", separator="x", count=2) if resize else ()
-        size = (sides[0], sides[1]) if sides else None
-        found = load_data(data, split_seed, reporter=reporter, resize=size, group_column=group_column)
+        found = load_data(data, split_seed, reporter=reporter, resize=resize, group_column=group_column)
     return with_copies(found, copies, default_workers())
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smidgen.cli.options import DataArgument, SplitOption, option
+from smidgen.cli.options import DataArgument, GroupOption, ResizeOption, SplitOption, option
 from smidgen.cli.screen import Lines, console, table
 from smidgen.errors import RequestError
 
@@ -47,13 +47,15 @@ def fetch(name: Annotated[str, typer.Argument(help="mnist, fashion-mnist or digi
 
 def show(
     data: DataArgument,
+    group_column: GroupOption = "",
+    resize: ResizeOption = None,
     split_seed: SplitOption = 0,
     out: Annotated[Path, option("--out", "The picture to write.")] = Path("contact-sheet.png"),
 ) -> None:
     """Print a data set's splits, and write ten images of each class as a picture."""
     from smidgen import data as datasets
 
-    found = datasets.show(data, split_seed, reporter=Lines())
+    found = datasets.show(data, split_seed, reporter=Lines(), resize=resize, group_column=group_column)
     picture = draw(found.dataset, out)
     print_summary(found)
     if picture:

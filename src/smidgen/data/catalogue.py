@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,7 +45,13 @@ class DataSummary:
 
 
 def show(
-    data: str | Path, split_seed: int = 0, cache: Path | None = None, reporter: Reporter | None = None
+    data: str | Path,
+    split_seed: int = 0,
+    cache: Path | None = None,
+    reporter: Reporter | None = None,
+    *,
+    resize: Sequence[int] | str | None = None,
+    group_column: str = "",
 ) -> DataSummary:
     """Load a data set and summarize it: classes, shapes, value range, split sizes and digest.
 
@@ -54,11 +60,13 @@ def show(
         split_seed: The seed of the cuts.
         cache: Where published data sets are kept; None is SMIDGEN_CACHE, else the user's own cache.
         reporter: It is told which files are fetched from where.
+        resize: (height, width) or "32x32", in pixels, to which the images of a folder are resized.
+        group_column: The column, or the array of a .npz file, with the group of each row.
 
     Raises:
         DataError: The data is not found, not readable, or does not fit a classifier.
     """
-    return summary(load(data, split_seed, cache, reporter))
+    return summary(load(data, split_seed, cache, reporter, resize=resize, group_column=group_column))
 
 
 def summary(data: Dataset) -> DataSummary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from smidgen.data.readers.csv import read_csv
 from smidgen.data.readers.idx import read_idx_folder
 from smidgen.errors import DataError
 from smidgen.reporter import Reporter
+from smidgen.text_forms import whole_numbers
 
 
 def load(
@@ -24,7 +26,7 @@ def load(
     cache: Path | None = None,
     reporter: Reporter | None = None,
     *,
-    resize: tuple[int, int] | None = None,
+    resize: Sequence[int] | str | None = None,
     group_column: str = "",
 ) -> Dataset:
     """Load a published data set by name (one of `NAMES`), or a file or folder of your own.
@@ -34,14 +36,15 @@ def load(
         split_seed: The seed of the cuts.
         cache: Where published data sets are kept; None is SMIDGEN_CACHE, else the user's own cache.
         reporter: It is told which files are fetched from where.
-        resize: (height, width) in pixels to which the images of a folder are resized.
+        resize: (height, width) or "32x32", in pixels, to which the images of a folder are resized.
         group_column: The column, or the array of a .npz file, with the group of each row; images of one group stay in
             one split.
 
     Raises:
         DataError: The data is not found, not readable, or does not fit a classifier; the message says what to do.
     """
-    options = ReadOptions(resize, group_column)
+    sides = whole_numbers(resize, "resize", separator="x", count=2) if resize is not None else ()
+    options = ReadOptions((sides[0], sides[1]) if sides else None, group_column)
     if isinstance(name_or_path, str) and name_or_path in PUBLISHED:
         if options != NO_OPTIONS:
             raise DataError(
