@@ -68,7 +68,7 @@ main()
 def test_ctrl_c_ends_with_130_and_leaves_the_store_usable(
     work: Path, own_store: Path, child: Callable[..., subprocess.Popen[str]], command: Command
 ) -> None:
-    process = child(HEARS_CTRL_C, "sweep", "digits", "--family", "mlp1", "--seeds", "2000", "--epochs", "3")
+    process = child(HEARS_CTRL_C, "sweep", "digits", "--family", "mlp1", "--seeds", "100", "--epochs", "60")
     deadline = time.monotonic() + PATIENCE_SECONDS
     while trials_in(own_store) < 5 and process.poll() is None:
         assert time.monotonic() < deadline, "nothing was trained"
