@@ -10,9 +10,10 @@ workers, with trials that wait 0.1, 1 or 60 seconds. A simulated worker is a who
 process: `--processes` processes hold all of them, since a worker that waits needs no CPU. Scheduler, coordinator and
 simulated workers share this machine's CPUs, so what is measured is less than what a cluster would do.
 
-From the limits follows the size of cluster at which each becomes the limit, for trials of t seconds. Short trials
-travel together: of W workers, a task lasts d = max(t, 1 s, W / 100 s) (`study.TASK_SECONDS`, `TASKS_A_SECOND`), so the
-scheduler is asked for W / d tasks a second, and the store for W / t outcomes a second in transactions of d / t.
+From these limits follows the size of cluster at which each becomes the bottleneck, for trials of t seconds. Short
+trials share a task: with W workers, a task lasts d = max(t, 1 s, W / 100 s) (`TASK_SECONDS` and `TASKS_PER_SECOND` of
+`trials.pool_runner`). The scheduler then serves W / d tasks a second, and the store takes W / t outcomes a second in
+transactions of d / t.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ from typing import Any
 
 import stubs
 from smidgen.trials.dask_pool import connect
+from smidgen.trials.pool_runner import TASK_SECONDS, TASKS_PER_SECOND
 from smidgen.trials.store import Store
-from smidgen.trials.study import TASK_SECONDS, TASKS_A_SECOND, Study
+from smidgen.trials.study import Study
 from smidgen.trials.workers import Pool, map_unordered
 
 TRIAL_SECONDS = (0.1, 1.0, 60.0)
@@ -218,7 +220,7 @@ def limits(measured: dict[str, Any]) -> list[tuple[float, int | None, dict[str, 
     for seconds in TRIAL_SECONDS:
         # Up to this size tasks last as long as a trial, or a second; beyond, they grow with the cluster.
         longest = max(seconds, TASK_SECONDS)
-        scheduler = round(tasks * longest) if tasks < TASKS_A_SECOND or seconds > TASK_SECONDS else None
+        scheduler = round(tasks * longest) if tasks < TASKS_PER_SECOND or seconds > TASK_SECONDS else None
         size = str(max(size for size in TRANSACTIONS if size <= max(1.0, longest / seconds)))
         stores = {name: round(rates[size] * seconds) for name, rates in measured["outcomes_a_second"].items()}
         rows.append((seconds, scheduler, stores))

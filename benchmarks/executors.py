@@ -129,10 +129,8 @@ def one(
 ) -> Turn:
     """One run of a study on a store of its own."""
     used = stubs.stubbed(pool) if pool and kind == "stub" else pool
-    with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "store.sqlite") as store, ExitStack() as opened:
-        if kind == "stub":
-            opened.enter_context(stubs.stubbed_threads())
-        study = Study(store, workers, pool=used)
+    with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "store.sqlite") as store:
+        study = Study(store, workers, pool=used, evaluate=stubs.evaluate if kind == "stub" else None)
         study.run(known, trials[:1], "first")
         began = time.perf_counter()
         outcomes: list[Outcome] = study.run(known, trials, kind)

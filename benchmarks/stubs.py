@@ -1,7 +1,7 @@
-"""Trials that train nothing and take as long as they are told: what is left is the cost of running them.
+"""Stub trials that train nothing and take a given time, so that only the cost of running trials is measured.
 
-The seconds of a trial are its learning rate, so that a task says by itself how long it takes. The executors of
-other processes get `run` in the place of `trials.remote.run`; threads get `evaluate` in the place of the real one.
+The seconds of a trial are its learning rate, so that a task says by itself how long it takes. On other processes,
+`run` replaces `trials.remote.run`; on threads, `Study(evaluate=stubs.evaluate)` replaces the real training.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import AbstractContextManager
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 
@@ -20,32 +18,32 @@ from smidgen.data import from_arrays
 from smidgen.engine import DEFAULT_CONTROL, TrainControl
 from smidgen.records import Outcome, Recipe, Score, Trial
 from smidgen.spec import parse_spec
-from smidgen.trials import remote, study
+from smidgen.trials import remote
 from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.workers import Pool
 
 PARAMETERS = 700
-"""Of each outcome's weights: about those of a network that was found for MNIST."""
+"""Weights of each outcome: about as many as a network that is found for MNIST has."""
 
 NOTHING = 1e-9
-"""Seconds of a trial that takes none; a learning rate is above 0."""
+"""Learning rate of a trial that takes no time; a learning rate must be above 0."""
 
 
 def context() -> TrainingContext:
-    """Data that nobody looks at."""
+    """Make a context with data that no stub reads."""
     generator = np.random.default_rng(0)
     return TrainingContext(from_arrays(generator.normal(size=(100, 4)), np.arange(100) % 2, name="stub"))
 
 
 def trials(known: TrainingContext, count: int, seconds: float, first_seed: int = 0) -> list[Trial]:
-    """So many trials of so many seconds each."""
+    """Make `count` trials that take `seconds` each."""
     recipe = Recipe(learning_rate=max(seconds, NOTHING), schedule="constant", epochs=1)
     digest, spec = known.dataset.digest, parse_spec("dense 2")
     return [Trial(spec, recipe, seed, digest, "stub") for seed in range(first_seed, first_seed + count)]
 
 
 def evaluate(_known: TrainingContext, trial: Trial, _control: TrainControl = DEFAULT_CONTROL) -> Outcome:
-    """Wait, and say something that depends on the trial."""
+    """Wait for the trial's seconds and return an outcome that tells its seed."""
     seconds = trial.recipe.learning_rate
     if seconds > NOTHING:
         time.sleep(seconds)
@@ -54,16 +52,16 @@ def evaluate(_known: TrainingContext, trial: Trial, _control: TrainControl = DEF
 
 
 def run(task: remote.Task) -> remote.TaskResult:
-    """`smidgen.trials.remote.run` without data."""
-    outcomes = tuple(evaluate(_NO_LESSONS, trial) for trial in task.trials)
+    """Replace `smidgen.trials.remote.run`; no data is needed."""
+    outcomes = tuple(evaluate(_NO_CONTEXT, trial) for trial in task.trials)
     return remote.TaskResult(f"process {os.getpid()}", outcomes)
 
 
-_NO_LESSONS: Any = None
+_NO_CONTEXT: Any = None
 
 
 class Stubbed(Executor):
-    """Another executor, to which every task goes as a stub; counts the tasks."""
+    """Pass every task on to another executor as a stub, and count the tasks."""
 
     def __init__(self, inner: Executor) -> None:
         self.inner, self.tasks = inner, 0
@@ -74,17 +72,12 @@ class Stubbed(Executor):
 
 
 def stubbed(pool: Pool) -> Pool:
-    """The same workers without training."""
+    """Return the same workers, which then train nothing."""
     return Pool(Stubbed(pool.executor), pool.capacity, lambda _digest, _content: None)
 
 
-def stubbed_threads() -> AbstractContextManager[Any]:
-    """Threads of this process without training."""
-    return patch.object(study, "evaluate", evaluate)
-
-
 def check(outcomes: Sequence[Outcome], asked: Sequence[Trial]) -> None:
-    """Each came back to its own trial."""
+    """Raise AssertionError unless each outcome belongs to its own trial."""
     wrong = [trial.seed for trial, outcome in zip(asked, outcomes, strict=True) if outcome.weights[0] != trial.seed]
     if wrong:
         raise AssertionError(f"{len(wrong)} outcomes belong to other trials, the first to seed {wrong[0]}")

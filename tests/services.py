@@ -1,4 +1,4 @@
-"""What tests start and stop: PostgreSQL and Dask, on ports of their own. Nothing is left running."""
+"""PostgreSQL servers, Dask clusters and network hosts that tests start and stop, on ports of their own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import pytest
 
 PASSWORD = "s3cret/of:ours"
 USER = "smidgen"
+START_SECONDS = 120
 
 
 def free_port() -> int:
@@ -27,7 +29,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Server:
-    """A PostgreSQL server of our own, which may be stopped and started again."""
+    """A PostgreSQL server for tests, which they may stop and start again."""
 
     programs: Path
     folder: Path
@@ -38,18 +40,18 @@ class Server:
         return self.database("postgres")
 
     def database(self, name: str) -> str:
-        """The URL of one of its databases, with the password."""
+        """Return the URL of one of its databases, with the password."""
         from urllib.parse import quote
 
         return f"postgresql://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/{name}"
 
     def create(self, name: str) -> str:
-        """Make a database; its URL."""
+        """Make a database and return its URL."""
         self.sql("postgres", f"CREATE DATABASE {name}")
         return self.database(name)
 
     def sql(self, name: str, text: str) -> str:
-        """What psql prints for some statements."""
+        """Run statements with psql and return what it prints."""
         command = [self.programs / "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", self.database(name)]
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
@@ -61,7 +63,7 @@ class Server:
         self._run("pg_ctl", "start", "-w", "-D", self.folder / "data", "-l", self.folder / "log", "-o", options)
 
     def stop(self, mode: str = "immediate") -> None:
-        """Mode "immediate" ends it as a crash would."""
+        """Stop the server; mode "immediate" ends it as a crash would."""
         self._run("pg_ctl", "stop", "-w", "-D", self.folder / "data", "-m", mode)
 
     def make(self) -> None:
@@ -77,7 +79,7 @@ class Server:
         """PostgreSQL refuses to run as root."""
         user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         command = [*user, self.programs / program, *arguments]
-        # No pipe: the server would keep it open.
+        # A file and no pipe, which the server would keep open.
         with (self.folder.parent / f"{self.folder.name}.out").open("w") as out:
             done = subprocess.run(command, stdout=out, stderr=out, timeout=60, check=False, cwd="/")
         text = Path(out.name).read_text()
@@ -87,7 +89,7 @@ class Server:
 
 @contextmanager
 def postgresql() -> Iterator[Server]:
-    """A server that runs, or a skipped test where PostgreSQL is not installed."""
+    """Run a server while the block runs; skip the test if PostgreSQL is not installed."""
     pytest.importorskip("psycopg", reason="needs psycopg (pip install 'smidgen[postgresql]')")
     places = [Path(found).resolve().parent for found in [shutil.which("initdb")] if found]
     places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
@@ -110,9 +112,10 @@ def postgresql() -> Iterator[Server]:
 
 @dataclass
 class Cluster:
-    """A scheduler and workers, each a process of its own that a test may kill and start again.
+    """A scheduler and workers, each a process that a test may kill and start again.
 
-    inside: what stands before each command, for example `ip netns exec NAME`; environment: on top of ours
+    Arguments of the methods: `inside` is put before the command, for example `ip netns exec NAME`; `environment`
+    is added to this process's environment.
     """
 
     folder: Path
@@ -129,12 +132,23 @@ class Cluster:
         return self._start("scheduler", inside, *place, "--no-jupyter")
 
     def worker(self, *inside: str, host: str = "127.0.0.1", **environment: str) -> subprocess.Popen[bytes]:
-        """Without a nanny, so that the process is the worker; what it keeps lies in a folder of its own."""
+        """Start a worker without a nanny, so that the process is the worker; it has a cache of its own."""
         cache = self.folder / f"cache-{len(self.processes)}"
         place = ("--host", host, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0")
         scratch = ("--local-directory", str(self.folder))
         own = {"SMIDGEN_CACHE": str(cache), **environment}
         return self._start("worker", inside, self.address, *place, *scratch, **own)
+
+    def wait_for_scheduler(self) -> None:
+        """Wait until it answers: on a busy machine that takes longer than a client waits."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                socket.create_connection((self.host, self.port), timeout=1).close()
+                return
+            except OSError:
+                assert time.monotonic() < deadline, "the scheduler did not start"
+            time.sleep(0.05)
 
     def close(self) -> None:
         for process in self.processes:
@@ -152,7 +166,7 @@ class Cluster:
 
 @contextmanager
 def dask_cluster(folder: Path, workers: int = 0, host: str = "127.0.0.1") -> Iterator[Cluster]:
-    """A scheduler with so many workers, or a skipped test where Dask is not installed."""
+    """Run a scheduler and `workers` workers while the block runs; skip the test if Dask is not installed."""
     pytest.importorskip("distributed", reason="needs Dask (pip install 'smidgen[cluster]')")
     cluster = Cluster(folder, host)
     try:
@@ -160,6 +174,8 @@ def dask_cluster(folder: Path, workers: int = 0, host: str = "127.0.0.1") -> Ite
             cluster.scheduler()
         for _ in range(workers):
             cluster.worker()
+        if workers:
+            cluster.wait_for_scheduler()
         yield cluster
     finally:
         cluster.close()
@@ -170,14 +186,14 @@ def dask_cluster(folder: Path, workers: int = 0, host: str = "127.0.0.1") -> Ite
 
 @dataclass(frozen=True)
 class Host:
-    """A network namespace: a machine's own addresses and routes, on the kernel of this one."""
+    """A network namespace: it has addresses and routes of its own, as another machine would."""
 
     name: str
     address: str
 
     @property
     def inside(self) -> tuple[str, ...]:
-        """What stands before a command that runs there."""
+        """The words before a command that runs there."""
         return ("ip", "netns", "exec", self.name)
 
     def cut(self) -> None:
@@ -189,7 +205,7 @@ class Host:
 
 @contextmanager
 def hosts(count: int) -> Iterator[list[Host]]:
-    """So many hosts on one switch with this one, or a skipped test where that cannot be made."""
+    """Make hosts on one switch with this machine; skip the test if that is not possible here."""
     if shutil.which("ip") is None or os.geteuid() != 0:
         pytest.skip("needs ip (Debian: apt-get install iproute2) and root")
     switch = f"sm{os.getpid()}"[:12]

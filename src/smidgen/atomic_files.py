@@ -1,4 +1,8 @@
-"""Files that are whole or absent: written beside their place, checked, flushed to the disk, then renamed."""
+"""Files that appear whole or not at all. No other module writes beside a file and renames.
+
+A file is written under a name of its own in the same folder, checked, flushed to the disk, and renamed. Whatever
+fails before the rename, the file that was there is still there, and nothing is left beside it.
+"""
 
 from __future__ import annotations
 
@@ -8,41 +12,83 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from smidgen.errors import ModelFileError
 
 
-def write_checked(path: Path, content: bytes, check: Callable[[Path], None]) -> int:
-    """Write a draft beside `path`, have it checked from the disk; only then does it take that name.
+def write_whole(path: Path, content: str | bytes, check: Callable[[Path], object] | None = None) -> int:
+    """Write a file. Text is written as UTF-8.
 
-    check: reads the draft, and raises when it does not hold what it should.
+    Args:
+        path: the file, which is replaced if it exists; its folder must exist.
+        content: all of the file.
+        check: called with the written file before it is renamed; an exception that it raises ends the write.
 
     Returns:
-        the length of the file in bytes.
+        The length of the file in bytes.
 
     Raises:
-        ModelFileError: the place cannot hold it. What stood there before is then still there, and nothing is
-            left beside it.
+        OSError: the file cannot be written.
     """
-    draft = path.with_name(f".smidgen-{secrets.token_hex(8)}")
-    with _explained(path):
-        if path.exists() and not path.is_file():
-            raise ModelFileError(f"{path} is not a regular file; give the name of a file to write")
-        try:
-            _write_through(draft, content)
+    encoded = content.encode() if isinstance(content, str) else content
+    draft = path.with_name(f".smidgen-{secrets.token_hex(8)}{path.suffix}")
+    try:
+        _write_through(draft, encoded)
+        if check is not None:
             check(draft)
-            size_bytes = draft.stat().st_size
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+        size_bytes = draft.stat().st_size
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
     return size_bytes
 
 
+@contextmanager
+def draft_folder(folder: Path) -> Iterator[Path]:
+    """Open a temporary folder whose files move into `folder` when the block ends, once all of them are written.
+
+    A full disk then never leaves half of a new set of files beside half of an old one.
+
+    Raises:
+        OSError: a file cannot be moved.
+    """
+    with TemporaryDirectory(prefix=".draft-", dir=folder) as name:
+        yield Path(name)
+        for file in Path(name).iterdir():
+            _flush(file)
+        for file in Path(name).iterdir():
+            file.replace(folder / file.name)
+
+
+def write_checked(path: Path, content: bytes, check: Callable[[Path], object]) -> int:
+    """Write a network's file as `write_whole` does, and say in the user's words what is wrong if that fails.
+
+    Returns:
+        The length of the file in bytes.
+
+    Raises:
+        ModelFileError: the file cannot be written, or `check` raised it.
+    """
+    if path.exists() and not path.is_file():
+        raise ModelFileError(f"{path} is not a regular file; give the name of a file to write")
+    try:
+        return write_whole(path, content, check)
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, "give another place")
+        raise ModelFileError(f"cannot write {path.name} in {path.parent}: {error.strerror}; {remedy}") from error
+
+
 def _write_through(path: Path, content: bytes) -> None:
-    """Write a new file and wait until the disk has it, so that a full disk is noticed here."""
+    """Write a new file and wait until it is on the disk, so that a full disk raises here."""
     with path.open("xb") as file:
         file.write(content)
         file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
@@ -55,12 +101,3 @@ _REMEDIES = {
     errno.ENOENT: "make that directory first",
     errno.ENOTDIR: "give a directory",
 }
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0, "give another place")
-        raise ModelFileError(f"cannot write {path.name} in {path.parent}: {error.strerror}; {remedy}") from error

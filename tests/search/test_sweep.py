@@ -20,7 +20,6 @@ from smidgen.report.sweep_folder import sweep_csv, write_sweep
 from smidgen.search.frontier import TurningPoint, turning_point
 from smidgen.search.sweep import SweepResult, default_recipe, mean_and_spread, sweep
 from smidgen.spec.families import FAMILIES
-from smidgen.trials import study as study_module
 from smidgen.trials.evaluate import TrainingContext, evaluate
 from smidgen.trials.store import Store
 
@@ -57,11 +56,10 @@ def test_the_scores_are_those_of_each_seed(swept: SweepResult, digits: Dataset) 
 
 
 def test_the_same_again_and_a_wider_one_train_only_what_is_new(
-    swept: SweepResult, digits: Dataset, own_store: Path, monkeypatch: pytest.MonkeyPatch
+    swept: SweepResult, digits: Dataset, own_store: Path
 ) -> None:
     wider = sweep(digits, "mlp1", [1, 2, 4, 8], seeds=2, recipe=RECIPE, store=Store(own_store))
     assert (wider.trained, wider.remembered) == (2, 6)
-    monkeypatch.delattr(study_module, "evaluate")
     again = sweep(digits, "mlp1", WIDTHS, seeds=2, recipe=RECIPE, store=Store(own_store))
     assert (again.trained, again.remembered) == (0, 6)
     assert [row.test for row in again.widths] == [row.test for row in swept.widths]

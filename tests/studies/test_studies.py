@@ -52,7 +52,6 @@ from smidgen.studies.reduce_cnn import NETS as REDUCED
 from smidgen.studies.statistics import Paired, fit, paired
 from smidgen.studies.table import CSV_HEAD, Row, beaten, met
 from smidgen.studies.trainings import EFFORTS, Bench, Effort, Job, Runs
-from smidgen.trials import study as study_module
 from smidgen.trials.evaluate import TrainingContext, evaluate
 from smidgen.trials.store import Store
 from smidgen.trials.study import Study
@@ -199,7 +198,6 @@ def test_every_table_has_its_shape(reports: dict[str, Report]) -> None:
 def test_again_it_trains_nothing_and_says_the_same(
     reports: dict[str, Report], tiny_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(study_module, "evaluate")
     monkeypatch.delattr("smidgen.studies.features.classify")
     monkeypatch.delattr("smidgen.data.augment.transformed_copies")
     with Store(tiny_store) as store:

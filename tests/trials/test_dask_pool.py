@@ -29,7 +29,7 @@ from smidgen.engine import Projection, Start
 from smidgen.errors import EngineError, RequestError, RunError
 from smidgen.records import Recipe, Trial
 from smidgen.spec import parse_spec
-from smidgen.trials import remote
+from smidgen.trials import content, remote
 from smidgen.trials.dask_pool import connect
 from smidgen.trials.evaluate import TrainingContext, evaluate
 from smidgen.trials.store import Store
@@ -133,7 +133,7 @@ def test_any_executor_of_processes_will_do(context: TrainingContext, trials: lis
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor, Store(own_store) as store:
         study = Study(store, pool=Pool(executor, lambda: 2))
         outcomes = study.run(context, trials, "all")
-        assert (study.trained, sum(study.places.values())) == (len(trials), len(trials))
+        assert (study.trained, sum(study.trained_by_worker.values())) == (len(trials), len(trials))
     for trial, outcome in zip(trials, outcomes, strict=True):
         assert outcome.weights.tobytes() == evaluate(context, trial).weights.tobytes()
 
@@ -181,9 +181,9 @@ BOOK = np.array([0, 0, -1, 1, 1], np.int32)
     ],
 )
 def test_a_start_arrives_as_it_was_sent(start: Start) -> None:
-    content = remote._of_start(start)
-    assert content == remote._of_start(start)
-    arrived = remote._to_start(*remote._unpacked(content))
+    packed = content.pack_start(start)
+    assert packed == content.pack_start(start)
+    arrived = content.to_start(*content.unpack(packed))
     assert arrived.digest == start.digest
     for left, right in zip(arrays_of(arrived), arrays_of(start), strict=True):
         assert (left is None) == (right is None)
@@ -191,9 +191,9 @@ def test_a_start_arrives_as_it_was_sent(start: Start) -> None:
 
 
 def test_the_data_arrives_without_its_test_split(digits: Dataset) -> None:
-    content = remote._of_dataset(digits)
-    assert content == remote._of_dataset(digits)
-    arrived = remote._to_dataset(*remote._unpacked(content))
+    packed = content.pack_dataset(digits)
+    assert packed == content.pack_dataset(digits)
+    arrived = content.to_dataset(*content.unpack(packed))
     assert (arrived.digest, arrived.class_names, arrived.input_shape) == (
         digits.digest,
         digits.class_names,
@@ -213,10 +213,10 @@ class Offers:
     def __init__(self, lose: int) -> None:
         self.lose, self.offered = lose, 0
 
-    def __call__(self, digest: str, content: bytes) -> None:
+    def __call__(self, digest: str, sent: bytes) -> None:
         self.offered += 1
         if self.offered > self.lose:
-            remote.keep(digest, content)
+            content.keep(digest, sent)
 
 
 def test_content_that_was_lost_is_sent_again(context: TrainingContext, trials: list[Trial], own_store: Path) -> None:
@@ -263,12 +263,12 @@ def test_content_comes_from_the_folder_before_the_scheduler(
 
 
 def test_the_folder_keeps_the_newest(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "CACHE_BYTES", 30)
+    monkeypatch.setattr(content, "CACHE_BYTES", 30)
     for n in range(6):
-        remote.keep(str(n), b"ten bytes.")
+        content.keep(str(n), b"ten bytes.")
         os.utime(own_cache / "content" / f"{n}.safetensors", (n, n))
     assert {file.stem for file in (own_cache / "content").iterdir()} == {"3", "4", "5"}
-    remote.keep("large", b"more than all together may have")
+    content.keep("large", b"more than all together may have")
     assert {file.stem for file in (own_cache / "content").iterdir()} == {"large"}
 
 
@@ -279,10 +279,11 @@ def test_each_worker_of_a_cluster_is_sent_the_data_once(
     with connect(cluster.address) as pool, Store(own_store) as store:
         study = Study(store, pool=pool)
         study.run(context, seeds, "all")
-    assert sum(study.places.values()) == 200
-    assert all(f"Smidgen {smidgen.__version__}, {trials[0].engine}" in place for place in study.places)
-    name = hashlib.sha256(remote._of_dataset(context.dataset)).hexdigest()
-    assert len(study.places) <= len(list(cluster.folder.glob(f"cache-*/content/{name}.safetensors"))) <= 3
+    assert sum(study.trained_by_worker.values()) == 200
+    version = f"Smidgen {smidgen.__version__}, {trials[0].engine_name}"
+    assert all(version in worker for worker in study.trained_by_worker)
+    name = hashlib.sha256(content.pack_dataset(context.dataset)).hexdigest()
+    assert len(study.trained_by_worker) <= len(list(cluster.folder.glob(f"cache-*/content/{name}.safetensors"))) <= 3
 
 
 def test_short_trials_travel_together(context: TrainingContext, trials: list[Trial], own_store: Path) -> None:

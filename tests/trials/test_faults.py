@@ -440,23 +440,22 @@ def on_a_small_disk(run: Run, kib: int) -> tuple[str, str]:
 STUBS = """
 import sys, time
 import numpy as np
-from smidgen.trials import study
 from smidgen.trials.evaluate import TrainingContext
 from smidgen.data import load
 from smidgen.records import Outcome, Recipe, Score
 from smidgen.spec import parse_spec
 from smidgen.trials.store import Store
+from smidgen.trials.study import Study
 
 def stub(context, trial, control):
     time.sleep(0.004)
     print(f"{trial.seed}\\n", end="", flush=True)  # in one piece, whatever other threads print
     return Outcome(trial.seed, Score(1, 2), Score(1, 2), (), 0.004, np.full(10, trial.seed, np.float32))
 
-study.evaluate = stub
 context = TrainingContext(load("digits"))
 trials = [context.trial(parse_spec("dense 10"), Recipe(), seed) for seed in range(int(sys.argv[2]))]
 with Store(sys.argv[1]) as store:
-    outcomes = study.Study(store, workers=4).run(context, trials, "all")
+    outcomes = Study(store, workers=4, evaluate=stub).run(context, trials, "all")
 assert [outcome.parameters for outcome in outcomes] == list(range(len(trials)))
 """
 

@@ -22,7 +22,8 @@ from smidgen.spec import parse_spec
 from smidgen.trials import study as study_module
 from smidgen.trials.evaluate import TrainingContext, classify, evaluate
 from smidgen.trials.store import Store
-from smidgen.trials.study import Stopped, Study
+from smidgen.trials.study import Study
+from smidgen.trials.thread_runner import Evaluate, Stopped
 
 PATIENCE_SECONDS = 30
 RECIPE = Recipe(epochs=1)
@@ -40,17 +41,14 @@ def trials(context: TrainingContext) -> list[Trial]:
     return [context.trial(parse_spec(text), RECIPE, seed) for seed in (0, 1) for text in TEXTS]
 
 
-@pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The keys of what is trained, in order."""
-    keys: list[str] = []
+def recording(keys: list[str]) -> Evaluate:
+    """Make an `evaluate` that appends the key of each trial."""
 
-    def counted(context: TrainingContext, trial: Trial, control: TrainControl) -> Outcome:
+    def recorded(context: TrainingContext, trial: Trial, control: TrainControl) -> Outcome:
         keys.append(trial.key)
         return evaluate(context, trial, control)
 
-    monkeypatch.setattr(study_module, "evaluate", counted)
-    return keys
+    return recorded
 
 
 def stored(path: Path, trials: Sequence[Trial]) -> list[tuple[str, Outcome, bytes]]:
@@ -80,10 +78,11 @@ def test_outcomes_come_in_the_order_of_the_trials(
 
 
 def test_a_trial_is_trained_once_and_remembered_by_the_next_study(
-    context: TrainingContext, trials: list[Trial], own_store: Path, trained: list[str]
+    context: TrainingContext, trials: list[Trial], own_store: Path
 ) -> None:
+    trained: list[str] = []
     with Store(own_store) as store:
-        study = Study(store, workers=2)
+        study = Study(store, workers=2, evaluate=recording(trained))
         first = study.run(context, [*trials, trials[0], trials[3]], "with duplicates")
         assert sorted(trained) == sorted(trial.key for trial in trials)
         assert first[-2:] == [first[0], first[3]]
@@ -92,7 +91,7 @@ def test_a_trial_is_trained_once_and_remembered_by_the_next_study(
         assert all(same(left, right) for left, right in zip(again, first, strict=False))
         assert (study.trained, study.remembered) == (8, 8)
     with Store(own_store) as store:
-        later = Study(store, workers=1)
+        later = Study(store, workers=1, evaluate=recording(trained))
         outcomes = later.run(context, trials[::-1], "as another process would")
         assert (later.trained, later.remembered) == (0, 8)
     assert len(trained) == 8
@@ -136,7 +135,7 @@ def test_no_workers_are_refused(context: TrainingContext, trials: list[Trial], o
 
 
 def test_an_error_goes_on_and_what_had_ended_is_kept(
-    context: TrainingContext, trials: list[Trial], own_store: Path, monkeypatch: pytest.MonkeyPatch
+    context: TrainingContext, trials: list[Trial], own_store: Path
 ) -> None:
     seeds = [trials[0].with_seed(seed) for seed in range(6)]  # of one cost, so they start in this order
 
@@ -146,11 +145,9 @@ def test_an_error_goes_on_and_what_had_ended_is_kept(
         return evaluate(context, trial, control)
 
     with Store(own_store) as store:
-        with monkeypatch.context() as patch:
-            patch.setattr(study_module, "evaluate", broken)
-            study = Study(store, workers=1)
-            with pytest.raises(ZeroDivisionError, match="seed 3"):
-                study.run(context, seeds, "one is broken")
+        study = Study(store, workers=1, evaluate=broken)
+        with pytest.raises(ZeroDivisionError, match="seed 3"):
+            study.run(context, seeds, "one is broken")
         assert study.trained == 3
         assert {trial.seed for trial, _ in store.rows()} == {0, 1, 2}
         again = Study(store, workers=2)
@@ -159,7 +156,7 @@ def test_an_error_goes_on_and_what_had_ended_is_kept(
 
 
 def test_the_error_of_one_training_stops_the_others(
-    context: TrainingContext, trials: list[Trial], own_store: Path, monkeypatch: pytest.MonkeyPatch
+    context: TrainingContext, trials: list[Trial], own_store: Path
 ) -> None:
     other_runs, ended = threading.Event(), []
 
@@ -177,14 +174,14 @@ def test_the_error_of_one_training_stops_the_others(
             ended.append(trial.seed)
             raise
 
-    monkeypatch.setattr(study_module, "evaluate", work)
     with Store(own_store) as store, pytest.raises(ZeroDivisionError):
-        Study(store, workers=2).run(context, [trials[0].with_seed(seed) for seed in (0, 1, 2)], "two at once")
+        study = Study(store, workers=2, evaluate=work)
+        study.run(context, [trials[0].with_seed(seed) for seed in (0, 1, 2)], "two at once")
     assert 1 in ended
 
 
 def test_a_training_that_is_left_alone_is_lent_the_cores_of_the_others(
-    context: TrainingContext, trials: list[Trial], own_store: Path, monkeypatch: pytest.MonkeyPatch
+    context: TrainingContext, trials: list[Trial], own_store: Path
 ) -> None:
     both, lent = threading.Barrier(2), {}
 
@@ -198,9 +195,9 @@ def test_a_training_that_is_left_alone_is_lent_the_cores_of_the_others(
         lent[f"seed {trial.seed}, at its end"] = control.progress(99, 100)
         return evaluate(context, trial, replace(control, progress=None))
 
-    monkeypatch.setattr(study_module, "evaluate", work)
     with Store(own_store) as store:
-        Study(store, workers=5).run(context, [trials[0].with_seed(seed) for seed in (0, 1)], "two on five cores")
+        study = Study(store, workers=5, evaluate=work)
+        study.run(context, [trials[0].with_seed(seed) for seed in (0, 1)], "two on five cores")
     assert lent["while two run"] == 2 and lent["seed 0, at its end"] == 5
 
 
@@ -222,14 +219,14 @@ def test_a_store_that_cannot_take_an_outcome_ends_the_run(
 
 
 def test_two_studies_on_one_server_train_each_trial_once(
-    context: TrainingContext, trials: list[Trial], server: Server, trained: list[str]
+    context: TrainingContext, trials: list[Trial], server: Server
 ) -> None:
-    url = server.create("two_studies")
+    url, trained = server.create("two_studies"), list[str]()
     together = threading.Barrier(2, timeout=PATIENCE_SECONDS)
 
     def work(_: int) -> tuple[int, int, list[bytes]]:
         with Store(url) as store:
-            study = Study(store, workers=2)
+            study = Study(store, workers=2, evaluate=recording(trained))
             together.wait()
             outcomes = study.run(context, trials, "all")
             return study.trained, study.remembered, [outcome.weights.tobytes() for outcome in outcomes]
@@ -242,15 +239,15 @@ def test_two_studies_on_one_server_train_each_trial_once(
 
 
 def test_what_somebody_else_trains_is_waited_for(
-    context: TrainingContext, trials: list[Trial], server: Server, trained: list[str], monkeypatch: pytest.MonkeyPatch
+    context: TrainingContext, trials: list[Trial], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One is stored by the other at last; one is let go, and trained here."""
     monkeypatch.setattr(study_module, "OTHERS_SECONDS", 0.01)
     url = server.create("waiting")
-    told = Told()
+    told, trained = Told(), list[str]()
     with Store(url) as store, Store(url) as other, ThreadPoolExecutor(1) as pool:
         assert other.claim(trials[:2]) == trials[:2]
-        study = Study(store, workers=2, reporter=told)
+        study = Study(store, workers=2, reporter=told, evaluate=recording(trained))
         running = pool.submit(study.run, context, trials, "all")
         while len(trained) < len(trials) - 2:
             time.sleep(0.01)
@@ -264,16 +261,15 @@ def test_what_somebody_else_trains_is_waited_for(
 
 
 def test_a_run_that_ends_early_lets_go_of_what_it_claimed(
-    context: TrainingContext, trials: list[Trial], server: Server, monkeypatch: pytest.MonkeyPatch
+    context: TrainingContext, trials: list[Trial], server: Server
 ) -> None:
     def broken(*_: object) -> Outcome:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(study_module, "evaluate", broken)
     url = server.create("early")
     with Store(url) as store, Store(url) as other:
         with pytest.raises(ZeroDivisionError):
-            Study(store, workers=2).run(context, trials, "all")
+            Study(store, workers=2, evaluate=broken).run(context, trials, "all")
         assert other.claim(trials) == trials
 
 
@@ -309,18 +305,15 @@ def test_the_progress_adds_up_to_the_work_that_is_left(
     assert min(told.amounts) >= 0
 
 
-def test_a_training_advances_by_what_is_new(
-    context: TrainingContext, trials: list[Trial], own_store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_training_advances_by_what_is_new(context: TrainingContext, trials: list[Trial], own_store: Path) -> None:
     def in_quarters(context: TrainingContext, trial: Trial, control: TrainControl) -> Outcome:
         for done in (1, 2, 3):
             control.progress(done, 4)
         return evaluate(context, trial)
 
-    monkeypatch.setattr(study_module, "evaluate", in_quarters)
     told = Told()
     with Store(own_store) as store:
-        Study(store, workers=1, reporter=told).run(context, trials[:1], "one")
+        Study(store, workers=1, reporter=told, evaluate=in_quarters).run(context, trials[:1], "one")
     assert told.amounts == pytest.approx([context.cost(trials[0]) / 4] * 4)
 
 

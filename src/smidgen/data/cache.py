@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smidgen import environment
+from smidgen.atomic_files import write_whole
 from smidgen.data.published import PUBLISHED
 from smidgen.data.sources import Folder
 from smidgen.errors import DataError
@@ -73,7 +74,7 @@ def _fetch_missing(name: str, folder: Path, missing: list[str], reporter: Report
         try:
             for file, content in source.files(tuple(missing)):
                 _check_sha256(file, content, PUBLISHED[name].sha256[file])
-                _write(folder / file, content)
+                write_whole(folder / file, content)
                 missing.remove(file)
         except (DataError, OSError, subprocess.SubprocessError) as error:
             failures.append(f"{source}: {error}")
@@ -121,16 +122,3 @@ def _check_sha256(file: str, content: bytes, sha256: str) -> None:
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise DataError(f"{file} has SHA-256 {found[:12]}..., but the published file has {sha256[:12]}...")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write beside the path and rename, so that other processes see the whole file or none."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            file.write(content)
-            file.close()
-            Path(file.name).replace(path)
-        except BaseException:
-            file.close()
-            Path(file.name).unlink(missing_ok=True)
-            raise

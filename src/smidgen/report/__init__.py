@@ -16,7 +16,6 @@ from smidgen.report.page import (
     Winner,
     WrongImage,
     write_page,
-    write_whole,
 )
 
 __all__ = [
@@ -31,5 +30,4 @@ __all__ = [
     "Winner",
     "WrongImage",
     "write_page",
-    "write_whole",
 ]

@@ -16,11 +16,11 @@ import io
 import os
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 import smidgen
+from smidgen.atomic_files import draft_folder
 from smidgen.errors import ModelFileError, RequestError
 from smidgen.model import Model, save_safetensors, save_smidgen
 from smidgen.records import Outcome, Trial
@@ -55,11 +55,8 @@ def write(answer: ShrinkResult, folder: Path, command: str = "") -> RunReport:
     made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Moved in when all are whole, so that a full disk never leaves half of one answer beside half of another.
-        with TemporaryDirectory(prefix=".draft-", dir=folder) as draft:
-            report = _write_all(answer, Path(draft), command)
-            for file in Path(draft).iterdir():
-                file.replace(folder / file.name)
+        with draft_folder(folder) as draft:
+            report = _write_all(answer, draft, command)
     except (OSError, ModelFileError) as error:
         if made:
             with suppress(OSError):
@@ -79,12 +76,10 @@ def write_compressed(found: CompressResult, path: Path) -> None:
     """
     points = [_file_point(tried) for tried in found.candidates]
     winner = _file_point(found.winner)
-    with TemporaryDirectory(prefix=".draft-", dir=path.parent) as draft:
-        picture, rows = Path(draft) / "curve.png", Path(draft) / "tried.csv"
+    with draft_folder(path.parent) as draft:
+        picture, rows = draft / f"{path.stem}.png", draft / f"{path.stem}.csv"
         frontier_picture(points, pareto([*points, winner]), found.floor.accuracy, winner, None, picture, "bytes")
         rows.write_text(tried_csv(found), encoding="utf-8")
-        picture.replace(path.with_suffix(".png"))
-        rows.replace(path.with_suffix(".csv"))
     save_smidgen(found.winner.quantized, path)
 
 

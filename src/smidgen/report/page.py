@@ -16,6 +16,7 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.atomic_files import write_whole
 from smidgen.records import Score
 from smidgen.report.axes import count_text, percent_text, short_percent_text
 from smidgen.report.chart import Chart, lay_out
@@ -250,16 +251,6 @@ class RunReport:
 def write_page(report: RunReport, path: Path) -> None:
     """Write the page. The file appears whole or not at all."""
     write_whole(path, render(report))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text beside `path` and move it there: it appears whole or not at all, and nothing else is left."""
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def render(report: RunReport) -> str:

@@ -6,8 +6,8 @@ import csv
 import io
 from pathlib import Path
 
+from smidgen.atomic_files import draft_folder
 from smidgen.errors import RequestError
-from smidgen.report.page import write_whole
 from smidgen.search.sweep import SweepResult
 
 SWEEP_HEAD = (
@@ -40,9 +40,10 @@ def write_sweep(result: SweepResult, folder: Path) -> None:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / "sweep.csv", sweep_csv(result))
-        groups = {row.name: (row.parameters, row.validation) for row in result.widths}
-        sweep_picture(groups, result.turning_point, folder / "sweep.png")
+        with draft_folder(folder) as draft:
+            (draft / "sweep.csv").write_text(sweep_csv(result), encoding="utf-8")
+            groups = {row.name: (row.parameters, row.validation) for row in result.widths}
+            sweep_picture(groups, result.turning_point, draft / "sweep.png")
     except OSError as error:
         raise RequestError(
             f"cannot write to {folder}: {error.strerror or error}; give another place by --out"

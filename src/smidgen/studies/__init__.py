@@ -14,6 +14,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from smidgen.atomic_files import draft_folder, write_whole
 from smidgen.data import Dataset, load
 from smidgen.errors import RequestError
 from smidgen.reporter import Reporter
@@ -135,8 +136,6 @@ def write(report: Report, folder: Path) -> list[Path]:
     Raises:
         RequestError: the folder cannot be written to.
     """
-    from smidgen.report import write_whole
-
     place = folder / report.name
     texts = {
         "table.csv": csv_text(report),
@@ -145,10 +144,11 @@ def write(report: Report, folder: Path) -> list[Path]:
     }
     try:
         place.mkdir(parents=True, exist_ok=True)
-        for file, text in texts.items():
-            write_whole(place / file, text)
-        for picture in report.pictures:
-            picture.draw(place / picture.file)
+        with draft_folder(place) as draft:
+            for file, text in texts.items():
+                (draft / file).write_text(text, encoding="utf-8")
+            for picture in report.pictures:
+                picture.draw(draft / picture.file)
     except OSError as error:
         raise RequestError(f"cannot write to {place}: {error.strerror or error}; give another --out") from error
     return [place / file for file in (*texts, *(picture.file for picture in report.pictures))]
@@ -156,8 +156,6 @@ def write(report: Report, folder: Path) -> list[Path]:
 
 def write_index(reports: Sequence[Report], folder: Path) -> Path:
     """Write index.md, everything on one page, beside the documents' folders."""
-    from smidgen.report import write_whole
-
     path = folder / "index.md"
     pages = (page(report, f"{report.name}/") for report in reports)
     write_whole(path, "\n".join(["# Reproduced\n", *pages]))
