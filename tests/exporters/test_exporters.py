@@ -25,7 +25,7 @@ from smidgen.exporters import (
     onnx_bytes,
     program_size,
 )
-from smidgen.exporters.forward import outputs
+from smidgen.exporters.forward import layer_outputs
 from smidgen.model import (
     Codebook,
     Model,
@@ -128,7 +128,7 @@ def trained(digits: Dataset) -> QuantizedModel:
 def test_the_layers_in_numpy_compute_what_torch_does(network: str) -> None:
     quantized = a_quantized_model(*NETWORKS[network])
     images = some_images(quantized.input_shape, 20)
-    *_, last = outputs(quantized, images)
+    *_, last = layer_outputs(quantized, images)
     np.testing.assert_allclose(last[:, :, 0, 0], torch_logits(quantized, images), rtol=1e-4, atol=1e-5)
 
 
@@ -246,9 +246,9 @@ def test_no_form_allocates_or_needs_a_library() -> None:
 @pytest.mark.parametrize(
     ("form", "images", "name", "message"),
     [
-        ("int4", None, "net.c", "no form 'int4'; use one of float, levels"),
-        ("integer", None, "net.c", "needs some training images; give --data"),
-        ("float", None, "net.cpp", "is no name of a C source; end it with .c"),
+        ("int4", None, "net.c", "--form int4 is not known; use one of float, levels"),
+        ("integer", None, "net.c", "--form integer needs training images; give --data"),
+        ("float", None, "net.cpp", "is not the name of a C source; give one that ends in .c"),
     ],
 )
 def test_a_wrong_wish_is_refused(form: str, images: None, name: str, message: str, tmp_path: Path) -> None:
@@ -259,9 +259,7 @@ def test_a_wrong_wish_is_refused(form: str, images: None, name: str, message: st
 
 def test_weights_that_do_not_fit_in_a_form_are_refused() -> None:
     quantized = a_quantized_model("dense 2", (1, 5, 5), bits=6)
-    with pytest.raises(
-        RequestError, match=r"0\.weight has levels from -\d+ to \d+, and the form 'levels4' holds -7 to 7"
-    ):
+    with pytest.raises(RequestError, match=r"0\.weight has levels from -\d+ to \d+, and --form levels4 stores -7 to 7"):
         c_program(quantized, "net", "levels4")
 
 

@@ -1,4 +1,4 @@
-"""A network for other programs: ONNX, C."""
+"""Exports a network as a file of another program: ONNX, C or safetensors."""
 
 from __future__ import annotations
 

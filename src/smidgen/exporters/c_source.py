@@ -1,20 +1,19 @@
-"""A network as C99 with no dependency and no malloc: NAME.c and NAME.h, for microcontrollers and all else.
+"""Exports a network as C99 without dependencies or malloc (NAME.c and NAME.h), for microcontrollers and any other CPU.
 
-    int NAME_classify(const unsigned char *image);    the class of a picture's bytes
+    int NAME_classify(const unsigned char *image);    the class of an image's bytes
 
-How the weights lie in the program, `form`:
+The form says how the source stores the weights:
 
-    float     float32, as they are
-    levels    one byte a weight, multiplied by its step when it is used
-    levels4   half a byte a weight
-    coded     range-coded, as in the `.smidgen` file; decoded into RAM by the first call
-    integer   one byte a weight, and one a value in between: no floating point at all (Jacob et al. 2018, arXiv
-              1712.05877). Its scales are set by what some pictures of the training split make of the network,
-              so its answers may differ from the others'.
+    float     float32
+    levels    one byte per weight, multiplied by its step when it is used
+    levels4   half a byte per weight
+    coded     range-coded levels as in the `.smidgen` file, decoded into RAM by the first call
+    integer   one byte per weight and per intermediate value: no floating point (Jacob et al. 2018, arXiv 1712.05877).
+              Training images determine its scales, and its classes can differ from the decoded network's.
 
-All but the last compute with the same float32 weights as the decoded file; sums are in order of channel, row, column.
-A tensor of biases whose levels do not fit, or one that has a codebook, is float32 in every form but the last, which
-rounds it to one byte and a step a row.
+All forms but the last compute with the float32 weights of the decoded file; sums are in order of channel, row, column.
+Biases whose levels do not fit, and tensors with a codebook, are float32 in every form but the last, which rounds them
+to one byte and a step per row.
 """
 
 from __future__ import annotations
@@ -42,24 +41,32 @@ FORMS = {
     "integer": "one byte per weight and per value: no floating point",
 }
 """How the C source stores the weights."""
-LARGEST = {"levels": 127, "levels4": 7, "coded": 127}
+MAX_LEVELS = {"levels": 127, "levels4": 7, "coded": 127}
 
 
 def export_c(
     quantized: QuantizedModel, path: Path, form: str = "float", images: npt.NDArray[np.uint8] | None = None
 ) -> int:
-    """Write `path` and the header beside it; the length of both in bytes.
+    """Write a C source and the header beside it.
 
-    images: uint8 [n, channels, height, width] of the training split; needed for the form "integer" alone.
+    Args:
+        quantized: the network.
+        path: the .c file to write; its stem names the C functions.
+        form: a key of `FORMS`.
+        images: uint8 [n, channels, height, width] of the training split, for the form "integer".
+
+    Returns:
+        The length of both files in bytes.
 
     Raises:
-        RequestError: a form that is not known, or no images. ModelFileError: the place cannot hold it.
+        RequestError: the form is unknown, needs images, or cannot store the weights; or `path` does not end in .c.
+        ModelFileError: the files cannot be written.
     """
     name = re.sub(r"\W", "_", path.stem, flags=re.ASCII)
     name = f"network_{name}" if not name or name[0].isdigit() else name
     header_path = path.with_suffix(".h")
     if path.suffix != ".c":
-        raise RequestError(f"{path} is no name of a C source; end it with .c")
+        raise RequestError(f"{path} is not the name of a C source; give one that ends in .c")
     source, header = c_program(quantized, name, form, images, header_path.name)
     sizes = [
         write_checked(place, text.encode(), lambda draft, text=text: _check(draft, text))  # type: ignore[misc]
@@ -76,11 +83,11 @@ def _check(draft: Path, text: str) -> None:
 def c_program(
     quantized: QuantizedModel, name: str, form: str, images: npt.NDArray[np.uint8] | None = None, header: str = ""
 ) -> tuple[str, str]:
-    """The source and its header."""
+    """Return the source and its header; see `export_c`. `header` is the name of the header's file."""
     if form not in FORMS:
-        raise RequestError(f"no form '{form}'; use one of {', '.join(FORMS)}")
+        raise RequestError(f"--form {form} is not known; use one of {', '.join(FORMS)}")
     if form == "integer" and images is None:
-        raise RequestError("the form 'integer' needs some training images; give --data")
+        raise RequestError("--form integer needs training images; give --data")
     parts = (
         integer_parts(quantized, images) if form == "integer" and images is not None else _float_parts(quantized, form)
     )
@@ -122,7 +129,7 @@ def _source(quantized: QuantizedModel, name: str, form: str, parts: Parts, heade
     pieces = [
         f"/* Made by Smidgen, form {form}: {quantized.spec}\n   Classes: {names} */",
         f'#include "{header}"\n#include <stdint.h>',
-        *parts.before,
+        *parts.preamble,
         *_sections(parts.sections),
         *parts.tables,
         *_memory(parts, classes, form),
@@ -137,14 +144,14 @@ def _source(quantized: QuantizedModel, name: str, form: str, parts: Parts, heade
 
 
 def _memory(parts: Parts, classes: int, form: str) -> list[str]:
-    """The static arrays that values lie in."""
+    """Return the static buffers of intermediate values."""
     kind = "int8_t" if form == "integer" else "float"
-    buffers = [f"static {kind} {buffer}[{room}];" for buffer, room in parts.room.items() if room]
+    buffers = [f"static {kind} {buffer}[{size}];" for buffer, size in parts.buffer_sizes.items() if size]
     return [*buffers, f"static int32_t logits[{classes}];"] if form == "integer" else buffers
 
 
 def _sections(wanted: list[str]) -> list[str]:
-    """The wanted parts of the template, in its order."""
+    """Return the wanted sections of the template, in its order."""
     template = files("smidgen.exporters").joinpath("network.c.txt").read_text()
     parts = re.split(r"/\*@ (.+) \*/\n", template)[1:]
     known = dict(zip(parts[::2], parts[1::2], strict=True))
@@ -167,7 +174,7 @@ def _float_parts(quantized: QuantizedModel, form: str) -> Parts:
 
 
 def _float_tensors(parts: Parts, quantized: QuantizedModel, form: str) -> None:
-    """Tables of all tensors but those of batch norms, which become a factor and a sum."""
+    """Add tables of all tensors but those of batch norms, which become a factor and an offset."""
     plans = quantized.spec.plan(quantized.input_shape)
     tensors = {
         name: tensor
@@ -179,9 +186,9 @@ def _float_tensors(parts: Parts, quantized: QuantizedModel, form: str) -> None:
             parts.tables.append(f"static const float {_name(name)}{array(values_of(tensor))};")
         return
     _check_fit(tensors, form)
-    small = {name: tensor for name, tensor in tensors.items() if _fits(tensor, LARGEST[form])}
+    small = {name: tensor for name, tensor in tensors.items() if _fits(tensor, MAX_LEVELS[form])}
     if form == "coded" and small:
-        _coded(parts, small)
+        _range_coded(parts, small)
     first = 0
     for name, tensor in tensors.items():
         if name in small:
@@ -193,12 +200,12 @@ def _float_tensors(parts: Parts, quantized: QuantizedModel, form: str) -> None:
 
 
 def _check_fit(tensors: dict[str, Tensor], form: str) -> None:
-    """Weights are most of a network: to write them as float32 instead would not be what was asked for."""
+    """Raise RequestError if weights do not fit: float32 in their place would not be the form that was asked for."""
     for name, tensor in tensors.items():
-        if name.endswith(".weight") and isinstance(tensor.grid, Uniform) and not _fits(tensor, LARGEST[form]):
+        if name.endswith(".weight") and isinstance(tensor.grid, Uniform) and not _fits(tensor, MAX_LEVELS[form]):
             raise RequestError(
-                f"{name} has levels from {tensor.levels.min()} to {tensor.levels.max()}, and the form '{form}' holds "
-                f"-{LARGEST[form]} to {LARGEST[form]}; use another form, or quantize to fewer bits"
+                f"{name} has levels from {tensor.levels.min()} to {tensor.levels.max()}, and --form {form} stores "
+                f"-{MAX_LEVELS[form]} to {MAX_LEVELS[form]}; use another form, or quantize to fewer bits"
             )
 
 
@@ -222,10 +229,10 @@ def _level_table(parts: Parts, name: str, tensor: Tensor, form: str, first: int)
     parts.tables.append(f"static const tensor {made} = {{{made}_steps, {at}, {len(steps)}}};")
 
 
-def _coded(parts: Parts, small: dict[str, Tensor]) -> None:
-    """The stream, the memory it is decoded into, and the call that does it once."""
+def _range_coded(parts: Parts, small: dict[str, Tensor]) -> None:
+    """Add the range-coded stream, the array it is decoded into, and the call that decodes it once."""
     levels = np.concatenate([tensor.levels.ravel() for tensor in small.values()])
-    parts.before += [
+    parts.preamble += [
         f"#define OCTAVES {max(1, int(np.abs(levels).max()).bit_length())}",
         f"static const uint8_t coded{array(np.frombuffer(encode_levels(levels) or bytes(1), np.uint8))};",
         f"static int8_t levels[{len(levels)}];",

@@ -1,4 +1,4 @@
-"""What both ways of writing C have in common: the pieces of a source, and numbers as C has them."""
+"""The parts of a C source, and values as C text: shared by the float and the integer export."""
 
 from __future__ import annotations
 
@@ -12,43 +12,51 @@ from smidgen.spec import Dense, LayerPlan, Shape
 
 @dataclass
 class Parts:
-    """A source in the making. Values lie in `a` or `b`, and `current` is where they lie now.
+    """The parts of a C source while it is built. Layers compute from one of the buffers `a` and `b` into the other.
 
-    sections: parts of the template that are needed; room: the most values that each buffer holds
+    Attributes:
+        pixel: C expression of the first layer's input for `image[i]`.
+        preamble: definitions before the template's functions.
+        sections: names of the template's sections that are needed.
+        tables: constant arrays.
+        first_calls: statements before the image is read.
+        calls: one statement per layer.
+        buffer_sizes: values that each buffer must have room for.
+        current: the buffer with the latest values.
     """
 
     pixel: str
-    before: list[str] = field(default_factory=list)
+    preamble: list[str] = field(default_factory=list)
     sections: list[str] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
     first_calls: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
-    room: dict[str, int] = field(default_factory=lambda: {"a": 0, "b": 0})
+    buffer_sizes: dict[str, int] = field(default_factory=lambda: {"a": 0, "b": 0})
     current: str = "a"
 
     def grow(self, buffer: str, shape: Shape) -> None:
-        """Make room for a map."""
-        self.room[buffer] = max(self.room[buffer], int(np.prod(shape)))
+        """Enlarge a buffer so that a map of this shape fits."""
+        self.buffer_sizes[buffer] = max(self.buffer_sizes[buffer], int(np.prod(shape)))
 
     def other(self, shape: Shape) -> str:
-        """The buffer that is not in use, with room for a map."""
+        """Return the other buffer, enlarged so that a map of this shape fits."""
         there = "b" if self.current == "a" else "a"
         self.grow(there, shape)
         return there
 
     def call(self, section: str, text: str) -> None:
-        """A call of what a part of the template has."""
+        """Add a statement that calls a function of this section of the template."""
         self.sections.append(section)
         self.calls.append(text)
 
 
 def dims(shape: Shape) -> str:
-    """A shape as C has it."""
+    """Return a shape as a C compound literal."""
     return f"(shape){{{', '.join(map(str, shape))}}}"
 
 
 def whole_kernel(plan: LayerPlan) -> str:
-    """(channels in, height, width) of a kernel; that of a dense layer is the whole map."""
+    """Return a kernel's (input channels, height, width) as C; a dense layer's kernel is the whole map."""
     if isinstance(plan.layer, Dense):
         return dims(plan.input_shape)
     _, channels, height, width = plan.weight_shape
@@ -56,7 +64,7 @@ def whole_kernel(plan: LayerPlan) -> str:
 
 
 def array(values: npt.NDArray[np.floating] | npt.NDArray[np.integer]) -> str:
-    """[n] = {...}, lines of about a hundred characters; float32 by the shortest text that reads back."""
+    """Return "[n] = {...}" in lines of about 100 characters, floats in the shortest form that reads back."""
     is_float = values.dtype.kind == "f"
     texts = list(map(_float_text, values.ravel().tolist())) if is_float else list(map(str, values.ravel().tolist()))
     lines, line = [], ""

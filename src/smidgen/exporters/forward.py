@@ -1,4 +1,8 @@
-"""A network computed in NumPy, layer by layer: what exporters look at to see how large the values get."""
+"""Computes the output of every layer in NumPy, from which the integer C export takes the ranges of the values.
+
+The engines could compute prefixes of the network instead, but they add up in another order, which also depends on the
+instruction set: the last digits of the ranges would change, and with them the exported files.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +30,13 @@ from smidgen.spec import (
 Floats = npt.NDArray[np.float32]
 
 
-def outputs(quantized: QuantizedModel, images: npt.NDArray[np.uint8]) -> Iterator[Floats]:
-    """What comes out of each layer, repeats written out: float32 [n, channels, height, width]."""
+def layer_outputs(quantized: QuantizedModel, images: npt.NDArray[np.uint8]) -> Iterator[Floats]:
+    """Yield the output of each layer, with repeats written out: float32 [n, channels, height, width].
+
+    Args:
+        quantized: the network.
+        images: uint8 [n, channels, height, width].
+    """
     maps: Floats = images.astype(np.float32) / np.float32(255)
     for place, plan in enumerate(quantized.spec.plan(quantized.input_shape)):
         maps = _layer(plan, arrays_of(quantized, place, plan), maps)
@@ -35,7 +44,7 @@ def outputs(quantized: QuantizedModel, images: npt.NDArray[np.uint8]) -> Iterato
 
 
 def arrays_of(quantized: QuantizedModel, place: int, plan: LayerPlan) -> dict[str, Floats]:
-    """A layer's tensors by the last part of their names: weight, bias, mean, variance."""
+    """Return a layer's tensors by the last part of their names: weight, bias, mean, variance."""
     first = f"{place if plan.source is None else plan.source}."
     return {
         name.removeprefix(first): values_of(tensor)
@@ -45,7 +54,7 @@ def arrays_of(quantized: QuantizedModel, place: int, plan: LayerPlan) -> dict[st
 
 
 def affine_of(arrays: dict[str, Floats]) -> tuple[Floats, Floats]:
-    """A batch norm as a factor and a sum for each channel."""
+    """Return a batch norm as a factor and an offset per channel."""
     factor = arrays["weight"].astype(np.float64) / np.sqrt(arrays["variance"].astype(np.float64) + BATCH_NORM_EPSILON)
     shift = arrays["bias"] - arrays["mean"] * factor
     return factor.astype(np.float32), shift.astype(np.float32)
@@ -80,7 +89,7 @@ def _layer(plan: LayerPlan, arrays: dict[str, Floats], maps: Floats) -> Floats:
 def _convolved(plan: LayerPlan, weight: Floats, maps: Floats) -> Floats:
     top, left = padding(plan)
     kernel = weight.shape[2:]
-    around = ((top, kernel[0] - 1 - top), (left, kernel[1] - 1 - left)) if is_same(plan) else ((0, 0), (0, 0))
+    around = ((top, kernel[0] - 1 - top), (left, kernel[1] - 1 - left)) if pads(plan) else ((0, 0), (0, 0))
     windows = sliding_window_view(np.pad(maps, ((0, 0), (0, 0), *around)), kernel, (2, 3))
     made: Floats
     if isinstance(plan.layer, Depthwise):
@@ -90,13 +99,13 @@ def _convolved(plan: LayerPlan, weight: Floats, maps: Floats) -> Floats:
     return made
 
 
-def is_same(plan: LayerPlan) -> bool:
-    """Whether zeros stand around the map."""
+def pads(plan: LayerPlan) -> bool:
+    """Return whether a layer pads its input with zeros."""
     return bool(getattr(plan.layer, "same", False))
 
 
 def padding(plan: LayerPlan) -> tuple[int, int]:
-    """Zeros above and to the left of a map that keeps its size; none otherwise."""
-    if not is_same(plan):
+    """Return the rows of padding above and the columns to the left; (0, 0) without padding."""
+    if not pads(plan):
         return 0, 0
     return (plan.weight_shape[2] - 1) // 2, (plan.weight_shape[3] - 1) // 2

@@ -1,9 +1,9 @@
-"""A network as one ONNX file, for the many runtimes that read them (`pip install 'smidgen[onnx]'`).
+"""Exports a network as one ONNX file (`pip install 'smidgen[onnx]'`).
 
-Input "image": float32 [n, channels, height, width], a picture's bytes divided by 255. Output "logits": float32
-[n, classes]. Weights on a grid are kept as int8 and multiplied by their step in the graph (DequantizeLinear), which
-gives the same float32 values as the `.smidgen` file; what does not fit in int8 is float32. Batch norms, repeats and
-all else are the standard's own operators.
+Input "image": float32 [n, channels, height, width], an image's bytes divided by 255. Output "logits": float32
+[n, classes]. Weights on a uniform grid are stored as int8 and multiplied by their step in the graph (DequantizeLinear),
+which gives the same float32 values as the `.smidgen` file; tensors that do not fit in int8 are float32. All operators
+are those of the ONNX standard.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from smidgen.atomic_files import write_checked
 from smidgen.errors import RequestError
-from smidgen.exporters.forward import is_same, padding
+from smidgen.exporters.forward import padding, pads
 from smidgen.model import QuantizedModel, Tensor, Uniform, values_of
 from smidgen.spec import (
     BATCH_NORM_EPSILON,
@@ -37,14 +37,18 @@ if TYPE_CHECKING:
     from onnx import NodeProto, TensorProto
 
 OPSET, IR = 18, 8
-"""Of 2022: what runtimes since then read. The package's own defaults are newer than onnxruntime reads."""
+"""Versions of 2022, which runtimes since then read; the package's defaults are newer than onnxruntime supports."""
 
 
 def export_onnx(quantized: QuantizedModel, path: Path) -> int:
-    """Write the file; its length in bytes.
+    """Write an ONNX file; the file takes its name once onnx has checked it.
+
+    Returns:
+        The length of the file in bytes.
 
     Raises:
-        RequestError: the package onnx is not installed. ModelFileError: the place cannot hold it.
+        RequestError: the package onnx is not installed.
+        ModelFileError: the file cannot be written.
     """
     content = onnx_bytes(quantized)
     import onnx
@@ -53,11 +57,11 @@ def export_onnx(quantized: QuantizedModel, path: Path) -> int:
 
 
 def onnx_bytes(quantized: QuantizedModel) -> bytes:
-    """The file's bytes; the same network gives the same ones."""
+    """Return the bytes of an ONNX file; the same network always gives the same bytes."""
     try:
         from onnx import TensorProto, helper
     except ImportError:
-        raise RequestError("to write ONNX the package onnx is needed; pip install 'smidgen[onnx]'") from None
+        raise RequestError("writing an ONNX file needs the package onnx; pip install 'smidgen[onnx]'") from None
     graph = _Graph(quantized)
     outputs = quantized.spec.output_shape(quantized.input_shape)[0]
     made = helper.make_graph(
@@ -74,13 +78,13 @@ def onnx_bytes(quantized: QuantizedModel) -> bytes:
 
 
 class _Graph:
-    """Nodes in order; a value is named by a number."""
+    """Builds the nodes of the graph in order; values are named by numbers."""
 
     def __init__(self, quantized: QuantizedModel) -> None:
         self.nodes: list[NodeProto] = []
         self.initializers: list[TensorProto] = []
         self._quantized = quantized
-        self._known: set[str] = set()
+        self._added: set[str] = set()
         value, is_vector = "image", False
         for place, plan in enumerate(quantized.spec.plan(quantized.input_shape)):
             if is_vector and not isinstance(plan.layer, Dense):
@@ -121,12 +125,12 @@ class _Graph:
         return [self._tensor(name) for name in names]
 
     def _tensor(self, name: str, shape: tuple[int, ...] | None = None) -> str:
-        """The name of a value that holds a tensor; made once, however many rounds use it."""
-        if name not in self._known:
-            self._known.add(name)
+        """Return the name of a tensor's value, which is added once, however many rounds use it."""
+        if name not in self._added:
+            self._added.add(name)
             tensor = self._quantized.tensors[name]
             whole = tensor.levels.shape if shape is None else np.empty(tensor.levels.shape).reshape(shape).shape
-            if isinstance(tensor.grid, Uniform) and _is_small(tensor):
+            if isinstance(tensor.grid, Uniform) and _fits_int8(tensor):
                 self._dequantize_node(name, tensor, tensor.grid, whole)
             else:
                 self._store(name, values_of(tensor).reshape(whole))
@@ -156,14 +160,14 @@ class _Graph:
         return output
 
 
-def _is_small(tensor: Tensor) -> bool:
-    """Whether int8 holds the levels, and one axis is the channels out where each has a step."""
+def _fits_int8(tensor: Tensor) -> bool:
+    """Return whether the levels fit in int8."""
     return bool(np.abs(tensor.levels).max(initial=0) <= 127)
 
 
 def _pads(plan: LayerPlan) -> list[int]:
-    """Above, left, below, right."""
-    if not is_same(plan):
+    """Return the padding above, left, below and right."""
+    if not pads(plan):
         return [0, 0, 0, 0]
     top, left = padding(plan)
     return [top, left, plan.weight_shape[2] - 1 - top, plan.weight_shape[3] - 1 - left]

@@ -1,5 +1,4 @@
-"""What an export says of images when it is run: the runtime, the compiler, and how large a program for a
-microcontroller becomes."""
+"""Run an exported file on images, and measure the size of its program on a microcontroller."""
 
 from __future__ import annotations
 
@@ -42,14 +41,26 @@ void start(void) { for (;;) main(); }
 
 @dataclass(frozen=True)
 class ProgramSize:
-    """flash: text and data; ram: data, bss and one image; bytes of a linked program that has nothing else."""
+    """Size of a linked program that contains nothing but the network.
+
+    Attributes:
+        flash_bytes: text and data.
+        ram_bytes: data, bss and one image.
+    """
 
     flash_bytes: int
     ram_bytes: int
 
 
 def classes_by_onnx(path: Path, images: Images) -> Classes:
-    """The class of each image by onnxruntime; images uint8 [n, channels, height, width].
+    """Classify images with onnxruntime.
+
+    Args:
+        path: the .onnx file.
+        images: uint8 [n, channels, height, width].
+
+    Returns:
+        The class of each image: intp [n].
 
     Raises:
         RequestError: onnxruntime is not installed.
@@ -57,7 +68,7 @@ def classes_by_onnx(path: Path, images: Images) -> Classes:
     try:
         import onnxruntime
     except ImportError:
-        raise RequestError("to run ONNX the package onnxruntime is needed; pip install 'smidgen[onnx]'") from None
+        raise RequestError("running an ONNX file needs the package onnxruntime; pip install 'smidgen[onnx]'") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -69,35 +80,50 @@ def classes_by_onnx(path: Path, images: Images) -> Classes:
 
 
 def classes_by_c(path: Path, images: Images, flags: tuple[str, ...] = ("-Os",)) -> Classes:
-    """The class of each image by the C source, compiled here.
+    """Compile a C source on this machine and classify images with it.
+
+    Args:
+        path: the .c file; its header is beside it.
+        images: uint8 [n, channels, height, width].
+        flags: options of the compiler.
+
+    Returns:
+        The class of each image: intp [n].
 
     Raises:
-        RequestError: there is no compiler. RunError: it does not compile, or the program fails.
+        RequestError: no C compiler is installed.
+        RunError: the source does not compile, or the program fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         program = _compiled(_tool("cc"), path, _MAIN, Path(folder), flags)
-        said = subprocess.run([program], input=images.tobytes(), capture_output=True)
-    if said.returncode or len(said.stdout) != len(images):
-        raise RunError(f"the program of {path} failed: {said.stderr.decode(errors='replace')[-400:]}; report it")
-    return np.frombuffer(said.stdout, np.uint8).astype(np.intp)
+        finished = subprocess.run([program], input=images.tobytes(), capture_output=True)
+    if finished.returncode or len(finished.stdout) != len(images):
+        raise RunError(f"the program of {path} failed: {finished.stderr.decode(errors='replace')[-400:]}; report it")
+    return np.frombuffer(finished.stdout, np.uint8).astype(np.intp)
 
 
 def program_size(path: Path) -> ProgramSize | None:
-    """Of the C source on a Cortex-M0+ with all that it needs of the compiler's library; None without the compiler."""
+    """Measure a C source as a program for a Cortex-M0+, with what it needs of the compiler's library.
+
+    Returns:
+        The size, or None if arm-none-eabi-gcc is not installed.
+    """
     if not shutil.which(ARM):
         return None
     with tempfile.TemporaryDirectory() as folder:
         bare = ("-Os", *ARM_TARGET, "-nostartfiles", "-Wl,--gc-sections,-e,start", "-ffunction-sections")
         program = _compiled(ARM, path, _BARE_MAIN, Path(folder), (*bare, "--specs=nosys.specs"))
-        said = subprocess.run(["arm-none-eabi-size", program], capture_output=True, text=True, check=True)
-    text, data, bss = map(int, said.stdout.splitlines()[1].split()[:3])
+        finished = subprocess.run(["arm-none-eabi-size", program], capture_output=True, text=True, check=True)
+    text, data, bss = map(int, finished.stdout.splitlines()[1].split()[:3])
     return ProgramSize(text + data, data + bss)
 
 
 def _tool(name: str) -> str:
     found = shutil.which(name)
     if not found:
-        raise RequestError(f"to run C a compiler is needed and there is no '{name}'; on Debian: apt-get install gcc")
+        raise RequestError(
+            f"running a C export needs a compiler, and '{name}' is not installed; on Debian: apt-get install gcc"
+        )
     return found
 
 
@@ -111,7 +137,7 @@ def _compiled(compiler: str, path: Path, main: str, folder: Path, flags: tuple[s
     text = main.replace("HEADER", header.name).replace("IMAGE_BYTES", f"{name}_IMAGE_BYTES")
     source.write_text(text.replace("CLASSIFY", classify))
     line = [compiler, *WARNINGS, *flags, f"-I{path.parent.absolute()}", str(source), str(path), "-o", str(program)]
-    said = subprocess.run(line, capture_output=True, text=True)
-    if said.returncode:
-        raise RunError(f"{path} does not compile: {said.stderr[-400:]}; report it")
+    finished = subprocess.run(line, capture_output=True, text=True)
+    if finished.returncode:
+        raise RunError(f"{path} does not compile: {finished.stderr[-400:]}; report it")
     return program
