@@ -21,6 +21,7 @@ from smidgen.errors import INTERRUPTED, SmidgenError
 
 app = typer.Typer(
     help="Find the smallest neural network that meets your accuracy floor.",
+    epilog="Exit codes: 0 success, 1 failure, 2 wrong request, 3 no network meets the floor, 130 Ctrl-C.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

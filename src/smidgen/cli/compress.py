@@ -11,6 +11,7 @@ import typer
 from smidgen.cli.options import (
     DATA,
     GOAL,
+    RUN,
     TEACHER,
     BytesOption,
     ClusterOption,
@@ -57,7 +58,7 @@ def compress(
     seed: SeedOption = 0,
     copies: CopiesOption = 1,
     split_seed: SplitOption = 0,
-    out: Annotated[Path | None, option("--out", "The .smidgen file to write; default: beside the first.")] = None,
+    out: Annotated[Path | None, option("--out", "The .smidgen file to write; default: beside the first.", RUN)] = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
     cluster: ClusterOption = None,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-GOAL, TEACHER, DATA = "Goal", "Teacher", "Data"
+GOAL, TEACHER, DATA, SEARCH, RUN = "Goal", "Teacher", "Data", "Search", "Run"
 """Panels of `--help`."""
 
 
@@ -26,23 +26,23 @@ RuleOption = Annotated[
     str, option("--rule", "wilson: hold the floor with 95 % confidence; rate: by the plain rate.", GOAL)
 ]
 
-EffortOption = Annotated[str, option("--effort", "glance, quick, normal or thorough.")]
-SeedOption = Annotated[int, option("--seed", "Seed of the search and of every training.")]
+EffortOption = Annotated[str, option("--effort", "glance, quick, normal or thorough.", SEARCH)]
+SeedOption = Annotated[int, option("--seed", "Seed of the search and of every training.", SEARCH)]
 CopiesOption = Annotated[
-    int, option("--copies", "Augment: N copies of each image, 2..N randomly shifted, rotated and scaled.")
+    int, option("--copies", "Augment: N copies of each image, 2..N randomly shifted, rotated and scaled.", DATA)
 ]
-SplitOption = Annotated[int, option("--split-seed", "Seed of the split into training and validation images.")]
+SplitOption = Annotated[int, option("--split-seed", "Seed of the split into training and validation images.", DATA)]
 
 GroupOption = Annotated[str, option("--group-column", "Keep rows with one value of this column in one split.", DATA)]
 ResizeOption = Annotated[str | None, option("--resize", "Resize a folder's pictures: height x width, as 32x32.", DATA)]
 
-StoreOption = Annotated[str | None, option("--store", "Where trainings are remembered: a file or a database URL.")]
-WorkersOption = Annotated[int | None, option("--workers", "Trainings at once; default: one for each CPU.")]
+StoreOption = Annotated[str | None, option("--store", "Where trainings are remembered: a file or a database URL.", RUN)]
+WorkersOption = Annotated[int | None, option("--workers", "Trainings at once; default: one for each CPU.", RUN)]
 ClusterOption = Annotated[
     str | None,
-    option("--cluster", "Where to train: a Dask scheduler as tcp://host:8786, or local:4 for 4 processes."),
+    option("--cluster", "Where to train: a Dask scheduler as tcp://host:8786, or local:4 for 4 processes.", RUN),
 ]
-EngineOption = Annotated[str, option("--engine", "What trains and predicts: auto, native or torch.")]
+EngineOption = Annotated[str, option("--engine", "What trains and predicts: auto, native or torch.", RUN)]
 
 
 def command_line() -> str:

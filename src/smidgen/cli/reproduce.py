@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smidgen.cli.options import EngineOption, StoreOption, WorkersOption, option
+from smidgen.cli.options import RUN, EngineOption, StoreOption, WorkersOption, option
 from smidgen.cli.screen import bars, console, table
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def reproduce(
         str, typer.Argument(help="logit-regression, width-sweeps, mimic, reduce-cnn, deep-compression, or all.")
     ],
     quick: Annotated[bool, option("--quick", "Minutes: fewer epochs, seeds and large networks.")] = False,
-    out: Annotated[Path, option("--out", "The folder to write.")] = Path("reproduced"),
+    out: Annotated[Path, option("--out", "The folder to write.", RUN)] = Path("reproduced"),
     store: StoreOption = None,
     workers: WorkersOption = None,
     engine: EngineOption = "auto",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from smidgen.cli.options import (
     GOAL,
+    RUN,
     TEACHER,
     BytesOption,
     ClusterOption,
@@ -67,7 +68,7 @@ def shrink(
     seed: SeedOption = 0,
     copies: CopiesOption = 1,
     split_seed: SplitOption = 0,
-    out: Annotated[Path | None, option("--out", "The folder to write; default: runs/DATA-FLOOR.")] = None,
+    out: Annotated[Path | None, option("--out", "The folder to write; default: runs/DATA-FLOOR.", RUN)] = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
     cluster: ClusterOption = None,

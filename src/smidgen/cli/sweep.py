@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from smidgen.cli.options import (
+    RUN,
     ClusterOption,
     DataArgument,
     EngineOption,
@@ -33,7 +34,7 @@ def sweep(
         option("--optimizer", "adam, sgd, nesterov, rmsprop or adadelta, at a constant rate; default: one-cycle Adam."),
     ] = None,
     split_seed: SplitOption = 0,
-    out: Annotated[Path | None, option("--out", "The folder to write; default: runs/DATA-FAMILY.")] = None,
+    out: Annotated[Path | None, option("--out", "The folder to write; default: runs/DATA-FAMILY.", RUN)] = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
     cluster: ClusterOption = None,

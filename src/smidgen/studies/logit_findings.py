@@ -21,8 +21,11 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What was measured: the main rows, all frozen students, the other ways, the losses (and which was chosen at
-    each h), and the border."""
+    """What was measured.
+
+    These are the main rows, all frozen students, the other ways, the losses with the one chosen at each h, and the
+    border.
+    """
 
     rows: list[Row]
     frozen: Mapping[str, Runs]

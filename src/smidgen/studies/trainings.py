@@ -43,8 +43,10 @@ class Effort:
 
     @property
     def whole(self) -> bool:
-        """Whether epochs are as the recipes have them. Where they are cut, nothing is trained on the validation images
-        too, and no shortest file is searched for."""
+        """Whether epochs are as the recipes have them.
+
+        Where they are cut, nothing is trained on the validation images too, and no shortest file is searched for.
+        """
         return self.epoch_share >= 1
 
 

@@ -99,8 +99,10 @@ def evaluate(context: TrainingContext, trial: Trial, control: TrainControl = DEF
 
 
 class EarlyStopping:
-    """Keeps the weights with the lowest selection loss, and ends a training when it has not fallen for
-    `Recipe.patience` epochs (early stopping; Prechelt 1998). Called after each epoch.
+    """Keeps the weights with the lowest selection loss, and ends a training that no longer improves.
+
+    A training ends when the loss has not fallen for `Recipe.patience` epochs (early stopping; Prechelt 1998). Called
+    after each epoch.
 
     Attributes:
         weights: The weights of the best epoch so far; None if no epoch had a finite loss.
