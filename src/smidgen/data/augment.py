@@ -100,8 +100,10 @@ def transformed(images: Bytes, maps: npt.NDArray[np.float32]) -> Bytes:
     padded[:, :, 1 : height + 1, 1 : width + 1] = images
     pixels = padded.reshape(count, channels, -1)
     y, x = np.divmod(np.arange(height * width, dtype=np.float32), np.float32(width))
-    at = maps[:, :, :1] * y + maps[:, :, 1:2] * x + maps[:, :, 2:]
-    at = np.clip(at, np.float32(-1), np.array([[height], [width]], np.float32)) + np.float32(1)
+    with np.errstate(over="ignore", invalid="ignore"):  # maps of huge values overflow to infinities and inf - inf
+        at = maps[:, :, :1] * y + maps[:, :, 1:2] * x + maps[:, :, 2:]
+    at = np.fmax(at, np.float32(-1))  # not np.clip: NaN must not become an index, it reads outside
+    at = np.minimum(at, np.array([[height], [width]], np.float32)) + np.float32(1)
     corner = np.floor(at)
     down, right = np.moveaxis(at - corner, 1, 0)
     place = (corner[:, 0] * row + corner[:, 1]).astype(np.int64)

@@ -41,6 +41,7 @@ def _source_places(maps: Tensor, height: int, width: int) -> tuple[Tensor, Tenso
     y = torch.arange(height, device=maps.device).repeat_interleave(width)
     x = torch.arange(width, device=maps.device).repeat(height)
     rows = maps[:, :, :1] * y + maps[:, :, 1:2] * x + maps[:, :, 2:]
+    rows = rows.nan_to_num(nan=-2.0)  # NaN (inf - inf of huge maps) must not become an index: -2 is outside
     return rows[:, 0], rows[:, 1]
 
 
