@@ -10,10 +10,10 @@ SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
            $(shell find src native -type f -not -name '*.pyc' -not -name '*.so')
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all check bench docs clean
+.PHONY: help demo test test-all test-sanitized check bench docs clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/installed  ## the smallest network that holds 97 % on MNIST, and its report
 	$(BIN)/smidgen shrink mnist --floor $(FLOOR)
@@ -23,6 +23,10 @@ test: .venv/installed-dev  ## the tests
 
 test-all: .venv/installed-dev  ## the tests, with those that take minutes
 	$(BIN)/python -m pytest -m ''
+
+test-sanitized: build/sanitized/installed  ## tests/native; a memory error or undefined behaviour of the core ends them (Linux, GCC)
+	LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	  PYTHONPATH=build/sanitized/package $(BIN)/python -m pytest tests/native
 
 check: .venv/installed-dev  ## lint, formatting, types, the import contract
 	$(BIN)/ruff check
@@ -55,6 +59,16 @@ clean:  ## remove what was built and installed; runs/ and the cache of data stay
 .venv/installed-dev: $(SOURCES) | .venv/pyvenv.cfg
 	SMIDGEN_REQUIRE_NATIVE=1 $(PIP) install '.[dev]' -c constraints.txt
 	touch .venv/installed $@
+
+# The package with an instrumented core, in a folder of its own. Python is not linked with the sanitizer's library,
+# nor with libstdc++, whose exceptions it intercepts: both are loaded first.
+SANITIZERS = $(shell $(CXX) -print-file-name=libasan.so):$(shell $(CXX) -print-file-name=libstdc++.so.6)
+
+build/sanitized/installed: $(SOURCES) | .venv/installed-dev
+	rm -rf build/sanitized/package
+	SMIDGEN_REQUIRE_NATIVE=1 $(PIP) install . --no-deps --target build/sanitized/package \
+	  -C cmake.define.SMIDGEN_SANITIZE=ON -C build-dir=build/sanitized/cmake
+	touch $@
 
 .venv-bench/installed: $(SOURCES) benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-bench
