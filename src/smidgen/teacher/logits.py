@@ -1,11 +1,13 @@
-"""A teacher's outputs as logits: what they are is told from a sample, and what cannot be used is refused.
+"""A teacher's outputs become logits: their kind is detected on a sample, and what cannot be used is refused.
 
-Rows of at least 0 that sum to 1 are probabilities. Their logarithm, at least that of `LEAST_PROBABILITY`, is the
-logits up to a constant a row, which the softmax took away; the constant is chosen so that each row's mean is 0.
+Rows of non-negative numbers that sum to 1 are probabilities. Their logarithms are the logits up to a constant in each
+row, which the softmax took away; the constant is chosen so that the mean of each row is 0. Probabilities below
+`MIN_PROBABILITY` are raised to it first.
 """
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -15,41 +17,62 @@ from smidgen.errors import TeacherError
 
 Logits = npt.NDArray[np.float32]
 
-LEAST_PROBABILITY = 1e-7
-"""Less than this a float32 softmax rounds to 0 beside a 1, and would be minus infinity as a logit."""
+MIN_PROBABILITY = 1e-7
+"""A float32 softmax rounds less than this to 0 beside a 1, whose logarithm would be minus infinity."""
 
 SUM_TOLERANCE = 1e-3
-"""Of probabilities that went through float16 or a text."""
-
-LOGITS, PROBABILITIES, ONE_LOGIT, ONE_PROBABILITY = "logits", "probabilities", "one logit", "one probability"
+"""Slack on a sum of 1, for probabilities that were stored as float16 or as text."""
 
 
-def kind_of(outputs: npt.NDArray[Any], classes: int, name: str) -> str:
-    """What a sample of outputs is.
+class OutputKind(StrEnum):
+    """What a teacher's outputs are. The texts are part of keys in the store."""
+
+    LOGITS = "logits"
+    PROBABILITIES = "probabilities"
+    ONE_LOGIT = "one logit"
+    ONE_PROBABILITY = "one probability"
+
+
+def detect_kind(outputs: npt.NDArray[Any], classes: int, name: str) -> OutputKind:
+    """Find out what a teacher's outputs are.
+
+    Args:
+        outputs: Outputs [n, ...] for a sample of images.
+        classes: The number of classes of the data; with two of them, one output an image is enough.
+        name: What an error calls the teacher.
 
     Raises:
-        TeacherError: outputs that are no numbers, or not one for each class.
+        TeacherError: The outputs are not numbers, or not one for each class.
     """
     if outputs.dtype.kind not in "fiu" or outputs.ndim < 1:
-        raise TeacherError(f"{name} gives {outputs.dtype} of shape {outputs.shape}; a teacher gives numbers")
+        raise TeacherError(f"{name} gives {outputs.dtype} of shape {outputs.shape}; a teacher must give numbers")
     rows = outputs.reshape(len(outputs), -1)
     in_unit = bool(((rows >= 0) & (rows <= 1 + SUM_TOLERANCE)).all())
     if rows.shape[1] == 1 and classes == 2:
-        return ONE_PROBABILITY if in_unit else ONE_LOGIT
+        return OutputKind.ONE_PROBABILITY if in_unit else OutputKind.ONE_LOGIT
     if rows.shape[1] != classes:
         raise TeacherError(
             f"{name} gives {rows.shape[1]:,} outputs an image and the data has {classes} classes; "
             "give a teacher of these classes"
         )
     sums_to_one = bool((np.abs(rows.sum(axis=1, dtype=np.float64) - 1) < SUM_TOLERANCE).all())
-    return PROBABILITIES if in_unit and sums_to_one else LOGITS
+    return OutputKind.PROBABILITIES if in_unit and sums_to_one else OutputKind.LOGITS
 
 
-def to_logits(outputs: npt.NDArray[Any], kind: str, name: str, first_image: int = 0) -> Logits:
-    """Outputs [n, ...] of this kind as logits: float32 [n, classes].
+def to_logits(outputs: npt.NDArray[Any], kind: OutputKind, name: str, first_image: int = 0) -> Logits:
+    """Convert a teacher's outputs to logits.
+
+    Args:
+        outputs: Numbers [n, ...].
+        kind: What they are.
+        name: What an error calls the teacher.
+        first_image: The index of the first image in its split, for an error.
+
+    Returns:
+        float32 [n, classes].
 
     Raises:
-        TeacherError: values that are not finite; `first_image` is the place of the first one in the split.
+        TeacherError: A value is not finite.
     """
     rows = outputs.reshape(len(outputs), -1).astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
@@ -58,15 +81,26 @@ def to_logits(outputs: npt.NDArray[Any], kind: str, name: str, first_image: int 
             f"{name} gives NaN or infinity for {len(bad):,} of {len(rows):,} images, the first at "
             f"{bad[0] + first_image}; check its weights and the range of its input (--teacher-input)"
         )
-    if kind == ONE_LOGIT:
-        rows = np.concatenate([np.zeros_like(rows), rows], axis=1)
-    elif kind == ONE_PROBABILITY:
-        rows = _logs(np.concatenate([1 - rows, rows], axis=1))
-    elif kind == PROBABILITIES:
-        rows = _logs(rows)
+    match kind:
+        case OutputKind.ONE_LOGIT:
+            rows = np.concatenate([np.zeros_like(rows), rows], axis=1)
+        case OutputKind.ONE_PROBABILITY:
+            rows = _centred_logarithms(np.concatenate([1 - rows, rows], axis=1))
+        case OutputKind.PROBABILITIES:
+            rows = _centred_logarithms(rows)
     return rows.astype(np.float32)
 
 
-def _logs(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    logs = np.log(np.maximum(probabilities, LEAST_PROBABILITY))
-    return np.asarray(logs - logs.mean(axis=1, keepdims=True))
+def softmax_note(kind: OutputKind, name: str) -> tuple[str, ...]:
+    """The warning that belongs to probabilities; () for other kinds."""
+    if kind != OutputKind.PROBABILITIES:
+        return ()
+    return (
+        f"warning: {name} gives probabilities instead of logits; their logarithms are used, which are less exact "
+        "because float32 cannot represent very small probabilities beside large ones",
+    )
+
+
+def _centred_logarithms(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    logarithms = np.log(np.maximum(probabilities, MIN_PROBABILITY))
+    return np.asarray(logarithms - logarithms.mean(axis=1, keepdims=True))

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from smidgen import teacher as teacher_module
 from smidgen.data import Dataset, load
 from smidgen.records import Outcome, Recipe, Trial
 from smidgen.spec import Dense, parse_spec
-from smidgen.teacher import TRAINING_STEPS, context_with_teacher, default_recipe, default_spec
+from smidgen.teacher import context_with_teacher, default_recipe, default_spec, trained
+from smidgen.teacher.trained import MIN_STEPS
 from smidgen.trials.evaluate import TrainingContext, classify, evaluate
 from smidgen.trials.store import Store
 
@@ -27,7 +27,7 @@ def context(digits: Dataset) -> TrainingContext:
 
 
 @pytest.fixture
-def taught(context: TrainingContext) -> tuple[Trial, Outcome]:
+def teacher(context: TrainingContext) -> tuple[Trial, Outcome]:
     """A small teacher."""
     trial = context.trial(SPEC, Recipe(epochs=1), 0)
     return trial, evaluate(context, trial)
@@ -60,7 +60,7 @@ def test_it_fits_every_input(channels: int, height: int, width: int, classes: in
 @given(st.integers(1, 1_000_000))
 def test_small_data_is_seen_more_often(images: int) -> None:
     recipe = default_recipe(images)
-    assert recipe.epochs * recipe.steps(images) >= TRAINING_STEPS
+    assert recipe.epochs * recipe.steps(images) >= MIN_STEPS
     assert recipe.epochs >= default_recipe(2 * images).epochs >= 1
     assert not recipe.needs_teacher
 
@@ -69,9 +69,9 @@ def test_small_data_is_seen_more_often(images: int) -> None:
 
 
 def test_each_image_has_its_own_logits(
-    context: TrainingContext, taught: tuple[Trial, Outcome], own_store: Path
+    context: TrainingContext, teacher: tuple[Trial, Outcome], own_store: Path
 ) -> None:
-    trial, outcome = taught
+    trial, outcome = teacher
     with Store(own_store) as store:
         with_teacher = context_with_teacher(store, context, trial, outcome)
     assert with_teacher.teacher_key == trial.key
@@ -85,16 +85,16 @@ def test_each_image_has_its_own_logits(
 
 
 def test_they_are_computed_once_for_a_teacher_and_a_data_set(
-    context: TrainingContext, taught: tuple[Trial, Outcome], own_store: Path, monkeypatch: pytest.MonkeyPatch
+    context: TrainingContext, teacher: tuple[Trial, Outcome], own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trial, outcome = taught
+    trial, outcome = teacher
     calls: list[str] = []
 
     def counted(context: TrainingContext, *rest: object) -> np.ndarray:
         calls.append(context.dataset.digest)
         return classify(context, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(teacher_module, "classify", counted)
+    monkeypatch.setattr(trained, "classify", counted)
     other = TrainingContext(load("digits", split_seed=1))
     with Store(own_store) as store:
         first = context_with_teacher(store, context, trial, outcome).teacher_logits

@@ -1,0 +1,118 @@
+"""A teacher's outputs on a data set: logits to learn from, and scores that show what it knows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.data import Dataset
+from smidgen.errors import TeacherError
+from smidgen.records import Outcome, Score, Trial
+from smidgen.teacher.logits import Logits
+
+CHANCE_ERRORS = 4.0
+"""A teacher must be better than naming the commonest class by this many standard errors of that rate."""
+
+
+@dataclass(frozen=True, eq=False)
+class TeacherOutputs:
+    """What a teacher says about a data set.
+
+    Attributes:
+        key: What identifies the teacher in the trials that learn from it.
+        name: The text of its network, or the name of its file or type.
+        parameters: The number of its parameters; 0 if unknown.
+        logits: float32 [n, classes], row i for image i of the training split.
+        halves: Its scores on "selection" and "confirmation", the halves of the validation split.
+        test: Returns its score on the test split, or None if it cannot be known. It is called once, at the end.
+        notes: What was found out about it and what to beware of, one sentence each.
+        trial: Its training, if it was trained here.
+        outcome: The result of that training.
+    """
+
+    key: str
+    name: str
+    parameters: int
+    logits: Logits = field(repr=False)
+    halves: Mapping[str, Score]
+    test: Callable[[], Score | None] = field(repr=False)
+    notes: tuple[str, ...] = ()
+    trial: Trial | None = None
+    outcome: Outcome | None = field(default=None, repr=False)
+
+    @property
+    def validation(self) -> Score:
+        """The score on both halves of the validation split."""
+        return sum(self.halves.values(), Score(0, 0))
+
+
+def outputs_from_logits(
+    logits_of: Callable[[str], Logits | None], data: Dataset, name: str, parameters: int, notes: tuple[str, ...]
+) -> TeacherOutputs:
+    """Score an external teacher's logits.
+
+    Args:
+        logits_of: Returns the logits of a split by its name; None if there are none, which only "test" may lack.
+        data: The data set.
+        name: What notes and errors call the teacher.
+        parameters: The number of its parameters; 0 if unknown.
+        notes: What is known about it already.
+
+    Raises:
+        TeacherError: It is no better than naming the commonest class every time.
+    """
+    logits, *validation = (logits_of(split) for split in ("train", "selection", "confirmation"))
+    assert logits is not None, "the training split is cut from the data that the logits belong to"
+    own = _score(logits, data.train.labels)
+    _check_above_chance(logits, data, own, name)
+    halves = {}
+    for half, found in zip(("selection", "confirmation"), validation, strict=True):
+        assert found is not None, "the validation split is cut from the same data"
+        halves[half] = _score(found, data.splits[half].labels)
+
+    def test() -> Score | None:
+        test_logits = logits_of("test")
+        return None if test_logits is None else _score(test_logits, data.test.labels)
+
+    whole = sum(halves.values(), Score(0, 0))
+    right = f"{name} is right on {own} of the training images and {whole} of the validation images"
+    key = "logits " + hashlib.sha256(logits.tobytes()).hexdigest()
+    return TeacherOutputs(key, name, parameters, logits, halves, test, (*notes, right))
+
+
+def _score(logits: Logits, labels: npt.NDArray[np.int32]) -> Score:
+    return Score(int((logits.argmax(axis=1) == labels).sum()), len(labels))
+
+
+def _check_above_chance(logits: Logits, data: Dataset, own: Score, name: str) -> None:
+    """Refuse a teacher that knows nothing about the images; rows in another order and other classes look like that."""
+    counts = np.bincount(data.train.labels, minlength=data.classes)
+    chance = float(counts.max() / counts.sum())
+    if own.rate > chance + CHANCE_ERRORS * (chance * (1 - chance) / own.total) ** 0.5:
+        return
+    raise TeacherError(
+        f"{name} is right on {own} of the training images, and naming the commonest class every time is right on "
+        f"{100 * chance:.2f} %: {_order_hint(logits, data)}"
+    )
+
+
+def _order_hint(logits: Logits, data: Dataset) -> str:
+    """Whether the teacher's classes are in another order, which a table of its answers against the labels shows."""
+    table = np.zeros((data.classes, data.classes), np.int64)
+    np.add.at(table, (logits.argmax(axis=1), data.train.labels), 1)
+    order = table.argmax(axis=1)
+    right = int(table.max(axis=1).sum())
+    if len(set(order.tolist())) == data.classes and right > 0.5 * table.sum():
+        names = ", ".join(data.class_names[place] for place in order[:8])
+        return (
+            f"its classes are in another order, probably {names}; in that order it would be right on "
+            f"{100 * right / table.sum():.1f} %. Put its outputs in the order of the data's classes"
+        )
+    return (
+        "its rows are not in the order of the images, or it was trained on other data or another input; check the "
+        "order of the rows, the classes and --teacher-input"
+    )
