@@ -4,15 +4,8 @@ A function has the name of its command, and each parameter the name and the defa
 `class_floor`. A parameter takes a value or the text of the command line: `within=0.005` is `within="0.5%"`,
 `resize=(32, 32)` is `resize="32x32"`.
 
-Some parameters are the same everywhere:
-
-    data      name of a published data set, path of a file or folder, a `Dataset`, or arrays (X, y)
-    store     path, database URL or `Store`, which is closed at the end; None: the store of the command line
-    workers   trainings at once; None: one for each CPU
-    cluster   address of a Dask scheduler ("tcp://host:8786"), "local:4" for processes of this machine, or a `Pool`
-    engine    "auto", "native" or "torch"
-    out       where to write the results; None: nowhere; True: where the command line writes them
-    reporter  is told of the progress (`smidgen.reporter.Reporter`); None: nobody
+A function writes its results to a file or folder only where `out` names one; True stands for the place that the command
+line uses.
 """
 
 from __future__ import annotations
@@ -20,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from smidgen import arguments
 from smidgen.arguments import Data
@@ -43,12 +36,12 @@ from smidgen.spec import NetSpec, parse_spec
 from smidgen.spec.families import FAMILIES
 from smidgen.spec.families import family as network_of
 from smidgen.spec.summary import NetworkSummary
-from smidgen.studies import Report, wanted, write_index
-from smidgen.studies import run as run_studies
-from smidgen.studies import write as write_study
 from smidgen.text_forms import whole_numbers
 from smidgen.trials.store import Store
 from smidgen.trials.workers import Pool
+
+if TYPE_CHECKING:
+    from smidgen.studies import Report
 
 __all__ = [
     "compress",
@@ -102,7 +95,7 @@ def shrink(
     Give `floor` or `within`, limits, or both.
 
     Args:
-        data: see above; an eighth of the training images chooses the network, and as many confirm the choice.
+        data: name of a published data set, path of a file or folder, a `Dataset`, or arrays (X, y).
         floor: the accuracy to hold: 0.97 or "97%".
         within: how far below its teacher the network may be: 0.005 or "0.5%" is half a point.
         bytes: most bytes of its .smidgen file.
@@ -124,11 +117,12 @@ def shrink(
         copies: augment with this many copies of each image, 2..N randomly shifted, rotated and scaled.
         split_seed: seed of the split into training and validation images.
         out: folder for report.html, the pictures, trials.csv and the networks; True: runs/DATA-FLOOR.
-        store: where trainings are remembered.
-        workers: trainings at once.
-        cluster: where to train instead of threads of this process; the result is the same.
-        engine: what trains.
-        reporter: who is told of the progress.
+        store: path, database URL or `Store` that remembers trainings; a `Store` is closed at the end.
+        workers: trainings at once; None: one for each CPU.
+        cluster: where to train instead of in threads of this process, with the same result: the address of a Dask
+            scheduler ("tcp://host:8786"), "local:4" for processes of this machine, or a `Pool`.
+        engine: what trains: "auto", "native" or "torch".
+        reporter: is told of the progress (`smidgen.reporter.Reporter`).
         command: the command line that the report shows.
 
     Returns:
@@ -175,7 +169,7 @@ def sweep(
     """Train one family of networks at several widths and find where the curve of accuracy bends.
 
     Args:
-        data: see above.
+        data: name of a published data set, path of a file or folder, a `Dataset`, or arrays (X, y).
         family: "mlp1", "mlp2", "cnn1" or "cnn2".
         widths: (8, 4, 2, 1) or "8,4,2,1".
         seeds: trainings of each width.
@@ -184,11 +178,11 @@ def sweep(
             own one-cycle recipe.
         split_seed: seed of the split into training and validation images.
         out: folder for sweep.csv and sweep.png; True: runs/DATA-FAMILY.
-        store: where trainings are remembered.
-        workers: trainings at once.
-        cluster: where to train instead of threads of this process.
-        engine: what trains.
-        reporter: who is told of the progress.
+        store: path, database URL or `Store` that remembers trainings; a `Store` is closed at the end.
+        workers: trainings at once; None: one for each CPU.
+        cluster: where to train instead of in threads of this process, as in `shrink`.
+        engine: what trains: "auto", "native" or "torch".
+        reporter: is told of the progress (`smidgen.reporter.Reporter`).
 
     Returns:
         The scores of every width and seed, and the turning point.
@@ -248,11 +242,11 @@ def compress(
         copies: augment with this many copies of each image, 2..N randomly shifted, rotated and scaled.
         split_seed: seed of the split that the network was trained on.
         out: the .smidgen file to write, with its curve as .png and all candidates as .csv; True: beside the first file.
-        store: where trainings are remembered.
-        workers: trainings at once.
-        cluster: where to train instead of threads of this process.
-        engine: what trains.
-        reporter: who is told of the progress.
+        store: path, database URL or `Store` that remembers trainings; a `Store` is closed at the end.
+        workers: trainings at once; None: one for each CPU.
+        cluster: where to train instead of in threads of this process, as in `shrink`.
+        engine: what trains: "auto", "native" or "torch".
+        reporter: is told of the progress (`smidgen.reporter.Reporter`).
 
     Returns:
         The file, the evidence, and every file that was tried.
@@ -300,10 +294,10 @@ def reproduce(
         name: "logit-regression", "width-sweeps", "mimic", "reduce-cnn", "deep-compression", or "all".
         quick: train fewer epochs, seeds and large networks: minutes instead of hours.
         out: folder for the tables, findings and pictures of each document, and index.md.
-        store: where trainings are remembered.
-        workers: trainings at once.
-        engine: what trains.
-        reporter: who is told of the progress.
+        store: path, database URL or `Store` that remembers trainings; a `Store` is closed at the end.
+        workers: trainings at once; None: one for each CPU.
+        engine: what trains: "auto", "native" or "torch".
+        reporter: is told of the progress (`smidgen.reporter.Reporter`).
 
     Returns:
         A report for each document.
@@ -311,20 +305,23 @@ def reproduce(
     Raises:
         RequestError: there is no such document.
     """
-    wanted(name)
+    # Importing the studies takes half as long as all the rest, and no other command needs them.
+    from smidgen import studies
+
+    studies.wanted(name)
     folder = None if out is None else arguments.writable(Path(out))
     reports = []
     with arguments.opened(store) as memo:
-        found = run_studies(
+        found = studies.run(
             name, quick=quick, store=memo, workers=workers, engine=engine, reporter=reporter,
             data=lambda name: arguments.dataset(name, reporter=reporter),
         )  # fmt: skip
         for report in found:
             if folder is not None:
-                write_study(report, folder)
+                studies.write(report, folder)
             reports.append(report)
     if folder is not None:
-        write_index(reports, folder)
+        studies.write_index(reports, folder)
     return tuple(reports)
 
 
