@@ -1,6 +1,6 @@
-"""Data as the documents used it, for comparison alone: nothing of ours is ever chosen or trained on these.
+"""The splits that the documents' authors used, for comparison: nothing of ours is chosen on them.
 
-Each has a digest of its own, so that no trial on it can be taken for one on the data as it is.
+Each has its own digest, so that no trial on it is taken for one on the original splits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from smidgen.data import Dataset, Split
 
 
 def all_training_images(data: Dataset) -> Dataset:
-    """The validation split trains too, as in the documents; what its scores say there is worth nothing."""
+    """Return the data with the validation split in the training split too; its validation scores mean nothing."""
     splits = (data.train, data.selection, data.confirmation)
     whole = Split(
         np.concatenate([split.images for split in splits]), np.concatenate([split.labels for split in splits])
@@ -23,9 +23,9 @@ def all_training_images(data: Dataset) -> Dataset:
 
 
 def selecting_on_test(data: Dataset) -> Dataset:
-    """The test split chooses the epoch, and scores what it chose."""
+    """Return the data with the test split as the selection half, so that the test loss chooses the epoch."""
     return replace(data, selection=data.test, digest=_digest(data, "test as selection"))
 
 
-def _digest(data: Dataset, way: str) -> str:
-    return hashlib.sha256(f"{data.digest} {way}".encode()).hexdigest()
+def _digest(data: Dataset, name: str) -> str:
+    return hashlib.sha256(f"{data.digest} {name}".encode()).hexdigest()

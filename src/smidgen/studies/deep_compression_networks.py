@@ -1,4 +1,4 @@
-"""The two networks of Deep Compression (Han, Mao & Dally 2016, arXiv 1510.00149), what was published, their files."""
+"""The two networks of Deep Compression (Han, Mao & Dally 2016, arXiv 1510.00149), the published figures, the files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,26 +28,30 @@ from smidgen.model import (
     values_of,
 )
 from smidgen.records import Augmentation, Recipe, Score, Weights
-from smidgen.spec import NetSpec, parse_spec
+from smidgen.spec import NetSpec
+from smidgen.studies.document import SHAPE, Network
 from smidgen.transforms import prunable, tensor_places, with_codebooks
 from smidgen.trials.evaluate import TrainingContext, score
 
-SHAPE = (1, 28, 28)
 FINE_LEVELS = 1900
-"""On each side of zero, of a pruned network whose values are not shared: as good as float32, and few enough for a
+"""Levels on each side of zero for pruned weights that are not shared: as accurate as float32, and few enough for a
 Huffman code."""
 BIAS_LEVELS = 127
 
 Decoded = tuple[int, Weights, tuple[Part, ...]]
-"""A file's length in bytes, the weights in it, and where its bits went."""
+"""The length of a file in bytes, its weights, and where its bits went."""
 
 
 @dataclass(frozen=True)
 class Layer:
     """A layer in the paper's tables 2 and 3.
 
-    kept: the share of its weights that pruning leaves; bits: of a shared value's number
-    stored_bits: of a kept weight with Huffman codes, its value and the gap before it; share: of the float32 layer
+    Attributes:
+        name: The paper's name of it.
+        kept: The share of its weights that pruning leaves.
+        bits: Bits of the index of a shared value.
+        stored_bits: Bits of a kept weight with Huffman codes, its value and the gap before it.
+        share: The layer's size as a share of its float32 size.
     """
 
     name: str
@@ -56,14 +61,20 @@ class Layer:
     share: float
 
 
-@dataclass(frozen=True)
-class Net:
-    """A network of the paper: its layers, its published errors before and after, and how many times smaller it got.
+@dataclass(frozen=True, kw_only=True)
+class Net(Network):
+    """A network of the paper.
 
-    training: from labels; pruning: each round; sharing: the shared values
+    Attributes:
+        layers: Its layers.
+        reference_error: The published error before compression.
+        error: The published error after compression.
+        ratio: How many times smaller it became.
+        training: The recipe from labels.
+        pruning: The recipe of each pruning round.
+        sharing: The recipe of the shared values.
     """
 
-    text: str
     layers: tuple[Layer, ...]
     reference_error: float
     error: float
@@ -71,14 +82,6 @@ class Net:
     training: Recipe
     pruning: Recipe
     sharing: Recipe
-
-    @property
-    def spec(self) -> NetSpec:
-        return parse_spec(self.text)
-
-    @property
-    def parameters(self) -> int:
-        return self.spec.parameters(SHAPE)
 
     @property
     def float_bytes(self) -> int:
@@ -91,7 +94,7 @@ class Net:
 
     @property
     def counts(self) -> dict[str, tuple[int, int]]:
-        """Of each layer, by the name of its weights: how many it has, and how many are kept."""
+        """All weights and kept weights of each layer, by the name of its weights."""
         places = tensor_places(self.spec, SHAPE, self.tensors)
         sizes = {name: place.stop - place.start for name, place in places.items()}
         return {name: (size, size - round((1 - self.tensors[name].kept) * size)) for name, size in sizes.items()}
@@ -100,8 +103,8 @@ class Net:
 MOVED = Augmentation(shift=1.5, rotation=10.0, scale=0.1, shear=0.1)
 NETS = {
     "LeNet-300-100": Net(
-        "dense 300 relu, dense 100 relu, dense 10",
-        (
+        text="dense 300 relu, dense 100 relu, dense 10",
+        layers=(
             Layer("ip1", 0.08, 6, 4.4 + 3.7, 0.0232),
             Layer("ip2", 0.09, 6, 4.4 + 4.3, 0.0304),
             Layer("ip3", 0.26, 6, 4.3 + 3.2, 0.1270),
@@ -114,8 +117,8 @@ NETS = {
         sharing=Recipe("kl", 2.0, learning_rate=0.001, epochs=15),
     ),
     "LeNet-5": Net(
-        "conv 20x5x5, maxpool 2, conv 50x5x5, maxpool 2, dense 500 relu, dense 10",
-        (
+        text="conv 20x5x5, maxpool 2, conv 50x5x5, maxpool 2, dense 500 relu, dense 10",
+        layers=(
             Layer("conv1", 0.66, 8, 7.2 + 1.5, 0.6745),
             Layer("conv2", 0.12, 8, 7.2 + 3.9, 0.0528),
             Layer("ip1", 0.08, 5, 4.5 + 4.5, 0.0245),
@@ -136,7 +139,7 @@ NETS = {
 
 @dataclass(frozen=True)
 class Stored:
-    """A network as a file that was decoded again: its length, where its bits went, and the decoded network's scores."""
+    """A network as a file: its length, where its bits went, and the scores of the decoded network."""
 
     stage: str
     size_bytes: int
@@ -144,15 +147,23 @@ class Stored:
     validation: Score
     test: Score
 
+    def bits(self, part: str) -> float:
+        """Return the bits of one part of the file, by its name."""
+        return next(each.bits for each in self.parts if each.name == part)
 
-DENSE, PRUNED, FINE, HUFFMAN, BEST = range(5)
-"""The places of the stages in what `stored` gives."""
+
+class Stages(NamedTuple):
+    """The files of one network, stage by stage."""
+
+    dense: Stored
+    pruned: Stored
+    fine: Stored
+    huffman: Stored
+    best: Stored
 
 
-def stored(
-    context: TrainingContext, net: Net, dense: Model, pruned: Model, shared: Model, threads: int
-) -> list[Stored]:
-    """The stages of one network, each as a file that is decoded again and scored."""
+def stored(context: TrainingContext, net: Net, dense: Model, pruned: Model, shared: Model, threads: int) -> Stages:
+    """Write each stage of a network into a file, decode it again and score it."""
     files: list[tuple[str, Callable[[Path], Decoded]]] = [
         ("trained, float32", partial(_float_file, dense)),
         ("pruned, float32", partial(_float_file, pruned)),
@@ -160,26 +171,24 @@ def stored(
         ("pruned and shared, Huffman", partial(_file, with_one_coder(net, shared, "gaps"))),
         ("the same levels, our best coder", partial(_file, with_one_coder(net, shared, "auto"))),
     ]
+    found = []
     with TemporaryDirectory() as folder:
-        found = [(stage, *write(Path(folder) / "network")) for stage, write in files]
-    test = context.dataset.test
-    return [
-        Stored(
-            stage, size, parts, validation(context, net.spec, w, threads), score(context, net.spec, w, test, threads)
-        )
-        for stage, size, w, parts in found
-    ]
+        for stage, write in files:
+            size, weights, parts = write(Path(folder) / "network")
+            test = score(context, net.spec, weights, context.dataset.test, threads)
+            found.append(Stored(stage, size, parts, validation(context, net.spec, weights, threads), test))
+    return Stages(*found)
 
 
 def validation(context: TrainingContext, spec: NetSpec, weights: Weights, threads: int) -> Score:
+    """Return the score on both halves of the validation split."""
     data = context.dataset
-    return score(context, spec, weights, data.selection, threads) + score(
-        context, spec, weights, data.confirmation, threads
-    )
+    selection = score(context, spec, weights, data.selection, threads)
+    return selection + score(context, spec, weights, data.confirmation, threads)
 
 
 def with_one_coder(net: Net, model: Model, coder: str) -> QuantizedModel:
-    """Shared values in sixteen bits each, biases on a grid of eight."""
+    """Quantize shared values to 16 bits each and biases to 8 bits."""
     quantized = with_codebooks(model, tuple(net.tensors), half=True)
     tensors = {
         name: replace(tensor, coder=coder) if name in net.tensors else _on_grid(tensor, BIAS_LEVELS)
@@ -189,7 +198,7 @@ def with_one_coder(net: Net, model: Model, coder: str) -> QuantizedModel:
 
 
 def fine(net: Net, model: Model) -> QuantizedModel:
-    """Each kept weight at the nearest of 3,800 levels, zeros as gaps, biases in full precision."""
+    """Round each kept weight to the nearest of 3,800 levels; zeros are gaps and biases have full precision."""
     quantized = as_quantized(model)
     tensors = {
         name: replace(_on_grid(tensor, FINE_LEVELS), coder="gaps") if name in net.tensors else tensor
@@ -208,7 +217,7 @@ def _float_file(model: Model, path: Path) -> Decoded:
 
 
 def _file(quantized: QuantizedModel, path: Path) -> Decoded:
-    """What is returned is all from the file's bytes, as they were read again."""
+    """Write the file and return what its bytes hold when they are read again."""
     path.write_bytes(encode(quantized))
     content = path.read_bytes()
     return len(content), flat_weights(decode(content)), tuple(size_report(content))

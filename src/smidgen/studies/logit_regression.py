@@ -1,33 +1,36 @@
 """logit-regression: the teacher's two dense layers replaced by one hidden layer of h neurons that regresses its logits.
 
 The document does not say whether the two convolutions were frozen, fine-tuned or trained anew, nor where its dropout of
-0.2 stands, nor for how long it trained. Here: frozen in the main table (their features are computed once), all three at
-some sizes; the dropout before the hidden layer, for after it a student of one neuron would be silent for a fifth of the
-time; and the 12 epochs of Adadelta of the Keras example that its teacher is.
+0.2 stands, nor how many epochs it trained. Here: frozen in the main table (their outputs are computed once), all three
+at some sizes; the dropout before the hidden layer, because after it a student of one neuron would output nothing for a
+fifth of the steps; and the 12 epochs of Adadelta of the Keras example that its teacher is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
+from math import log, log2
+from typing import ClassVar
 
 from smidgen.data import Dataset
 from smidgen.engine import Start
 from smidgen.records import Recipe, Weights
+from smidgen.search.frontier import Point, smallest_holding
 from smidgen.spec import NetSpec, parse_spec
 from smidgen.streams import initial_weights
-from smidgen.studies.border import border_of, ranges_key, ranges_of
+from smidgen.studies.border import Border, border_of, ranges_key, ranges_of
+from smidgen.studies.document import SHAPE, Document, Results, Row
 from smidgen.studies.features import features_of
-from smidgen.studies.logit_findings import Measured, findings, floor_table, loss_table, way_table
-from smidgen.studies.pictures import Mark, Series, curves
-from smidgen.studies.table import Document, Picture, Report, Row, accuracy_table, cost_table, seeds_table
+from smidgen.studies.pictures import Picture, series
+from smidgen.studies.statistics import Line, Paired, compare, fit
 from smidgen.studies.teachers import teacher as our_teacher
 from smidgen.studies.teachers import teacher_job
-from smidgen.studies.trainings import Bench, Job, Runs
+from smidgen.studies.trainings import Bench, Job, Runs, best_on_selection
 from smidgen.trials.evaluate import TrainingContext
 
-SHAPE = (1, 28, 28)
 CONVS = "conv 32x3x3 relu, conv 64x3x3 relu, maxpool 2"
 TEACHER = f"{CONVS}, dropout 0.25, dense 128 relu, dropout 0.5, dense 10"
 TEACHER_PUBLISHED = 0.99
@@ -45,26 +48,30 @@ LOSSES = {
     "logits (MSE)": replace(OURS, loss="logits"),
     **{f"KL, T = {t}": replace(OURS, loss="kl", temperature=t) for t in (1, 2, 4, 8, 20)},
 }
-
 OURS_WHOLE = Recipe("kl", 2.0, learning_rate=0.004, epochs=3)
 
-WAY_HIDDEN = (6,)
-WAY_RECIPE = replace(REGRESSION, epochs=2)
-"""The two ways that train the convolutions cost twenty times the frozen one: fewer epochs, for all three alike."""
+FLOORS = (0.90, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99)
+FLOOR = 0.95
+SIGNIFICANT = 0.05
+KINDS = ("frozen", "fine-tuned", "anew")
+COMPARED_HIDDEN = (6,)
+COMPARED_RECIPE = replace(REGRESSION, epochs=2)
+"""Training the convolutions takes twenty times as long as freezing them, so all three kinds have fewer epochs."""
 
 
 def student(hidden: int, dropout: float = DROPOUT) -> NetSpec:
-    """The whole student: the teacher's convolutions and its own head."""
+    """Return the whole student: the teacher's convolutions and a head of its own."""
     return parse_spec(f"{CONVS}, {head(hidden, dropout)}")
 
 
 def head(hidden: int, dropout: float = DROPOUT) -> NetSpec:
-    """What stands on the frozen layers."""
+    """Return the student's layers on top of the convolutions."""
     before = f"dropout {dropout}, " if dropout else ""
     return parse_spec(f"{before}dense {hidden} relu, dense 10")
 
 
 def size(hidden: int) -> int:
+    """Return the student's number of parameters."""
     return student(hidden).parameters(SHAPE)
 
 
@@ -72,161 +79,220 @@ def title(hidden: int) -> str:
     return f"h = {hidden}"
 
 
-def student_jobs() -> dict[str, Job]:
-    """The document's: frozen layers, every h."""
-    return {title(h): Job(head(h), REGRESSION, seeds=10 if h in PUBLISHED else few(h)) for h in HIDDEN}
+def key(what: str, hidden: int) -> str:
+    """Return the name of a job for one h."""
+    return f"{what}, {title(hidden)}"
 
 
 def few(hidden: int) -> int:
-    """Seeds where no figure was published: two of the small ones, which scatter more."""
+    """Return the seeds where no figure was published: two of the small students, which vary more."""
     return 2 if hidden <= 8 else 1
 
 
+def student_jobs() -> dict[str, Job]:
+    """Return the document's students: frozen convolutions, every h."""
+    return {title(h): Job(head(h), REGRESSION, seeds=10 if h in PUBLISHED else few(h)) for h in HIDDEN}
+
+
 def frozen_jobs() -> dict[str, Job]:
-    """All that the document's teacher teaches on frozen layers."""
-    brief = {f"frozen, {title(h)}": Job(head(h), WAY_RECIPE, seeds=1) for h in WAY_HIDDEN}
-    return {**student_jobs(), **dropout_jobs(), **brief}
-
-
-def dropout_jobs() -> dict[str, Job]:
-    return {f"dropout {rate:g}": Job(head(6, rate), REGRESSION, seeds=2) for rate in DROPOUTS}
+    """Return every student of the document's teacher on frozen convolutions."""
+    brief = {key("frozen", h): Job(head(h), COMPARED_RECIPE, seeds=1) for h in COMPARED_HIDDEN}
+    dropouts = {f"dropout {rate:g}": Job(head(6, rate), REGRESSION, seeds=2) for rate in DROPOUTS}
+    return {**student_jobs(), **dropouts, **brief}
 
 
 def loss_jobs() -> dict[str, Job]:
-    """Every loss at every h, by our recipe without dropout."""
-    return {f"{loss}, {title(h)}": Job(head(h, 0.0), recipe, few(h)) for loss, recipe in LOSSES.items() for h in HIDDEN}
+    """Return every loss at every h, by our recipe without dropout."""
+    return {key(loss, h): Job(head(h, 0.0), recipe, few(h)) for loss, recipe in LOSSES.items() for h in HIDDEN}
 
 
-def way_jobs(teacher_weights: Weights) -> dict[str, Job]:
-    """The whole student trained on from the teacher's convolutions, and anew."""
+def compared_jobs(teacher_weights: Weights) -> dict[str, Job]:
+    """Return the whole student trained from the teacher's convolutions (fine-tuned) and from fresh weights (anew)."""
     jobs = {}
-    for h in WAY_HIDDEN:
+    for h in COMPARED_HIDDEN:
         start = partial(with_convolutions, student(h), teacher_weights)
-        jobs[f"fine-tuned, {title(h)}"] = Job(student(h), WAY_RECIPE, seeds=1, start=start)
-        jobs[f"anew, {title(h)}"] = Job(student(h), WAY_RECIPE, seeds=1)
+        jobs[key("fine-tuned", h)] = Job(student(h), COMPARED_RECIPE, seeds=1, start=start)
+        jobs[key("anew", h)] = Job(student(h), COMPARED_RECIPE, seeds=1)
     return jobs
 
 
 def whole_jobs(teacher_weights: Weights) -> dict[str, Job]:
-    """Ours where a figure was published: the whole student trained on from those convolutions, by our teacher."""
+    """Return our fine-tuned students where a figure was published."""
     starts = {h: partial(with_convolutions, student(h, 0.0), teacher_weights) for h in PUBLISHED}
     return {title(h): Job(student(h, 0.0), OURS_WHOLE, seeds=2, start=start) for h, start in starts.items()}
 
 
 def with_convolutions(spec: NetSpec, teacher_weights: Weights, seed: int) -> Start:
-    """The teacher's convolutions under a fresh head."""
+    """Return a start with the teacher's convolutions below a fresh head."""
     weights = initial_weights(spec, SHAPE, seed)
     count = parse_spec(CONVS).parameters(SHAPE)
     weights[:count] = teacher_weights[:count]
     return Start(weights)
 
 
-# --- the whole of it -------------------------------------------------------------------------------
+# --- trainings -------------------------------------------------------------------------------------
 
 
-def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
-    """Train everything and say what it shows."""
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """Two rows that follow each other in size, compared on the test images."""
+
+    large: Row
+    small: Row
+    pair: Paired
+
+    @property
+    def is_step(self) -> bool:
+        """Whether the smaller is as good or better, so that s(f) is not strict."""
+        return self.pair.difference <= 0
+
+    @property
+    def is_certain(self) -> bool:
+        return self.pair.difference > 0 and self.pair.p_value < SIGNIFICANT
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Straight lines through accuracy, size and the logarithm of the size, against h and against log2 h."""
+
+    rates: Line
+    sizes: Line
+    log_sizes: Line
+    rates_by_halving: Line
+    log_sizes_by_halving: Line
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Regressed(Results):
+    """The results of logit-regression.
+
+    Attributes:
+        our_teacher: The runs of our teacher.
+        dropouts: Students of the document's teacher on its frozen convolutions, by dropout rate.
+        compared: (h, frozen, fine-tuned, anew), None for what was left out.
+        losses: Our recipe by (loss, h).
+        border: What the teacher's constant features would save; None where its student was left out.
+    """
+
+    our_teacher: Runs
+    dropouts: Mapping[str, Runs]
+    compared: tuple[tuple[int | Runs | None, ...], ...]
+    losses: Mapping[tuple[str, int], Runs]
+    border: Border | None
+    compared_epochs: ClassVar = COMPARED_RECIPE.epochs
+    floors: ClassVar = FLOORS
+    floor: ClassVar = FLOOR
+    hidden: ClassVar = HIDDEN
+    loss_names: ClassVar = tuple(LOSSES)
+    significant: ClassVar = SIGNIFICANT
+
+    def smallest(self, recipe: str, floor: float) -> Point | None:
+        """Return the smallest size by "theirs" or "ours" whose middle seed's validation rate is at least `floor`."""
+        pairs: list[tuple[Row, Runs | None]] = [(row, getattr(row, recipe)) for row in self.rows]
+        points = [Point(row.parameters, runs.validation[runs.middle], row.name) for row, runs in pairs if runs]
+        return smallest_holding(points, floor)
+
+    @property
+    def students(self) -> list[tuple[Row, Runs]]:
+        """The rows with a student by the document's recipe, the largest first, without the teacher."""
+        return [(row, row.theirs) for row in self.rows[1:] if row.theirs]
+
+    @property
+    def neighbours(self) -> list[Neighbours]:
+        pairs = pairwise(self.students)
+        return [Neighbours(large, small, compare(first, second)) for (large, first), (small, second) in pairs]
+
+    @property
+    def shape(self) -> Shape:
+        hidden = [float(row.name.removeprefix("h = ")) for row, _ in self.students]
+        halvings = list(map(log2, hidden))
+        rates = [runs.mean for _, runs in self.students]
+        sizes = [float(row.parameters) for row, _ in self.students]
+        log_sizes = list(map(log, sizes))
+        return Shape(
+            fit(hidden, rates),
+            fit(hidden, sizes),
+            fit(hidden, log_sizes),
+            fit(halvings, rates),
+            fit(halvings, log_sizes),
+        )
+
+    @property
+    def best_losses(self) -> dict[int, str]:
+        """The best loss on the selection half at each h."""
+        return best_losses(self.losses)
+
+
+def train(bench: Bench, data: Mapping[str, Dataset]) -> Regressed:
+    """Train the document's teacher and students, and ours from a better teacher."""
     context = TrainingContext(data["mnist"], bench.engine)
     job = {"teacher": Job(parse_spec(TEACHER), ADADELTA, seeds=1, needed=True)}
     (teacher,) = bench.train(context, job, "logit-regression: the teacher", "document: ", teacher_job(context)).values()
     taught = bench.taught(context, teacher)
     ours, our_taught = our_teacher(bench, context, "logit-regression: our teacher")
-    frozen, losses = on_features(
-        bench,
-        teacher,
-        [(taught, frozen_jobs(), "document, frozen: "), (our_taught, loss_jobs(), "ours, frozen: ")],
-    )
+    groups = [(taught, frozen_jobs(), "document, frozen: "), (our_taught, loss_jobs(), "ours, frozen: ")]
+    frozen, by_name = on_features(bench, teacher, groups)
     weights = teacher.outcomes[teacher.best].weights
-    ways = bench.train(taught, way_jobs(weights), "logit-regression: fine-tuned and anew", "document: ")
-    chosen = {h: best_loss(losses, h) for h in HIDDEN}
-    best = {title(h): losses[f"{loss}, {title(h)}"] for h, loss in chosen.items() if loss}
+    kinds = frozen | bench.train(taught, compared_jobs(weights), "logit-regression: fine-tuned and anew", "document: ")
     whole = bench.train(our_taught, whole_jobs(weights), "logit-regression: our recipe, whole", "ours, fine-tuned: ")
+    losses = {(loss, h): by_name[key(loss, h)] for loss in LOSSES for h in HIDDEN if key(loss, h) in by_name}
+    best = {title(h): losses[loss, h] for h, loss in best_losses(losses).items()}
     best |= {h: runs for h, runs in whole.items() if h not in best or runs.selection > best[h].selection}
-    rows = table_rows(teacher, frozen, best)
-    border = border_of(bench, context, teacher, frozen.get(title(6)), CONVS)
-    measured = Measured(rows, frozen, ways, losses, chosen, border, context)
-    return Report(
-        name="logit-regression",
-        title=DOCUMENT.title,
-        notes=(*NOTES, f"Our teacher: {ours.outcomes[0].parameters:,} parameters, {ours.text} of the test images."),
-        rows=tuple(rows),
-        tables=(
-            accuracy_table(rows, "Test accuracy in %, mean ± standard deviation (seeds)"),
-            seeds_table(rows),
-            floor_table(rows),
-            loss_table(losses, HIDDEN, tuple(LOSSES)),
-            way_table(measured, WAY_HIDDEN),
-            cost_table(rows),
-        ),
-        findings=tuple(findings(measured)),
-        pictures=tuple(pictures(frozen, losses, rows)),
-        runs=dict(bench.runs),
+    return Regressed(
+        rows=table_rows(teacher, frozen, best),
+        our_teacher=ours,
+        dropouts={f"{rate:g}": frozen[name] for rate in DROPOUTS if (name := f"dropout {rate:g}") in frozen},
+        compared=tuple((h, *(kinds.get(key(kind, h)) for kind in KINDS)) for h in COMPARED_HIDDEN),
+        losses=losses,
+        border=border_of(bench, context, teacher, frozen.get(title(6)), CONVS),
     )
-
-
-NOTES = (
-    "The teacher is Keras's MNIST example, 12 epochs of Adadelta. Students: its convolutions frozen, dropout 0.2 "
-    "before the hidden layer, squared error on the logits, Adadelta, 12 epochs; the document says neither place "
-    "nor epochs.",
-    "50,000 images train; the document trained on 60,000 and judged on the test images.",
-    "Ours: the same convolutions, what a better teacher of our own says of the images, one-cycle Adam, the loss that "
-    "is best on the selection half; at h = 6 also fine-tuned as a whole, if the selection half prefers that.",
-    f"Fine-tuned, anew and frozen are compared after {WAY_RECIPE.epochs} epochs each.",
-)
 
 
 def on_features(
     bench: Bench, teacher: Runs, groups: Sequence[tuple[TrainingContext, Mapping[str, Job], str]]
 ) -> list[dict[str, Runs]]:
-    """Heads trained on the outputs of the teacher's frozen layers, computed only if something must be trained.
+    """Train heads on the outputs of the teacher's frozen layers, which are computed only if something is missing.
 
-    groups: context on the images with the logits that are learned from, the jobs, and the prefix of their names
+    Args:
+        bench: Where they are trained.
+        teacher: The runs whose best seed has the frozen layers.
+        groups: (context with the images and the logits to learn from, jobs, prefix of their names).
     """
     trial, weights = teacher.trials[teacher.best], teacher.outcomes[teacher.best].weights
     features = features_of(groups[0][0], parse_spec(CONVS), weights, trial.key, bench.study.workers)
-    key = ranges_key(features.digest)
-    if bench.study.store.get_array(key) is None:
-        bench.study.store.put_array(key, ranges_of(features))
+    ranges = ranges_key(features.digest)
+    if bench.study.store.get_array(ranges) is None:
+        bench.study.store.put_array(ranges, ranges_of(features))
     stage = "logit-regression: heads on frozen layers"
     return [bench.train(replace(taught, dataset=features), jobs, stage, prefix) for taught, jobs, prefix in groups]
 
 
-def best_loss(losses: Mapping[str, Runs], hidden: int) -> str:
-    """The loss with the best mean on the selection half at this h; "" where nothing was trained."""
-    found = {loss: losses[key] for loss in LOSSES if (key := f"{loss}, {title(hidden)}") in losses}
-    return max(found, key=lambda loss: found[loss].selection, default="")
+def best_losses(losses: Mapping[tuple[str, int], Runs]) -> dict[int, str]:
+    """Return the loss with the best mean on the selection half at each h that was trained."""
+    by_size = {h: {loss: losses[loss, h] for loss in LOSSES if (loss, h) in losses} for h in HIDDEN}
+    return {h: best_on_selection(runs) for h, runs in by_size.items() if runs}
 
 
-def table_rows(teacher: Runs, frozen: Mapping[str, Runs], best: Mapping[str, Runs]) -> list[Row]:
+def table_rows(teacher: Runs, frozen: Mapping[str, Runs], best: Mapping[str, Runs]) -> tuple[Row, ...]:
     parameters = parse_spec(TEACHER).parameters(SHAPE)
-    rows = [Row("teacher, h = 128", parameters, TEACHER_PUBLISHED, teacher, None)]
-    for h in HIDDEN:
-        rows.append(Row(title(h), size(h), PUBLISHED.get(h), frozen.get(title(h)), best.get(title(h))))
-    return rows
+    students = (Row(title(h), size(h), PUBLISHED.get(h), frozen.get(title(h)), best.get(title(h))) for h in HIDDEN)
+    return Row("teacher, h = 128", parameters, TEACHER_PUBLISHED, teacher), *students
 
 
-# --- pictures --------------------------------------------------------------------------------------
-
-
-def pictures(frozen: Mapping[str, Runs], losses: Mapping[str, Runs], rows: list[Row]) -> list[Picture]:
-    ours = tuple((float(row.parameters), row.ours.rates) for row in rows if row.ours)
-    theirs = tuple((float(row.parameters), row.theirs.rates) for row in rows if row.theirs)
-    main = [Series("the document's recipe", theirs), Series("ours", ours, colour=1)]
-    marks = [Mark(row.name, row.parameters, row.published) for row in rows if row.published]
-    by_loss = [
-        Series(loss, tuple((float(h), losses[k].rates) for h in HIDDEN if (k := f"{loss}, {title(h)}") in losses),
-               colour=place)
-        for place, loss in enumerate(LOSSES)
-    ]  # fmt: skip
-    first, second = "Accuracy against size, as hidden neurons go", "What the students learn from, by hidden neurons"
-    frame = partial(curves, y_label="test accuracy, %", lowest=0.8)
-    return [
-        Picture("size.png", first, lambda path: frame(first, main, marks, path, x_label="parameters")),
-        Picture("losses.png", second, lambda path: frame(second, by_loss, [], path, x_label="hidden neurons")),
-    ]
+def pictures(found: Regressed) -> Iterator[Picture]:
+    title = "Accuracy against size, as hidden neurons go"
+    yield Picture("size.png", title, found.by_recipe("the document's recipe"), found.marks)
+    by_loss = (
+        series(loss, ((h, found.losses.get((loss, h))) for h in HIDDEN), colour) for colour, loss in enumerate(LOSSES)
+    )
+    title = "What the students learn from, by hidden neurons"
+    yield Picture("losses.png", title, tuple(by_loss), x_label="hidden neurons")
 
 
 DOCUMENT = Document(
-    "logit-regression", "logit-regression: one hidden layer of h neurons for two dense layers, on MNIST", ("mnist",),
-    reproduce,
-)  # fmt: skip
+    "logit-regression",
+    "logit-regression: one hidden layer of h neurons for two dense layers, on MNIST",
+    ("mnist",),
+    train,
+    pictures,
+)

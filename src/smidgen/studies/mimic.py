@@ -1,84 +1,62 @@
 """mimic: seminar slides after Ba & Caruana (2014), "Do Deep Nets Really Need to be Deep?", on Fashion-MNIST.
 
-A CNN teaches shallow networks of one hidden layer behind a linear bottleneck. Two facts that the slides do not say and
-the author's notebook does: its "L2" compares softmax *probabilities*, not logits, and its DNN has 3 x 64 units, not
+A CNN teaches shallow networks with one hidden layer behind a linear bottleneck. Two facts that the slides do not give
+and the author's notebook does: its "L2" compares softmax *probabilities*, not logits, and its DNN has 3 x 64 units, not
 3 x 2000. Both readings are trained here, and the L2 row three ways.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from typing import ClassVar
 
 from smidgen.data import Dataset
 from smidgen.records import Recipe
-from smidgen.spec import NetSpec, parse_spec
+from smidgen.spec import parse_spec
 from smidgen.studies.authors import all_training_images
-from smidgen.studies.mimic_findings import (
-    Measured,
-    ablation_table,
-    course_table,
-    findings,
-    loss_table,
-    published_cost_table,
-)
-from smidgen.studies.pictures import Mark, Series, curves
-from smidgen.studies.table import (
-    Document,
-    Picture,
-    Report,
-    Row,
-    accuracy_table,
-    beaten_on_all,
-    cost_table,
-    our_images_table,
-    seeds_table,
-)
+from smidgen.studies.document import Document, Network, Results, Row
+from smidgen.studies.pictures import Picture, Series, series
+from smidgen.studies.statistics import Line, fit
 from smidgen.studies.teachers import teacher as our_teacher
 from smidgen.studies.teachers import teacher_job
 from smidgen.studies.trainings import Bench, Job, Runs
 from smidgen.trials.evaluate import TrainingContext, classify
 
-SHAPE = (1, 28, 28)
 SGD = Recipe(optimizer="sgd", learning_rate=0.01, schedule="constant", epochs=20, batch_size=128)
 GIANT = replace(SGD, epochs=10)
-"""For the two of millions of parameters, which take minutes: half of the least epochs that the document names."""
+"""The recipe of the two networks with millions of parameters: half of the fewest epochs that the document names."""
 KL, PROBABILITIES = replace(SGD, loss="kl"), replace(SGD, loss="probabilities")
 
 
 def bottleneck(hidden: int, units: int = 20) -> str:
-    """A student of one hidden layer behind a linear bottleneck."""
+    """Return a student with one hidden layer behind a linear bottleneck."""
     return f"dense {units}, dense {hidden} relu, dense 10"
 
 
 @dataclass(frozen=True)
-class Net:
-    """A network of the document: its layers, how it was trained, what was published of it, and our recipe.
+class Net(Network):
+    """A network of the document.
 
-    ours: None where our recipe would cost minutes and show nothing new
+    Attributes:
+        recipe: How the document trained it.
+        published: The published accuracy, or None.
+        minutes: The published training time, or None.
+        seeds: From how many seeds it is trained here.
+        ours: Our recipe; None where it would cost minutes and show nothing new.
     """
 
-    text: str
     recipe: Recipe
     published: float | None
     minutes: float | None
     seeds: int
     ours: Recipe | None
 
-    @property
-    def spec(self) -> NetSpec:
-        return parse_spec(self.text)
-
-    @property
-    def parameters(self) -> int:
-        return self.spec.parameters(SHAPE)
-
 
 TEACHER = "conv 16x3x3 same relu, maxpool 2, dense 64 relu, dense 64 relu, dense 64 relu, dense 10"
 OURS = Recipe("kl", 2.0, learning_rate=0.002, epochs=40)
-"""For students behind a bottleneck; from our teacher, not from the document's."""
+"""Our recipe for students behind a bottleneck; they learn from our teacher."""
 OUR_SEEDS = 2
 
 NETS = {
@@ -101,7 +79,7 @@ LOSSES = {
 }
 
 PLAIN_HIDDEN = 332
-"""784 h + h + 10 h + 10 = 263,950, the nearest to the 263,710 of the mimic with its bottleneck."""
+"""Hidden units: 784 h + h + 10 h + 10 = 263,950 is nearest to the 263,710 parameters of the mimic."""
 ABLATION = {
     "bottleneck, labels": (bottleneck(8000), SGD),
     "bottleneck, KL": (bottleneck(8000), KL),
@@ -117,7 +95,7 @@ COURSE_STUDENT_EPOCHS = 8
 
 
 def documents_jobs() -> dict[str, Job]:
-    """The rows without a teacher, and those that make one."""
+    """Return the rows that learn from labels; one of them is the teacher of the others."""
     return {
         name: Job(net.spec, net.recipe, net.seeds, needed=net.text == TEACHER)
         for name, net in NETS.items()
@@ -126,13 +104,13 @@ def documents_jobs() -> dict[str, Job]:
 
 
 def mimic_jobs() -> dict[str, Job]:
-    """The rows that learn from the document's teacher, and every loss at 8,000 hidden units."""
+    """Return the rows that learn from the document's teacher, and every loss at 8,000 hidden units."""
     rows = {name: Job(net.spec, net.recipe, net.seeds) for name, net in NETS.items() if net.recipe.needs_teacher}
     return {**rows, **loss_jobs()}
 
 
 def loss_jobs() -> dict[str, Job]:
-    """Two of them are rows as well, whose seeds they share."""
+    """Return the student with 8,000 units by every loss; two are also rows and have their seeds."""
     rows = {net.recipe: net.seeds for net in NETS.values() if net.text == bottleneck(8000)}
     return {name: Job(parse_spec(bottleneck(8000)), recipe, rows.get(recipe, 1)) for name, recipe in LOSSES.items()}
 
@@ -148,63 +126,107 @@ def ablation_jobs() -> dict[str, Job]:
     }
 
 
-def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
-    """Train everything and say what it shows."""
-    context = TrainingContext(data["fashion-mnist"], bench.engine)
+@dataclass(frozen=True)
+class Lesson:
+    """A teacher trained for some epochs, and the student that learned from it."""
+
+    epochs: int
+    teacher: Runs
+    student: Runs
+
+
+STEPS = (
+    ("the loss, at the SNN's size", "SNN, labels", "SNN, KL"),
+    ("the parameters (6,360,010 to about 263,710), from labels", "SNN, labels", "no bottleneck, labels"),
+    ("the bottleneck at equal parameters, from labels", "no bottleneck, labels", "bottleneck, labels"),
+    ("the bottleneck at equal parameters, by KL", "no bottleneck, KL", "bottleneck, KL"),
+    ("the loss behind the bottleneck", "bottleneck, labels", "bottleneck, KL"),
+)
+"""What changes from the SNN to the mimic, with the networks of the ablation before and after."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Mimicked(Results):
+    """The results of mimic.
+
+    Attributes:
+        theirs: By the document's recipe: its rows, and the student with 8,000 units by every loss.
+        ablation: By data set, the networks of `ABLATION` and on MNIST their teacher.
+        course: Students of a teacher that is still training.
+        logit_seconds: The time the document's teacher takes for the logits of one epoch.
+    """
+
+    theirs: Mapping[str, Runs]
+    ablation: Mapping[str, Mapping[str, Runs]]
+    course: tuple[Lesson, ...]
+    logit_seconds: float
+    nets: ClassVar = NETS
+    epochs: ClassVar = SGD.epochs
+    giant_epochs: ClassVar = GIANT.epochs
+    ablation_epochs: ClassVar = ABLATION_EPOCHS
+    published_l2: ClassVar = 0.8262
+
+    @property
+    def losses(self) -> dict[str, Runs]:
+        """The student with 8,000 units, by what it learns from."""
+        return {name: self.theirs[name] for name in LOSSES if name in self.theirs}
+
+    @property
+    def squares(self) -> dict[str, Runs]:
+        return {name: runs for name, runs in self.losses.items() if name.startswith("L2")}
+
+    @property
+    def softer(self) -> dict[str, Runs]:
+        return {name: runs for name, runs in self.losses.items() if name.startswith("KL")}
+
+    @property
+    def nearest_l2(self) -> str:
+        """The squared error whose accuracy is nearest to the published one."""
+        return min(self.squares, key=lambda name: abs(self.squares[name].mean - self.published_l2))
+
+    @property
+    def steps(self) -> list[tuple[str, str, Runs, Runs]]:
+        """(data set, what changes, the runs before and after) of each step of `STEPS` that was trained."""
+        return [
+            (data, name, runs[before], runs[after])
+            for data, runs in self.ablation.items()
+            for name, before, after in STEPS
+            if before in runs and after in runs
+        ]
+
+    @property
+    def course_line(self) -> Line:
+        """The students' accuracy against their teachers'."""
+        return fit([each.teacher.mean for each in self.course], [each.student.mean for each in self.course])
+
+
+def train(bench: Bench, data: Mapping[str, Dataset]) -> Mimicked:
+    """Train the document's rows, its ablation and its course, and our recipes."""
+    fashion = data["fashion-mnist"]
+    context = TrainingContext(fashion, bench.engine)
     theirs = bench.train(context, documents_jobs(), "mimic: nets without a teacher", "document: ", teacher_job(context))
-    teacher = theirs["CNN (teacher)"]
-    taught = bench.taught(context, teacher)
+    taught = bench.taught(context, theirs["CNN (teacher)"])
     theirs |= bench.train(taught, mimic_jobs(), "mimic: students", "document: ")
-    best_teacher, our_taught = our_teacher(bench, context, "mimic: our teacher")
+    _, our_taught = our_teacher(bench, context, "mimic: our teacher")
     ours = bench.train(our_taught, our_jobs(), "mimic: our recipe", "ours: ")
-    on_all = on_all_images(bench, data["fashion-mnist"])
-    ablation = {
-        "fashion-mnist": bench.train(taught, ablation_jobs(), "mimic: ablation", "ablation, fashion-mnist: "),
-        "mnist": on_mnist(bench, data["mnist"]),
-    }
-    course = teacher_course(bench, context)
-    rows = table_rows(theirs, ours)
-    measured = Measured(
-        rows, theirs, {name: theirs[name] for name in LOSSES if name in theirs}, ablation, course, best_teacher,
-        logit_seconds(bench, context, teacher), context,
-        {name: data[name].test.labels for name in DOCUMENT.data},
-        {name: net.minutes for name, net in NETS.items()},
-    )  # fmt: skip
-    return Report(
-        name="mimic",
-        title=DOCUMENT.title,
-        notes=NOTES,
-        rows=tuple(rows),
-        tables=(
-            accuracy_table(rows, "Test accuracy in %, mean ± standard deviation (seeds)"),
-            *our_images_table(rows, on_all),
-            seeds_table(rows),
-            loss_table(measured),
-            ablation_table(measured),
-            course_table(course),
-            published_cost_table(measured, SHAPE),
-            cost_table(rows),
+    on_all = on_all_images(bench, fashion)
+    ablation = bench.train(taught, ablation_jobs(), "mimic: ablation", "ablation, fashion-mnist: ")
+    on_mnist = ablation_on_mnist(bench, data["mnist"])
+    return Mimicked(
+        rows=tuple(
+            Row(name, net.parameters, net.published, theirs.get(name), ours.get(name)) for name, net in NETS.items()
         ),
-        findings=(*findings(measured), beaten_on_all(rows, on_all)),
-        pictures=tuple(pictures(measured)),
-        runs=dict(bench.runs),
+        on_all=on_all,
+        theirs=theirs,
+        ablation={"fashion-mnist": ablation, "mnist": on_mnist},
+        course=teacher_course(bench, context),
+        logit_seconds=logit_seconds(bench, context, theirs["CNN (teacher)"]),
     )
 
 
-NOTES = (
-    f"The document's recipe: SGD, momentum 0.9, rate 0.01, batch 128, {SGD.epochs} epochs of its 20 to 30 "
-    f"({GIANT.epochs} for the nets of millions of parameters). 50,000 images train; it trained on 60,000 and "
-    "judged on the test images.",
-    "L2 is squared error on probabilities, as the author's notebook has it; the other readings have their own table.",
-    "Ours: one-cycle Adam and KL at T = 2 from a better teacher, which has batch norm. Chosen on the validation split "
-    "of 50,000 and 10,000 images; then the same on all 60,000, where there is nothing left to choose by.",
-    f"The ablation trains every network for {ABLATION_EPOCHS} epochs, on both data sets.",
-)
-
-
 def on_all_images(bench: Bench, dataset: Dataset) -> dict[str, Runs]:
-    """Our recipe for the two rows of 8,000 hidden units, teacher and student on all 60,000 images."""
-    if not bench.effort.whole:
+    """Train the two rows with 8,000 hidden units by our recipe, teacher and students on all 60,000 images."""
+    if not bench.effort.is_whole:
         return {}
     context = TrainingContext(all_training_images(dataset), bench.engine)
     _, taught = our_teacher(bench, context, "mimic: our teacher, all images", "all images: ")
@@ -214,31 +236,32 @@ def on_all_images(bench: Bench, dataset: Dataset) -> dict[str, Runs]:
     return {name: found[rows[0]] for name in rows if rows[0] in found}
 
 
-def on_mnist(bench: Bench, dataset: Dataset) -> dict[str, Runs]:
-    """The ablation on MNIST, from the document's CNN trained there."""
+def ablation_on_mnist(bench: Bench, dataset: Dataset) -> dict[str, Runs]:
+    """Train the ablation on MNIST, from the document's CNN trained there."""
     context = TrainingContext(dataset, bench.engine)
     job = Job(parse_spec(TEACHER), replace(SGD, epochs=ABLATION_EPOCHS), seeds=1, needed=True)
     teacher = bench.train(context, {"teacher": job}, "mimic: a teacher on MNIST", "ablation, mnist: ")["teacher"]
     return bench.train(bench.taught(context, teacher), ablation_jobs(), "mimic: MNIST", "ablation, mnist: ")
 
 
-def teacher_course(bench: Bench, context: TrainingContext) -> list[tuple[int, Runs, Runs]]:
-    """(the teacher's epochs, the teacher, its student), while the teacher trains."""
-    course: dict[int, tuple[Runs, Runs]] = {}
+def teacher_course(bench: Bench, context: TrainingContext) -> tuple[Lesson, ...]:
+    """Train teachers for more and more epochs, and a student from each."""
+    stage = "mimic: while the teacher trains"
+    course: dict[int, Lesson] = {}
     for epochs in COURSE_EPOCHS:
-        recipe = replace(SGD, epochs=epochs)
-        jobs = {"teacher": Job(parse_spec(TEACHER), recipe, seeds=1, needed=True)}
         prefix = f"course, teacher of {epochs} epochs: "
-        teacher = bench.train(context, jobs, "mimic: while the teacher trains", prefix)["teacher"]
+        jobs = {"teacher": Job(parse_spec(TEACHER), replace(SGD, epochs=epochs), seeds=1, needed=True)}
+        teacher = bench.train(context, jobs, stage, prefix)["teacher"]
         student = {"student": Job(parse_spec(bottleneck(8000)), replace(KL, epochs=COURSE_STUDENT_EPOCHS), seeds=2)}
-        found = bench.train(bench.taught(context, teacher), student, "mimic: while the teacher trains", prefix)
+        found = bench.train(bench.taught(context, teacher), student, stage, prefix)
         if "student" in found:
-            course[teacher.job.recipe.epochs] = (teacher, found["student"])
-    return [(epochs, *pair) for epochs, pair in course.items()]
+            trained = teacher.job.recipe.epochs
+            course[trained] = Lesson(trained, teacher, found["student"])
+    return tuple(course.values())
 
 
 def logit_seconds(bench: Bench, context: TrainingContext, teacher: Runs) -> float:
-    """How long the teacher takes to give its logits for one epoch, on one thread; measured once and kept."""
+    """Return the seconds the teacher takes for the logits of one epoch on one thread; measured once and stored."""
     trial, outcome = teacher.trials[teacher.best], teacher.outcomes[teacher.best]
     key = f"{trial.key} {context.dataset.digest} seconds for the training images"
     found = bench.study.store.get_measurement(key)
@@ -250,41 +273,29 @@ def logit_seconds(bench: Bench, context: TrainingContext, teacher: Runs) -> floa
     return found
 
 
-def table_rows(theirs: Mapping[str, Runs], ours: Mapping[str, Runs]) -> list[Row]:
-    return [Row(name, net.parameters, net.published, theirs.get(name), ours.get(name)) for name, net in NETS.items()]
-
-
 # --- pictures --------------------------------------------------------------------------------------
 
 
-def pictures(measured: Measured) -> list[Picture]:
-    students = sorted((row for row in measured.rows if "KL" in row.name), key=lambda row: row.parameters)
-    squares = [row for row in measured.rows if "L2" in row.name]
-    others = [row for row in measured.rows if "mimic" not in row.name]
-    series = [
-        Series("students by KL, its recipe", theirs_of(students)),
-        Series("the student by L2, its recipe", theirs_of(squares), "", 4),
-        Series("nets without a teacher, its recipe", theirs_of(others), "", 2),
-        Series("ours", tuple((float(row.parameters), row.ours.rates) for row in students if row.ours), colour=1),
-    ]
-    marks = [Mark(row.name, row.parameters, row.published) for row in measured.rows if row.published]
-    points = sorted((100 * teacher.mean, student.rates) for _, teacher, student in measured.course)
-    course = [Series("the student", tuple(points))]
-    first, second = "Accuracy against size on Fashion-MNIST", "The student while its teacher trains"
-    frame = partial(curves, y_label="test accuracy, %", lowest=0.8)
-    drawn = [Picture("size.png", first, lambda path: frame(first, series, marks, path, x_label="parameters"))]
-    if points:
-        label = "test accuracy of the teacher, %"
-        drawn.append(
-            Picture("course.png", second, lambda path: frame(second, course, [], path, x_label=label, log=False))
-        )
-    return drawn
+def pictures(found: Mimicked) -> Iterator[Picture]:
+    students = sorted((row for row in found.rows if "KL" in row.name), key=lambda row: row.parameters)
+    lines = (
+        theirs("students by KL, its recipe", students, 0, "-"),
+        theirs("the student by L2, its recipe", [row for row in found.rows if "L2" in row.name], 4),
+        theirs("nets without a teacher, its recipe", [row for row in found.rows if "mimic" not in row.name], 2),
+        series("ours", ((row.parameters, row.ours) for row in students), 1),
+    )
+    yield Picture("size.png", "Accuracy against size on Fashion-MNIST", lines, found.marks)
+    course = sorted(((100 * lesson.teacher.mean, lesson.student) for lesson in found.course), key=lambda pair: pair[0])
+    if course:
+        label, title = "test accuracy of the teacher, %", "The student while its teacher trains"
+        yield Picture("course.png", title, (series("the student", course),), x_label=label, log=False)
 
 
-def theirs_of(rows: list[Row]) -> tuple[tuple[float, tuple[float, ...]], ...]:
-    return tuple((float(row.parameters), row.theirs.rates) for row in rows if row.theirs)
+def theirs(label: str, rows: Sequence[Row], colour: int, line: str = "") -> Series:
+    """Return the rows' runs by the document's recipe as a series."""
+    return series(label, ((row.parameters, row.theirs) for row in rows), colour, line=line)
 
 
 DOCUMENT = Document(
-    "mimic", "mimic: shallow students of a CNN, on Fashion-MNIST", ("fashion-mnist", "mnist"), reproduce
+    "mimic", "mimic: shallow students of a CNN, on Fashion-MNIST", ("fashion-mnist", "mnist"), train, pictures
 )

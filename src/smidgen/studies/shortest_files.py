@@ -1,7 +1,8 @@
-"""The paper's two networks again, trained for the length of their files: what our own search makes of the structures.
+"""The shortest files of the paper's two structures that our own search finds.
 
 Fewer channels and units are allowed, as in the best published results; a LeNet-5 stays convolution, pool, convolution,
-pool, dense, dense. Chosen on the validation split as `smidgen compress` chooses, and scored on the test split once.
+pool, dense, dense. Files are chosen on the validation split as `smidgen compress` chooses, and scored on the test split
+once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from smidgen.search.byte_search import ByteSearch, ByteSearchEffort, FileCandida
 from smidgen.search.confirm import confirm
 from smidgen.spec import parse_spec
 from smidgen.studies.copies import COPIES
-from smidgen.studies.table import Table
 from smidgen.studies.teachers import teacher
 from smidgen.studies.trainings import Bench, Job
 from smidgen.trials.evaluate import TrainingContext, score
@@ -26,11 +26,15 @@ EFFORT = ByteSearchEffort(networks=1, generations=2, children=6, steps=4_000, tr
 
 @dataclass(frozen=True)
 class Aim:
-    """How few errors are asked for, where it begins, and the shortest that was published.
+    """What a file must reach, where the search begins, and the shortest file that was published.
 
-    error: on either half of the validation split, by the plain rate
-    text, recipe: a smaller network of the same structure, and how it is trained, over copies
-    best_bytes, best_error: published; who: by whom
+    Attributes:
+        error: The largest error on either half of the validation split, by the plain rate.
+        text: A smaller network of the same structure.
+        recipe: How it is trained, over copies.
+        best_bytes: The length of the shortest published file.
+        best_error: Its published error.
+        who: Who published it.
     """
 
     error: float
@@ -41,6 +45,7 @@ class Aim:
     who: str
 
     def is_met(self, file: FileCandidate, half: str) -> bool:
+        """Return whether the file's error is small enough on "selection" or "confirmation"."""
         return 1 - file.outcome.halves[half].rate <= self.error
 
 
@@ -67,66 +72,35 @@ AIMS = {
 
 @dataclass(frozen=True, eq=False)
 class Shortest:
-    """The file of one aim, and its test score."""
+    """The shortest file that meets an aim, and its test score."""
 
-    found: FileCandidate
+    aim: Aim
+    file: FileCandidate
     test: Score
 
 
-def shortest_files(bench: Bench, context: TrainingContext) -> dict[str, Shortest]:
-    """By the paper's name of the network; empty where the effort cuts epochs."""
-    if not bench.effort.whole:
+def shortest_files(
+    bench: Bench, context: TrainingContext, aims: Mapping[str, Aim] = AIMS, effort: ByteSearchEffort = EFFORT
+) -> dict[str, Shortest]:
+    """Search the shortest file for each aim; return nothing where the effort cuts epochs."""
+    if not bench.effort.is_whole:
         return {}
     runs, _ = teacher(bench, context, "deep-compression: our teacher")
     data = with_copies(context.dataset, COPIES, bench.study.workers)
     copied = bench.taught(replace(context, dataset=data), runs)
     found = {}
-    for name, aim in AIMS.items():
-        squeeze = ByteSearch(bench.study, copied, EFFORT, aim.error, 0)
-        squeeze.run([_trained(bench, copied, name, aim)])
-        file = confirm(squeeze.ordered(), aim.is_met).candidate
+    for name, aim in aims.items():
+        search = ByteSearch(bench.study, copied, effort, aim.error, 0)
+        search.run([_trained(bench, copied, name, aim)])
+        file = confirm(search.ordered(), aim.is_met).candidate
         if file is not None:
             test = score(context, file.quantized.spec, file.outcome.weights, data.test, bench.study.workers)
-            found[name] = Shortest(file, test)
+            found[name] = Shortest(aim, file, test)
     return found
 
 
 def _trained(bench: Bench, copied: TrainingContext, name: str, aim: Aim) -> Model:
-    stage = "deep-compression: a smaller network"
     job = {name: Job(parse_spec(aim.text), aim.recipe, 1, needed=True)}
-    runs = bench.train(copied, job, stage, "smaller: ")[name]
+    runs = bench.train(copied, job, "deep-compression: a smaller network", "smaller: ")[name]
     data = copied.dataset
     return Model(runs.job.spec, data.input_shape, data.class_names, runs.outcomes[0].weights)
-
-
-def shortest_table(files: Mapping[str, Shortest], float_bytes: Mapping[str, int]) -> Table:
-    """Ours beside the shortest that was published."""
-    rows = []
-    for name, file in files.items():
-        aim, size = AIMS[name], file.found.file_bytes
-        wrong = file.test.total - file.test.correct
-        rows.append(
-            (
-                name,
-                str(file.found.quantized.spec),
-                f"{size:,}",
-                f"{float_bytes[name] / size:,.0f}",
-                f"{100 * (1 - file.test.rate):.2f} ({wrong}/{file.test.total})",
-                f"{aim.best_bytes:,} at {100 * aim.best_error:.2f} % ({aim.who})",
-            )
-        )
-    heads = ("", "network", ">bytes", ">times", ">test error, %", "shortest published")
-    return Table("Trained for the length of the file", heads, tuple(rows))
-
-
-def shortest_answer(files: Mapping[str, Shortest]) -> str:
-    answers = []
-    for name, file in files.items():
-        aim, size, error = AIMS[name], file.found.file_bytes, 1 - file.test.rate
-        verdict = "shorter" if size < aim.best_bytes else "not shorter"
-        fewer = "at no more error" if error <= aim.best_error else f"at {100 * error:.2f} % error"
-        answers.append(
-            f"{name}: {size:,} bytes, {verdict} than the {aim.best_bytes:,} of {aim.who}, {fewer} "
-            f"({100 * aim.best_error:.2f} %)."
-        )
-    return " ".join(answers)

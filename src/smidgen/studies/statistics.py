@@ -1,4 +1,4 @@
-"""The arithmetic of the findings: paired tests, straight lines, and what a difference is worth. Pure."""
+"""Paired tests and straight lines: the arithmetic of the findings, without input or output."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.studies.phrases import p_text, points, signed
+from smidgen.studies.trainings import Runs
+
 
 @dataclass(frozen=True)
 class Paired:
-    """Two networks on the same images. `gained`: only the first is right; `lost`: only the second."""
+    """How two networks answer the same images.
+
+    Attributes:
+        gained: Images that only the first network classifies right.
+        lost: Images that only the second network classifies right.
+        total: All images.
+    """
 
     gained: int
     lost: int
@@ -21,11 +30,11 @@ class Paired:
 
     @property
     def difference(self) -> float:
-        """The first one's rate minus the second's."""
+        """The first network's rate minus the second's."""
         return (self.gained - self.lost) / self.total
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Of the difference, by the normal approximation for paired counts (Agresti 2002, section 10.1.1)."""
+        """Return the interval of the difference, by the normal approximation (Agresti 2002, section 10.1.1)."""
         z = NormalDist().inv_cdf(0.5 + confidence / 2)
         variance = self.gained + self.lost - (self.gained - self.lost) ** 2 / self.total
         half = z * sqrt(variance) / self.total
@@ -33,23 +42,25 @@ class Paired:
 
     @property
     def p_value(self) -> float:
-        """The exact McNemar test, two-sided: of the images on which one is right, is each as likely to be?"""
+        """McNemar's exact two-sided test: where one network alone is right, is each as likely to be the one?"""
         count = self.gained + self.lost
         tail = sum(comb(count, k) for k in range(min(self.gained, self.lost) + 1))
         return float(min(1.0, 2 * tail / 2**count))
 
     def __str__(self) -> str:
-        low, high = self.interval()
-        return (
-            f"{100 * self.difference:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f}, {p_text(self.p_value)} by "
-            f"McNemar's exact test)"
-        )
+        low, high = map(signed, self.interval())
+        return f"{points(self.difference)} ({low} to {high}, {p_text(self.p_value)} by McNemar's exact test)"
 
 
 def paired(first: npt.NDArray[np.integer], second: npt.NDArray[np.integer], labels: npt.NDArray[np.integer]) -> Paired:
-    """The counts from each network's classes and the labels, all int [n]."""
+    """Compare two networks' classes, int [n], by the labels, int [n]."""
     right, other = first == labels, second == labels
     return Paired(int((right & ~other).sum()), int((other & ~right).sum()), len(labels))
+
+
+def compare(first: Runs, second: Runs) -> Paired:
+    """Compare the middle seeds of two jobs on the test images."""
+    return paired(first.answers[first.middle], second.answers[second.middle], first.labels)
 
 
 @dataclass(frozen=True)
@@ -62,14 +73,9 @@ class Line:
 
 
 def fit(x: Sequence[float], y: Sequence[float]) -> Line:
-    """The line through at least two different x; R² is 1 where y does not vary."""
+    """Fit a line through points with at least two different x; R² is 1 where y does not vary."""
     xs, ys = np.asarray(x, np.float64), np.asarray(y, np.float64)
     slope, intercept = np.polyfit(xs, ys, 1)
     left = ((ys - slope * xs - intercept) ** 2).sum()
     spread = ((ys - ys.mean()) ** 2).sum()
     return Line(float(slope), float(intercept), float(1 - left / spread) if spread > 0 else 1.0)
-
-
-def p_text(p: float) -> str:
-    """A p-value as it is written: "p = 0.032", "p < 0.001"."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

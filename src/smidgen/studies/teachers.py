@@ -1,4 +1,4 @@
-"""The good teachers that our own recipes learn from, one a data set: not the documents', which have their own.
+"""The teachers of our own recipes, one a data set; the documents have teachers of their own.
 
 They are trained on the training split alone and were chosen by validation accuracy.
 """
@@ -33,12 +33,12 @@ TEACHERS: dict[str, tuple[str, Recipe]] = {
 
 
 def teacher_job(context: TrainingContext) -> dict[str, Job]:
-    """Our teacher for this data set, by its name; for data of another name, MNIST's."""
+    """Return the job of our teacher for this data set; data of another name have MNIST's."""
     text, recipe = TEACHERS.get(context.dataset.name, TEACHERS["mnist"])
     return {f"our teacher, {context.dataset.name}": Job(parse_spec(text), recipe, seeds=1, needed=True)}
 
 
 def teacher(bench: Bench, context: TrainingContext, stage: str, prefix: str = "") -> tuple[Runs, TrainingContext]:
-    """Our teacher's runs, and the context with its logits."""
+    """Train our teacher, and return its runs and the context with its logits."""
     (runs,) = bench.train(context, teacher_job(context), stage, prefix).values()
     return runs, bench.taught(context, runs)

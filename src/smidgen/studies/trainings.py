@@ -1,16 +1,17 @@
-"""What the documents' tables are made of: the same training from several seeds, remembered, and its test answers.
+"""The documents' trainings: one network from several seeds, kept in the store, and its answers to the test images.
 
-A `Job` says what is trained and how often; a `Bench` trains jobs through a `Study`, so that a second run finds
-all of them. An `Effort` says how much may be spent: it cuts epochs and seeds, or leaves a job out, by its cost
-in multiply-accumulates and by nothing else.
+A `Job` says what is trained and from how many seeds; a `Bench` trains jobs through a `Study`, so that a second run
+finds all of them in the store. An `Effort` limits the cost: it cuts epochs and seeds, or leaves a job out, by its
+multiply-accumulates alone.
 
 Everything is chosen on the validation split. The test split is scored once for each trial that a table reports.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from statistics import fmean, stdev
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from smidgen.engine import Start
 from smidgen.records import Outcome, Recipe, Score, Trial
 from smidgen.spec import NetSpec
+from smidgen.studies.phrases import percent, rate_text
 from smidgen.teacher import context_with_teacher
 from smidgen.trials.evaluate import TrainingContext, classify
 from smidgen.trials.study import Study
@@ -28,11 +30,14 @@ Answers = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Effort:
-    """How much may be spent.
+    """Limits on the cost of a document.
 
-    most_seeds: trainings of a job, at most; row_macs: multiply-accumulates that the seeds of a job take together,
-        about (one seed is always trained)
-    epoch_share: of the recipe's epochs; largest_macs: a job of which one training takes more is left out
+    Attributes:
+        name: What the notes call it.
+        most_seeds: The largest number of trainings of one job.
+        row_macs: Multiply-accumulates that the seeds of a job may take together; one seed is always trained.
+        epoch_share: The share of a recipe's epochs that is trained.
+        largest_macs: A job whose one training takes more multiply-accumulates is left out.
     """
 
     name: str
@@ -42,11 +47,8 @@ class Effort:
     largest_macs: float
 
     @property
-    def whole(self) -> bool:
-        """Whether epochs are as the recipes have them.
-
-        Where they are cut, nothing is trained on the validation images too, and no shortest file is searched for.
-        """
+    def is_whole(self) -> bool:
+        """Whether all epochs are trained; otherwise no training uses the validation images, and no file is searched."""
         return self.epoch_share >= 1
 
 
@@ -58,10 +60,14 @@ EFFORTS = {
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One training, from so many seeds.
+    """One training, repeated from several seeds.
 
-    start: of a seed, where its training begins; None for fresh weights
-    needed: other jobs stand on this one, so it is never left out, however long it takes
+    Attributes:
+        spec: The network.
+        recipe: How it is trained.
+        seeds: How many trainings, from the seeds 0, 1, 2 ...
+        start: Makes the start of a seed's training; None for fresh weights.
+        needed: Whether other jobs depend on this one, so that it is never left out.
     """
 
     spec: NetSpec
@@ -73,16 +79,28 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """What came of a job, seed by seed.
+    """The trainings of a job, seed by seed.
 
-    answers: uint8 [seeds, test images], the class that each network gives to each test image
+    Attributes:
+        job: The job, within the effort.
+        trials: One trial a seed.
+        outcomes: The outcome of each trial.
+        answers: uint8 [seeds, test images], the class that each network gives to each test image.
+        labels: int [test images].
+        macs: Multiply-accumulates of one training.
     """
 
     job: Job
     trials: tuple[Trial, ...]
     outcomes: tuple[Outcome, ...] = field(repr=False)
-    test: tuple[Score, ...]
     answers: Answers = field(repr=False)
+    labels: npt.NDArray[np.integer] = field(repr=False)
+    macs: float = 0.0
+
+    @cached_property
+    def test(self) -> tuple[Score, ...]:
+        """The test score of each seed."""
+        return tuple(Score(int((row == self.labels).sum()), len(self.labels)) for row in self.answers)
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -100,12 +118,21 @@ class Runs:
 
     @property
     def selection(self) -> float:
-        """The mean rate on the selection half, by which alone anything is chosen."""
+        """The mean rate on the selection half, the only one by which anything is chosen."""
         return fmean(outcome.selection.rate for outcome in self.outcomes)
 
     @property
     def validation(self) -> tuple[Score, ...]:
         return tuple(outcome.validation for outcome in self.outcomes)
+
+    @property
+    def parameters(self) -> int:
+        return self.outcomes[0].parameters
+
+    @property
+    def epochs(self) -> float:
+        """The mean number of epochs, which early stopping may cut."""
+        return fmean(len(outcome.losses) for outcome in self.outcomes)
 
     @property
     def seconds(self) -> float:
@@ -114,35 +141,40 @@ class Runs:
 
     @property
     def middle(self) -> int:
-        """The place of the seed whose validation score is the median (of two, the better)."""
-        order = sorted(range(len(self.outcomes)), key=lambda place: self.outcomes[place].validation.correct)
+        """The index of the seed with the median validation score; of two, the better."""
+        order = sorted(range(len(self.outcomes)), key=lambda index: self.outcomes[index].validation.correct)
         return order[len(order) // 2]
 
     @property
     def best(self) -> int:
-        """The place of the seed with the most selection images right, the first of equals."""
-        return max(range(len(self.outcomes)), key=lambda place: self.outcomes[place].selection.correct)
+        """The index of the seed with the most selection images right, the first of equals."""
+        return max(range(len(self.outcomes)), key=lambda index: self.outcomes[index].selection.correct)
 
     @property
     def mean_score(self) -> Score:
-        """The mean count over the seeds, of one test split: what an interval for one network is made from."""
+        """The mean test count over the seeds, from which the interval of one network is made."""
         return Score(round(fmean(score.correct for score in self.test)), self.test[0].total)
 
     def __str__(self) -> str:
-        """For a table of percentages: "97.31 ±0.12 (10)", the mean, the standard deviation, the seeds."""
-        spread = f" ±{100 * self.spread:.2f}" if len(self.test) > 1 else ""
-        return f"{100 * self.mean:.2f}{spread} ({len(self.test)})"
+        """The mean, the standard deviation and the seeds for a table in percent: "97.31 ±0.12 (10)"."""
+        spread = f" ±{rate_text(self.spread)}" if len(self.test) > 1 else ""
+        return f"{rate_text(self.mean)}{spread} ({len(self.test)})"
 
     @property
     def text(self) -> str:
-        """For a sentence."""
+        """The mean, the standard deviation and the seeds for a sentence: "97.31 ± 0.12 % (10 seeds)"."""
         if len(self.test) == 1:
-            return f"{100 * self.mean:.2f} % (one seed)"
-        return f"{100 * self.mean:.2f} ± {100 * self.spread:.2f} % ({len(self.test)} seeds)"
+            return f"{percent(self.mean)} (one seed)"
+        return f"{rate_text(self.mean)} ± {percent(self.spread)} ({len(self.test)} seeds)"
+
+
+def best_on_selection(runs: Mapping[str, Runs]) -> str:
+    """Return the name of the runs with the best mean on the selection half, the first of equals; "" for none."""
+    return max(runs, key=lambda name: runs[name].selection, default="")
 
 
 class Bench:
-    """Trains jobs on one study, within an effort, and keeps a list of all of them and of what was left out."""
+    """Trains jobs on one study within an effort, and lists all runs and what was left out."""
 
     def __init__(self, study: Study, effort: Effort, engine: str = "auto") -> None:
         self.study, self.effort, self.engine = study, effort, engine
@@ -157,66 +189,64 @@ class Bench:
         prefix: str = "",
         ahead: Mapping[str, Job] | None = None,
     ) -> dict[str, Runs]:
-        """The runs of the jobs by name; those that the effort leaves out are missing.
+        """Train jobs and return their runs by name, without those that the effort leaves out.
 
-        prefix: put before each name in `self.runs`, which holds the runs of all calls
-        ahead: jobs that are asked for later, trained along so that no core waits for one long training
+        Args:
+            context: What they learn from.
+            jobs: The jobs by name.
+            stage: What the reporter calls it.
+            prefix: Put before each name in `self.runs`, which lists the runs of all calls.
+            ahead: Jobs of a later call, trained along so that no core waits for one long training.
         """
-        context, early = _trials(context, self._kept(context, ahead or {}))
-        kept = self._kept(context, jobs)
+        context, early = _trials(context, self._within_effort(context, ahead or {}))
+        kept = self._within_effort(context, jobs)
         self.left_out += [prefix + name for name in jobs if name not in kept]
         context, trials = _trials(context, kept)
-        wanted = [trial for many in (*trials.values(), *early.values()) for trial in many]
-        outcomes = self.study.run(context, wanted, stage)
-        runs, place = {}, 0
-        for name, many in trials.items():
-            runs[name] = self._runs(context, kept[name], many, tuple(outcomes[place : place + len(many)]))
-            place += len(many)
+        outcomes = iter(self.study.run(context, [*_flat(trials), *_flat(early)], stage))
+        runs = {
+            name: self._runs(context, kept[name], seeds, tuple(next(outcomes) for _ in seeds))
+            for name, seeds in trials.items()
+        }
         self.runs |= {prefix + name: found for name, found in runs.items()}
         return runs
 
     def remembers(self, context: TrainingContext, jobs: Mapping[str, Job]) -> bool:
-        """Whether all that `train` would do is in the store, so that the images themselves are not needed."""
-        context, trials = _trials(context, self._kept(context, jobs))
-        wanted = [trial for many in trials.values() for trial in many]
-        store = self.study.store
+        """Return whether the store has all that `train` would make, so that it needs no images."""
+        context, trials = _trials(context, self._within_effort(context, jobs))
+        store, wanted = self.study.store, _flat(trials)
         known = store.get_many(wanted)
         return all(t.key in known and store.get_array(_answers_key(context, t)) is not None for t in wanted)
 
-    def _kept(self, context: TrainingContext, jobs: Mapping[str, Job]) -> dict[str, Job]:
-        fitted = {name: self.fit(context, job) for name, job in jobs.items()}
-        return {name: job for name, job in fitted.items() if job is not None}
-
     def fit(self, context: TrainingContext, job: Job) -> Job | None:
-        """The job within the effort, or None where it is left out."""
+        """Return the job within the effort, or None where it is left out."""
         effort = self.effort
-        epochs = max(1, round(job.recipe.epochs * effort.epoch_share))
-        recipe = replace(job.recipe, epochs=epochs)
+        recipe = replace(job.recipe, epochs=max(1, round(job.recipe.epochs * effort.epoch_share)))
         cost = context.cost(context.trial(job.spec, recipe, 0))
         if cost > effort.largest_macs and not job.needed:
             return None
         seeds = max(1, min(job.seeds, effort.most_seeds, int(effort.row_macs / cost)))
         return replace(job, recipe=recipe, seeds=seeds)
 
-    def taught(self, context: TrainingContext, runs: Runs) -> TrainingContext:
-        """The context with the logits of these runs' best seed (by the selection half) as the teacher's."""
-        place = runs.best
+    def taught(self, context: TrainingContext, teacher: Runs) -> TrainingContext:
+        """Return the context with the logits of the teacher's best seed."""
+        best = teacher.best
         found = context_with_teacher(
-            self.study.store, context, runs.trials[place], runs.outcomes[place], self.study.workers
+            self.study.store, context, teacher.trials[best], teacher.outcomes[best], self.study.workers
         )
         return replace(found, starts={})
+
+    def _within_effort(self, context: TrainingContext, jobs: Mapping[str, Job]) -> dict[str, Job]:
+        return {name: kept for name, job in jobs.items() if (kept := self.fit(context, job))}
 
     def _runs(
         self, context: TrainingContext, job: Job, trials: tuple[Trial, ...], outcomes: tuple[Outcome, ...]
     ) -> Runs:
         pairs = zip(trials, outcomes, strict=True)
         answers = np.stack([self._answers(context, trial, outcome) for trial, outcome in pairs])
-        labels = context.dataset.test.labels
-        scores = tuple(Score(int((row == labels).sum()), len(labels)) for row in answers)
-        return Runs(job, trials, outcomes, scores, answers)
+        return Runs(job, trials, outcomes, answers, context.dataset.test.labels, context.cost(trials[0]))
 
     def _answers(self, context: TrainingContext, trial: Trial, outcome: Outcome) -> Answers:
-        """The class of each test image, uint8 [n], from the store when it is there: the test split is scored once."""
+        """Return the class of each test image, uint8 [n]; the store keeps it, so the test split is scored once."""
         key = _answers_key(context, trial)
         found = self.study.store.get_array(key)
         if found is None:
@@ -227,16 +257,20 @@ class Bench:
 
 
 def _trials(context: TrainingContext, jobs: Mapping[str, Job]) -> tuple[TrainingContext, dict[str, tuple[Trial, ...]]]:
-    """The trials of each job, and the context with what they start from."""
+    """Return the trials of each job, and the context with their starts."""
     starts, trials = dict(context.starts), {}
     for name, job in jobs.items():
-        many = []
+        seeds = []
         for seed in range(job.seeds):
             start = job.start(seed) if job.start else None
             starts |= {start.digest: start} if start else {}
-            many.append(context.trial(job.spec, job.recipe, seed, start.digest if start else ""))
-        trials[name] = tuple(many)
+            seeds.append(context.trial(job.spec, job.recipe, seed, start.digest if start else ""))
+        trials[name] = tuple(seeds)
     return replace(context, starts=starts), trials
+
+
+def _flat(trials: Mapping[str, Iterable[Trial]]) -> list[Trial]:
+    return [trial for seeds in trials.values() for trial in seeds]
 
 
 def _answers_key(context: TrainingContext, trial: Trial) -> str:

@@ -6,337 +6,223 @@ published.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import fmean
+from typing import ClassVar
 
 from smidgen.data import Dataset
 from smidgen.records import Recipe
 from smidgen.search.frontier import TurningPoint, turning_point
 from smidgen.spec import Dropout, NetSpec
 from smidgen.spec.families import family
+from smidgen.spec.plan import LayerPlan
 from smidgen.studies.authors import all_training_images
-from smidgen.studies.pictures import Mark, Series, curves
-from smidgen.studies.table import (
-    NOTHING,
-    Document,
-    Finding,
-    Picture,
-    Report,
-    Row,
-    Table,
-    accuracy_table,
-    beaten,
-    cost_table,
-    met,
-    percent,
-    seeds_table,
-)
+from smidgen.studies.document import SHAPE, Document, Results, Row
+from smidgen.studies.pictures import Mark, Picture, Series, series
 from smidgen.studies.teachers import teacher, teacher_job
 from smidgen.studies.trainings import Bench, Job, Runs
 from smidgen.trials.evaluate import TrainingContext
 
-SHAPE = (1, 28, 28)
 RMSPROP = Recipe(optimizer="rmsprop", learning_rate=0.001, schedule="constant", epochs=20, batch_size=128)
 ADADELTA = Recipe(optimizer="adadelta", learning_rate=1.0, schedule="constant", epochs=12, batch_size=128)
 
-# family -> (widths, recipe, the author's turning point as a width, its published accuracy)
-FAMILIES: dict[str, tuple[tuple[int, ...], Recipe, int, float]] = {
-    "mlp1": ((512, 256, 128, 64, 32, 16), RMSPROP, 32, 0.9711),
-    "mlp2": ((512, 256, 128, 64, 32, 16), RMSPROP, 64, 0.9704),
-    "cnn1": ((32, 16, 8, 4, 2, 1), ADADELTA, 2, 0.9748),
-    "cnn2": ((32, 16, 8, 4, 2, 1), ADADELTA, 2, 0.97),
+
+@dataclass(frozen=True)
+class Member:
+    """A network of a family, for ten classes, without the family's dropout."""
+
+    family: str
+    width: int
+
+    @property
+    def spec(self) -> NetSpec:
+        layers = family(self.family, self.width).layers
+        return NetSpec(tuple(layer for layer in layers if not isinstance(layer, Dropout)))
+
+    @property
+    def parameters(self) -> int:
+        return self.spec.parameters(SHAPE)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one image."""
+        return self.spec.macs(SHAPE)
+
+    @property
+    def layers(self) -> list[LayerPlan]:
+        """The layers that have parameters."""
+        return [plan for plan in self.spec.plan(SHAPE) if plan.parameters]
+
+    def __str__(self) -> str:
+        return f"{self.family}, n = {self.width}"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A family in the document: its widths, its recipe, and the author's turning point with its accuracy."""
+
+    widths: tuple[int, ...]
+    recipe: Recipe
+    turn: Member
+    published: float
+
+    @property
+    def members(self) -> list[Member]:
+        """The networks, the widest first."""
+        return [Member(self.turn.family, width) for width in self.widths]
+
+    def trained(self, runs: Mapping[str, Runs]) -> list[tuple[int, Runs]]:
+        """Return (parameters, runs) of the networks that were trained, the widest first."""
+        return [(net.parameters, runs[str(net)]) for net in self.members if str(net) in runs]
+
+    def turning(self, runs: Mapping[str, Runs]) -> TurningPoint | None:
+        """Return the turning point by our rule, on the validation split."""
+        return turning_point({parameters: found.validation for parameters, found in self.trained(runs)})
+
+    def smallest(self, runs: Mapping[str, Runs]) -> int | None:
+        """Return the fewest parameters whose mean validation rate reaches the document's target."""
+        rates = ((parameters, fmean(s.rate for s in found.validation)) for parameters, found in self.trained(runs))
+        return min((parameters for parameters, rate in rates if rate >= TARGET), default=None)
+
+
+MLP_WIDTHS, CNN_WIDTHS = (512, 256, 128, 64, 32, 16), (32, 16, 8, 4, 2, 1)
+SWEEPS = {
+    "mlp1": Sweep(MLP_WIDTHS, RMSPROP, Member("mlp1", 32), 0.9711),
+    "mlp2": Sweep(MLP_WIDTHS, RMSPROP, Member("mlp2", 64), 0.9704),
+    "cnn1": Sweep(CNN_WIDTHS, ADADELTA, Member("cnn1", 2), 0.9748),
+    "cnn2": Sweep(CNN_WIDTHS, ADADELTA, Member("cnn2", 2), 0.97),
 }
 TARGET = 0.97
 IMAGES = 50_000
 OUR_MACS, LEAST_EPOCHS, MOST_EPOCHS = 0.25e12, 2, 30
-"""What a training of ours may take, in multiply-accumulates, and the bounds of its epochs."""
+"""Multiply-accumulates that a training of ours may take, and the bounds of its epochs."""
 TINY, TINY_EPOCHS = 1_000, 100
-"""Networks of fewer parameters cost little and gain from every epoch."""
+"""Networks with fewer parameters cost little and gain from every epoch."""
 HARD = 500
-"""Networks of fewer parameters learn best from the teacher's probabilities as they are."""
+"""Networks with fewer parameters learn best from the teacher's probabilities at T = 1."""
 CHEAP_MACS = 150_000
 SEEDS = {"document": (10, 3, 1), "ours": (2, 1, 1), "distilled": (3, 2, 1)}
-"""Where a figure was published, of other cheap networks, of the rest."""
-LAYERS_SHOWN = (("mlp1", 32), ("cnn1", 2))
-
-Key = tuple[str, int]
+"""Seeds where a figure was published, of other networks below `CHEAP_MACS`, of the rest."""
+LAYERS_SHOWN = (Member("mlp1", 32), Member("cnn1", 2))
 
 
-def net(name: str, width: int) -> NetSpec:
-    """A family's network as the document has it, for ten classes."""
-    return NetSpec(tuple(layer for layer in family(name, width).layers if not isinstance(layer, Dropout)))
-
-
-def size(name: str, width: int) -> int:
-    """Its parameters on MNIST."""
-    return net(name, width).parameters(SHAPE)
-
-
-def ours(name: str, width: int) -> Recipe:
-    """One-cycle Adam, whose peak falls as networks grow, for as many epochs as `OUR_MACS` pays for."""
-    parameters = size(name, width)
+def ours(net: Member) -> Recipe:
+    """Return one-cycle Adam, with a lower peak for larger networks, for as many epochs as `OUR_MACS` allows."""
+    parameters = net.parameters
     if parameters < TINY:
         return Recipe(learning_rate=0.03, epochs=TINY_EPOCHS)
     rate = 0.01 if parameters < 10_000 else 0.005 if parameters < 100_000 else 0.002
-    epochs = round(OUR_MACS / (3 * IMAGES * net(name, width).macs(SHAPE)))
+    epochs = round(OUR_MACS / (3 * IMAGES * net.macs))
     return Recipe(learning_rate=rate, epochs=min(MOST_EPOCHS, max(LEAST_EPOCHS, epochs)))
 
 
-def distilled(name: str, width: int) -> Recipe:
-    """The same from our teacher's probabilities, as they are for the smallest, softer for what has room for more."""
-    return replace(ours(name, width), loss="kl", temperature=1.0 if size(name, width) < HARD else 2.0)
-
-
-def networks() -> list[Key]:
-    """Every network of the document, family by family, the widest first."""
-    return [(name, width) for name, (widths, *_) in FAMILIES.items() for width in widths]
+def distilled(net: Member) -> Recipe:
+    """Return the same recipe from our teacher's probabilities, softened for all but the smallest networks."""
+    return replace(ours(net), loss="kl", temperature=1.0 if net.parameters < HARD else 2.0)
 
 
 def jobs(recipe: str) -> dict[str, Job]:
-    """All networks by "document", "ours" (labels) or "distilled"; more seeds where a figure was published."""
+    """Return all networks by "document", "ours" (labels) or "distilled"; more seeds where a figure was published."""
     made = {}
-    for name, width in networks():
-        _, documents, published_width, _ = FAMILIES[name]
-        how = {"document": documents, "ours": ours(name, width), "distilled": distilled(name, width)}[recipe]
-        seeds = SEEDS[recipe][0 if width == published_width else 1 if cheap(name, width) else 2]
-        made[title(name, width)] = Job(net(name, width), how, seeds=seeds)
+    for sweep in SWEEPS.values():
+        for net in sweep.members:
+            how = {"document": sweep.recipe, "ours": ours(net), "distilled": distilled(net)}[recipe]
+            published, cheap, rest = SEEDS[recipe]
+            seeds = published if net == sweep.turn else cheap if net.macs < CHEAP_MACS else rest
+            made[str(net)] = Job(net.spec, how, seeds=seeds)
     return made
 
 
-def cheap(name: str, width: int) -> bool:
-    """Whether several seeds of it cost little."""
-    return net(name, width).macs(SHAPE) < CHEAP_MACS
+@dataclass(frozen=True)
+class Gain:
+    """The gain of a network's mean test rate by the teacher, and the rate with it."""
+
+    name: str
+    gain: float
+    rate: float
 
 
-def title(name: str, width: int) -> str:
-    return f"{name}, n = {width}"
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Swept(Results):
+    """The results of width-sweeps.
+
+    Attributes:
+        theirs: By the document's recipes.
+        all_images: By the document's recipes on all 60,000 images, where a figure was published.
+        plain: By our recipe, from labels.
+        soft: By our recipe, from our teacher.
+    """
+
+    theirs: Mapping[str, Runs]
+    all_images: Mapping[str, Runs]
+    plain: Mapping[str, Runs]
+    soft: Mapping[str, Runs]
+    sweeps: ClassVar = SWEEPS
+    target: ClassVar = TARGET
+    layers_shown: ClassVar = LAYERS_SHOWN
+
+    @property
+    def all_rows(self) -> tuple[Row, ...]:
+        """The rows, with the document's recipe on all images."""
+        return table_rows(self.all_images, {})
+
+    @cached_property
+    def turns(self) -> list[tuple[Sweep, TurningPoint | None, TurningPoint | None]]:
+        """Each sweep with its turning points on the validation split, by the document's recipe and by ours."""
+        return [(sweep, sweep.turning(self.theirs), sweep.turning(self.soft)) for sweep in SWEEPS.values()]
+
+    @property
+    def smallest(self) -> list[tuple[Sweep, int | None, int | None]]:
+        """Each sweep with the fewest parameters that reach the target, by the document's recipe and by ours."""
+        return [(sweep, sweep.smallest(self.theirs), sweep.smallest(self.soft)) for sweep in SWEEPS.values()]
+
+    @property
+    def gains(self) -> list[Gain]:
+        """What the teacher adds to our recipe, the most first."""
+        both = ((name, self.soft[name].mean, runs.mean) for name, runs in self.plain.items() if name in self.soft)
+        return sorted((Gain(name, soft - plain, soft) for name, soft, plain in both), key=lambda each: -each.gain)
 
 
-def reproduce(bench: Bench, data: Mapping[str, Dataset]) -> Report:
-    """Train everything and say what it shows."""
+def train(bench: Bench, data: Mapping[str, Dataset]) -> Swept:
+    """Train the four sweeps by the document's recipes and by ours, from labels and from our teacher."""
     context = TrainingContext(data["mnist"], bench.engine)
-    theirs = bench.train(
-        context, jobs("document"), "width-sweeps: the document's recipes", "document: ", teacher_job(context)
-    )
+    stage = "width-sweeps: the document's recipes"
+    theirs = bench.train(context, jobs("document"), stage, "document: ", teacher_job(context))
     _, taught = teacher(bench, context, "width-sweeps: our teacher")
     plain = bench.train(context, jobs("ours"), "width-sweeps: our recipe", "ours, labels: ")
     soft = bench.train(taught, jobs("distilled"), "width-sweeps: our recipe, distilled", "ours, distilled: ")
     everything = TrainingContext(all_training_images(data["mnist"]), bench.engine)
-    named = {title(name, FAMILIES[name][2]) for name in FAMILIES if bench.effort.whole}
-    published = {name: job for name, job in jobs("document").items() if name in named}
+    turns = [str(sweep.turn) for sweep in SWEEPS.values() if bench.effort.is_whole]
+    published = {name: job for name, job in jobs("document").items() if name in turns}
     on_all = bench.train(everything, published, "width-sweeps: on all 60,000 images", "document, all images: ")
-    rows = table_rows(theirs, soft)
-    all_rows = [row for row in table_rows(on_all, {}) if row.published is not None]
-    turns = {name: (turning(name, theirs), turning(name, soft)) for name in FAMILIES}
-    return Report(
-        name="width-sweeps",
-        title=DOCUMENT.title,
-        notes=NOTES,
-        rows=tuple(rows),
-        tables=(
-            accuracy_table(rows, "Test accuracy in %, mean ± standard deviation (seeds)"),
-            all_images_table(theirs, on_all),
-            seeds_table(rows),
-            turning_table(turns),
-            layer_table(),
-            cost_table(rows),
-        ),
-        findings=tuple(findings(rows, all_rows, theirs, plain, soft, turns)),
-        pictures=tuple(pictures(theirs, plain, soft)),
-        runs=dict(bench.runs),
-    )
+    return Swept(rows=table_rows(theirs, soft), theirs=theirs, all_images=on_all, plain=plain, soft=soft)
 
 
-NOTES = (
-    "The document trained on all 60,000 images and judged on the test images, one seed. Here 50,000 train, 10,000 "
-    "validate, and the test split is scored once a network; the second table trains on all of them, as the author did.",
-    "Ours: one-cycle Adam from the probabilities of a teacher (KL at T = 2; at T = 1 below 500 parameters), for more "
-    "epochs the smaller the network is.",
-)
+def table_rows(theirs: Mapping[str, Runs], ours: Mapping[str, Runs]) -> tuple[Row, ...]:
+    """Return a row for each network, with what was published where it was."""
+    return tuple(
+        Row(name := str(net), net.parameters, sweep.published if net == sweep.turn else None, theirs.get(name),
+            ours.get(name))
+        for sweep in SWEEPS.values() for net in sweep.members
+    )  # fmt: skip
 
 
-def table_rows(theirs: Mapping[str, Runs], ours: Mapping[str, Runs]) -> list[Row]:
-    """The document's rows, with what was published where it was."""
-    rows = []
-    for name, width in networks():
-        _, _, published_width, rate = FAMILIES[name]
-        key = title(name, width)
-        published = rate if width == published_width else None
-        rows.append(Row(key, size(name, width), published, theirs.get(key), ours.get(key)))
-    return rows
-
-
-def all_images_table(theirs: Mapping[str, Runs], on_all: Mapping[str, Runs]) -> Table:
-    """What the validation images add to the document's recipe, where a figure was published."""
-    lines = []
-    for name, (_, _, width, rate) in FAMILIES.items():
-        cells = (str(runs.get(title(name, width), "")) for runs in (theirs, on_all))
-        lines.append((title(name, width), percent(rate), *cells))
-    heads = ("", ">published", ">50,000 images", ">60,000 images")
-    return Table("The document's recipe, and with the validation images too; test accuracy in %", heads, tuple(lines))
-
-
-def turning(name: str, runs: Mapping[str, Runs]) -> TurningPoint | None:
-    """A family's turning point by our rule, on the validation split."""
-    groups = {
-        size(name, width): runs[title(name, width)].validation
-        for width in FAMILIES[name][0]
-        if title(name, width) in runs
-    }
-    return turning_point(groups)
-
-
-def holds_target(name: str, runs: Mapping[str, Runs]) -> int | None:
-    """The fewest parameters of a family whose mean validation rate reaches the document's target."""
-    rates = {
-        size(name, width): sum(s.rate for s in runs[title(name, width)].validation)
-        / len(runs[title(name, width)].validation)
-        for width in FAMILIES[name][0]
-        if title(name, width) in runs
-    }
-    return min((parameters for parameters, rate in rates.items() if rate >= TARGET), default=None)
-
-
-Turns = Mapping[str, tuple[TurningPoint | None, TurningPoint | None]]
-
-
-def turning_table(turns: Turns) -> Table:
-    """The author's turning point beside ours, with the range under resampling of seeds."""
-    rows = tuple(
-        (name, f"{size(name, FAMILIES[name][2]):,}", turn_text(theirs), turn_text(ours))
-        for name, (theirs, ours) in turns.items()
-    )
-    heads = ("family", ">the author's", ">its recipe (range)", ">ours (range)")
-    return Table("Turning points in parameters, found on the validation split", heads, rows)
-
-
-def turn_text(turn: TurningPoint | None) -> str:
-    if turn is None:
-        return "none"
-    ends = f"{turn.low:,} to {turn.high:,}" if turn.low < turn.high else "always"
-    return f"{turn.parameters:,} ({ends})"
-
-
-def layer_table() -> Table:
-    """Which layer holds the weights, by arithmetic."""
-    rows = []
-    for name, width in LAYERS_SHOWN:
-        total = size(name, width)
-        for plan in net(name, width).plan(SHAPE):
-            if plan.parameters:
-                share = f"{100 * plan.parameters / total:.1f} %"
-                rows.append((title(name, width), str(plan.layer), f"{plan.parameters:,}", share))
-    return Table("Which layer holds the weights", ("network", "layer", ">parameters", ">share"), tuple(rows))
-
-
-# --- findings ------------------------------------------------------------------------------------
-
-
-def findings(
-    rows: list[Row],
-    all_rows: list[Row],
-    theirs: Mapping[str, Runs],
-    plain: Mapping[str, Runs],
-    soft: Mapping[str, Runs],
-    turns: Turns,
-) -> list[Finding]:
-    """The document's questions, answered from the numbers."""
-    with_all = met(all_rows)
-    return [
-        met(rows),
-        Finding("And on all 60,000 training images, as the document trained?", with_all.answer, True),
-        beaten(rows),
-        Finding("Where does the curve turn?", turning_answer(turns), True),
-        Finding(f"What is the smallest that holds {TARGET:.0%} on validation?", target_answer(theirs, soft), True),
-        Finding("How much smaller are the turning points?", ratio_answer()),
-        Finding("Which layer holds the weights?", layer_answer()),
-        Finding("What does the teacher add to our recipe?", teacher_answer(plain, soft)),
-    ]
-
-
-def turning_answer(turns: Turns) -> str:
-    sentences = []
-    for name, (theirs, ours) in turns.items():
-        author = size(name, FAMILIES[name][2])
-        if theirs is None:
-            verdict = f"the author says {author:,}"
-        else:
-            inside = theirs.low <= author <= theirs.high
-            verdict = f"the range {'contains' if inside else 'does not contain'} the author's {author:,}"
-        first, second = turn_text(theirs), turn_text(ours)
-        sentences.append(f"{name}: {first} with the document's recipe, {verdict}; {second} with ours.")
-    return " ".join(sentences)
-
-
-def target_answer(theirs: Mapping[str, Runs], ours: Mapping[str, Runs]) -> str:
-    said = []
-    for name in FAMILIES:
-        first, second = (holds_target(name, runs) for runs in (theirs, ours))
-        by = [f"{count:,} by {whose} recipe" for count, whose in ((first, "its"), (second, "our")) if count]
-        said.append(
-            f"{name}: {', '.join(by) or 'none that was trained'} (the author: {size(name, FAMILIES[name][2]):,})."
-        )
-    return " ".join(said)
-
-
-def ratio_answer() -> str:
-    """All of it follows from the counts."""
-    mlp_base, cnn_base = size("mlp1", 512), size("cnn1", 32)
-    parts = []
-    for name, base in (("mlp1", mlp_base), ("mlp2", mlp_base), ("cnn1", cnn_base), ("cnn2", cnn_base)):
-        count = size(name, FAMILIES[name][2])
-        parts.append(f"{name} {count:,}, 1/{base / count:.0f} of {base:,}")
-    step = size("mlp2", 64) / size("cnn2", 2)
-    return f"{'; '.join(parts)}; and cnn2 is {step:.1f}x below mlp2."
-
-
-def layer_answer() -> str:
-    answers = []
-    for name, width in LAYERS_SHOWN:
-        plans = [plan for plan in net(name, width).plan(SHAPE) if plan.parameters]
-        largest = max(plans, key=lambda plan: plan.parameters)
-        share = largest.parameters / size(name, width)
-        answers.append(f"{title(name, width)}: '{largest.layer}' holds {largest.parameters:,}, {100 * share:.0f} %.")
-    return " ".join(answers)
-
-
-def teacher_answer(plain: Mapping[str, Runs], soft: Mapping[str, Runs]) -> str:
-    gains = {key: 100 * (soft[key].mean - plain[key].mean) for key in plain if key in soft}
-    if not gains:
-        return NOTHING
-    most, least = max(gains, key=gains.__getitem__), min(gains, key=gains.__getitem__)
-    better = sum(gain > 0 for gain in gains.values())
-    return (
-        f"It is better at {better} of {len(gains)} sizes, by {sum(gains.values()) / len(gains):+.2f} points on "
-        f"average; most at {most} ({gains[most]:+.2f}, to {percent(soft[most].mean)} %), least at {least} "
-        f"({gains[least]:+.2f})."
-    )
-
-
-# --- pictures --------------------------------------------------------------------------------------
-
-
-def pictures(theirs: Mapping[str, Runs], plain: Mapping[str, Runs], soft: Mapping[str, Runs]) -> list[Picture]:
-    frame = partial(curves, x_label="parameters", y_label="test accuracy, %", lowest=0.85)
-    marks = [Mark(name, size(name, width), rate) for name, (_, _, width, rate) in FAMILIES.items()]
-    documents = [series(name, theirs, name, place) for place, name in enumerate(FAMILIES)]
-    both = [series(name, soft, f"{name}, distilled", place) for place, name in enumerate(FAMILIES)]
-    both += [series(name, plain, f"{name}, labels", place, line="--") for place, name in enumerate(FAMILIES)]
+def pictures(found: Swept) -> Iterator[Picture]:
+    marks = tuple(Mark(name, sweep.turn.parameters, sweep.published) for name, sweep in SWEEPS.items())
     first, second = "The four sweeps by the document's recipes", "The same by ours, from a teacher and from labels"
-    return [
-        Picture("document.png", first, lambda path: frame(first, documents, marks, path)),
-        Picture("ours.png", second, lambda path: frame(second, both, marks, path)),
-    ]
+    by_ours = (*lines(found.soft, ", distilled"), *lines(found.plain, ", labels", "--"))
+    yield Picture("document.png", first, lines(found.theirs), marks, lowest=0.85)
+    yield Picture("ours.png", second, by_ours, marks, lowest=0.85)
 
 
-def series(name: str, runs: Mapping[str, Runs], label: str, colour: int, line: str = "-") -> Series:
-    points = tuple(
-        (float(size(name, width)), runs[title(name, width)].rates)
-        for width in FAMILIES[name][0]
-        if title(name, width) in runs
+def lines(runs: Mapping[str, Runs], suffix: str = "", line: str = "-") -> tuple[Series, ...]:
+    """Return one series for each family."""
+    return tuple(
+        series(name + suffix, sweep.trained(runs), colour, line=line)
+        for colour, (name, sweep) in enumerate(SWEEPS.items())
     )
-    return Series(label, points, line, colour)
 
 
-DOCUMENT = Document("width-sweeps", "width-sweeps: four families over a width, on MNIST", ("mnist",), reproduce)
+DOCUMENT = Document("width-sweeps", "width-sweeps: four families over a width, on MNIST", ("mnist",), train, pictures)

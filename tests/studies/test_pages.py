@@ -1,0 +1,129 @@
+"""The sentences and tables that the pages make from numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from drawings import runs_of
+from smidgen.search.frontier import TurningPoint
+from smidgen.studies import mimic
+from smidgen.studies.document import Results, Row, render
+from smidgen.studies.logit_regression import Regressed
+from smidgen.studies.reduce_cnn import Reduced
+from smidgen.studies.trainings import Runs
+from smidgen.studies.width_sweeps import SWEEPS, Swept
+
+COURSE = "Does a better teacher make a better student?"
+PAGES = {Reduced: "reduce-cnn", Regressed: "logit-regression", Swept: "width-sweeps", mimic.Mimicked: "mimic"}
+
+
+def answer(results: Results, question: str) -> str:
+    """What a page answers."""
+    findings = render(PAGES[type(results)], results).findings
+    return next(finding.answer for finding in findings if finding.question == question)
+
+
+def reduced(row: Row) -> Reduced:
+    return Reduced(rows=(row,), stopped=())
+
+
+def swept(
+    theirs: Mapping[str, Runs], plain: Mapping[str, Runs] | None = None, soft: Mapping[str, Runs] | None = None
+) -> Swept:
+    return Swept(rows=(), theirs=theirs, all_images={}, plain=plain or {}, soft=soft or {})
+
+
+def regressed(rates: dict[int, float]) -> Regressed:
+    """A teacher and students of so many hidden neurons with these rates."""
+    teacher = runs_of([0.99])
+    students = [Row(f"h = {h}", 9_227 * h + 18_826, None, runs_of([rate], seed=h)) for h, rate in rates.items()]
+    rows = (Row("teacher", 1_199_882, 0.99, teacher), *students)
+    return Regressed(rows=rows, our_teacher=teacher, dropouts={}, compared=(), losses={}, border=None)
+
+
+def mimicked(*course: mimic.Lesson) -> mimic.Mimicked:
+    ablation: dict[str, dict[str, Runs]] = {"fashion-mnist": {}, "mnist": {}}
+    return mimic.Mimicked(rows=(), theirs={}, ablation=ablation, course=course, logit_seconds=1.0)
+
+
+def test_whether_a_figure_is_met_follows_from_it() -> None:
+    runs = runs_of([0.970, 0.974, 0.972])
+
+    def met(row: Row) -> str:
+        return answer(reduced(row), "Does the document's own recipe give its published accuracy?")
+
+    said = {published: met(Row("net", 10, published, runs)) for published in (0.971, 0.973, 0.99)}
+    assert said[0.971] == (
+        "net: published 97.10 %, measured 97.20 ± 0.20 % (3 seeds), 97.00 to 97.40 %, 2 of 3 at or above it: met."
+    )
+    assert said[0.973].endswith("1 of 3 at or above it: 0.10 points below, within one standard deviation of the seeds.")
+    assert said[0.99].endswith("0 of 3 at or above it: missed by 1.80 points, 9.0 standard deviations.")
+    assert "run it without --quick" in met(Row("net", 10, 0.97))
+    beaten = answer(reduced(Row("net", 10, 0.97, None, runs)), "What does our recipe give at the same size?")
+    assert beaten == "net: +0.20 points to 97.20 % (published 97.00 %)."
+
+
+def test_the_strict_inequality_is_judged_by_the_rates() -> None:
+    def said(rates: dict[int, float]) -> str:
+        return answer(regressed(rates), "Is s(f1) < s(f2) strict for f1 < f2?")
+
+    assert said({8: 0.97, 4: 0.90, 2: 0.60}).startswith("Among these sizes it holds")
+    assert "in 2 of 2 pairs" in said({8: 0.97, 4: 0.90, 2: 0.60})
+    assert said({8: 0.90, 4: 0.92, 2: 0.60}).startswith(
+        "No. The smaller is as good or better in 1: h = 4 against h = 8"
+    )
+
+
+def test_straight_lines_are_judged_by_their_fit() -> None:
+    question = "Does accuracy fall linearly and size exponentially?"
+    straight = answer(regressed({8: 0.9, 6: 0.8, 4: 0.7, 2: 0.6}), question)
+    assert "accuracy is linear with R² = 1.000" in straight
+    assert "it is 9,227 h + 18,826 by its formula" in straight
+    bent = answer(regressed({8: 0.9, 4: 0.8, 2: 0.7, 1: 0.6}), question)
+    assert "accuracy R² = 1.000" in bent
+    assert "linear with R² = 1.000" not in bent
+
+
+def test_the_target_and_the_turning_points_follow_the_runs() -> None:
+    runs = {f"cnn2, n = {w}": runs_of([r]) for w, r in ((8, 0.99), (4, 0.98), (2, 0.968), (1, 0.9))}
+    target = "What is the smallest that holds 97% on validation?"
+    assert "cnn2: 2,358 by its recipe (" in answer(swept(runs), target)
+    better = {**runs, "cnn2, n = 2": runs_of([0.971])}
+    said = answer(swept(runs, soft=better), target)
+    assert "cnn2: 2,358 by its recipe, 932 by our recipe (the author: 932)" in said
+    assert "mlp1: none that was trained (the author: 26,506)" in said
+
+
+@pytest.mark.parametrize(("low", "high", "verdict"), [(800, 1_000, "contains"), (408, 408, "does not contain")])
+def test_the_authors_turning_point_lies_in_the_range_or_not(low: int, high: int, verdict: str) -> None:
+    found = swept({})
+    turn = TurningPoint(low, 0.97, low, high, "")
+    found.__dict__["turns"] = [(SWEEPS["cnn2"], turn, None)]
+    said = answer(found, "Where does the curve turn?")
+    assert f"the range {verdict} the author's 932; none with ours." in said
+
+
+def test_what_the_teacher_adds_follows_the_runs() -> None:
+    plain = {name: runs_of([rate]) for name, rate in (("cnn2, n = 2", 0.96), ("cnn2, n = 1", 0.95))}
+    soft = {name: runs_of([rate]) for name, rate in (("cnn2, n = 2", 0.97), ("cnn2, n = 1", 0.945))}
+    assert answer(swept({}, plain=plain, soft=soft), "What does the teacher add to our recipe?") == (
+        "It is better at 1 of 2 sizes, by +0.25 points on average; most at cnn2, n = 2 (+1.00, to 97.00 %), least at "
+        "cnn2, n = 1 (-0.50)."
+    )
+
+
+def test_the_ratios_are_the_published_ones() -> None:
+    said = answer(swept({}), "How much smaller are the turning points?")
+    for ratio in ("1/25 of 669,706", "1/38 of 669,706", "1/250 of 1,199,882", "18.7x below mlp2"):
+        assert ratio in said
+    assert "1/1287 of 1,199,882" in said, "the document rounds it to 1/1000"
+
+
+def test_a_student_above_its_teacher_is_named() -> None:
+    second = mimic.Lesson(4, runs_of([0.9]), runs_of([0.88]))
+    said = answer(mimicked(mimic.Lesson(1, runs_of([0.8]), runs_of([0.82])), second), COURSE)
+    assert "0.60 points a teacher's point" in said
+    assert "above its teacher after 1 teacher's epochs" in said
+    assert "above its teacher" not in answer(mimicked(mimic.Lesson(1, runs_of([0.8]), runs_of([0.7])), second), COURSE)
