@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from smidgen.data import Dataset, from_arrays
-from smidgen.model import Codebook, Model, Uniform, decode, encode, flat_weights, named_arrays
+from drawings import drawings
+from smidgen.data import Dataset
+from smidgen.model import Codebook, Model, Part, Uniform, decode, encode, flat_weights, named_arrays
 from smidgen.records import Recipe, Score
 from smidgen.spec import parse_spec
-from smidgen.studies import Bench, Effort, Report, cut, shortest_files, teachers
+from smidgen.studies import Report, shortest_files, teachers
 from smidgen.studies import deep_compression as document
 from smidgen.studies.deep_compression_networks import (
-    BEST,
-    DENSE,
-    FINE,
-    HUFFMAN,
     NETS,
-    PRUNED,
     Layer,
     Net,
+    Stages,
     Stored,
     stored,
     validation,
     with_one_coder,
 )
+from smidgen.studies.document import effort_notes, render
+from smidgen.studies.trainings import Bench, Effort
 from smidgen.transforms import gradual_shares, shared_start, smallest
 from smidgen.trials.evaluate import TrainingContext, score
 from smidgen.trials.store import Store
 from smidgen.trials.study import Study
 
+DATA = drawings("mnist", 200)
 TINY = Effort("tiny", most_seeds=1, row_macs=1e12, epoch_share=0.05, largest_macs=0.4e9)
 SMALL = Net(
-    "conv 4x5x5, maxpool 4, dense 30 relu, dense 10",
-    (Layer("conv", 0.5, 6, 8.0, 0.5), Layer("ip1", 0.1, 5, 9.0, 0.03), Layer("ip2", 0.25, 4, 7.0, 0.1)),
+    text="conv 4x5x5, maxpool 4, dense 30 relu, dense 10",
+    layers=(Layer("conv", 0.5, 6, 8.0, 0.5), Layer("ip1", 0.1, 5, 9.0, 0.03), Layer("ip2", 0.25, 4, 7.0, 0.1)),
     reference_error=0.02,
     error=0.01,
     ratio=20,
@@ -47,20 +47,9 @@ SMALL = Net(
 )
 
 
-def drawings(count: int = 200) -> Dataset:
-    """Bars of ten lengths under noise; the border stays empty."""
-    generator = np.random.default_rng(5)
-    labels = np.arange(count) % 10
-    images = np.zeros((count, 28, 28), np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[4 : 6 + 2 * label, 8:20] = 200
-        image[4:24, 4:24] += generator.integers(0, 50, (20, 20), np.uint8)
-    return from_arrays(images, labels, "drawings", test=(images[:50], labels[:50]))
-
-
 @pytest.fixture(scope="module")
 def context() -> TrainingContext:
-    return TrainingContext(drawings())
+    return TrainingContext(DATA)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +64,7 @@ def models() -> tuple[Model, Model, Model]:
 
 
 @pytest.fixture(scope="module")
-def files(context: TrainingContext, models: tuple[Model, Model, Model]) -> list[Stored]:
+def files(context: TrainingContext, models: tuple[Model, Model, Model]) -> Stages:
     return stored(context, SMALL, *models, threads=1)
 
 
@@ -128,20 +117,20 @@ def test_a_file_stands_for_the_weights_to_half_precision(models: tuple[Model, Mo
 
 
 def test_each_stage_is_a_file_with_its_own_score(
-    context: TrainingContext, files: list[Stored], models: tuple[Model, Model, Model]
+    context: TrainingContext, files: Stages, models: tuple[Model, Model, Model]
 ) -> None:
     dense, pruned, shared = models
-    assert files[DENSE].size_bytes == files[PRUNED].size_bytes > SMALL.float_bytes
-    assert files[FINE].size_bytes > files[HUFFMAN].size_bytes > files[BEST].size_bytes
-    for place, coder in ((HUFFMAN, "gaps"), (BEST, "auto")):
+    assert files.dense.size_bytes == files.pruned.size_bytes > SMALL.float_bytes
+    assert files.fine.size_bytes > files.huffman.size_bytes > files.best.size_bytes
+    for file, coder in ((files.huffman, "gaps"), (files.best, "auto")):
         content = encode(with_one_coder(SMALL, shared, coder))
-        assert files[place].size_bytes == len(content) == sum(part.bits for part in files[place].parts) / 8
+        assert file.size_bytes == len(content) == sum(part.bits for part in file.parts) / 8
         weights = flat_weights(decode(content))
-        assert files[place].test == score(context, SMALL.spec, weights, context.dataset.test)
-        assert files[place].validation == validation(context, SMALL.spec, weights, 1)
-    assert files[HUFFMAN].validation == files[BEST].validation
-    assert files[PRUNED].validation == validation(context, SMALL.spec, pruned.weights, 1)
-    assert files[DENSE].validation == validation(context, SMALL.spec, dense.weights, 1)
+        assert file.test == score(context, SMALL.spec, weights, context.dataset.test)
+        assert file.validation == validation(context, SMALL.spec, weights, 1)
+    assert files.huffman.validation == files.best.validation
+    assert files.pruned.validation == validation(context, SMALL.spec, pruned.weights, 1)
+    assert files.dense.validation == validation(context, SMALL.spec, dense.weights, 1)
 
 
 # --- the whole, on drawings ----------------------------------------------------------------------
@@ -152,30 +141,24 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("deep-compression") / "store.sqlite"
 
 
-@pytest.fixture(scope="module")
-def small_nets() -> Iterator[None]:
-    """The document with a small network in the place of its two."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(document, "NETS", {"small": replace(SMALL, pruning=Recipe("kl", epochs=120), ratio=2)})
-        patch.setattr(document, "TEACHER", "small")
-        yield
-
-
 def reproduced(place: Path, data: Dataset) -> tuple[Report, Bench]:
+    """Reproduce the document with one small network instead of its two."""
+    nets = {"small": replace(SMALL, pruning=Recipe("kl", epochs=120), ratio=2)}
+    small = replace(document.DOCUMENT, train=partial(document.train, nets=nets, teacher="small"))
     with Store(place) as store:
         bench = Bench(Study(store, 1), TINY)
-        return document.reproduce(bench, {"mnist": data}), bench
+        return small.reproduce(bench, {"mnist": data}), bench
 
 
 @pytest.fixture(scope="module")
-def first(place: Path, context: TrainingContext, small_nets: None) -> tuple[Report, Bench]:
+def first(place: Path, context: TrainingContext) -> tuple[Report, Bench]:
     return reproduced(place, context.dataset)
 
 
 def test_every_stage_is_trained_from_the_one_before(first: tuple[Report, Bench]) -> None:
     _, bench = first
     assert list(bench.runs) == ["trained: small", *(f"pruned {n}: small" for n in (1, 2, 3)), "shared: small"]
-    assert bench.left_out == ["pruned at once: small"] and cut(bench)[1] == "Left out: pruned at once: small."
+    assert bench.left_out == ["pruned at once: small"] and effort_notes(bench)[1] == "Left out: pruned at once: small."
     before = bench.runs["trained: small"].outcomes[0].weights
     for done, (name, runs) in enumerate(list(bench.runs.items())[1:4]):
         arrays = named_arrays(SMALL.spec, (1, 28, 28), runs.outcomes[0].weights)
@@ -210,7 +193,7 @@ def test_the_tables_are_of_the_files(first: tuple[Report, Bench], context: Train
         "the same levels, our best coder",
     ]
     found = score(context, SMALL.spec, flat_weights(decode(content)), context.dataset.test)
-    assert stages.rows[HUFFMAN][5] == f"{100 * (1 - found.rate):.2f} ({50 - found.correct}/50)"
+    assert stages.rows[3][5] == f"{100 * (1 - found.rate):.2f} ({60 - found.correct}/60)"
     assert [row[0] for row in layers.rows] == ["small conv", "small ip1", "small ip2"]
     assert [row[1] for row in clusters.rows] == ["1", "5", "1,000"]
 
@@ -227,30 +210,43 @@ def test_again_it_trains_nothing_and_says_the_same(
 # --- answers -------------------------------------------------------------------------------------
 
 
-def lengths(*sizes: int, wrong: int = 0) -> list[Stored]:
+def lengths(*sizes: int, wrong: int = 0) -> Stages:
     found = Score(1000 - wrong, 1000)
-    return [Stored("", size, (), found, found) for size in sizes]
+    parts = tuple(Part(f"{name} {part}", 8) for name in NETS["LeNet-300-100"].tensors for part in ("levels", "grid"))
+    return Stages(*(Stored("", size, parts, found, found) for size in sizes))
+
+
+def answer(files: Stages, question: str, clusters: tuple[document.Clustered, ...] = ()) -> str:
+    """What the page answers for one network."""
+    name = "LeNet-300-100"
+    found = document.Compressed(
+        rows=(), nets={name: NETS[name]}, files={name: files}, clusters={name: clusters} if clusters else {}
+    )
+    findings = render("deep-compression", found).findings
+    return next(each.answer for each in findings if each.question == question)
 
 
 def test_whether_a_figure_is_reached_follows_from_the_file() -> None:
-    net = NETS["LeNet-300-100"]
+    ratio, error = "Is the published ratio reached, in bytes of a file?", "And the published error?"
     good, bad = (lengths(9, 9, 9, size, 9, wrong=wrong) for size, wrong in ((26_661, 15), (26_662, 16)))
-    assert document.ratio_answer(net, good) == "26,661 bytes, 40.0 times smaller (published 40): reached."
-    assert document.ratio_answer(net, bad).endswith("40.0 times smaller (published 40): not reached.")
-    assert document.error_answer(net, good) == "1.50 % on test (published 1.58 %): held."
-    assert document.error_answer(net, bad) == "1.60 % on test (published 1.58 %): not held."
+    assert answer(good, ratio) == "LeNet-300-100: 26,661 bytes, 40.0 times smaller (published 40): reached."
+    assert answer(bad, ratio).endswith("40.0 times smaller (published 40): not reached.")
+    assert answer(good, error) == "LeNet-300-100: 1.50 % on test (published 1.58 %): reached."
+    assert answer(bad, error) == "LeNet-300-100: 1.60 % on test (published 1.58 %): not reached."
 
 
 def test_what_is_saved_follows_from_the_files() -> None:
-    net = NETS["LeNet-300-100"]
-    assert document.pruned_answer(net, lengths(1000, 1000, 106_644, 9, 9)) == (
-        "92 % of the weights are zero and the float32 file is 0 bytes smaller; with 12-bit levels and gaps it is 10.0 "
-        "times smaller."
+    assert answer(lengths(1000, 1000, 106_644, 9, 9), "What does pruning save by itself?") == (
+        "LeNet-300-100: 92 % of the weights are zero and the float32 file is 0 bytes smaller; with 12-bit levels and "
+        "gaps it is 10.0 times smaller."
     )
-    assert document.coder_answer(net, lengths(9, 9, 9, 2000, 1500)) == "2,000 bytes to 1,500, 25.0 % less."
-    many = {1: (900, Score(90, 100)), 5: (950, Score(95, 100)), 1000: (1000, Score(89, 100))}
-    assert document.cluster_answer({"a": many}) == (
-        "a: from 1 to at most 1,000 rounds the file grows by 100 bytes and -1 of 100 validation images are right."
+    coder = "What does a better coder save on the same levels?"
+    assert answer(lengths(9, 9, 9, 2000, 1500), coder) == "LeNet-300-100: 2,000 bytes to 1,500, 25.0 % less."
+    rounds = ((1, 900, 90), (5, 950, 95), (1000, 1000, 89))
+    clusters = tuple(document.Clustered(count, size, Score(correct, 100)) for count, size, correct in rounds)
+    assert answer(lengths(9, 9, 9, 9, 9), "Does it pay to let k-means run to its end?", clusters) == (
+        "LeNet-300-100: from 1 to at most 1,000 rounds the file grows by 100 bytes and -1 of 100 validation images "
+        "are right."
     )
 
 
@@ -263,14 +259,13 @@ def test_the_shortest_file_holds_what_was_asked_and_beats_coding_alone(
     monkeypatch.setitem(teachers.TEACHERS, "mnist", ("dense 16 relu, dense 10", Recipe(epochs=20)))
     spec = "maxpool 2, dense 10"
     aim = shortest_files.Aim(0.2, spec, Recipe("kl", epochs=60), 2_600, 0.01, "somebody")
-    monkeypatch.setattr(shortest_files, "AIMS", {"small": aim})
-    monkeypatch.setattr(shortest_files, "EFFORT", replace(shortest_files.EFFORT, children=2, steps=200))
-    data = drawings()
+    effort = replace(shortest_files.EFFORT, children=2, steps=200)
+    data = DATA
     whole = Effort("whole", most_seeds=1, row_macs=1e12, epoch_share=1.0, largest_macs=1e12)
     with Store(tmp_path / "store.sqlite") as store:
         bench = Bench(Study(store, 1), whole)
-        files = shortest_files.shortest_files(bench, TrainingContext(data))
-    found = files["small"].found
+        files = shortest_files.shortest_files(bench, TrainingContext(data), {"small": aim}, effort)
+    found = files["small"].file
     assert found.file_bytes == len(encode(found.quantized))
     for half in (data.selection, data.confirmation):
         assert (
@@ -282,11 +277,13 @@ def test_the_shortest_file_holds_what_was_asked_and_beats_coding_alone(
         )
     count = parse_spec(spec).parameters(data.input_shape)
     assert found.file_bytes < count
-    table = shortest_files.shortest_table(files, {"small": 4 * count})
+    net = replace(SMALL, text=spec)
+    page = render("deep-compression", document.Compressed(rows=(), nets={"small": net}, files={}, shortest=files))
+    table = next(table for table in page.tables if table.title == "Trained for the length of the file")
     assert table.rows[0][2] == f"{found.file_bytes:,}"
-    assert f"{found.file_bytes:,} bytes" in shortest_files.shortest_answer(files)
+    assert f"{found.file_bytes:,} bytes" in page.findings[-1].answer
 
 
 def test_where_epochs_are_cut_no_file_is_searched_for(tmp_path: Path) -> None:
     with Store(tmp_path / "store.sqlite") as store:
-        assert shortest_files.shortest_files(Bench(Study(store, 1), TINY), TrainingContext(drawings())) == {}
+        assert shortest_files.shortest_files(Bench(Study(store, 1), TINY), TrainingContext(DATA)) == {}

@@ -118,7 +118,7 @@ def test_the_command(
     command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reports: dict[str, Report],
     tiny_store: Path,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("smidgen.cli.options.load_data", lambda name, split_seed: drawings(name))
+    monkeypatch.setattr("smidgen.arguments.dataset", lambda name, reporter=None: drawings(name))
     monkeypatch.setitem(EFFORTS, "quick", TINY)
     said = command("reproduce", "reduce-cnn", "--quick", "--out", str(tmp_path / "out"), "--store", str(tiny_store))
     assert said.code == 0, said.err

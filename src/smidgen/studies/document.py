@@ -12,9 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from statistics import median
-from typing import Generic, TypeVar
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from smidgen.data import Dataset
 from smidgen.spec import NetSpec, parse_spec
@@ -22,6 +20,9 @@ from smidgen.studies.phrases import NOTHING, errors, p_text, percent, points, ra
 from smidgen.studies.pictures import Mark, Picture, Series, series
 from smidgen.studies.statistics import compare
 from smidgen.studies.trainings import Bench, Effort, Runs, best_on_selection
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 SHAPE = (1, 28, 28)
 """The input of every network in the documents: MNIST and Fashion-MNIST."""
@@ -200,6 +201,8 @@ class Document(Generic[R]):
 
 @cache
 def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     found = Environment(
         loader=PackageLoader("smidgen", "studies/pages"),
         undefined=StrictUndefined,
