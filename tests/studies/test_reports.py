@@ -19,7 +19,6 @@ from smidgen.studies.document import cautious
 from smidgen.studies.output import CSV_HEAD, markdown
 from smidgen.studies.phrases import NOTHING
 from smidgen.studies.trainings import EFFORTS, Effort
-from smidgen.trials import study as study_module
 from smidgen.trials.evaluate import TrainingContext, evaluate
 from smidgen.trials.store import Store
 
@@ -40,7 +39,6 @@ def test_every_table_has_its_shape(reports: dict[str, Report]) -> None:
 def test_again_it_trains_nothing_and_says_the_same(
     reports: dict[str, Report], tiny_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(study_module, "evaluate")
     monkeypatch.delattr("smidgen.studies.features.classify")
     monkeypatch.delattr("smidgen.data.augment.transformed_copies")
     with Store(tiny_store) as store:
