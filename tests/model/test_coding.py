@@ -58,7 +58,7 @@ def read(coder: str, content: bytes, shape: tuple[int, ...]) -> Levels:
 # --- the range coder -------------------------------------------------------------------------
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 1)), max_size=400),
     st.lists(st.integers(2**10, ONE - 2**10), min_size=4, max_size=4),
@@ -83,7 +83,7 @@ def test_a_carry_goes_through_many_bytes() -> None:
     models = BitModels(2)
     models.freeze(1, ONE - 2**10)
     rng = np.random.default_rng(5)
-    for _ in range(200):
+    for _ in range(60):
         bits = (rng.random(3000) < rng.choice([0.001, 0.5, 0.999])).astype(int).tolist()
         encoder = Encoder()
         encoder.write(models, [1] * len(bits), bits)
@@ -167,19 +167,36 @@ some_levels = st.one_of(
 small_levels = st.one_of(st.integers(-9, 9), st.just(0))
 
 
-@pytest.mark.parametrize("coder", CODERS)
-@settings(max_examples=120)
-@given(data=st.data())
-def test_levels_come_back(coder: str, data: st.DataObject) -> None:
-    kind = small_levels if coder in ("huffman", "gaps") else data.draw(st.sampled_from([some_levels, small_levels]))
-    rows, columns = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 40))
-    levels = np.array(data.draw(st.lists(kind, min_size=rows * columns, max_size=rows * columns)), np.int32)
-    shape = (rows, columns) if data.draw(st.booleans()) else (rows * columns,)
-    levels = (np.sort(levels) if coder == "rising" else levels).reshape(shape)
+@st.composite
+def coded_levels(draw: st.DrawFn, coder: str) -> Levels:
+    """Levels that the coder may be given, as a vector or a matrix."""
+    kind = small_levels if coder in ("huffman", "gaps") else draw(st.sampled_from([some_levels, small_levels]))
+    rows, columns = draw(st.integers(1, 6)), draw(st.integers(1, 40))
+    levels = np.array(draw(st.lists(kind, min_size=rows * columns, max_size=rows * columns)), np.int32)
+    shape = (rows, columns) if draw(st.booleans()) else (rows * columns,)
+    return (np.sort(levels) if coder == "rising" else levels).reshape(shape)
+
+
+def check_levels(coder: str, levels: Levels) -> None:
     if coder == "rising" and not is_rising(levels):
         assert CODERS[coder].bits(levels, zero_counts()) == math.inf
-        return
-    assert np.array_equal(read(coder, written(coder, levels), shape), levels)
+    else:
+        assert np.array_equal(read(coder, written(coder, levels), levels.shape), levels)
+
+
+@pytest.mark.parametrize("coder", CODERS)
+@settings(max_examples=40)
+@given(data=st.data())
+def test_levels_come_back(coder: str, data: st.DataObject) -> None:
+    check_levels(coder, data.draw(coded_levels(coder)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("coder", CODERS)
+@settings(max_examples=2000)
+@given(data=st.data())
+def test_levels_come_back_thousands_of_times(coder: str, data: st.DataObject) -> None:
+    check_levels(coder, data.draw(coded_levels(coder)))
 
 
 def test_what_rises_by_more_than_a_level_can_be_is_not_rising() -> None:
