@@ -36,7 +36,7 @@ SMALL = replace(
 """A search that takes a second or two on small data."""
 
 
-pytest.register_assert_rewrite("oracle")  # of tests/native
+pytest.register_assert_rewrite("oracle", "store_samples")
 
 
 def instruction_sets() -> list[str]:
