@@ -1,8 +1,8 @@
-"""Faults at random moments: whatever is killed, cut or full, the same line finishes with the same bits.
+"""Faults at random moments: after a kill, a cut or a full disk, the same command finishes with the same bits.
 
-Each fault has a short form in the default run and a long one, marked slow, whose counts can be raised:
-SMIDGEN_FAULTS=100 python -m pytest -m slow tests/test_faults.py -s. The moments are drawn from a seed, and where they
-fall still depends on the machine. After each fault what was stored must be there, as an undisturbed run has it.
+Each fault has a short form in the default run and a long one marked slow, whose counts can be raised:
+SMIDGEN_FAULTS=100 python -m pytest -m slow tests/trials/test_faults.py -s. The moments are drawn from a seed; where
+they fall still depends on the machine. After each fault, everything that was stored is there, as in an undisturbed run.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from smidgen.trials.store import Store
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
 
+TESTS = str(Path(__file__).parents[1])
 PATIENCE_SECONDS = 300
 CUT_SECONDS = 30
 
@@ -60,7 +61,8 @@ class Run:
         script.write_text(LINE)
         line = ("shrink", "digits", "--floor", "0.9", "--effort", "quick", "--out", str(self.folder / "out"))
         command = [*before, sys.executable, str(script), *line, "--store", self.store, *self.options]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+        # The folder of the tests first: other folders have a conftest.py too.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([TESTS, *sys.path]), "OMP_NUM_THREADS": "1"}
         pipe = subprocess.PIPE
         return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=self.folder)
 

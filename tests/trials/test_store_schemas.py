@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import Said
+from commands import Said
 from services import Server
 from smidgen.engine import native
 from smidgen.model import load_safetensors

@@ -3,8 +3,8 @@
     with connect("tcp://host:8786") as pool: ...
     with connect("local:4") as pool: ...
 
-Dask may run a task twice, when the worker that held its result died; a trial gives the same bits each time, so
-nothing is lost by that but seconds. Workers ask the scheduler for content that they do not have, once each.
+Dask runs a task again if the worker with its result dies. A trial gives the same bits each time, so this costs only
+time. A worker asks the scheduler once for each piece of content that it does not have.
 """
 
 from __future__ import annotations
@@ -27,28 +27,35 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10
 WORKER_SECONDS = 60
-"""How long a scheduler, and the first of its workers, is waited for."""
+"""How long (s) to wait for a scheduler, and for the first of its workers."""
 
 WORKERLESS_SECONDS = 300
-"""A cluster that grows may have no worker for a while; after so long nobody brings one."""
+"""How long (s) a cluster may have no worker, while it grows, before the run fails."""
 
 CAPACITY_SECONDS = 1.0
-"""A cluster grows and shrinks slowly."""
+"""Poll interval (s) for the number of workers, which changes slowly."""
 
 TALKERS = ("distributed", "distributed.client", "tornado.application", "asyncio")
+"""Loggers of Dask that print tracebacks where this module raises an error of one line."""
 
 FAILURES_OF_A_TASK = 20
-"""So many workers may die under one task in a cluster of ours before Dask takes the task for the cause."""
+"""Workers of a local cluster that may die under one task before Dask blames the task."""
 
 
 @contextmanager
 def connect(address: str) -> Iterator[Pool]:
-    """The workers of a scheduler (`tcp://host:8786`, `tls://host:8786`), or `local:N` for N processes here.
+    """Connect to the workers of a cluster, for as long as the block runs.
+
+    Args:
+        address: a scheduler (`tcp://host:8786`, `tls://host:8786`), or `local:N` for N processes of this machine.
+
+    Yields:
+        The workers as a pool.
 
     Raises:
-        RequestError: the address cannot be read. EngineError: Dask is not installed, or no scheduler or no
-            worker answers. RunError: the cluster, or its last worker, went away in the middle of the run, or a task
-            ends its workers.
+        RequestError: the address cannot be read.
+        EngineError: Dask is not installed, or no scheduler or no worker answers.
+        RunError: the cluster, or its last worker, went away during the run, or a task ends its workers.
     """
     try:
         import distributed
@@ -68,7 +75,7 @@ def connect(address: str) -> Iterator[Pool]:
             ) from error
         except lost as error:
             if client.status == "running" and not isinstance(error, lost[:2]):
-                raise  # a timeout or a file of somebody else's
+                raise  # a timeout or a file error of the block's own
             raise RunError(
                 f"the cluster {address} has gone away; start it again, and the same line goes on from here: "
                 "what had come back is kept"
@@ -76,7 +83,7 @@ def connect(address: str) -> Iterator[Pool]:
 
 
 def content_of_scheduler(digest: str) -> bytes | None:
-    """On a worker of Dask: what a coordinator offered under `digest`; None where there is nothing, or no Dask."""
+    """Fetch what a coordinator offered under `digest`; None if there is nothing, or outside a task of Dask."""
     if not _in_task():
         return None
     from distributed import Variable, get_client
@@ -89,7 +96,7 @@ def content_of_scheduler(digest: str) -> bytes | None:
 
 
 def is_wanted() -> bool:
-    """On a worker of Dask: whether anybody still waits for the task that this thread runs. Elsewhere True."""
+    """Return whether a coordinator still waits for the task of this thread; True outside a task of Dask."""
     if not _in_task():
         return True
     from distributed import get_worker
@@ -100,14 +107,14 @@ def is_wanted() -> bool:
 
 
 class _Capacity:
-    """How many tasks the cluster runs at once: every thread of every worker, asked once in a while."""
+    """How many tasks the cluster runs at once: the threads of all workers, polled every `CAPACITY_SECONDS`."""
 
     def __init__(self, client: Client, address: str) -> None:
         self.client, self.address = client, address
         self.threads, self.asked, self.seen = 0, -math.inf, time.monotonic()
 
     def __call__(self) -> int:
-        """Raises RunError when there has been no worker for long."""
+        """Return the number of threads; raise RunError if there has been no worker for `WORKERLESS_SECONDS`."""
         if time.monotonic() - self.asked > CAPACITY_SECONDS:
             self.threads, self.asked = sum(self.client.nthreads().values()), time.monotonic()
             self.seen = self.asked if self.threads else self.seen
@@ -121,16 +128,17 @@ class _Capacity:
 
 @contextmanager
 def _without_ctrl_c() -> Iterator[None]:
-    """What is started here is deaf to Ctrl-C, which a terminal sends to all processes: we end them in good order.
+    """Start processes that ignore Ctrl-C, which a terminal sends to all processes: this one ends them in order.
 
-    A thread hands on what it blocks: to Dask's own thread, and from there to every worker. Ours waits meanwhile.
+    Threads and processes inherit blocked signals: Dask's own thread does, and from it every worker. A Ctrl-C in the
+    meantime is delivered to this process at the end of the block.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     from multiprocessing import resource_tracker
 
-    # It would be started with the first worker, and lift the block.
+    # Otherwise the first worker starts it, and it lifts the block.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -141,7 +149,7 @@ def _without_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Dask and what it stands on log tracebacks where we say in a line what happened."""
+    """Silence the loggers that print tracebacks: this module raises an error of one line."""
     before = {name: logging.getLogger(name).level for name in TALKERS}
     for name in TALKERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -162,7 +170,7 @@ def _scheduler(opened: ExitStack, address: str) -> str | LocalCluster:
     from distributed import LocalCluster
 
     opened.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": FAILURES_OF_A_TASK}))
-    # Any free port: the usual one may be taken by another cluster.
+    # Any free port for the dashboard: another cluster may use the default one.
     options: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     with _without_ctrl_c():
         return opened.enter_context(LocalCluster(n_workers=int(rest), threads_per_worker=1, **options))
@@ -186,7 +194,7 @@ def _client(opened: ExitStack, address: str, target: str | LocalCluster) -> Clie
 
 
 def _offer(client: Client, digest: str, content: bytes) -> None:
-    """Content stays with the scheduler, which outlives its workers; another coordinator's is the same."""
+    """Keep content on the scheduler, which outlives its workers; coordinators share it."""
     from distributed import Variable
 
     Variable(_name(digest), client=client).set(content)

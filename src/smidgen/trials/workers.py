@@ -1,7 +1,7 @@
 """Many trainings at once: a bounded window of work on threads, or on any executor.
 
-Threads are enough on one machine: the native core lets go of Python's lock while it trains. For other
-processes and machines there is `Pool`: any `concurrent.futures.Executor` (`smidgen.trials.dask_pool` makes Dask's).
+Threads are enough on one machine, because the native core releases Python's lock while it trains. Other processes
+and machines are a `Pool`: any `concurrent.futures.Executor`, such as Dask's (`smidgen.trials.dask_pool`).
 
     stop = threading.Event()
     with closing(map_unordered(train_one, trials, workers=2, stop=stop)) as results:
@@ -9,7 +9,7 @@ processes and machines there is `Pool`: any `concurrent.futures.Executor` (`smid
             store.put(trials[index], outcome)
 
 `closing` matters: without it, an exception in the loop's body reaches `map_unordered` only when Python
-collects it. `train_one` must look at `stop` a few times a second (in its watch callback) and raise.
+collects the generator. `train_one` must check `stop` a few times a second, in its progress callback, and raise.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from smidgen.errors import RequestError
 T = TypeVar("T")
 R = TypeVar("R")
 
-# A wait without a limit cannot be interrupted by Ctrl-C on every platform.
 POLL_SECONDS = 0.1
+"""Limit of one wait: on some platforms, Ctrl-C cannot interrupt a wait without a limit."""
 
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -38,10 +38,11 @@ CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 class Pool:
     """Workers in other processes, here or on other machines.
 
-    executor: what runs a picklable function there; whoever made it shuts it down
-    capacity: how many it runs at once; asked before each task is handed out, for a cluster may grow and shrink
-    offer: called as offer(SHA-256 in hex, content) to put what tasks need where workers find it; None where they
-        see the folder of this process's cache (`smidgen.trials.remote`)
+    Attributes:
+        executor: runs a picklable function there. Its maker shuts it down.
+        capacity: returns how many tasks run at once; called before each task, because a cluster grows and shrinks.
+        offer: called as `offer(sha256_in_hex, content)` to put what tasks need where workers find it; None if the
+            workers see the folder of this process's cache (`smidgen.trials.content`).
     """
 
     executor: Executor
@@ -56,15 +57,21 @@ def map_unordered(
     executor: Executor | None = None,
     stop: Event | None = None,
 ) -> Generator[tuple[int, R], None, None]:
-    """Yield (place of the item, work(item)) as they finish, started in their order.
+    """Call `work` on every item at once, in a bounded window, and yield results as they finish.
 
-    items: each is asked for when there is room for it, in the caller's thread.
-    workers: how many run at once; as many more wait their turn in the executor, so that no worker
-        idles while the caller looks at a result. The rest are not handed out yet.
-    executor: where they run; None is threads of this process. One that is passed in is not shut down.
+    If an item raises, the caller closes the generator, or Ctrl-C is pressed, then `stop` is set, items that wait are
+    cancelled, running ones are waited for, and the exception is raised.
 
-    When an item raises, the caller closes the generator, or Ctrl-C comes: `stop` is set, what has not
-    started never starts, what runs is waited for, then the exception goes on.
+    Args:
+        work: the function; picklable if the executor needs it.
+        items: read one by one in the caller's thread, when the window has room.
+        workers: how many run at once. As many more wait in the executor, so that no worker idles while the caller
+            handles a result.
+        executor: where they run, left open at the end; None for threads of this process.
+        stop: set when the work is to end early.
+
+    Yields:
+        (index of the item, result), started in the order of the items.
 
     Raises:
         RequestError: `workers` is a number below 1.
@@ -93,11 +100,19 @@ def map_unordered(
 
 
 def in_batches(items: Sequence[T], cost: Callable[[T], float], most: Callable[[float], float]) -> Iterator[list[T]]:
-    """All items, the costliest first, in batches that are each cut when it is asked for.
+    """Cut the items into batches, the most expensive items first.
 
-    A long item that starts last would keep one worker busy while the others have nothing to do. Costs within a
-    power of two are as one: such items stay in the order in which they came.
-    most: called as most(cost of all that is left): what a batch may cost. One item always fits.
+    A long item that starts last would keep one worker busy while the others idle. Costs within a factor of two count
+    as equal, and such items keep their order.
+
+    Args:
+        items: what to cut into batches.
+        cost: the cost of an item.
+        most: called as `most(cost of all remaining items)` for each batch; returns the most that the batch may cost. A
+            batch has at least one item.
+
+    Yields:
+        One batch after the other.
     """
     costs = [cost(item) for item in items]
     order = sorted(range(len(items)), key=lambda index: math.frexp(costs[index])[1], reverse=True)
@@ -112,18 +127,18 @@ def in_batches(items: Sequence[T], cost: Callable[[T], float], most: Callable[[f
 
 
 def default_workers() -> int:
-    """How many CPUs this process may use: its affinity, and the quota of its control group (Linux)."""
+    """Return the number of CPUs this process may use, by its affinity and its control group's quota (Linux)."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(affinity, _quota_cpus(CGROUP_QUOTA) or affinity)
 
 
 def _count(workers: int | Callable[[], int]) -> int:
-    """A cluster may have no worker for a while; a task that waits there makes it grow."""
+    """Return at least 1: a cluster may have no worker for a while, and a task that waits there makes it grow."""
     return workers if isinstance(workers, int) else max(1, workers())
 
 
 def _upto(items: Iterator[T], room: Callable[[], int]) -> Iterator[T]:
-    """The next items, as long as there is room."""
+    """Yield items as long as there is room."""
     while room() > 0:
         try:
             item = next(items)
@@ -133,9 +148,9 @@ def _upto(items: Iterator[T], room: Callable[[], int]) -> Iterator[T]:
 
 
 def _first_finished(running: Iterable[Future[R]], ask: Callable[[], object]) -> Future[R]:
-    """The one handed out first among those that are done; waits until there is one.
+    """Wait for a finished future and return the oldest.
 
-    Meanwhile the workers are asked after: a cluster that has gone away raises, and its futures may never be done.
+    Meanwhile, `ask` is called: it raises if the cluster is gone, whose futures may never finish.
     """
     futures = list(running)
     while True:
@@ -146,14 +161,14 @@ def _first_finished(running: Iterable[Future[R]], ask: Callable[[], object]) -> 
 
 
 def _cancel_and_join(running: Iterable[Future[R]]) -> None:
-    """A future that was cancelled in time is done with, whether or not its executor says so."""
+    """Cancel what has not begun and wait for the rest; some executors never report a cancelled future as done."""
     begun = [future for future in running if not future.cancel()]
     while wait(begun, POLL_SECONDS).not_done:
         pass
 
 
 def _quota_cpus(path: Path) -> int:
-    """What a cgroup v2 `cpu.max` allows ("200000 100000": microseconds a period), rounded up; 0 for no limit."""
+    """Read a cgroup v2 `cpu.max` ("200000 100000": quota and period in us) as CPUs, rounded up; 0 if unlimited."""
     try:
         quota, period = path.read_text().split()
         return 0 if quota == "max" else math.ceil(int(quota) / int(period))
