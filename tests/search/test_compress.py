@@ -40,16 +40,13 @@ def model(digits: Dataset, own: Path) -> Model:
     return Model(trial.spec, digits.input_shape, digits.class_names, outcome.weights, {"data": "digits"})
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Efforts "glance" and "quick" are small."""
-    monkeypatch.setitem(BYTE_SEARCH_EFFORTS, "glance", replace(BYTE_SEARCH_EFFORTS["glance"], children=3, steps=400))
-    monkeypatch.setitem(BYTE_SEARCH_EFFORTS, "quick", replace(BYTE_SEARCH_EFFORTS["quick"], children=4, steps=800))
+GLANCE = replace(BYTE_SEARCH_EFFORTS["glance"], networks=1, children=3, steps=400)
+QUICK = replace(BYTE_SEARCH_EFFORTS["quick"], generations=1, children=4, steps=800)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def found(digits: Dataset, model: Model, own: Path) -> CompressResult:
-    return compress(model, digits, FLOOR, effort="quick", store=Store(own))
+    return compress(model, digits, FLOOR, effort=QUICK, store=Store(own))
 
 
 def test_what_is_said_of_each_file_is_so(found: CompressResult, digits: Dataset) -> None:
@@ -87,8 +84,8 @@ def test_the_rungs_begin_at_float32_and_end_at_the_file(found: CompressResult) -
 def test_again_nothing_is_trained_and_the_workers_change_nothing(
     found: CompressResult, digits: Dataset, model: Model, own: Path, tmp_path: Path
 ) -> None:
-    other = compress(model, digits, FLOOR, effort="quick", store=Store(tmp_path / "other.sqlite"), workers=3)
-    again = compress(model, digits, FLOOR, effort="quick", store=Store(own))
+    other = compress(model, digits, FLOOR, effort=QUICK, store=Store(tmp_path / "other.sqlite"), workers=3)
+    again = compress(model, digits, FLOOR, effort=QUICK, store=Store(own))
     assert again.trained == 0
     assert encode(again.winner.quantized) == encode(found.winner.quantized) == encode(other.winner.quantized)
     assert [tried.file_bytes for tried in other.candidates] == [tried.file_bytes for tried in found.candidates]
@@ -96,7 +93,7 @@ def test_again_nothing_is_trained_and_the_workers_change_nothing(
 
 def test_the_best_file_of_at_most_so_many_bytes(digits: Dataset, model: Model, own: Path) -> None:
     small, large = (
-        compress(model, digits, Goal(limits=Limits(file_bytes=most)), effort="glance", store=Store(own))
+        compress(model, digits, Goal(limits=Limits(file_bytes=most)), effort=GLANCE, store=Store(own))
         for most in (160, 400)
     )
     assert small.winner.file_bytes <= 160 < large.winner.file_bytes <= 400
@@ -104,7 +101,7 @@ def test_the_best_file_of_at_most_so_many_bytes(digits: Dataset, model: Model, o
 
 
 def test_within_a_share_of_what_was_given(digits: Dataset, model: Model, own: Path) -> None:
-    found = compress(model, digits, Goal(Target(within=0.03)), effort="glance", store=Store(own))
+    found = compress(model, digits, Goal(Target(within=0.03)), effort=GLANCE, store=Store(own))
     given = [
         classify(TrainingContext(digits), model.spec, model.weights, half).argmax(axis=1) == half.labels
         for half in (digits.selection, digits.confirmation)
@@ -115,7 +112,7 @@ def test_within_a_share_of_what_was_given(digits: Dataset, model: Model, own: Pa
 
 def test_each_half_is_measured_by_the_given_network_on_it(digits: Dataset, model: Model, own: Path) -> None:
     """The given network is within nothing of itself, though one half is harder than the other."""
-    found = compress(model, digits, Goal(Target(within=0.0, rule="rate")), effort="glance", store=Store(own))
+    found = compress(model, digits, Goal(Target(within=0.0, rule="rate")), effort=GLANCE, store=Store(own))
     for half in ("selection", "confirmation"):
         split = getattr(digits, half)
         given = classify(TrainingContext(digits), model.spec, model.weights, split).argmax(axis=1) == split.labels
@@ -124,9 +121,9 @@ def test_each_half_is_measured_by_the_given_network_on_it(digits: Dataset, model
 
 def test_what_no_file_holds_is_said(digits: Dataset, model: Model, own: Path) -> None:
     with pytest.raises(FloorNotMet, match=r"no file reached 98\.5 % \(needs 100\.00 %.*; best of 11"):
-        compress(model, digits, 0.985, effort="glance", store=Store(own))
+        compress(model, digits, 0.985, effort=GLANCE, store=Store(own))
     with pytest.raises(FloorNotMet, match=r"no file of at most 30 bytes was found; the shortest of"):
-        compress(model, digits, Goal(limits=Limits(file_bytes=30)), effort="glance", store=Store(own))
+        compress(model, digits, Goal(limits=Limits(file_bytes=30)), effort=GLANCE, store=Store(own))
 
 
 def test_a_network_of_other_data_is_refused(digits: Dataset, model: Model, own: Path) -> None:
@@ -141,8 +138,9 @@ def test_a_network_of_other_data_is_refused(digits: Dataset, model: Model, own: 
 
 
 def test_the_command_writes_the_file_its_curve_and_its_table(
-    command: Callable[..., Any], digits: Dataset, model: Model, tmp_path: Path
+    command: Callable[..., Any], model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(BYTE_SEARCH_EFFORTS, "glance", GLANCE)
     save_safetensors(model, tmp_path / "winner.safetensors")
     save_safetensors(model, tmp_path / "teacher.safetensors")
     said = command("compress", str(tmp_path / "winner.safetensors"), "--floor", "0.9", "--effort", "glance")
@@ -161,7 +159,7 @@ def test_the_command_writes_the_file_its_curve_and_its_table(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", "give it, or --within, or --bytes"),
+        ("", "nothing is asked for; give --floor 0.97, --within 0.5% or a limit (--bytes)"),
         ("--floor 0.9 --out x.bin", "--out x.bin must end in .smidgen"),
         ("--floor 0.9", "does not say which data it was trained on; give --data"),
         ("--floor 0.9 --data digits --effort much", "effort='much' is not known"),

@@ -68,7 +68,7 @@ def test_the_same_again_and_a_wider_one_train_only_what_is_new(
 @pytest.mark.parametrize("family", sorted({*FAMILIES} - {"cnn2"}))
 def test_without_a_recipe_each_size_has_its_own(family: str, digits: Dataset, own_store: Path) -> None:
     with Store(own_store) as store:
-        result = sweep("digits", family, [2], seeds=1, store=store, workers=1)
+        result = sweep(digits, family, [2], seeds=1, store=store, workers=1)
         (trial, outcome) = store.rows()[0]
     (row,) = result.widths
     assert trial.recipe == default_recipe(row.parameters, row.spec.macs((1, 8, 8)))

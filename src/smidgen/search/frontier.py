@@ -1,19 +1,19 @@
-"""The curve of accuracy against size: its Pareto front, its inverse s(f), and its turning point.
+"""The curve of accuracy against size: its Pareto front, the smallest size at an accuracy, and its turning point.
 
-**The turning point** is where paying more stops paying. Size is paid in doublings, so the curve is
-accuracy against log2(parameters); it is made monotone first (isotonic least squares), because a larger
-network that scored worse by chance is noise and not a price. Then:
+**The turning point**, or knee, is the size from which on more parameters gain too little. The curve is accuracy against
+log2(parameters), since sizes are compared by doublings. It is made monotone first (isotonic least squares), because a
+larger network that scored worse did so by chance. Then:
 
     rise    from the lowest fitted rate to the highest
     climb   the part of the curve between 10 % and 90 % of the rise
-    price   half of what a doubling of the parameters earns on the climb, on average
-    knee    the size that maximises rate - price * log2(parameters): up to there a doubling earns
-            more than the price, past it less
+    price   half of what a doubling of the parameters gains on the climb, on average
+    knee    the size that maximises rate - price * log2(parameters): up to there a doubling gains more than the price,
+            past it less
 
-Kneedle (Satopaa et al. 2011) maximises the same expression, with the slope of the chord over *all* sizes
-tried as its price: so its knee moves when someone adds sizes at either end that teach nothing. Here sizes
-on the plateau, or at chance, do not touch the price. Where the best size is the largest one tried, paying
-more has not stopped paying, and there is no turning point: a straight and a convex curve have none.
+Kneedle (Satopaa et al. 2011) maximises the same expression, but its price is the slope of the chord over *all* sizes,
+so that its knee moves when sizes are added at either end that gain nothing. Here sizes on the plateau, or at chance, do
+not change the price. If the best size is the largest one, more parameters still gain, and there is no turning point:
+straight and convex curves have none.
 """
 
 from __future__ import annotations
@@ -29,17 +29,29 @@ from smidgen.records import Score
 
 Floats = npt.NDArray[np.float64]
 
-FOOT, SHOULDER = 0.1, 0.9  # the climb, as shares of the rise
-WORTH = 0.5  # of what a doubling earns on the climb: less than this no longer pays
-# Standard errors that the rise must have, and that what the sizes past the knee fail to earn must have. Of
-# simulated curves of noise alone (3 to 40 sizes) 5 % pass with two seeds a size and none with one, three or five;
-# of straight lines with the same noise none of 1,200.
+FOOT, SHOULDER = 0.1, 0.9
+"""Where the climb begins and ends, as shares of the rise."""
+
+PRICE_SHARE = 0.5
+"""The price, as a share of what a doubling gains on the climb."""
+
 RISE_NOISE, BEND_NOISE = 4.0, 3.0
+"""Standard errors that the rise must exceed, and that the loss of the sizes past the knee must exceed.
+
+Of simulated curves of noise alone (3 to 40 sizes) 5 % pass with two seeds a size and none with one, three or five; of
+1,200 straight lines with the same noise none passes."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One network on the curve. `label` is what a reader calls it: its spec, or "width 2"."""
+    """One network on the curve.
+
+    Attributes:
+        parameters: Its size.
+        score: Its score.
+        label: Its name for a reader: its spec, or "width 2".
+        seed: The seed of its training.
+    """
 
     parameters: int
     score: Score
@@ -49,10 +61,14 @@ class Point:
 
 @dataclass(frozen=True)
 class TurningPoint:
-    """Where paying more stops paying.
+    """The size from which on more parameters gain too little.
 
-    low, high: the range of `parameters` under resampling, 2.5 to 97.5 %.
-    note: what was resampled and how often a turning point was found in it, as a sentence.
+    Attributes:
+        parameters: The size.
+        rate: The median rate at that size.
+        low: The lower end of the range of `parameters` under resampling (2.5 %).
+        high: The upper end (97.5 %).
+        note: What was resampled, and how often a turning point was found in it, as a sentence.
     """
 
     parameters: int
@@ -63,7 +79,7 @@ class TurningPoint:
 
 
 def pareto(points: Iterable[Point]) -> tuple[Point, ...]:
-    """The points that no other beats in both size and rate, by size; exact ties are all kept."""
+    """The Pareto front: the points that no other beats in both size and rate, by size; exact ties are all kept."""
     front: list[Point] = []
     best = -1.0
     for _, same_size in groupby(sorted(points, key=_parameters), key=_parameters):
@@ -76,15 +92,17 @@ def pareto(points: Iterable[Point]) -> tuple[Point, ...]:
 
 
 def smallest_holding(points: Iterable[Point], floor: float) -> Point | None:
-    """s(f), the inverse of the front: the smallest point whose rate is at least `floor`, of equals the best."""
+    """The smallest point whose rate is at least `floor`; of equals the most accurate."""
     holding = (point for point in points if point.score.rate >= floor)
     return min(holding, key=lambda point: (point.parameters, -point.score.rate), default=None)
 
 
 def knee(sizes: Sequence[int], rates: Sequence[float] | Floats) -> int | None:
-    """The index of the turning point, or None where the curve has none (see the module's docstring).
+    """The index of the turning point, or None if the curve has none (see the module's docstring).
 
-    sizes: parameters, ascending and distinct; rates: one for each. Fewer than three sizes have none.
+    Args:
+        sizes: Parameters, ascending and distinct. Fewer than three have no turning point.
+        rates: The accuracy at each size.
     """
     fitted = isotonic(rates)
     if len(sizes) < 3 or fitted[-1] <= fitted[0]:
@@ -94,14 +112,19 @@ def knee(sizes: Sequence[int], rates: Sequence[float] | Floats) -> int | None:
 
 
 def turning_point(groups: Mapping[int, Sequence[Score]], resamples: int = 1000, seed: int = 0) -> TurningPoint | None:
-    """The knee of the median rate of each size, with its range under resampling.
+    """Find the knee of the median rate of each size, with its range under resampling.
 
-    groups: parameters -> the scores of its seeds. The median is taken so that one seed that died does not
-    move the curve. Where a size has several seeds they are drawn again with replacement; where it has one,
-    its count is drawn again from a binomial distribution.
+    The median is taken so that one seed that diverged does not move the curve. If a size has several seeds, they are
+    resampled with replacement; if it has one, its count is drawn again from a binomial distribution.
 
-    None when there are fewer than three sizes, when the largest still pays, when the rise or the bend is within
-    its noise, or when fewer than half of the resampled curves have a turning point.
+    Args:
+        groups: Scores of the seeds of each size, by parameters.
+        resamples: How many curves are resampled.
+        seed: Seed of the resampling.
+
+    Returns:
+        None if there are fewer than three sizes, if the largest still gains, if the rise or the bend is within its
+        noise, or if fewer than half of the resampled curves have a turning point.
     """
     sizes = sorted(size for size, scores in groups.items() if scores)
     if len(sizes) < 3:
@@ -123,7 +146,7 @@ def turning_point(groups: Mapping[int, Sequence[Score]], resamples: int = 1000, 
 def isotonic(rates: Sequence[float] | Floats) -> Floats:
     """The non-decreasing curve nearest to the rates in squares: float64 [n].
 
-    Pool adjacent violators (Ayer et al. 1955): a run that falls is replaced by its mean.
+    Pool adjacent violators (Ayer et al. 1955): rates that fall are replaced by their mean.
     """
     means: list[float] = []
     counts: list[int] = []
@@ -141,18 +164,18 @@ def isotonic(rates: Sequence[float] | Floats) -> Floats:
 def _worth(sizes: Sequence[int], fitted: Floats) -> Floats:
     """Rate - price * log2(parameters) of a fitted curve that rises: float64 [n], -inf left of the climb.
 
-    Left of the climb the curve may lie flat for long, which costs little in parameters and is no knee.
+    Left of the climb the curve may be flat over many sizes, which is no knee.
     """
     doublings = np.log2(np.asarray(sizes, np.float64))
     rise = fitted[-1] - fitted[0]
     foot, shoulder = (_first_at(doublings, fitted, fitted[0] + share * rise) for share in (FOOT, SHOULDER))
-    price = WORTH * (SHOULDER - FOOT) * rise / (shoulder - foot)
+    price = PRICE_SHARE * (SHOULDER - FOOT) * rise / (shoulder - foot)
     worth: Floats = np.where(doublings >= foot, fitted - price * doublings, -np.inf)
     return worth
 
 
 def _first_at(doublings: Floats, fitted: Floats, rate: float) -> float:
-    """Where the fitted curve, joined by straight lines, first reaches the rate."""
+    """The log2 of the size at which the fitted curve, joined by straight lines, first reaches the rate."""
     right = int(np.argmax(fitted >= rate))
     left = right - 1
     share = (rate - fitted[left]) / (fitted[right] - fitted[left])
@@ -160,7 +183,7 @@ def _first_at(doublings: Floats, fitted: Floats, rate: float) -> float:
 
 
 def _resampled(scores: Sequence[Score], resamples: int, generator: np.random.Generator) -> Floats:
-    """The median rate of one size, drawn again: float64 [resamples]."""
+    """The median rate of one size, resampled: float64 [resamples]."""
     if len(scores) == 1:
         (score,) = scores
         return generator.binomial(score.total, score.rate, resamples) / max(1, score.total)
@@ -170,7 +193,7 @@ def _resampled(scores: Sequence[Score], resamples: int, generator: np.random.Gen
 
 
 def _above_noise(sizes: Sequence[int], rates: Floats, index: int, noise: float) -> bool:
-    """Whether the rise, and what the sizes past the knee fail to earn, stand clear of a standard error."""
+    """Whether the rise, and the loss of the sizes past the knee, exceed the noise by enough standard errors."""
     fitted = isotonic(rates)
     worth = _worth(sizes, fitted)
     rise, bend = float(fitted[-1] - fitted[0]), float(worth[index] - worth[-1])

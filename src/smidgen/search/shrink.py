@@ -22,19 +22,23 @@ What is trained depends on the arguments and never on the clock, so the same cal
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from smidgen.data import Dataset, oversampled
 from smidgen.errors import RequestError
-from smidgen.records import Floor
+from smidgen.records import Floor, Score
 from smidgen.reporter import Reporter
+from smidgen.search.compress import CompressResult
 from smidgen.search.effort import EFFORTS, Effort, effort_named
-from smidgen.search.finish import choose_winner, draw_curve, score_on_test, search_file, train_fresh_seeds
+from smidgen.search.finish import Choice, choose_winner, draw_curve, score_on_test, search_file, train_fresh_seeds
+from smidgen.search.frontier import TurningPoint
 from smidgen.search.goal import Goal, as_goal
 from smidgen.search.judge import Judge, Requirement, needed_rate, shown_floor
 from smidgen.search.parameter_search import run_generations, train_finalists, train_more_seeds, train_wider_designs
-from smidgen.search.result import ShrinkResult
+from smidgen.search.result import RecipeComparison, ShrinkResult, TrainedCandidate
 from smidgen.search.state import Search
 from smidgen.search.teacher_stage import prepare_teacher
+from smidgen.teacher import TeacherOutputs
 from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.store import Store, default_path
 from smidgen.trials.study import Study
@@ -86,59 +90,76 @@ def shrink(
         needed_rate(data, goal.target.accuracy_floor, goal.balanced)  # before anything is trained
     with store or Store(default_path()) as opened:
         study = Study(opened, workers, reporter, pool)
-        return _run_stages(study, TrainingContext(data, engine), goal, effort, seed, teacher, with_file, started)
+        outputs, context = prepare_teacher(study, TrainingContext(data, engine), goal, effort, seed, teacher)
+        requirement = Requirement.of(goal, data, outputs.halves if outputs else None)
+        search = Search(study, context, goal, effort, seed, Judge(requirement, context))
+        found = _run_stages(search, outputs, with_file)
+        return _result(found, time.perf_counter() - started)
 
 
-def _run_stages(
-    study: Study,
-    context: TrainingContext,
-    goal: Goal,
-    effort: Effort,
-    seed: int,
-    teacher_source: object,
-    with_file: bool,
-    started: float,
-) -> ShrinkResult:
-    teacher, context = prepare_teacher(study, context, goal, effort, seed, teacher_source)
-    requirement = Requirement.of(goal, context.dataset, teacher.halves if teacher else None)
-    search = Search(study, context, goal, effort, seed, Judge(requirement, context))
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What the stages found; the attributes are those of `ShrinkResult`."""
 
+    search: Search
+    teacher: TeacherOutputs | None
+    recipes: RecipeComparison
+    choice: Choice
+    fresh_seeds: tuple[TrainedCandidate, ...]
+    turning_point: TurningPoint | None
+    test: Score
+    teacher_test: Score | None
+    file: CompressResult | None
+
+
+def _run_stages(search: Search, teacher: TeacherOutputs | None, with_file: bool) -> _Found:
     generations = run_generations(search)
     search = generations.search
     train_finalists(search, generations.promoted)
     train_more_seeds(search)
-    if goal.target:
+    if search.goal.target:
         train_wider_designs(search)
-
     choice = choose_winner(search)
-    winner = choice.winner
-    fresh_seeds = train_fresh_seeds(search, winner)
-    turning_point = draw_curve(search, winner)
-    test = score_on_test(search, winner)
-    teacher_test = teacher.test() if teacher else None
-    file = search_file(search, winner, test) if with_file else None
+    fresh_seeds = train_fresh_seeds(search, choice.winner)
+    turning_point = draw_curve(search, choice.winner)
+    test, teacher_test = score_on_test(search, choice.winner), teacher.test() if teacher else None
+    file = search_file(search, choice.winner, test) if with_file else None
+    return _Found(
+        search=search,
+        teacher=teacher,
+        recipes=generations.recipes,
+        choice=choice,
+        fresh_seeds=fresh_seeds,
+        turning_point=turning_point,
+        test=test,
+        teacher_test=teacher_test,
+        file=file,
+    )
 
-    floor = requirement.floor or shown_floor(winner.outcome)
-    met = [search.judge.is_met_overall(fresh.trial, fresh.outcome, floor) for fresh in fresh_seeds]
+
+def _result(found: _Found, seconds: float) -> ShrinkResult:
+    search, winner, judge = found.search, found.choice.winner, found.search.judge
+    floor = judge.requirement.floor or shown_floor(winner.outcome)
+    met = [judge.is_met_overall(fresh.trial, fresh.outcome, floor) for fresh in found.fresh_seeds]
     return ShrinkResult(
-        data=context.dataset,
-        context=context,
-        goal=goal,
+        data=search.data,
+        context=search.context,
+        goal=search.goal,
         floor=floor,
-        is_met=choice.is_met,
+        is_met=found.choice.is_met,
         winner=winner.trial,
         outcome=winner.outcome,
-        test=test,
-        teacher=teacher,
-        teacher_test=teacher_test,
-        fresh_seeds=fresh_seeds,
+        test=found.test,
+        teacher=found.teacher,
+        teacher_test=found.teacher_test,
+        fresh_seeds=found.fresh_seeds,
         fresh_seeds_met=sum(met),
-        recipes=generations.recipes,
+        recipes=found.recipes,
         candidates=tuple(search.history.candidates),
-        rejected=choice.rejected,
-        turning_point=turning_point,
-        file=file,
-        seconds=time.perf_counter() - started,
-        trained=study.trained,
-        remembered=study.remembered,
+        rejected=found.choice.rejected,
+        turning_point=found.turning_point,
+        file=found.file,
+        seconds=seconds,
+        trained=search.study.trained,
+        remembered=search.study.remembered,
     )

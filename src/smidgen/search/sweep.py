@@ -1,7 +1,6 @@
-"""A plain sweep: one family at several widths, several seeds each, and the turning point of the curve.
+"""A sweep: one family of networks at several widths, several seeds each, and the turning point of the curve.
 
-Nothing is chosen here but the turning point, which is found on the validation split; the test split is
-reported for every size.
+Nothing is chosen but the turning point, which is found on the validation split. Every size is scored on the test split.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 
-from smidgen.data import Dataset, load
+from smidgen.data import Dataset
 from smidgen.errors import RequestError
-from smidgen.records import Recipe, Score
+from smidgen.records import Outcome, Recipe, Score, Trial
 from smidgen.reporter import Reporter
 from smidgen.search.frontier import TurningPoint, turning_point
 from smidgen.spec import NetSpec
@@ -26,7 +25,17 @@ from smidgen.trials.workers import Pool
 
 @dataclass(frozen=True, eq=False)
 class Width:
-    """One size of a sweep: the scores of its seeds, in the order of the seeds, and the engine that trained them."""
+    """One size of a sweep.
+
+    Attributes:
+        width: The family's width.
+        spec: The network.
+        parameters: Its parameters.
+        validation: The score of each seed on the validation split.
+        test: The score of each seed on the test split.
+        train_seconds: How long each seed's training took.
+        engine: The name of the engine that trained it.
+    """
 
     width: int
     spec: NetSpec
@@ -38,14 +47,23 @@ class Width:
 
     @property
     def name(self) -> str:
+        """For a table or a picture: "width 8"."""
         return f"width {self.width}"
 
 
 @dataclass(frozen=True, eq=False)
 class SweepResult:
-    """The curve, smallest size first, and its turning point.
+    """The curve of accuracy against size, and its turning point.
 
-    written_to: the folder of its table and picture; None where none was written
+    Attributes:
+        data: The data set.
+        family: The name of the family.
+        recipe: The recipe of the smallest width.
+        widths: The sizes, smallest first.
+        turning_point: None if the curve has none.
+        trained: Trainings that were run.
+        remembered: Trainings that were found in the store.
+        written_to: The folder of its table and picture; None if none was written.
     """
 
     data: Dataset = field(repr=False)
@@ -58,24 +76,28 @@ class SweepResult:
     written_to: Path | None = None
 
 
-SHARED = 20
-"""Multiply-accumulates a parameter from which on a network's weights see many places each: convolutions."""
+CONVOLUTIONAL_MACS = 20
+"""Multiply-accumulates per parameter from which on most weights are those of convolutions, used at many places."""
 
 
 def default_recipe(parameters: int, macs: int) -> Recipe:
-    """One-cycle Adam, whose peak falls as networks grow, and whose epochs are fewer the more an epoch costs.
+    """One-cycle Adam, with a lower peak for larger networks and fewer epochs for costlier ones.
 
-    parameters, macs: of the network, the latter for one image. Chosen on the selection half of MNIST.
+    Chosen on the selection half of MNIST.
+
+    Args:
+        parameters: Parameters of the network.
+        macs: Multiply-accumulates for one image.
     """
-    shared = macs > SHARED * parameters
-    small, medium, large = (0.02, 0.015, 0.015) if shared else (0.02, 0.01, 0.006)
+    convolutional = macs > CONVOLUTIONAL_MACS * parameters
+    small, medium, large = (0.02, 0.015, 0.015) if convolutional else (0.02, 0.01, 0.006)
     peak = small if parameters < 2_000 else medium if parameters < 10_000 else large if parameters < 100_000 else 0.001
     epochs = 12 if macs < 1e5 else 8 if macs < 3e5 else 6 if macs < 1e6 else 4 if macs < 4e6 else 2
-    return Recipe(learning_rate=peak, epochs=epochs if shared else max(6, epochs))
+    return Recipe(learning_rate=peak, epochs=epochs if convolutional else max(6, epochs))
 
 
 def sweep(
-    data: Dataset | str | Path,
+    data: Dataset,
     family_name: str,
     widths: Sequence[int],
     *,
@@ -87,39 +109,67 @@ def sweep(
     reporter: Reporter | None = None,
     pool: Pool | None = None,
 ) -> SweepResult:
-    """Train a family at each of the widths from `seeds` seeds.
+    """Train a family at each of the widths.
 
-    recipe: the same for all widths; without one, `default_recipe` for each.
-    pool: workers in other processes or on other machines (`smidgen.trials.dask_pool.connect`); the answer is the same.
+    Args:
+        data: The images or vectors, and their splits.
+        family_name: A name in `smidgen.spec.families.FAMILIES`.
+        widths: The widths; repetitions are ignored.
+        seeds: Seeds of each width.
+        recipe: The recipe of all widths; None is `default_recipe` for each.
+        store: Remembers trials; the user's own by default.
+        workers: Trainings at once; None is one a CPU.
+        engine: "auto", "native" or "torch".
+        reporter: Is told of the progress.
+        pool: Workers in other processes or on other machines (`smidgen.trials.dask_pool.connect`); the result is the
+            same.
 
     Raises:
-        RequestError: no such family, no widths, or a width or number of seeds below 1.
+        RequestError: The family is unknown, there are no widths, or a width or the number of seeds is below 1.
     """
     if not widths or seeds < 1:
         raise RequestError(f"widths={list(widths)} and seeds={seeds} leave nothing to train; give at least one of each")
-    data = data if isinstance(data, Dataset) else load(data)
-    shape, context = data.input_shape, TrainingContext(data, engine)
+    context = TrainingContext(data, engine)
     specs = {width: family(family_name, width, data.classes) for width in sorted(set(widths))}
-    recipes = {w: recipe or default_recipe(spec.parameters(shape), spec.macs(shape)) for w, spec in specs.items()}
-    trials = [context.trial(spec, recipes[w], seed) for w, spec in specs.items() for seed in range(seeds)]
+    recipes = {width: recipe or _default_recipe_of(spec, data) for width, spec in specs.items()}
+    trials = [context.trial(spec, recipes[width], seed) for width, spec in specs.items() for seed in range(seeds)]
     with store or Store(default_path()) as opened:
         study = Study(opened, workers, reporter, pool)
         outcomes = study.run(context, trials, f"{family_name} at {len(specs)} widths")
-    rows = []
-    for place, (width, spec) in enumerate(specs.items()):
-        mine = outcomes[place * seeds : (place + 1) * seeds]
-        tests = tuple(score(context, spec, outcome.weights, data.test) for outcome in mine)
-        validation = tuple(outcome.validation for outcome in mine)
-        seconds = tuple(outcome.train_seconds for outcome in mine)
-        engine_name = trials[place * seeds].engine_name
-        rows.append(Width(width, spec, spec.parameters(shape), validation, tests, seconds, engine_name))
-    turning = turning_point({row.parameters: row.validation for row in rows})
+    rows = [
+        _row(context, width, trials[k * seeds : (k + 1) * seeds], outcomes[k * seeds : (k + 1) * seeds])
+        for k, width in enumerate(specs)
+    ]
     return SweepResult(
-        data, family_name, next(iter(recipes.values())), tuple(rows), turning, study.trained, study.remembered
+        data=data,
+        family=family_name,
+        recipe=next(iter(recipes.values())),
+        widths=tuple(rows),
+        turning_point=turning_point({row.parameters: row.validation for row in rows}),
+        trained=study.trained,
+        remembered=study.remembered,
+    )
+
+
+def _default_recipe_of(spec: NetSpec, data: Dataset) -> Recipe:
+    return default_recipe(spec.parameters(data.input_shape), spec.macs(data.input_shape))
+
+
+def _row(context: TrainingContext, width: int, trials: Sequence[Trial], outcomes: Sequence[Outcome]) -> Width:
+    """The seeds of one width."""
+    spec, test = trials[0].spec, context.dataset.test
+    return Width(
+        width=width,
+        spec=spec,
+        parameters=spec.parameters(context.dataset.input_shape),
+        validation=tuple(outcome.validation for outcome in outcomes),
+        test=tuple(score(context, spec, outcome.weights, test) for outcome in outcomes),
+        train_seconds=tuple(outcome.train_seconds for outcome in outcomes),
+        engine=trials[0].engine_name,
     )
 
 
 def mean_and_spread(scores: Sequence[Score]) -> tuple[float, float]:
-    """The mean rate of several seeds and its standard deviation; 0 for one seed."""
+    """The mean rate of several seeds and its standard deviation, which is 0 for one seed."""
     rates = [score.rate for score in scores]
     return fmean(rates), stdev(rates) if len(rates) > 1 else 0.0
