@@ -50,24 +50,24 @@ def found(digits: Dataset, model: Model, own: Path) -> CompressResult:
 
 
 def test_what_is_said_of_each_file_is_so(found: CompressResult, digits: Dataset) -> None:
-    for tried in found.candidates:
-        content = encode(tried.quantized)
+    for candidate in found.candidates:
+        content = encode(candidate.quantized)
         decoded = dequantize(decode(content))
-        assert tried.file_bytes == len(content)
+        assert candidate.file_bytes == len(content)
         for half in ("selection", "confirmation"):
             split = getattr(digits, half)
             right = (
                 classify(TrainingContext(digits), decoded.spec, decoded.weights, split).argmax(axis=1) == split.labels
             )
-            assert getattr(tried.outcome, half) == Score(int(right.sum()), len(split))
+            assert getattr(candidate.outcome, half) == Score(int(right.sum()), len(split))
 
 
 def test_the_winner_holds_on_both_halves_and_those_before_it_did_not(found: CompressResult, digits: Dataset) -> None:
     needed = needed_rate(digits, Floor(FLOOR))
     outcome = found.winner.outcome
     assert min(outcome.selection.rate, outcome.confirmation.rate) >= needed
-    for tried in found.rejected:
-        assert tried.outcome.selection.rate >= needed > tried.outcome.confirmation.rate
+    for candidate in found.rejected:
+        assert candidate.outcome.selection.rate >= needed > candidate.outcome.confirmation.rate
     assert found.winner.file_bytes < found.stages[0].file_bytes / 3
     right = classify(
         TrainingContext(digits), found.winner.quantized.spec, flat_weights(found.winner.quantized), digits.test
@@ -75,8 +75,8 @@ def test_the_winner_holds_on_both_halves_and_those_before_it_did_not(found: Comp
     assert found.test == Score(int((right == digits.test.labels).sum()), len(digits.test))
 
 
-def test_the_rungs_begin_at_float32_and_end_at_the_file(found: CompressResult) -> None:
-    sizes = [rung.file_bytes for rung in found.stages]
+def test_the_stages_begin_at_float32_and_end_at_the_file(found: CompressResult) -> None:
+    sizes = [stage.file_bytes for stage in found.stages]
     assert sizes[0] == max(sizes)
     assert sizes[-1] == found.winner.file_bytes == len(encode(found.winner.quantized))
 
@@ -88,7 +88,9 @@ def test_again_nothing_is_trained_and_the_workers_change_nothing(
     again = compress(model, digits, FLOOR, effort=QUICK, store=Store(own))
     assert again.trained == 0
     assert encode(again.winner.quantized) == encode(found.winner.quantized) == encode(other.winner.quantized)
-    assert [tried.file_bytes for tried in other.candidates] == [tried.file_bytes for tried in found.candidates]
+    assert [candidate.file_bytes for candidate in other.candidates] == [
+        candidate.file_bytes for candidate in found.candidates
+    ]
 
 
 def test_the_best_file_of_at_most_so_many_bytes(digits: Dataset, model: Model, own: Path) -> None:
@@ -119,7 +121,7 @@ def test_each_half_is_measured_by_the_given_network_on_it(digits: Dataset, model
         assert getattr(found.winner.outcome, half).correct >= given.sum()
 
 
-def test_what_no_file_holds_is_said(digits: Dataset, model: Model, own: Path) -> None:
+def test_a_floor_that_no_file_reaches_is_said(digits: Dataset, model: Model, own: Path) -> None:
     with pytest.raises(FloorNotMet, match=r"no file reached 98\.5 % \(needs 100\.00 %.*; best of 11"):
         compress(model, digits, 0.985, effort=GLANCE, store=Store(own))
     with pytest.raises(FloorNotMet, match=r"no file of at most 30 bytes was found; the shortest of"):

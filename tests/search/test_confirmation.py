@@ -48,13 +48,13 @@ def test_where_none_passes_both_halves_none_is_confirmed() -> None:
     assert (confirmed.candidate, confirmed.rejected) == (None, (0, 1, 2, 3))
 
 
-def test_the_refused_held_on_the_half_that_chose_and_not_on_the_other(answer: ShrinkResult, digits: Dataset) -> None:
+def test_the_rejected_passed_the_half_that_chose_and_not_the_other(answer: ShrinkResult, digits: Dataset) -> None:
     needed = needed_rate(digits, answer.floor)
-    sizes = [tried.outcome.parameters for tried in answer.rejected]
+    sizes = [candidate.outcome.parameters for candidate in answer.rejected]
     assert sizes == sorted(sizes)
-    for tried in answer.rejected:
-        assert tried.outcome.parameters <= answer.outcome.parameters
-        assert tried.outcome.selection.rate >= needed > tried.outcome.confirmation.rate
+    for candidate in answer.rejected:
+        assert candidate.outcome.parameters <= answer.outcome.parameters
+        assert candidate.outcome.selection.rate >= needed > candidate.outcome.confirmation.rate
 
 
 def test_the_confirmation_half_takes_no_part_in_choosing(
@@ -66,7 +66,7 @@ def test_the_confirmation_half_takes_no_part_in_choosing(
     store = CountingStore(own_store)
     with pytest.raises(FloorNotMet):
         shrink(blind, FLOOR, effort=small_effort, with_file=False, store=store, workers=1)
-    chosen_from = {answer.teacher.trial.key, *(tried.trial.key for tried in before_confirmation(answer))}
+    chosen_from = {answer.teacher.trial.key, *(candidate.trial.key for candidate in before_confirmation(answer))}
     assert set(store.trained) == chosen_from
     assert len(store.trained) == len(chosen_from)
 
@@ -79,11 +79,11 @@ def test_the_order_of_confirmation_is_by_size_and_by_the_half_that_chose(
     labels[::5] = (labels[::5] + 1) % 10
     bent = replace(digits, confirmation=Split(digits.confirmation.images, labels))
     answer = shrink(bent, Floor(0.7, "rate"), effort=small_effort, with_file=False, store=Store(known_store))
-    held = [t for t in before_confirmation(answer) if t.outcome.selection.rate >= needed_rate(bent, answer.floor)]
-    held.sort(key=lambda t: (t.outcome.parameters, -t.outcome.selection.correct))
+    met = [t for t in before_confirmation(answer) if t.outcome.selection.rate >= needed_rate(bent, answer.floor)]
+    met.sort(key=lambda t: (t.outcome.parameters, -t.outcome.selection.correct))
     assert len(answer.rejected) > 0
-    refused_then_winner = [*(t.trial.key for t in answer.rejected), answer.winner.key]
-    assert [t.trial.key for t in held[: len(refused_then_winner)]] == refused_then_winner
+    rejected_then_winner = [*(t.trial.key for t in answer.rejected), answer.winner.key]
+    assert [t.trial.key for t in met[: len(rejected_then_winner)]] == rejected_then_winner
 
 
 def test_the_test_split_is_seen_once_by_the_winner_its_teacher_and_its_file(

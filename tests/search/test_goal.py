@@ -32,12 +32,12 @@ def fits(answer: ShrinkResult, spec: NetSpec) -> bool:
 def test_the_best_within_limits(
     digits: Dataset, known_store: Path, small_effort: Effort, limits: dict[str, int]
 ) -> None:
-    """No other that was tried errs less on the half that chooses, and all that was tried keeps the limits."""
+    """No other candidate errs less on the selection half, and all candidates are within the limits."""
     goal, with_file = Goal(limits=Limits(**limits)), "file_bytes" in limits
     answer = shrink(digits, goal, effort=small_effort, store=Store(known_store), with_file=with_file)
     before = before_confirmation(answer)
-    assert before and all(fits(answer, tried.trial.spec) for tried in before)
-    assert answer.outcome.selection.rate == max(tried.outcome.selection.rate for tried in before)
+    assert before and all(fits(answer, candidate.trial.spec) for candidate in before)
+    assert answer.outcome.selection.rate == max(candidate.outcome.selection.rate for candidate in before)
     assert answer.rejected == ()
     spec, shape = answer.winner.spec, digits.input_shape
     costs = {

@@ -58,7 +58,7 @@ def test_to_be_sure_of_a_difference_asks_for_more_and_never_for_more_than_the_te
 
 
 def test_what_each_half_must_reach(digits: Dataset) -> None:
-    """A half that is harder for the teacher may be harder for others; an accuracy is asked of both alike."""
+    """A half that is harder for the teacher may be harder for others; a floor is the same for both."""
     sizes = {"selection": len(digits.selection), "confirmation": len(digits.confirmation)}
     halves = {"selection": Score(sizes["selection"] - 9, sizes["selection"])}
     halves["confirmation"] = Score(sizes["confirmation"] - 1, sizes["confirmation"])

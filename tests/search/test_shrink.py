@@ -64,32 +64,32 @@ def test_the_test_score_is_that_of_the_weights(answer: ShrinkResult, digits: Dat
 
 
 def test_fresh_seeds_took_no_part_in_the_run(answer: ShrinkResult, small_effort: Effort) -> None:
-    used = {tried.trial.seed for tried in before_confirmation(answer)}
-    fresh = [tried.trial.seed for tried in answer.fresh_seeds]
+    used = {candidate.trial.seed for candidate in before_confirmation(answer)}
+    fresh = [candidate.trial.seed for candidate in answer.fresh_seeds]
     assert len(set(fresh)) == len(fresh) == small_effort.fresh_seeds
     assert not used & set(fresh)
-    assert {tried.trial.with_seed(0) for tried in answer.fresh_seeds} == {answer.winner.with_seed(0)}
-    held = [answer.floor.is_met_by(tried.outcome.validation) for tried in answer.fresh_seeds]
-    assert answer.fresh_seeds_met == sum(held)
+    assert {candidate.trial.with_seed(0) for candidate in answer.fresh_seeds} == {answer.winner.with_seed(0)}
+    met = [answer.floor.is_met_by(candidate.outcome.validation) for candidate in answer.fresh_seeds]
+    assert answer.fresh_seeds_met == sum(met)
 
 
 def test_labels_are_compared_with_the_teacher_on_one_network(answer: ShrinkResult) -> None:
     assert set(answer.recipes) == set(DISTILLATION_RECIPES)
-    assert {str(tried.trial.spec) for some in answer.recipes.values() for tried in some} == {
+    assert {str(candidate.trial.spec) for some in answer.recipes.values() for candidate in some} == {
         str(answer.recipes["labels"][0].trial.spec)
     }
     for name, some in answer.recipes.items():
-        assert len({tried.trial.seed for tried in some}) == len(some) > 1
-        assert {tried.trial.recipe.loss for tried in some} == {DISTILLATION_RECIPES[name].loss}
-        taught = {tried.trial.teacher_key for tried in some}
-        assert taught == ({answer.teacher.trial.key} if DISTILLATION_RECIPES[name].needs_teacher else {""})
+        assert len({candidate.trial.seed for candidate in some}) == len(some) > 1
+        assert {candidate.trial.recipe.loss for candidate in some} == {DISTILLATION_RECIPES[name].loss}
+        teacher_keys = {candidate.trial.teacher_key for candidate in some}
+        assert teacher_keys == ({answer.teacher.trial.key} if DISTILLATION_RECIPES[name].needs_teacher else {""})
 
 
 def test_every_training_is_in_the_store_and_no_other(answer: ShrinkResult, answer_store: Path) -> None:
     with Store(answer_store) as store:
         stored = {trial.key for trial, _ in store.rows()}
-    filed = {tried.trial.key for tried in answer.file.candidates if tried.stage != NOT_TRAINED}
-    asked = {answer.teacher.trial.key, *(tried.trial.key for tried in answer.candidates), *filed}
+    filed = {candidate.trial.key for candidate in answer.file.candidates if candidate.stage != NOT_TRAINED}
+    asked = {answer.teacher.trial.key, *(candidate.trial.key for candidate in answer.candidates), *filed}
     assert stored == asked
     assert answer.trained == len(asked)
 
@@ -107,14 +107,16 @@ def test_the_same_call_again_trains_nothing_and_gives_the_same(
         answer.fresh_seeds_met,
     )
     assert again.turning_point == answer.turning_point
-    assert [tried.trial for tried in again.candidates] == [tried.trial for tried in answer.candidates]
+    assert [candidate.trial for candidate in again.candidates] == [candidate.trial for candidate in answer.candidates]
 
 
 def test_the_number_of_workers_changes_nothing(
     answer: ShrinkResult, digits: Dataset, own_store: Path, small_effort: Effort
 ) -> None:
     alone = shrink(digits, FLOOR, effort=small_effort, with_file=False, store=Store(own_store), workers=1)
-    assert [tried.trial.key for tried in alone.candidates] == [tried.trial.key for tried in answer.candidates]
+    assert [candidate.trial.key for candidate in alone.candidates] == [
+        candidate.trial.key for candidate in answer.candidates
+    ]
     for left, right in zip(alone.candidates, answer.candidates, strict=True):
         assert left.outcome.weights.tobytes() == right.outcome.weights.tobytes()
 
@@ -123,8 +125,8 @@ def test_another_seed_searches_elsewhere(
     answer: ShrinkResult, digits: Dataset, own_store: Path, small_effort: Effort
 ) -> None:
     other = shrink(digits, FLOOR, effort=small_effort, with_file=False, seed=1, store=Store(own_store))
-    tried_before = {str(tried.trial.spec) for tried in answer.candidates}
-    assert {str(tried.trial.spec) for tried in other.candidates} - tried_before
+    tried_before = {str(candidate.trial.spec) for candidate in answer.candidates}
+    assert {str(candidate.trial.spec) for candidate in other.candidates} - tried_before
 
 
 def test_the_plain_rate_is_an_easier_rule(

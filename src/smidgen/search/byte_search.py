@@ -134,7 +134,7 @@ class FileCandidate:
         trial: The key of the training.
         outcome: The scores and weights of the network that the file decodes to.
         training_error: The error on the first training images.
-        stage: The stage of the search that asked for it.
+        stage: The stage of the search that made it.
     """
 
     quantized: QuantizedModel = field(repr=False)

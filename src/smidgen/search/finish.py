@@ -104,7 +104,7 @@ def draw_curve(search: Search, winner: TrainedCandidate) -> TurningPoint | None:
 
 
 def score_on_test(search: Search, candidate: TrainedCandidate) -> Score:
-    """The score on the test split, to be asked for once."""
+    """The score on the test split. Call it once, for the winner."""
     weights = candidate.outcome.weights
     return score(search.context, candidate.trial.spec, weights, search.data.test, search.study.workers)
 

@@ -17,7 +17,7 @@ from smidgen.trials.evaluate import TrainingContext
 
 @dataclass(frozen=True, eq=False)
 class TrainedCandidate:
-    """One training of a search: its key, its outcome, and the stage that asked for it."""
+    """One training of a search: its key, its outcome, and the stage that trained it."""
 
     trial: Trial
     outcome: Outcome
