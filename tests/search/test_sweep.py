@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from smidgen.cli.sweep import print_sweep
 from smidgen.data import Dataset
 from smidgen.errors import RequestError, SpecError
 from smidgen.records import Recipe, Score
@@ -158,7 +159,7 @@ def test_the_command_prints_the_table_and_names_its_files(
     said = command(*line)
     assert (said.code, said.err) == (0, "")
     assert {path.name for path in Path("runs/digits-mlp2").iterdir()} == {"sweep.csv", "sweep.png"}
-    assert "mlp2 on digits, 2 seeds a width" in said.out
+    assert "mlp2 on digits, 2 seeds for each width" in said.out
     assert "4 trainings, 0 remembered" in said.out
     assert "No turning point" in said.out, "two sizes are no curve"
     rows = list(csv.DictReader(Path("runs/digits-mlp2/sweep.csv").read_text().splitlines()))
@@ -171,7 +172,5 @@ def test_the_command_prints_the_table_and_names_its_files(
 
 
 def test_a_turning_point_is_printed_with_its_range(swept: SweepResult, capsys: pytest.CaptureFixture[str]) -> None:
-    from smidgen.cli import _print_sweep
-
-    _print_sweep(replace(swept, turning_point=TurningPoint(932, 0.981, 800, 1200, "a note")), Path("out"))
+    print_sweep(replace(swept, turning_point=TurningPoint(932, 0.981, 800, 1200, "a note")))
     assert "Turning point: 932 parameters (800 to 1,200), a note." in " ".join(capsys.readouterr().out.split())
