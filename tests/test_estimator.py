@@ -1,4 +1,4 @@
-"""The question as an estimator: scikit-learn's own checks, the same answer each time, and files that decode to it."""
+"""`SmallestClassifier`: scikit-learn's own checks, reproducible fits, and files that predict the same."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import smidgen
 from smidgen.engine import choose
 from smidgen.errors import DataError, ModelFileError, RequestError
-from smidgen.estimator import FloorWarning, SmallDataWarning, scaled
+from smidgen.estimator import FloorWarning, SmallDataWarning, fold_input_scale
 from smidgen.model import Model
 from smidgen.predictor import save
 from smidgen.search.effort import EFFORTS
@@ -30,7 +30,7 @@ sklearn = pytest.importorskip("sklearn")
 TINY = replace(
     EFFORTS["glance"], first=6, generations=0, children=0, finalists=1, near_misses=1, short_steps=150, long_steps=600
 )
-"""A search that takes a tenth of a second or two."""
+"""A search that takes 0.1 to 0.2 seconds."""
 
 
 @pytest.fixture(autouse=True)
@@ -76,11 +76,11 @@ MAY_BE_SKIPPED = {
     "check_array_api_input_and_values",
     "check_dataframe_column_names_consistency",
 }
-"""The first two ask for SCIPY_ARRAY_API in the environment, the last for pandas; scikit-learn itself skips them."""
+"""scikit-learn itself skips these: the first two need SCIPY_ARRAY_API in the environment, the last needs pandas."""
 
 
-@pytest.mark.filterwarnings("ignore")  # many checks fit noise, or a dozen samples, which this estimator warns of
-def test_it_passes_the_checks_of_scikit_learn() -> None:
+@pytest.mark.filterwarnings("ignore")  # many checks fit noise or a dozen samples, which gives a warning
+def test_check_estimator_passes() -> None:
     from sklearn.utils.estimator_checks import check_estimator
 
     results = check_estimator(classifier(), on_skip=None, on_fail=None)
@@ -104,7 +104,7 @@ def test_it_works_in_a_pipeline_a_grid_and_a_cross_validation(blobs: tuple[np.nd
     assert grid.best_estimator_.score(X, y) > 0.85
 
 
-def test_it_is_pickled_and_cloned(fitted: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
+def test_pickle_and_clone(fitted: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
     from sklearn.base import clone
 
     again = pickle.loads(pickle.dumps(fitted))
@@ -113,10 +113,10 @@ def test_it_is_pickled_and_cloned(fitted: Any, blobs: tuple[np.ndarray, np.ndarr
     assert not hasattr(clone(fitted), "spec_")
 
 
-# --- what it finds --------------------------------------------------------------------------------
+# --- results of a fit --------------------------------------------------------------------------------
 
 
-def test_it_is_small_and_right_and_says_what_it_is(fitted: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
+def test_a_fit_is_small_and_accurate_and_describes_itself(fitted: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = blobs
     assert fitted.score(X, y) > 0.9
     assert fitted.held_ and fitted.validation_score_.rate >= 0.9
@@ -127,7 +127,7 @@ def test_it_is_small_and_right_and_says_what_it_is(fitted: Any, blobs: tuple[np.
     np.testing.assert_allclose(fitted.predict_proba(X).sum(axis=1), 1)
 
 
-def test_the_same_fit_gives_the_same_bits_with_any_number_of_workers(blobs: tuple[np.ndarray, np.ndarray]) -> None:
+def test_a_fit_has_the_same_bits_for_any_number_of_workers(blobs: tuple[np.ndarray, np.ndarray]) -> None:
     first, second, other = (
         classifier(**settings).fit(*blobs).predict_proba(blobs[0])
         for settings in ({}, {"n_jobs": 2}, {"random_state": 1})
@@ -137,7 +137,7 @@ def test_the_same_fit_gives_the_same_bits_with_any_number_of_workers(blobs: tupl
 
 
 @pytest.mark.parametrize("shape", [(200, 8, 8), (200, 8, 8, 1), (200, 1, 8, 8)])
-def test_images_of_any_shape_are_taken(pictures: tuple[np.ndarray, np.ndarray], shape: tuple[int, ...]) -> None:
+def test_images_of_every_documented_shape(pictures: tuple[np.ndarray, np.ndarray], shape: tuple[int, ...]) -> None:
     X, y = pictures
     X = X.reshape(shape)
     found = classifier().fit(X, y)
@@ -147,7 +147,7 @@ def test_images_of_any_shape_are_taken(pictures: tuple[np.ndarray, np.ndarray], 
         found.predict(X.reshape(200, 8, 8)[:, :, :7])
 
 
-def test_the_size_of_the_numbers_does_not_matter(blobs: tuple[np.ndarray, np.ndarray]) -> None:
+def test_the_scale_of_X_does_not_matter(blobs: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = blobs
     wanted = classifier().fit(X, y)
     for factor in (1e-3, 1e3):
@@ -156,13 +156,13 @@ def test_the_size_of_the_numbers_does_not_matter(blobs: tuple[np.ndarray, np.nda
         np.testing.assert_allclose(found.predict_proba(factor * X), wanted.predict_proba(X), atol=1e-3)
 
 
-def test_a_limit_is_kept(blobs: tuple[np.ndarray, np.ndarray]) -> None:
+def test_a_limit_is_respected(blobs: tuple[np.ndarray, np.ndarray]) -> None:
     found = classifier(floor=None, parameters=20).fit(*blobs)
     assert found.n_parameters_ <= 20
     assert found.score(*blobs) > 0.8
 
 
-def test_a_teacher_is_learned_from(pictures: tuple[np.ndarray, np.ndarray]) -> None:
+def test_a_teacher_can_be_given(pictures: tuple[np.ndarray, np.ndarray]) -> None:
     from sklearn.linear_model import LogisticRegression
 
     X, y = pictures
@@ -170,19 +170,19 @@ def test_a_teacher_is_learned_from(pictures: tuple[np.ndarray, np.ndarray]) -> N
     assert classifier(floor=None, within=0.05, teacher=teacher).fit(X, y).score(X, y) > 0.9
 
 
-# --- what cannot be --------------------------------------------------------------------------------
+# --- warnings and errors --------------------------------------------------------------------------------
 
 
-def test_a_floor_that_nothing_holds_is_warned_of_and_the_best_is_fitted() -> None:
+def test_a_floor_out_of_reach_warns_and_fits_the_most_accurate() -> None:
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(100, 3)), generator.integers(0, 2, 100)
-    with pytest.warns(FloorWarning, match=r"nothing holds floor=0\.999; the most accurate has"):
+    with pytest.warns(FloorWarning, match=r"no network reached floor=0\.999; the most accurate has"):
         found = classifier(floor=0.999).fit(X, y)
     assert not found.held_
     assert found.predict(X).shape == (100,)
 
 
-def test_few_samples_are_warned_of_and_learned() -> None:
+def test_few_samples_warn_and_are_fitted() -> None:
     X = np.array([[0.0, 1.0], [0.1, 0.9], [1.0, 0.0], [0.9, 0.1]])
     with pytest.warns(SmallDataWarning, match="a class has fewer than 5 samples"):
         found = classifier(floor=0.9).fit(X, [0, 0, 1, 1])
@@ -198,7 +198,7 @@ def test_few_samples_are_warned_of_and_learned() -> None:
         ({"rule": "wilson", "floor": 0.999}, "images for validation"),
     ],
 )
-def test_wrong_settings_are_refused_in_fit(
+def test_fit_refuses_wrong_settings(
     blobs: tuple[np.ndarray, np.ndarray], settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
@@ -209,7 +209,7 @@ def test_wrong_settings_are_refused_in_fit(
 
 
 @pytest.mark.parametrize("suffix", [".smidgen", ".safetensors"])
-def test_a_file_predicts_what_the_estimator_does(
+def test_a_saved_file_predicts_what_the_estimator_does(
     fitted: Any, blobs: tuple[np.ndarray, np.ndarray], tmp_path: Path, suffix: str
 ) -> None:
     size_bytes = fitted.save(tmp_path / f"x{suffix}")
@@ -220,7 +220,7 @@ def test_a_file_predicts_what_the_estimator_does(
     np.testing.assert_array_equal(network.predict_proba(X), fitted.predict_proba(X))
 
 
-def test_a_file_gives_whole_numbers_for_classes_that_are_such(
+def test_a_loaded_file_gives_integers_for_integer_classes(
     pictures: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
     X, y = pictures
@@ -233,7 +233,7 @@ def test_a_file_gives_whole_numbers_for_classes_that_are_such(
         smidgen.load(tmp_path / "x.smidgen").predict(X[:, :4])
 
 
-def test_other_files_are_refused(fitted: Any, tmp_path: Path) -> None:
+def test_unknown_suffixes_and_missing_files_are_refused(fitted: Any, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"ends in \.smidgen or \.safetensors"):
         fitted.save(tmp_path / "x.onnx")
     with pytest.raises(ModelFileError):
@@ -251,7 +251,7 @@ SPECS = (
 
 
 @given(st.sampled_from(SPECS), st.floats(1e-3, 1e3), st.integers(0, 5))
-def test_a_factor_of_the_input_goes_into_the_weights(text: str, factor: float, seed: int) -> None:
+def test_fold_input_scale(text: str, factor: float, seed: int) -> None:
     spec, shape = parse_spec(text), (1, 8, 8)
     generator = np.random.default_rng(seed)
     weights = initial_weights(spec, shape, seed)
@@ -263,11 +263,11 @@ def test_a_factor_of_the_input_goes_into_the_weights(text: str, factor: float, s
         return choose("torch").predict(spec, some, pictures.astype(np.float32))
 
     wanted = logits(weights, factor * images)
-    found = logits(scaled(spec, shape, weights, factor), images)
+    found = logits(fold_input_scale(spec, shape, weights, factor), images)
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4 * max(1.0, float(np.abs(wanted).max())))
 
 
-def test_without_scikit_learn_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_scikit_learn_the_error_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     from smidgen import estimator
 
     monkeypatch.setitem(sys.modules, "sklearn.base", None)
@@ -276,7 +276,7 @@ def test_without_scikit_learn_it_says_what_to_install(monkeypatch: pytest.Monkey
         _ = estimator.SmallestClassifier
 
 
-def test_a_network_file_needs_no_scikit_learn(tmp_path: Path, child: Any) -> None:
+def test_loading_a_file_needs_no_scikit_learn(tmp_path: Path, child: Any) -> None:
     spec = parse_spec("dense 3")
     model = Model(spec, (5, 1, 1), ("a", "b", "c"), initial_weights(spec, (5, 1, 1), 0))
     save(model, tmp_path / "x.smidgen")

@@ -1,15 +1,15 @@
-"""The question as a scikit-learn estimator, and a network file as a classifier of arrays.
+"""`SmallestClassifier`: the search for the smallest network as a scikit-learn estimator.
 
     clf = SmallestClassifier(floor=0.95).fit(X, y)
     clf.spec_, clf.n_parameters_, clf.predict(X)
     clf.save("x.smidgen")
     smidgen.load("x.smidgen").predict(X)            # without scikit-learn
 
-X is [n, features], [n, height, width] or [n, height, width, channels]. uint8 is read as value / 255; all else is
-divided by its root mean square while networks are trained, and that number is then folded into the weights, so
-that the network takes X as it is. Features of different sizes want a `StandardScaler` before, as any network does.
+X is [n, features], [n, height, width] or [n, height, width, channels]. uint8 is read as value / 255. All other dtypes
+are divided by the root mean square of X while networks are trained; the factor is then folded into the weights, so that
+the network takes X as it is. As for any network, scale features of different magnitude with a `StandardScaler` first.
 
-scikit-learn is loaded where the class is first asked for, which is why it is made in a function.
+scikit-learn is imported when `SmallestClassifier` is first used, so the class is made by a function.
 """
 
 from __future__ import annotations
@@ -38,22 +38,28 @@ from smidgen.trials.workers import default_workers
 
 
 class SmallDataWarning(UserWarning):
-    """So few samples that the floor is judged on those that were trained on."""
+    """The data are too few for a validation split, so the floor is judged on the training samples."""
 
 
 class FloorWarning(UserWarning):
-    """Nothing that was tried holds the floor; the most accurate is what was fitted."""
+    """No network reached the floor; the most accurate one was fitted."""
 
 
-# --- a network file as a classifier ---------------------------------------------------------------
+def fold_input_scale(spec: NetSpec, shape: Shape, weights: Weights, scale: float) -> Weights:
+    """Fold a factor of the input into the weights of a network.
 
+    Pools, PReLUs and activations pass a positive factor on. It goes into the first layer whose weights no later round
+    of a repeat uses again. Any layer before that gets its input in the new scale, and its bias is divided by the
+    factor, as is the running mean of a batch norm.
 
-def scaled(spec: NetSpec, shape: Shape, weights: Weights, scale: float) -> Weights:
-    """The weights of a network that does with x what this one does with x * scale; `scale` is above 0.
+    Args:
+        spec: The network.
+        shape: (channels, height, width) of its input.
+        weights: Its weights, flat float32.
+        scale: A factor above 0.
 
-    Pools, PReLUs and activations pass a factor on. It goes into the first layer whose weights no later round of a
-    repeat uses again; a layer before that is given its input in the other scale, and gets its bias in it too.
-    A batch norm's mean is in the scale of its input.
+    Returns:
+        Weights with which the network computes from x what `weights` compute from x * scale, except for rounding.
     """
     arrays = {name: array.copy() for name, array in named_arrays(spec, shape, weights).items()}
     plans = spec.plan(shape)
@@ -76,19 +82,35 @@ def scaled(spec: NetSpec, shape: Shape, weights: Weights, scale: float) -> Weigh
 
 
 class Smallest:
-    """What `SmallestClassifier` does; scikit-learn's own part of it is added where it is asked for.
+    """Finds the smallest neural network that holds an accuracy floor, and classifies with it.
 
-    floor: the accuracy to hold, 0 to 1, or None where a limit is given
-    rule: "rate" compares the plain rate, "wilson" the lower end of its 95 % interval, which takes many samples
-    within: how far below `teacher` it may be; size_bytes, parameters, macs, ram_bytes: limits (see `Goal`)
-    balanced, class_floor: accuracy as the mean over the classes; what each class must reach alone
-    teacher: a fitted classifier, a torch module, a Keras model or a file to learn from
-    effort: "glance", "quick", "normal" or "thorough"
-    store: where trainings are remembered; None remembers nothing after `fit`
-    n_jobs: trainings at once; None is 1, -1 is one a CPU
+    Args:
+        floor: The accuracy to hold, between 0 and 1; None if a limit or `within` is given.
+        rule: "rate" compares the plain accuracy with the floor, "wilson" the lower end of its 95 % interval, which
+            needs many samples.
+        within: How far the accuracy may be below that of `teacher`; 0.005 is half a point.
+        size_bytes: Limit on the bytes of the network's file.
+        parameters: Limit on the trained parameters.
+        macs: Limit on the multiply-accumulates of one prediction.
+        ram_bytes: Limit on the bytes of RAM of one prediction.
+        balanced: Whether accuracy is the mean of the accuracies of the classes.
+        class_floor: The accuracy that each class must reach on its own.
+        teacher: A fitted classifier, a torch module, a Keras model or a file to learn from; None trains a teacher.
+        effort: "glance", "quick", "normal" or "thorough".
+        engine: "auto", "native" or "torch".
+        store: Where trainings are remembered; None forgets them after `fit`.
+        n_jobs: Trainings at the same time; None is 1, -1 is one per CPU.
+        random_state: Seed of the search and of every training.
 
-    After `fit`: classes_, n_features_in_, spec_ (the network), n_parameters_, frontier_ (the smallest networks for
-    each accuracy that was reached), validation_score_, held_ (whether the floor is), network_ (`Classifier`).
+    Attributes:
+        classes_: The class labels, [classes].
+        n_features_in_: How many features `fit` saw.
+        spec_: The network.
+        n_parameters_: Its trained parameters.
+        frontier_: The smallest networks for each accuracy that was reached.
+        validation_score_: Its score on both halves of the validation split.
+        held_: Whether it holds the floor.
+        network_: The network as a `smidgen.predictor.Classifier`.
     """
 
     def __init__(
@@ -127,10 +149,17 @@ class Smallest:
         self.random_state = random_state
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Any:
-        """Find the smallest network; an eighth of the samples choose it and an eighth confirm it.
+        """Find the smallest network. An eighth of the samples selects it, another eighth confirms it.
+
+        Args:
+            X: Samples, [n, features], [n, height, width] or [n, height, width, channels].
+            y: Class labels, [n].
+
+        Returns:
+            The fitted estimator itself.
 
         Raises:
-            ValueError: X or y from which no classifier can be fitted.
+            ValueError: No classifier can be fitted to X and y, or a parameter is out of its range.
         """
         from sklearn.utils.multiclass import check_classification_targets
         from sklearn.utils.validation import check_random_state, validate_data
@@ -139,7 +168,7 @@ class Smallest:
         check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True)
         if len(classes) < 2:
-            raise ValueError(f"y has 1 class ({classes[0]}), and a classifier needs 2 or more")
+            raise ValueError(f"y has 1 class ({classes[0]}); give at least 2")
         state = self.random_state
         seed = int(state) if isinstance(state, int | np.integer) else int(check_random_state(state).randint(2**31))
         try:
@@ -149,7 +178,7 @@ class Smallest:
         return self
 
     def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """The probability of each class: float64 [n, classes]."""
+        """Return the probability of each class, in the order of `classes_`: float64 [n, classes]."""
         from sklearn.utils.validation import check_is_fitted, validate_data
 
         check_is_fitted(self)
@@ -160,39 +189,41 @@ class Smallest:
             raise ValueError(str(error)) from error
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
-        """The likeliest class of each sample."""
+        """Return the most probable class of each sample: [n]."""
         probabilities = self.predict_proba(X)
         return np.asarray(self.classes_[probabilities.argmax(axis=1)])
 
     def save(self, path: str | Path) -> int:
-        """Write the network as .smidgen or .safetensors; the length of the file in bytes."""
+        """Write the network as .smidgen or .safetensors; return the length of the file in bytes."""
         from sklearn.utils.validation import check_is_fitted
 
         check_is_fitted(self)
         return save(self.network_.model, path)
 
-    # --- how it is fitted ---
+    # --- the steps of fit ---
 
     def _fit(self, X: npt.NDArray[Any], codes: npt.NDArray[Any], classes: npt.NDArray[Any], seed: int) -> None:
-        scale = 1.0 if X.dtype == np.uint8 else _scale(X)
+        scale = 1.0 if X.dtype == np.uint8 else _input_scale(X)
         data = without_test_split(X if X.dtype == np.uint8 else X * scale, codes, "X", seed)
-        answer = self._ask(replace(data, class_names=tuple(str(name) for name in classes)), seed)
-        self._warn(data, answer)
-        spec, shape = answer.winner.spec, data.input_shape
-        model = Model(spec, shape, answer.data.class_names, scaled(spec, shape, answer.outcome.weights, scale))
+        result = self._shrink(replace(data, class_names=tuple(str(name) for name in classes)), seed)
+        self._warn(data, result)
+        spec, shape = result.winner.spec, data.input_shape
+        model = Model(
+            spec, shape, result.data.class_names, fold_input_scale(spec, shape, result.outcome.weights, scale)
+        )
         points = [
             Point(t.outcome.parameters, t.outcome.validation, str(t.trial.spec), t.trial.seed)
-            for t in answer.candidates
+            for t in result.candidates
         ]
         self.classes_ = classes
         self.spec_ = spec
-        self.n_parameters_ = answer.outcome.parameters
+        self.n_parameters_ = result.outcome.parameters
         self.frontier_ = pareto(points)
-        self.validation_score_ = answer.outcome.validation
-        self.held_ = answer.is_met
+        self.validation_score_ = result.outcome.validation
+        self.held_ = result.is_met
         self.network_ = Classifier(model, classes)
 
-    def _ask(self, data: Dataset, seed: int) -> ShrinkResult:
+    def _shrink(self, data: Dataset, seed: int) -> ShrinkResult:
         goal = Goal(
             Target(self.floor, self.within, self.rule) if self.floor is not None or self.within is not None else None,
             Limits(self.size_bytes, self.parameters, self.macs, self.ram_bytes),
@@ -214,25 +245,26 @@ class Smallest:
                 with_file=self.size_bytes is not None,
             )
 
-    def _warn(self, data: Dataset, answer: ShrinkResult) -> None:
+    def _warn(self, data: Dataset, result: ShrinkResult) -> None:
         if len(data.train) == len(data.selection):
-            message = "a class has fewer than 5 samples, so the floor is judged on the samples that were trained on"
+            message = "a class has fewer than 5 samples, so the floor is judged on the training samples; add samples"
             warnings.warn(message, SmallDataWarning, stacklevel=4)
-        if not answer.is_met:
+        if not result.is_met:
             message = (
-                f"nothing holds floor={answer.floor.accuracy:g}; the most accurate has {answer.outcome.validation}"
+                f"no network reached floor={result.floor.accuracy:g}; the most accurate has "
+                f"{result.outcome.validation}. Lower floor, raise effort or add samples"
             )
             warnings.warn(message, FloorWarning, stacklevel=4)
 
 
-def _scale(X: npt.NDArray[Any]) -> float:
-    """One over the root mean square; 1 for nothing but zeros."""
+def _input_scale(X: npt.NDArray[Any]) -> float:
+    """One over the root mean square of X; 1 if X is all zeros."""
     mean_square = float(np.mean(np.square(X, dtype=np.float64)))
     return mean_square**-0.5 if mean_square > 0 else 1.0
 
 
 def _dimensions(X: Any) -> int:
-    """Of an array, a table or a list; a sparse matrix, whose own are two, is refused by name later."""
+    """The dimensions of an array, a table or a list. A sparse matrix has two; scikit-learn's check refuses it later."""
     return int(X.ndim) if hasattr(X, "ndim") else np.asarray(X).ndim
 
 
@@ -248,5 +280,5 @@ def _classifier() -> type:
 def __getattr__(name: str) -> Any:
     if name != "SmallestClassifier":
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    # Kept, so that there is one class, which pickle finds again.
+    # Stored in the module, so that there is one class and pickle finds it.
     return globals().setdefault(name, _classifier())

@@ -1,4 +1,4 @@
-"""The losses against torch's autograd in float64, written there from their definitions."""
+"""The losses against torch's autograd in float64, from their definitions."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_gradient_is_the_slope_of_the_value(loss):
 
 
 @pytest.mark.parametrize("loss", SOFT)
-def test_a_student_that_equals_its_teacher_has_no_loss_and_no_gradient(loss):
+def test_a_student_equal_to_its_teacher_has_zero_loss_and_gradient(loss):
     recipe = Recipe(loss=loss, temperature=3.0)
     _, teacher, labels = batch()
     value, gradient = loss_and_gradient(recipe, teacher.astype(np.float64), labels, prepare(recipe, teacher))
@@ -131,7 +131,7 @@ def test_logits_that_are_not_finite_are_refused(bad):
 
 
 @pytest.mark.parametrize("loss", SOFT)
-def test_a_missing_teacher_is_named(loss):
+def test_a_missing_teacher_is_refused(loss):
     with pytest.raises(RequestError, match=f"loss='{loss}' needs a teacher"):
         prepare(Recipe(loss=loss), None)
     logits, _, labels = batch()

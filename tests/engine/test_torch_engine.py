@@ -66,8 +66,8 @@ def test_it_learns_by_every_optimizer(optimizer):
 
 
 def test_every_layer_learns():
-    recipe = Recipe(epochs=12, batch_size=16)  # a batch norm's moments need some hundred steps
-    training = torch_engine.train(EVERY_LAYER, recipe, examples(), seed=1)
+    recipe = Recipe(epochs=12, batch_size=16)  # the running statistics of a batch norm need a few hundred steps
+    training = torch_engine.train(EVERY_LAYER, recipe, examples(300), seed=1)
     assert correct_rate(EVERY_LAYER, training.weights, examples()) > 0.9
     assert training.weights.size == initial_weights(EVERY_LAYER, SHAPE, 1).size
 
@@ -139,7 +139,7 @@ def test_divergence_is_an_outcome():
     np.testing.assert_array_equal(training.weights, initial_weights(SMALL, SHAPE, 1))
 
 
-def test_pixels_that_are_not_numbers_diverge_at_once():
+def test_nan_pixels_diverge_at_once():
     images = np.full((20, *SHAPE), np.nan, np.float32)
     training = torch_engine.train(SMALL, Recipe(), Examples(images, np.zeros(20, np.int32)), seed=1)
     assert training.diverged_at == 1 and training.losses == ()
@@ -181,7 +181,7 @@ def test_bytes_are_read_as_fractions_of_255_and_floats_as_they_are():
 
 
 def test_an_images_class_does_not_depend_on_its_batch():
-    """More images than one batch holds, read backwards, alone, none, and not to be written to."""
+    """More images than a batch, in reverse order, one alone, none, and a read-only array."""
     weights, images = initial_weights(EVERY_LAYER, SHAPE, 1), examples(1500).images
     images.setflags(write=False)
     logits = torch_engine.predict(EVERY_LAYER, weights, images)
@@ -203,7 +203,7 @@ def test_flat_weights_is_the_inverse_of_module_of():
     np.testing.assert_array_equal(start, initial_weights(EVERY_LAYER, SHAPE, 0))
 
 
-def test_flat_weights_lie_as_the_layout_says():
+def test_the_order_of_flat_weights():
     """Weight, then bias; of a batch norm scale, shift, mean, variance."""
     spec = parse_spec("conv 2x1x3, batchnorm, dense 2")
     weights = np.arange(6 + 2 + 8 + 2 * 12 + 2, dtype=np.float32)
@@ -216,7 +216,7 @@ def test_flat_weights_lie_as_the_layout_says():
 
 
 def test_a_repeat_is_one_module_whose_weights_are_stored_once():
-    """But for batch norms, of which each place has its own."""
+    """Each batch norm of each round is a module of its own."""
     spec = parse_spec("repeat 3 [conv 2x3x3 same nobias, batchnorm, prelu], dense 1 nobias")
     count = 2 * 2 * 9 + 2 + 3 * 8 + 2 * 16
     weights = np.arange(count, dtype=np.float32)
@@ -317,7 +317,7 @@ def test_depthwise_convolutions_against_loops(kernel):
 
 
 @pytest.mark.parametrize(("text", "reduce"), [("maxpool 3", np.max), ("avgpool 3", np.mean)])
-def test_pools_drop_what_is_left_over(text, reduce):
+def test_pools_drop_incomplete_windows(text, reduce):
     image = np.random.default_rng(4).random((2, 8, 7)).astype(np.float32)
     logits = torch_engine.predict(parse_spec(text), np.zeros(0, np.float32), image[None])
     windows = image[:, :6, :6].reshape(2, 2, 3, 2, 3)
@@ -325,7 +325,7 @@ def test_pools_drop_what_is_left_over(text, reduce):
 
 
 def test_batch_norm_is_kerass():
-    """Biased variances in the batch and in the running moments, epsilon 0.001, momentum 0.99."""
+    """Biased variances in the batch and in the running statistics, epsilon 0.001, momentum 0.99."""
     module = torch_engine.module_of(parse_spec("batchnorm"), (3, 4, 5)).train()
     values = np.random.default_rng(1).normal(2, 3, (6, 3, 4, 5))
     outputs = module(torch.tensor(values, dtype=torch.float32)).detach().numpy()
@@ -346,7 +346,7 @@ def test_batch_norms_gradient_is_torchs():
     torch.testing.assert_close(mine.grad, other.grad)
 
 
-def test_dropout_keeps_the_mean_and_its_share():
+def test_dropout_keeps_the_mean_and_drops_its_rate():
     """In the user's own loop, from torch's own generator."""
     module = torch_engine.module_of(parse_spec("dropout 0.25"), (1, 200, 200))
     with torch.random.fork_rng():
@@ -416,7 +416,7 @@ def test_optimizers_against_torchs(name):
     torch.testing.assert_close(weights, theirs.detach(), rtol=1e-10, atol=0)
 
 
-# --- the engine's name and place --------------------------------------------------------------
+# --- name and device ------------------------------------------------------------------------
 
 
 def test_the_name_is_the_version_and_the_device():
@@ -424,7 +424,7 @@ def test_the_name_is_the_version_and_the_device():
     assert torch_engine.name() == f"torch-{torch.__version__.split('+')[0]}-cpu"
 
 
-def test_a_device_that_is_not_here_is_named(monkeypatch):
+def test_an_unknown_device_is_refused(monkeypatch):
     monkeypatch.setenv("SMIDGEN_TORCH_DEVICE", "abacus")
     with pytest.raises(EngineError, match="SMIDGEN_TORCH_DEVICE='abacus' is not a device of this machine"):
         torch_engine.train(SMALL, Recipe(), examples(), seed=1)

@@ -39,15 +39,15 @@ def examples(images=50, shape=SHAPE):
     return Examples(random.integers(0, 256, (images, *shape)).astype(np.uint8), labels)
 
 
-def start_of(spec=LINEAR, seed=0, **held):
-    return Start(initial_weights(spec, SHAPE, seed), **held)
+def start_of(spec=LINEAR, seed=0, **constraints):
+    return Start(initial_weights(spec, SHAPE, seed), **constraints)
 
 
 # --- a training by hand -----------------------------------------------------------------------
 
 
 def nearest(weights, projection):
-    """Weight by weight: its nearest level, the lower of two."""
+    """Each weight's nearest level, the lower of two at equal distance, by a loop."""
     if projection is None:
         return weights
     levels = [
@@ -65,8 +65,8 @@ def cost_slope(weight, levels, costs):
     return 0.0
 
 
-def held_gradient(weights, gradient, start):
-    """What the optimizer is given: costs, then ties, then what is fixed."""
+def constrained_gradient(weights, gradient, start):
+    """The gradient that the optimizer gets: costs added, then tied weights summed, then fixed ones zeroed."""
     projection = start.projection
     if projection is not None and projection.costs is not None:
         for place, book in enumerate(projection.codebook):
@@ -79,7 +79,7 @@ def held_gradient(weights, gradient, start):
 
 
 def by_hand(recipe, data, seed, start):
-    """One linear layer, trained by momentum: the losses, and what would be kept after each epoch."""
+    """One linear layer trained with momentum: the losses, and the weights to keep after each epoch."""
     weights, average = start.weights.astype(np.float64), start.weights.astype(np.float64)
     velocity, step, losses, kept = np.zeros(WEIGHTS), 0, [], []
     rates = recipe.learning_rates(len(data.labels))
@@ -90,7 +90,7 @@ def by_hand(recipe, data, seed, start):
             logits = inputs @ used[:48].reshape(3, 16).T + used[48:]
             value, slope = loss_and_gradient(recipe, logits, data.labels[chosen], prepare(recipe, None))
             gradient = np.concatenate([(slope.T @ inputs).ravel(), slope.sum(0)])
-            velocity = 0.9 * velocity + held_gradient(weights, gradient, start)
+            velocity = 0.9 * velocity + constrained_gradient(weights, gradient, start)
             weights = weights - rates[step] * velocity
             step, total = step + 1, total + value * len(chosen)
             decay = min(recipe.average, (1 + step) / (10 + step))
@@ -115,10 +115,10 @@ STARTS = {
 
 
 @pytest.mark.parametrize("average", [0.0, 0.8])
-@pytest.mark.parametrize("held", STARTS.values(), ids=STARTS)
-def test_a_training_from_a_start_by_hand(held, average):
+@pytest.mark.parametrize("constraints", STARTS.values(), ids=STARTS)
+def test_a_training_from_a_start_by_hand(constraints, average):
     recipe = Recipe(optimizer="sgd", learning_rate=0.3, epochs=3, batch_size=16, average=average)
-    start, seen = start_of(seed=9, **held), []
+    start, seen = start_of(seed=9, **constraints), []
 
     def after_epoch(epoch, weights):
         seen.append((epoch, weights))
@@ -135,7 +135,7 @@ def test_a_training_from_a_start_by_hand(held, average):
     assert np.abs(training.weights - start.weights).max() > 0.01
 
 
-def test_without_a_start_it_is_the_first_weights_of_the_seed():
+def test_without_a_start_training_begins_at_the_seeds_weights():
     recipe = Recipe(epochs=2, batch_size=16)
     fresh = torch_engine.train(NORMED, recipe, examples(), 5)
     given = torch_engine.train(NORMED, recipe, examples(), 5, start=start_of(NORMED, seed=5))
@@ -146,8 +146,8 @@ def test_without_a_start_it_is_the_first_weights_of_the_seed():
 
 @pytest.mark.parametrize("average", [0.0, 0.9])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_fixed_weights_end_bit_for_bit_as_they_began(optimizer, average):
-    """Zeros of either sign too; the moments of a batch norm are data, and follow it."""
+def test_fixed_weights_keep_every_bit(optimizer, average):
+    """Zeros of either sign too. Running statistics follow the data even if they are marked as fixed."""
     weights = initial_weights(NORMED, SHAPE, 1)
     weights[:4], weights[4:8] = 0, -0.0
     fixed = np.random.default_rng(2).random(weights.size) < 0.5

@@ -1,4 +1,4 @@
-"""Scores against scipy, schedules, keys that must never change."""
+"""Scores against scipy, floors, schedules, and keys that must never change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from smidgen.errors import RequestError
-from smidgen.records import LOSSES, OPTIMIZERS, SCHEDULES, Augmentation, Outcome, Recipe, Score, Trial
+from smidgen.records import LOSSES, OPTIMIZERS, SCHEDULES, Augmentation, Floor, Outcome, Recipe, Score, Trial
 from smidgen.spec import parse_spec
 
 TRIAL = Trial(
@@ -25,7 +25,7 @@ TRIAL = Trial(
 
 @pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
 @pytest.mark.parametrize("total", [1, 2, 17, 300, 10_000])
-def test_intervals_are_wilsons(total, confidence):
+def test_interval_is_wilsons(total, confidence):
     from scipy.stats import binomtest
 
     for correct in sorted({0, 1, total // 2, total - 1, total}):
@@ -35,7 +35,7 @@ def test_intervals_are_wilsons(total, confidence):
         assert high == pytest.approx(wanted.high, abs=1e-12)
 
 
-def test_an_empty_score_says_nothing():
+def test_a_score_of_no_images():
     assert Score(0, 0).rate == 0
     assert Score(0, 0).interval() == (0, 1)
 
@@ -47,15 +47,25 @@ def test_scores_add_up_and_print_their_counts():
     assert str(Score(9903, 10_000)) == "99.03 % (9903/10000)"
 
 
-def test_an_outcomes_validation_is_both_halves():
+def test_validation_is_the_sum_of_both_halves():
     outcome = Outcome(932, Score(8, 10), Score(9, 10), (0.5,), 1.0, np.zeros(932, np.float32))
     assert outcome.validation == Score(17, 20)
+
+
+@pytest.mark.parametrize(("rule", "least"), [("rate", 90), ("wilson", 96)])
+def test_a_floor_is_met_from_the_least_score_that_it_needs(rule, least):
+    floor = Floor(0.9, rule)
+    needed = floor.needed(100)
+    assert needed is not None and floor.is_met_by(needed)
+    assert not floor.is_met_by(Score(needed.correct - 1, 100))
+    assert needed.correct == least
+    assert Floor(0.99, "wilson").needed(100) is None
 
 
 # --- recipes ----------------------------------------------------------------------------------
 
 
-def test_one_cycle_warms_up_for_a_fifth_and_falls_to_nothing():
+def test_one_cycle_rises_for_a_fifth_and_falls_to_zero():
     rates = Recipe(learning_rate=0.5, epochs=10, batch_size=10).learning_rates(100)
     assert rates.dtype == np.float32 and rates.shape == (100,)
     assert rates[0] == np.float32(0.05)
@@ -66,7 +76,7 @@ def test_one_cycle_warms_up_for_a_fifth_and_falls_to_nothing():
     assert 0 < rates[-1] < 0.001
 
 
-def test_a_constant_rate_stays():
+def test_a_constant_schedule():
     rates = Recipe(learning_rate=0.5, schedule="constant", epochs=3, batch_size=32).learning_rates(70)
     np.testing.assert_array_equal(rates, np.full(9, 0.5, np.float32))
 
@@ -97,13 +107,13 @@ def test_every_step_has_a_rate(schedule, images):
         ({"average": float("nan")}, "average=nan must be at least 0"),
     ],
 )
-def test_a_recipe_that_cannot_be_is_named(fields, message):
+def test_a_wrong_recipe_is_refused(fields, message):
     with pytest.raises(RequestError, match=message):
         Recipe(**fields)
 
 
 @pytest.mark.parametrize(
-    ("moves", "message"),
+    ("ranges", "message"),
     [
         ({"shift": -1}, "shift=-1 must be from 0 to 64; leave it out for none"),
         ({"rotation": 181}, "rotation=181 must be from 0 to 180"),
@@ -111,18 +121,18 @@ def test_a_recipe_that_cannot_be_is_named(fields, message):
         ({"shear": float("nan")}, "shear=nan must be from 0 to 0.9"),
     ],
 )
-def test_a_move_that_cannot_be_is_named(moves, message):
+def test_a_wrong_augmentation_is_refused(ranges, message):
     with pytest.raises(RequestError, match=message):
-        Augmentation(**moves)
+        Augmentation(**ranges)
 
 
-def test_whole_numbers_and_fractions_are_one_recipe():
+def test_integers_and_floats_give_one_key():
     whole = Recipe(learning_rate=1, temperature=2, label_weight=1, average=0, augment=Augmentation(shift=2))
     fractions = Recipe(learning_rate=1.0, temperature=2.0, label_weight=1.0, average=0.0, augment=Augmentation(2.0))
     assert replace(TRIAL, recipe=whole).key == replace(TRIAL, recipe=fractions).key
 
 
-def test_an_augmentation_is_true_when_it_moves_anything():
+def test_an_augmentation_is_false_only_without_any_range():
     assert not Augmentation() and not Recipe().augment
     assert all((Augmentation(shift=1), Augmentation(rotation=1), Augmentation(scale=0.1), Augmentation(shear=0.1)))
 
@@ -131,8 +141,8 @@ def test_only_labels_need_no_teacher():
     assert [loss for loss in LOSSES if not Recipe(loss=loss).needs_teacher] == ["labels"]
 
 
-def test_the_optimizers_settings_are_part_of_what_a_key_means():
-    """A key holds an optimizer's name: change its numbers only under a new name."""
+def test_the_optimizers_settings_never_change():
+    """A recipe names its optimizer, so other settings need a new name."""
     settings = {name: (o.kind, o.momentum, o.beta2, o.epsilon) for name, o in OPTIMIZERS.items()}
     assert settings == {
         "adam": ("adam", 0.9, 0.999, 1e-8),
@@ -148,11 +158,11 @@ def test_the_optimizers_settings_are_part_of_what_a_key_means():
 
 
 def test_a_key_never_changes():
-    """A store made by an older version is read by its keys; if this fails, every stored trial is lost."""
+    """Stores find trials by their keys; if this fails, every stored trial is lost."""
     assert TRIAL.key == "aca0292a00534ebc1d1d792811959f64fc89d958c47ed23636ec264525f322d6"
 
 
-def test_a_key_does_not_know_how_a_text_was_written():
+def test_a_key_does_not_depend_on_the_form_of_the_network_text():
     spec = parse_spec(" conv 2x3x3  valid relu,maxpool 2, flatten, dense 10 linear")
     assert replace(TRIAL, spec=spec).key == TRIAL.key
 

@@ -70,7 +70,7 @@ def test_a_text_reads_back_as_the_same_network(spec):
 
 @settings(deadline=None)
 @given(SPECS, SPECS)
-def test_two_networks_that_differ_have_two_texts(one, other):
+def test_different_networks_have_different_texts(one, other):
     assert (one == other) == (str(one) == str(other))
 
 
@@ -87,7 +87,7 @@ def test_two_networks_that_differ_have_two_texts(one, other):
         ("repeat 1 [depthwise 3x3 nobias], repeat 3 [prelu]", "repeat 1 [depthwise 3x3 nobias], repeat 3 [prelu]"),
     ],
 )
-def test_a_text_is_printed_in_one_form(text, printed):
+def test_a_network_is_printed_in_one_form(text, printed):
     assert str(parse_spec(text)) == printed
 
 
@@ -123,7 +123,7 @@ def test_a_text_is_printed_in_one_form(text, printed):
         ("repeat 2 []", "unknown layer ''"),
     ],
 )
-def test_a_text_that_is_wrong_is_named(text, message):
+def test_a_wrong_text_is_refused(text, message):
     with pytest.raises(SpecError, match=message):
         parse_spec(text)
 
@@ -154,7 +154,7 @@ def test_the_published_counts():
     assert parse_spec(lenet5).parameters(MNIST) == 431_080
 
 
-def test_the_moments_of_a_batch_norm_are_stored_and_not_trained():
+def test_running_statistics_are_stored_and_not_trained():
     """The first network of the reduce-cnn document: 3,418 trained, 3,578 in all."""
     spec = parse_spec(
         "conv 32x4x4 relu, maxpool 2, batchnorm, maxpool 2, batchnorm, conv 16x2x2 relu, maxpool 2, batchnorm, dense 10"
@@ -163,8 +163,8 @@ def test_the_moments_of_a_batch_norm_are_stored_and_not_trained():
     assert spec.parameters(MNIST) + sum(plan.running_stats for plan in spec.plan(MNIST)) == 3_578
 
 
-def test_what_is_repeated_is_counted_once_and_worked_again():
-    """But for batch norms, each of which normalizes what it is given."""
+def test_a_repeat_counts_parameters_once_and_macs_each_time():
+    """Each batch norm of each round has its own parameters."""
     shape, block = (4, 6, 6), "depthwise 3x3 same, pointwise 4 relu, batchnorm, prelu"
     once, thrice = (parse_spec(f"repeat {times} [{block}], dense 10") for times in (1, 3))
     assert once.plan(shape) == parse_spec(f"{block}, dense 10").plan(shape)
@@ -188,13 +188,13 @@ def test_later_rounds_have_the_weights_of_the_first():
             )
 
 
-def test_a_repeat_may_lead_from_shape_to_shape_where_no_weights_are_shared():
+def test_a_repeat_without_shared_weights_may_change_the_shape():
     assert parse_spec("repeat 2 [maxpool 2]").output_shape((3, 8, 8)) == (3, 2, 2)
     assert parse_spec("repeat 2 [dense 4, dense 4]").parameters((4, 1, 1)) == 40
     assert parse_spec("repeat 3 [depthwise 3x3, batchnorm]").output_shape((3, 8, 8)) == (3, 2, 2)
 
 
-def test_macs_and_live_values_by_hand():
+def test_macs_and_activation_counts_by_hand():
     spec = parse_spec("conv 2x3x3 relu, maxpool 2, dense 10")
     assert spec.macs((1, 6, 6)) == 2 * 9 * 16 + 2 * 2 * 2 * 10
     assert spec.activation_count((1, 6, 6)) == 36 + 2 * 4 * 4
@@ -225,14 +225,14 @@ def test_shapes_and_counts_are_those_of_torchs_modules(layers, input_shape):
 
 
 def shrunk(layer):
-    """The layer with few channels, units, pixels and repeats."""
+    """The layer, limited to few channels, units, pixels and repeats."""
     if isinstance(layer, Repeat):
         return Repeat(min(layer.times, 3), tuple(map(shrunk, layer.layers)))
     small = {"channels": 5, "units": 6, "size": 2}
     return replace(layer, **{name: value for name, value in small.items() if name in vars(layer)})
 
 
-# --- what does not fit ------------------------------------------------------------------------
+# --- errors ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def shrunk(layer):
         ),
     ],
 )
-def test_a_layer_that_does_not_fit_is_named(text, message):
+def test_a_layer_that_does_not_fit_is_refused(text, message):
     with pytest.raises(SpecError, match=message):
         parse_spec(text).plan((1, 8, 8))
 
@@ -270,7 +270,7 @@ def test_a_layer_that_does_not_fit_is_named(text, message):
         ("dense 10, repeat 2 [dense 10 relu]", "the last layer 'dense 10 relu' must give logits"),
     ],
 )
-def test_a_head_that_gives_no_logits_is_named(text, message):
+def test_a_network_that_gives_no_logits_is_refused(text, message):
     with pytest.raises(SpecError, match=message):
         parse_spec(text).check_head((1, 8, 8), 10)
 
@@ -291,7 +291,7 @@ def test_heads_that_fit():
         parse_spec(text).check_head((1, 8, 8), 10)
 
 
-def test_families_that_are_not_there_are_named():
+def test_unknown_families_and_widths_are_refused():
     with pytest.raises(
         RequestError, match=r"no family 'cnn3' \(did you mean 'cnn\d'\?\); known: mlp1, mlp2, cnn1, cnn2"
     ):

@@ -1,7 +1,7 @@
-"""What is learned from: the losses of `records.Recipe`, in NumPy and float64, value and gradient.
+"""The losses of `records.Recipe` and their gradients, in NumPy and float64.
 
-This is the definition that both engines are tested against. For one image, with K classes, the
-student's logits z, the teacher's logits t and the temperature T:
+Both engines are tested against these definitions. For one image with K classes, the student's logits z, the teacher's
+logits t and the temperature T:
 
     labels                -log softmax(z)[label]
     kl                    T² KL(softmax(t/T) || softmax(z/T))
@@ -9,8 +9,8 @@ student's logits z, the teacher's logits t and the temperature T:
     standardised-logits   mean over K of ((z - t) / std)², std of each class over the teacher's logits
     probabilities         mean over K of (softmax(z) - softmax(t))²
 
-The loss of a batch is the mean over its images. A recipe's `label_weight` w makes of any but the
-first (1 - w) * loss + w * labels.
+The loss of a batch is the mean over its images. With a recipe's `label_weight` w, every loss but "labels" becomes
+(1 - w) * loss + w * labels.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
 LEAST_STD = 1e-6
-"""A class whose logit never moves would be divided by zero."""
+"""Lower bound of a class's standard deviation, so that a constant logit is not divided by zero."""
 
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """What the student's outputs are compared with, computed once for a whole training.
+    """The teacher's outputs in the form that a loss needs, computed once per training.
 
-    values: float32 [n, classes], probabilities or logits as the loss wants them; None for "labels"
-    inverse_std: float32 [classes], ones unless "standardised-logits"; empty for "labels"
+    Attributes:
+        values: float32 [n, classes], probabilities or logits, as the loss needs; None for "labels".
+        inverse_std: float32 [classes]; ones, except for "standardised-logits"; empty for "labels".
     """
 
     values: Floats | None
@@ -44,10 +45,14 @@ class Targets:
 
 
 def prepare(recipe: Recipe, teacher_logits: Floats | None) -> Targets:
-    """The targets of a recipe from the teacher's logits, float32 [n, classes].
+    """Compute the targets of a recipe from a teacher's logits.
+
+    Args:
+        recipe: Names the loss and its temperature.
+        teacher_logits: float32 [n, classes], or None.
 
     Raises:
-        RequestError: the recipe needs a teacher and there is none, or its logits are not finite.
+        RequestError: The recipe needs a teacher and there is none, or its logits are not finite.
     """
     if not recipe.needs_teacher:
         return Targets(None, np.ones(0, np.float32))
@@ -65,9 +70,16 @@ def prepare(recipe: Recipe, teacher_logits: Floats | None) -> Targets:
 def loss_and_gradient(
     recipe: Recipe, logits: Doubles, labels: npt.NDArray[np.integer], targets: Targets
 ) -> tuple[float, Doubles]:
-    """The mean loss over n images and its gradient with respect to the logits.
+    """Compute the mean loss over n images and its gradient with respect to the logits.
 
-    logits: float64 [n, classes]; labels: int [n]; targets: of these n images
+    Args:
+        recipe: Names the loss.
+        logits: float64 [n, classes], the student's.
+        labels: int [n].
+        targets: The targets of these n images.
+
+    Returns:
+        (loss, gradient), the gradient float64 [n, classes].
     """
     if not recipe.needs_teacher:
         values, gradient = _cross_entropy(logits, labels)
@@ -81,24 +93,24 @@ def loss_and_gradient(
 
 
 def cross_entropy(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> float:
-    """The mean of -log softmax(logits)[label] over n images; logits [n, classes], labels [n]."""
+    """Return the mean of -log softmax(logits)[label] over n images; logits [n, classes], labels [n]."""
     return float(_cross_entropy(logits.astype(np.float64), labels)[0].mean())
 
 
 def softmax(logits: Doubles) -> Doubles:
-    """The softmax of each row, safe from overflow."""
+    """Return the softmax of each row of float64 [n, classes], safe from overflow."""
     probabilities: Doubles = np.exp(log_softmax(logits))
     return probabilities
 
 
 def log_softmax(logits: Doubles) -> Doubles:
-    """The logarithm of each row's softmax, safe from overflow."""
+    """Return the logarithm of the softmax of each row of float64 [n, classes], safe from overflow."""
     shifted: Doubles = logits - logits.max(axis=1, keepdims=True)
     log_sums: Doubles = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return shifted - log_sums
 
 
-# --- one loss each: values [n] and gradients [n, classes], both per image -----------------------
+# --- one function per loss: values [n] and gradients [n, classes], both per image ---------------
 
 
 def _cross_entropy(logits: Doubles, labels: npt.NDArray[np.integer]) -> tuple[Doubles, Doubles]:
@@ -110,12 +122,12 @@ def _cross_entropy(logits: Doubles, labels: npt.NDArray[np.integer]) -> tuple[Do
 
 
 def _kl(recipe: Recipe, logits: Doubles, targets: Targets) -> tuple[Doubles, Doubles]:
-    wanted, temperature = _values(targets), recipe.temperature
+    expected, temperature = _values(targets), recipe.temperature
     logs = log_softmax(logits / temperature)
-    # 0 log 0 is 0: a probability of zero takes no part.
-    wanted_logs = np.log(wanted, out=np.zeros_like(wanted), where=wanted > 0)
-    values = temperature**2 * (wanted * (wanted_logs - logs)).sum(axis=1)
-    return values, temperature * (np.exp(logs) - wanted)
+    # A probability of zero adds nothing: 0 log 0 is 0.
+    expected_logs = np.log(expected, out=np.zeros_like(expected), where=expected > 0)
+    values = temperature**2 * (expected * (expected_logs - logs)).sum(axis=1)
+    return values, temperature * (np.exp(logs) - expected)
 
 
 def _squared(_recipe: Recipe, logits: Doubles, targets: Targets) -> tuple[Doubles, Doubles]:
@@ -147,7 +159,9 @@ def _mix(label_weight: float, soft: Doubles, hard: Doubles) -> Doubles:
 
 def _values(targets: Targets) -> Doubles:
     if targets.values is None:
-        raise RequestError("the targets hold no teacher's values; make them by losses.prepare(recipe, teacher_logits)")
+        raise RequestError(
+            "the targets have no teacher's values; make them with losses.prepare(recipe, teacher_logits)"
+        )
     return targets.values.astype(np.float64)
 
 
