@@ -32,7 +32,7 @@ def numbered(n: int, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
 
 
 def members(split: Split) -> list[int]:
-    """Which of `numbered` images a split holds."""
+    """Which of `numbered` images are in a split."""
     return [int(value) for value in split.images[:, 0, 0, 0]]
 
 

@@ -17,8 +17,8 @@ def test_the_first_copy_is_the_images_and_the_others_are_near_them(digits: Datas
     np.testing.assert_array_equal(made.train.images[:count], digits.train.images)
     np.testing.assert_array_equal(made.train.labels, np.tile(digits.train.labels, 3))
     for copy in (1, 2):
-        moved = made.train.images[copy * count : (copy + 1) * count].astype(np.int32)
-        apart = np.abs(moved - digits.train.images).mean()
+        transformed = made.train.images[copy * count : (copy + 1) * count].astype(np.int32)
+        apart = np.abs(transformed - digits.train.images).mean()
         others = np.abs(np.roll(digits.train.images, 1, axis=0).astype(np.int32) - digits.train.images).mean()
         assert 0 < apart < others
 

@@ -21,14 +21,14 @@ class Told(SilentReporter):
         vars(self).update(to)
 
 
-def taught_by(store: Store, data: Dataset, source: object, **more: Any) -> TeacherOutputs:
+def outputs_of(store: Store, data: Dataset, source: object, **more: Any) -> TeacherOutputs:
     return run_teacher(store, data, Teacher(source, **more), SilentReporter())
 
 
 def prototypes(data: Dataset, text: str) -> Callable[[np.ndarray], np.ndarray]:
     """A teacher that knows the mean image of each class, in one layout and one range: logits are distances."""
-    (way,) = input_formats(text, data.train, None, "prototypes")
-    images, labels = way(data.train.images), data.train.labels
+    (input_format,) = input_formats(text, data.train, None, "prototypes")
+    images, labels = input_format(data.train.images), data.train.labels
     means = np.stack([images[labels == place].mean(axis=0) for place in range(data.classes)])
 
     def run(batch: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sample_teachers import all_logits, prototypes, taught_by
+from sample_teachers import all_logits, outputs_of, prototypes
 
 from smidgen.data import Dataset, from_arrays
 from smidgen.errors import TeacherError
@@ -41,28 +41,28 @@ BAD_NETWORKS: dict[str, tuple[Callable[[Dataset], Any], str]] = {
 def test_a_bad_network_is_refused(digits: Dataset, store: Store, case: str) -> None:
     make, message = BAD_NETWORKS[case]
     with pytest.raises(TeacherError, match=message):
-        taught_by(store, digits, make(digits))
+        outputs_of(store, digits, make(digits))
 
 
 def test_classes_in_another_order_are_named(digits: Dataset, store: Store) -> None:
     run, order = prototypes(digits, "nchw 0..1"), [3, 4, 5, 6, 7, 8, 9, 0, 1, 2]
     with pytest.raises(TeacherError, match="another order, probably 3, 4, 5, 6, 7, 8, 9, 0") as told:
-        taught_by(store, digits, lambda batch: run(batch)[:, order])
+        outputs_of(store, digits, lambda batch: run(batch)[:, order])
     assert "Put its outputs in the order of the data's classes" in str(told.value)
 
 
 def test_each_image_has_the_row_of_its_place_in_the_data(digits: Dataset, store: Store, tmp_path: Path) -> None:
     rows = all_logits(digits)
     np.save(tmp_path / "logits.npy", rows)
-    taught = taught_by(store, digits, tmp_path / "logits.npy")
-    np.testing.assert_array_equal(taught.logits, rows[digits.train.rows])
-    assert taught.validation.rate > 0.99
-    test = taught.test()
+    outputs = outputs_of(store, digits, tmp_path / "logits.npy")
+    np.testing.assert_array_equal(outputs.logits, rows[digits.train.rows])
+    assert outputs.validation.rate > 0.99
+    test = outputs.test()
     assert test is not None and test == Score(
         int((rows[digits.test.rows].argmax(1) == digits.test.labels).sum()), len(digits.test)
     )
-    assert taught.parameters == 0
-    assert taught.key == taught_by(store, digits, rows).key
+    assert outputs.parameters == 0
+    assert outputs.key == outputs_of(store, digits, rows).key
 
 
 def test_logits_without_those_of_a_test_split_that_came_with_the_data(store: Store) -> None:
@@ -71,10 +71,10 @@ def test_logits_without_those_of_a_test_split_that_came_with_the_data(store: Sto
     data = from_arrays(X[:200], y[:200], test=(X[200:], y[200:]))
     assert (data.total_images, data.own_test_images) == (300, 100)
     rows = all_logits(data)
-    assert taught_by(store, data, rows[:200]).test() is None
-    assert taught_by(store, data, rows).test() is not None
+    assert outputs_of(store, data, rows[:200]).test() is None
+    assert outputs_of(store, data, rows).test() is not None
     with pytest.raises(TeacherError, match="give an array of 300, or 200 without those of the test images rows"):
-        taught_by(store, data, rows[:199])
+        outputs_of(store, data, rows[:199])
 
 
 def test_bad_logits_are_refused(digits: Dataset, store: Store, tmp_path: Path) -> None:
@@ -82,16 +82,16 @@ def test_bad_logits_are_refused(digits: Dataset, store: Store, tmp_path: Path) -
     with pytest.raises(
         TeacherError, match=r"shape \(1000, 10\), and digits has 1,797 images; give an array of 1,797 rows"
     ):
-        taught_by(store, digits, rows[:1000])
+        outputs_of(store, digits, rows[:1000])
     with pytest.raises(TeacherError, match="gives 9 outputs an image and the data has 10 classes"):
-        taught_by(store, digits, rows[:, :9])
+        outputs_of(store, digits, rows[:, :9])
     with pytest.raises(TeacherError, match="its rows are not in the order of the images"):
-        taught_by(store, digits, np.random.default_rng(1).permutation(rows))
+        outputs_of(store, digits, np.random.default_rng(1).permutation(rows))
     rows[77, 3] = np.nan
     with pytest.raises(TeacherError, match="NaN or infinity for 1 of 1,797 images, the first at 77"):
-        taught_by(store, digits, rows)
+        outputs_of(store, digits, rows)
     np.save(tmp_path / "objects.npy", np.array([{"a": 1}] * 1797), allow_pickle=True)
     with pytest.raises(TeacherError, match="a file with Python objects in it is refused"):
-        taught_by(store, digits, tmp_path / "objects.npy")
+        outputs_of(store, digits, tmp_path / "objects.npy")
     with pytest.raises(TeacherError, match=r"no logits at .*gone\.npy"):
-        taught_by(store, digits, tmp_path / "gone.npy")
+        outputs_of(store, digits, tmp_path / "gone.npy")

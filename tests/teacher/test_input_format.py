@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sample_teachers import prototypes, taught_by
+from sample_teachers import outputs_of, prototypes
 
 from smidgen.data import Dataset
 from smidgen.errors import TeacherError
@@ -45,7 +45,7 @@ def test_layouts_lose_nothing(colours: Dataset) -> None:
 )
 def test_an_input_that_cannot_be_is_refused(digits: Dataset, store: Store, text: str, message: str) -> None:
     with pytest.raises(TeacherError, match=message):
-        taught_by(store, digits, prototypes(digits, "nchw 0..1"), input=text)
+        outputs_of(store, digits, prototypes(digits, "nchw 0..1"), input=text)
 
 
 def test_a_network_for_images_of_another_size_is_refused(
@@ -54,4 +54,4 @@ def test_a_network_for_images_of_another_size_is_refused(
     network = Network("big.onnx", prototypes(digits, "nhwc 0..1"), (32, 32, 3))
     monkeypatch.setattr(external, "open_network", lambda *_: network)
     with pytest.raises(TeacherError, match=r"takes images of shape \[n, 32, 32, 3\], and the data's are 1x8x8"):
-        taught_by(store, digits, "big.onnx")
+        outputs_of(store, digits, "big.onnx")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sample_teachers import expected, taught_by
+from sample_teachers import expected, outputs_of
 
 import smidgen
 from smidgen.data import Dataset, from_arrays
@@ -38,10 +38,10 @@ def test_a_file_that_cannot_be_a_teacher(
     if case != "nothing there":
         Path(name).write_bytes(pickle.dumps([1]))
     with pytest.raises(TeacherError, match=message):
-        taught_by(store, digits, name)
+        outputs_of(store, digits, name)
 
 
-def onnx_file(path: Path, weights: tuple[np.ndarray, np.ndarray], batch: int | str, outputs: int = 1) -> Path:
+def onnx_file(path: Path, weights: tuple[np.ndarray, np.ndarray], batch: int | str, output_count: int = 1) -> Path:
     """The linear classifier for images [batch, 8, 8, 1], with a softmax; its label first where it has two outputs."""
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
@@ -54,7 +54,7 @@ def onnx_file(path: Path, weights: tuple[np.ndarray, np.ndarray], batch: int | s
         helper.make_node("ArgMax", ["z"], ["label"], axis=1, keepdims=0),
     ]
     results = [helper.make_tensor_value_info("p", TensorProto.FLOAT, [batch, 10])]
-    if outputs == 2:
+    if output_count == 2:
         results.insert(0, helper.make_tensor_value_info("label", TensorProto.INT64, [batch]))
     given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 8, 8, 1])
     constants = [numpy_helper.from_array(array, name) for array, name in zip(weights, "wb", strict=True)]
@@ -64,27 +64,27 @@ def onnx_file(path: Path, weights: tuple[np.ndarray, np.ndarray], batch: int | s
     return path
 
 
-@pytest.mark.parametrize(("batch", "outputs"), [("n", 1), (1, 1), (7, 1), ("n", 2)])
+@pytest.mark.parametrize(("batch", "output_count"), [("n", 1), (1, 1), (7, 1), ("n", 2)])
 def test_an_onnx_file(
     digits: Dataset,
     store: Store,
     tmp_path: Path,
     weights: tuple[np.ndarray, np.ndarray],
     batch: int | str,
-    outputs: int,
+    output_count: int,
 ) -> None:
-    taught = taught_by(store, digits, onnx_file(tmp_path / "t.onnx", weights, batch, outputs), input="0..1")
+    outputs = outputs_of(store, digits, onnx_file(tmp_path / "t.onnx", weights, batch, output_count), input="0..1")
     shares = softmax(expected(weights, digits))
-    np.testing.assert_allclose(softmax(taught.logits.astype(np.float64)), shares, atol=1e-5)
-    assert taught.parameters == 650
-    assert "'nhwc 0..1'" in taught.notes[0]
+    np.testing.assert_allclose(softmax(outputs.logits.astype(np.float64)), shares, atol=1e-5)
+    assert outputs.parameters == 650
+    assert "'nhwc 0..1'" in outputs.notes[0]
 
 
 def test_a_damaged_onnx_file_is_refused(digits: Dataset, store: Store, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     (tmp_path / "t.onnx").write_bytes(b"no network")
     with pytest.raises(TeacherError, match=r"cannot read .*t\.onnx as ONNX"):
-        taught_by(store, digits, tmp_path / "t.onnx")
+        outputs_of(store, digits, tmp_path / "t.onnx")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Keras's own
@@ -102,12 +102,12 @@ def test_a_keras_model_and_its_file(
     model.layers[-1].set_weights([weights[0].T, weights[1]])
     model.save(tmp_path / "t.keras")
     for source in (model, tmp_path / "t.keras"):
-        taught = taught_by(store, digits, source, input="0..1")
-        np.testing.assert_allclose(taught.logits, expected(weights, digits), atol=1e-4)
-        assert taught.parameters == 650
+        outputs = outputs_of(store, digits, source, input="0..1")
+        np.testing.assert_allclose(outputs.logits, expected(weights, digits), atol=1e-4)
+        assert outputs.parameters == 650
     (tmp_path / "bad.keras").write_bytes(b"no network")
     with pytest.raises(TeacherError, match=r"cannot read .*bad\.keras as a Keras model"):
-        taught_by(store, digits, tmp_path / "bad.keras")
+        outputs_of(store, digits, tmp_path / "bad.keras")
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".smidgen"])
@@ -116,13 +116,13 @@ def test_a_network_of_our_own_file(digits: Dataset, store: Store, tmp_path: Path
     examples = Examples(digits.train.images, digits.train.labels)
     weights = native.train(spec, Recipe(epochs=20), examples, 0).weights
     smidgen.save(Model(spec, digits.input_shape, digits.class_names, weights), tmp_path / f"t{suffix}")
-    taught = taught_by(store, digits, tmp_path / f"t{suffix}")
+    outputs = outputs_of(store, digits, tmp_path / f"t{suffix}")
     wanted = native.predict(spec, weights, digits.train.images, 1)
-    np.testing.assert_allclose(taught.logits, wanted, atol=1e-4)
-    assert taught.parameters == spec.parameters(digits.input_shape)
+    np.testing.assert_allclose(outputs.logits, wanted, atol=1e-4)
+    assert outputs.parameters == spec.parameters(digits.input_shape)
     (tmp_path / f"bad{suffix}").write_bytes(b"no network")
     with pytest.raises(TeacherError, match=f"bad{suffix}"):
-        taught_by(store, digits, tmp_path / f"bad{suffix}")
+        outputs_of(store, digits, tmp_path / f"bad{suffix}")
 
 
 def test_a_classifier_of_scikit_learn(store: Store) -> None:
@@ -134,17 +134,17 @@ def test_a_classifier_of_scikit_learn(store: Store) -> None:
     names = np.array(["pear", "apple", "fig"])[y]
     data = from_arrays(X, names)
     model = linear_model.LogisticRegression().fit(X, names)
-    taught = taught_by(store, data, model)
-    assert taught.parameters == 21
+    outputs = outputs_of(store, data, model)
+    assert outputs.parameters == 21
     flat = data.train.images.reshape(len(data.train), -1)
     columns = [list(model.classes_).index(name) for name in data.class_names]
     np.testing.assert_allclose(
-        softmax(taught.logits.astype(np.float64)), model.predict_proba(flat)[:, columns], atol=1e-5
+        softmax(outputs.logits.astype(np.float64)), model.predict_proba(flat)[:, columns], atol=1e-5
     )
 
     numbers = from_arrays(X, y)
-    assert taught_by(store, numbers, linear_model.LogisticRegression().fit(X, y.astype(float))).validation.rate > 0.9
+    assert outputs_of(store, numbers, linear_model.LogisticRegression().fit(X, y.astype(float))).validation.rate > 0.9
     with pytest.raises(TeacherError, match="knows the classes apple, fig, pear and the data has 0, 1, 2"):
-        taught_by(store, numbers, model)
+        outputs_of(store, numbers, model)
     with pytest.raises(TeacherError, match="is not fitted and has no classes yet; fit it first"):
-        taught_by(store, numbers, linear_model.LogisticRegression())
+        outputs_of(store, numbers, linear_model.LogisticRegression())

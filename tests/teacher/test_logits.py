@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_teachers import prototypes, taught_by
+from sample_teachers import outputs_of, prototypes
 
 from smidgen.data import Dataset
 from smidgen.engine import softmax
@@ -50,8 +50,8 @@ def test_one_output_for_two_classes() -> None:
 
 def test_a_softmax_is_said_and_undone(digits: Dataset, store: Store) -> None:
     run = prototypes(digits, "nchw 0..1")
-    plain = taught_by(store, digits, run)
-    soft = taught_by(store, digits, lambda batch: softmax(run(batch).astype(np.float64)))
+    plain = outputs_of(store, digits, run)
+    soft = outputs_of(store, digits, lambda batch: softmax(run(batch).astype(np.float64)))
     assert any(note.startswith("warning:") and "probabilities" in note for note in soft.notes)
     assert not any("warning" in note for note in plain.notes)
     assert soft.validation == plain.validation

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sample_teachers import Told, prototypes, taught_by
+from sample_teachers import Told, outputs_of, prototypes
 
 from smidgen.data import Dataset
 from smidgen.teacher import Teacher, external, run_teacher, running
@@ -31,7 +31,7 @@ def counted(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_teacher_that_is_stopped_goes_on_where_it_was(digits: Dataset, store: Store, counted: list[int]) -> None:
-    whole = taught_by(store, digits, "big.onnx", input="nchw 0..1")
+    whole = outputs_of(store, digits, "big.onnx", input="nchw 0..1")
     needed = sum(counted)
     sampled = needed - len(digits.train) - len(digits.selection) - len(digits.confirmation)
     with Store(Path(store.location).with_name("other.sqlite")) as other:
@@ -48,12 +48,12 @@ def test_a_teacher_that_is_stopped_goes_on_where_it_was(digits: Dataset, store: 
             run_teacher(other, digits, Teacher("big.onnx", input="nchw 0..1"), Told(advance=stop))
         before = sum(counted)
         counted.clear()
-        taught = taught_by(other, digits, "big.onnx", input="nchw 0..1")
+        outputs = outputs_of(other, digits, "big.onnx", input="nchw 0..1")
         assert sum(counted) == needed - 600, "two parts of 300 were kept"
         assert before > 600 + sampled
-    assert taught.logits.tobytes() == whole.logits.tobytes()
+    assert outputs.logits.tobytes() == whole.logits.tobytes()
     counted.clear()
-    assert taught_by(store, digits, "big.onnx", input="nchw 0..1").logits.tobytes() == whole.logits.tobytes()
+    assert outputs_of(store, digits, "big.onnx", input="nchw 0..1").logits.tobytes() == whole.logits.tobytes()
     assert sum(counted) == sampled, "only the sample is run again"
 
 

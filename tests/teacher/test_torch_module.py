@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sample_teachers import expected, taught_by
+from sample_teachers import expected, outputs_of
 
 from smidgen.data import Dataset
 from smidgen.errors import TeacherError
@@ -52,10 +52,10 @@ def net(tmp_path: Path, weights: tuple[np.ndarray, np.ndarray]) -> Path:
 def test_a_torch_module_of_a_file(
     digits: Dataset, store: Store, net: Path, weights: tuple[np.ndarray, np.ndarray], file: str
 ) -> None:
-    taught = taught_by(store, digits, f"{net}/net.py:build", weights=net / file, input="nchw 0..1")
-    np.testing.assert_allclose(taught.logits, expected(weights, digits), atol=1e-4)
-    assert taught.parameters == 650
-    assert taught.name == "net.py:build"
+    outputs = outputs_of(store, digits, f"{net}/net.py:build", weights=net / file, input="nchw 0..1")
+    np.testing.assert_allclose(outputs.logits, expected(weights, digits), atol=1e-4)
+    assert outputs.parameters == 650
+    assert outputs.name == "net.py:build"
 
 
 def test_a_torch_module_in_memory_is_put_in_its_mode_for_use(digits: Dataset, store: Store, net: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_torch_module_in_memory_is_put_in_its_mode_for_use(digits: Dataset, st
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(0.9), torch.nn.Linear(64, 10))
     module.load_state_dict(torch.load(net / "w.pt", weights_only=True))
     module.train()
-    assert taught_by(store, digits, module).validation.rate > 0.85
+    assert outputs_of(store, digits, module).validation.rate > 0.85
 
 
 class Danger:
@@ -89,5 +89,5 @@ def test_bad_torch_files_are_refused(digits: Dataset, store: Store, net: Path, m
     }
     for (source, file), message in cases.items():
         with pytest.raises(TeacherError, match=message):
-            taught_by(store, digits, source, weights=Path(file) if file else None)
+            outputs_of(store, digits, source, weights=Path(file) if file else None)
     assert not (net / "was-run").exists()
