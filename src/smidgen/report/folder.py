@@ -180,7 +180,7 @@ def how_chosen(answer: ShrinkResult) -> tuple[str, ...]:
 
 
 def _how_held(answer: ShrinkResult) -> tuple[str, ...]:
-    """Of the smallest network that holds an accuracy."""
+    """Sentences about the choice of the smallest network that holds an accuracy."""
     data, floor, goal = answer.data, answer.floor, answer.goal
     rule = "the lower end of its 95 % Wilson interval" if floor.rule == "wilson" else "its plain rate"
     measure = ", its accuracy being the mean over the classes," if goal.balanced else ""
@@ -198,7 +198,7 @@ def _how_held(answer: ShrinkResult) -> tuple[str, ...]:
 
 
 def _how_best(answer: ShrinkResult) -> tuple[str, ...]:
-    """Of the best network within limits."""
+    """Sentences about the choice of the best network within limits."""
     data = answer.data
     return (
         f"Of the networks of {answer.goal.limits}, the one with the fewest errors on those images was taken.",

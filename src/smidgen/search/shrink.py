@@ -1,4 +1,4 @@
-"""The search for the smallest network that holds an accuracy floor. Read this file second, after trials/evaluate.py.
+r"""The search for the smallest network that holds an accuracy floor. Read this file second, after trials/evaluate.py.
 
     teacher -> generations of short trainings -> finalists, trained long -> more seeds -> wider designs
             -> confirmation -> fresh seeds and curve -> test -> file
@@ -13,7 +13,7 @@ What is trained depends on the arguments and never on the clock, so the same cal
     smidgen.search.goal               what is searched for
     smidgen.search.judge              what that requires of a network, and whether a network meets it
     smidgen.search.effort             how much is tried
-    smidgen.search.teacher_stage      \\
+    smidgen.search.teacher_stage      \
     smidgen.search.parameter_search    > the stages
     smidgen.search.finish             /
     smidgen.search.result             the result
