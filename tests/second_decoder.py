@@ -1,9 +1,9 @@
-"""A second decoder of `.smidgen` files, in plain Python and written from docs/format.md alone: it imports nothing.
+"""A second decoder of `.smidgen` files, in plain Python without imports from the package.
 
     decode(content) -> {"input": (channels, height, width), "layers": [...], "names": [...], "tensors": [...]}
 
-A tensor is a list of the bits of its float32 values. It is the tests' proof that the document is enough, so it
-takes nothing from the package and says little about what is wrong with a file: it raises ValueError.
+It is written from docs/reference/file-format.md alone, which shows that the document is complete. A tensor is a list
+of the bits of its float32 values. Wrong files raise ValueError.
 """
 
 import struct
@@ -73,7 +73,7 @@ class Stream:
         need(self.code != 0xFFFFFFFF, "four bytes of ones")
         self.range = 0xFFFFFFFF
         self.half = Model(2**21, 0, frozen=True)
-        self.questions = {}
+        self.flags = {}
 
     def next(self):
         need(self.place < len(self.data) + 4, "past the end")
@@ -101,18 +101,18 @@ class Stream:
             value = 2 * value + self.decide(self.half)
         return value
 
-    def growing(self, k):
+    def exp_golomb(self, k):
         w = k
         while self.number(1):
             w += 1
             need(w < 100, "a number without end")
         return 2**w + self.number(w) - 2**k
 
-    def question(self, name):
-        return self.decide(self.questions.setdefault(name, Model(3 * 2**20, 2)))
+    def flag(self, name):
+        return self.decide(self.flags.setdefault(name, Model(3 * 2**20, 2)))
 
 
-def signed(v):
+def unzigzag(v):
     return v // 2 if v % 2 == 0 else -(v + 1) // 2
 
 
@@ -120,7 +120,7 @@ def signed(v):
 
 
 def read_layers(s):
-    return [read_layer(s) for _ in range(s.growing(2))]
+    return [read_layer(s) for _ in range(s.exp_golomb(2))]
 
 
 def read_layer(s):
@@ -130,27 +130,27 @@ def read_layer(s):
         bits += str(s.number(1))
     layer = {"kind": KINDS[bits]}
     if layer["kind"] in ("conv", "pointwise", "dense"):
-        layer["out"] = 1 + s.growing(2)
+        layer["out"] = 1 + s.exp_golomb(2)
     if layer["kind"] in ("conv", "depthwise"):
-        layer["kernel"] = (3, 3) if s.question("three by three") else (s.number(3), s.number(3))
-        layer["same"] = not s.question("valid")
+        layer["kernel"] = (3, 3) if s.flag("three by three") else (s.number(3), s.number(3))
+        layer["same"] = not s.flag("valid")
     if layer["kind"] in ("maxpool", "avgpool"):
-        layer["size"] = 2 if s.question("two") else 1 + s.growing(2)
+        layer["size"] = 2 if s.flag("two") else 1 + s.exp_golomb(2)
     if layer["kind"] in ("conv", "pointwise", "depthwise", "dense"):
-        layer["bias"] = bool(s.question("bias"))
+        layer["bias"] = bool(s.flag("bias"))
     if layer["kind"] in ("conv", "pointwise", "depthwise", "dense", "batchnorm"):
-        layer["slope"] = 0.0 if s.question("relu") else 1.0 if s.question("linear") else fraction(s)
+        layer["slope"] = 0.0 if s.flag("relu") else 1.0 if s.flag("linear") else fraction(s)
     if layer["kind"] == "dropout":
         layer["rate"] = fraction(s)
     if layer["kind"] == "repeat":
-        layer["times"] = 1 + s.growing(1)
+        layer["times"] = 1 + s.exp_golomb(1)
         layer["layers"] = read_layers(s)
     return layer
 
 
 def fraction(s):
-    digits = s.growing(3)
-    return digits / 10 ** s.growing(0)
+    digits = s.exp_golomb(3)
+    return digits / 10 ** s.exp_golomb(0)
 
 
 def tensor_shapes(layers, shape):
@@ -219,12 +219,12 @@ def float32_bits(value):
     return struct.unpack(">I", struct.pack(">f", value))[0]
 
 
-def read_grid(s, before, rows):
-    if before and s.question("same grid"):
-        return before["grid"]
-    if s.question("one step"):
-        last = before and before["grid"].get("code")
-        code = s.number(8) if last is None else last + signed(s.growing(2))
+def read_grid(s, previous, rows):
+    if previous and s.flag("same grid"):
+        return previous["grid"]
+    if s.flag("one step"):
+        last = previous and previous["grid"].get("code")
+        code = s.number(8) if last is None else last + unzigzag(s.exp_golomb(2))
         return {"steps": [coarse_step(code)], "code": code}
     kind = s.number(2)
     if kind == 0:
@@ -232,7 +232,7 @@ def read_grid(s, before, rows):
     if kind == 1:
         return {"steps": read_steps(s, rows), "code": None}
     if kind == 2:
-        k, z = 1 + s.growing(3), s.growing(3)
+        k, z = 1 + s.exp_golomb(3), s.exp_golomb(3)
         if s.number(1):
             entries = [struct.unpack(">e", s.number(16).to_bytes(2, "big"))[0] for _ in range(k)]
             return {"entries": [float32_bits(entry) for entry in entries], "zero": z, "code": None}
@@ -245,13 +245,13 @@ def read_steps(s, rows):
         return [float32(s.number(32)) for _ in range(rows)]
     codes = [s.number(8)]
     while len(codes) < rows:
-        codes.append(codes[-1] + signed(s.growing(2)))
+        codes.append(codes[-1] + unzigzag(s.exp_golomb(2)))
     return [coarse_step(code) for code in codes]
 
 
 def fresh_models():
     models = {("zero", b): Model(3 * 2**20, 4) for b in range(6)}
-    models |= {("sign", before): Model(2**21, 4) for before in range(3)}
+    models |= {("sign", previous): Model(2**21, 4) for previous in range(3)}
     models |= {("octave", b, e): Model(2**21, 4) for b in range(6) for e in range(19)}
     return models | {("mantissa", e, m): Model(3 * 2**19, 4) for e in range(1, 20) for m in range(1, 8)}
 
@@ -283,7 +283,7 @@ def read_neighbours(s, models, rows, columns):
 
 
 def read_table(s):
-    lengths = [s.number(4) for _ in range(s.growing(4))]
+    lengths = [s.number(4) for _ in range(s.exp_golomb(4))]
     need(0 < sum(2.0**-length for length in lengths if length) <= 1, "no Huffman code")
     codes, code, last = {}, -1, 0
     for length, symbol in sorted((length, symbol) for symbol, length in enumerate(lengths) if length):
@@ -302,13 +302,13 @@ def read_symbol(s, codes):
 
 
 def read_huffman(s, count):
-    lowest = signed(s.growing(3))
+    lowest = unzigzag(s.exp_golomb(3))
     codes = read_table(s)
     return [lowest + read_symbol(s, codes) for _ in range(count)]
 
 
 def read_gaps(s, size):
-    levels, count, at = [0] * size, s.growing(8), -1
+    levels, count, at = [0] * size, s.exp_golomb(8), -1
     if count:
         s.number(3)
         codes = read_table(s)
@@ -337,7 +337,7 @@ def read_levels(s, coder, models, rows, columns):
     if coder == 1:
         return read_neighbours(s, models, rows, columns)
     if coder == 2:
-        lowest, width = signed(s.growing(3)), s.number(5)
+        lowest, width = unzigzag(s.exp_golomb(3)), s.number(5)
         return [lowest + s.number(width) for _ in range(size)]
     if coder == 3:
         return read_huffman(s, size)
@@ -346,25 +346,25 @@ def read_levels(s, coder, models, rows, columns):
     if coder == 5:
         return read_static(s, size)
     need(coder == 6, "unknown coder")
-    levels = [signed(s.growing(3))]
+    levels = [unzigzag(s.exp_golomb(3))]
     while len(levels) < size:
         levels.append(levels[-1] + read_level(s, models, 0, 0, has_sign=False))
     return levels
 
 
-def read_tensor(s, before, shape):
+def read_tensor(s, previous, shape):
     """(how it was stored, the bits of its values)."""
     rows = shape[0] if len(shape) > 1 else 1
     size = 1
     for axis in shape:
         size *= axis
-    grid = read_grid(s, before, rows)
+    grid = read_grid(s, previous, rows)
     if "full" in grid:
         return {"grid": grid, "coder": None, "models": None}, [s.number(32) for _ in range(size)]
-    coder = before["coder"] if before and s.question("same coder") else s.number(3)
+    coder = previous["coder"] if previous and s.flag("same coder") else s.number(3)
     need(coder is not None, "the coder of a tensor that has none")
-    goes_on = coder in LEARN and before and before["coder"] in LEARN and s.question("goes on")
-    models = before["models"] if goes_on else fresh_models()
+    continues = coder in LEARN and previous and previous["coder"] in LEARN and s.flag("continues")
+    models = previous["models"] if continues else fresh_models()
     levels = read_levels(s, coder, models, rows, size // rows)
     if "entries" in grid:
         bits = [grid["entries"][grid["zero"] + level] for level in levels]
@@ -381,13 +381,13 @@ def decode(content):
     body = content[:-width]
     need((crc16 if width == 2 else crc32)(body) == content[-width:], "checksum")
     s = Stream(body[2:])
-    channels, height = 1 + s.growing(0), 1 + s.growing(4)
-    shape = (channels, height, height if s.question("square") else 1 + s.growing(4))
+    channels, height = 1 + s.exp_golomb(0), 1 + s.exp_golomb(4)
+    shape = (channels, height, height if s.flag("square") else 1 + s.exp_golomb(4))
     layers = read_layers(s)
     shapes, (classes, _, _) = tensor_shapes(layers, shape)
     names = [str(place) for place in range(classes)]
     if s.number(1):
-        names = [bytes(s.number(8) for _ in range(s.growing(3))).decode() for _ in range(classes)]
+        names = [bytes(s.number(8) for _ in range(s.exp_golomb(3))).decode() for _ in range(classes)]
     tensors, last, any_last = [], {}, None
     for kind, axes in shapes:
         any_last, bits = read_tensor(s, last.get(kind, any_last), axes)

@@ -36,7 +36,7 @@ def laplacian(count: int, scale: float, seed: int, largest: int = MAX_LEVEL) -> 
 
 
 def entropy_bits(levels: Levels) -> float:
-    """Of the levels' own frequencies."""
+    """Return the entropy of the levels' frequencies."""
     _, counts = np.unique(levels, return_counts=True)
     return float(-(counts * np.log2(counts / counts.sum())).sum())
 

@@ -55,7 +55,7 @@ def test_the_checksums_are_the_published_ones() -> None:
 
 
 def test_a_cut_that_would_pass_by_chance_is_kept_from_passing() -> None:
-    """Of some hundred files one has such a cut with the usual second byte; the writer takes another."""
+    """About one file in some hundred has such a cut with the usual second byte; the writer takes another."""
     rng, changed = random.Random(0), 0
     for _ in range(1500):
         content = _with_checksum(rng.randbytes(300))
