@@ -22,7 +22,11 @@ inline void store4(float* p, V4 v) { *reinterpret_cast<V4u*>(p) = v; }
 
 }  // namespace
 
+#if defined(__SANITIZE_ADDRESS__)
+#define UNROLL  // unrolled loops with a check at every access would take half an hour to compile
+#else
 #define UNROLL _Pragma("GCC unroll 32")
+#endif
 #define INLINE inline __attribute__((always_inline))
 
 // Each of these defines VECTOR_LANES, VECTOR_REGISTERS, FUSED_MULTIPLY_ADD, ANY_VECTOR (an operand of inline assembly

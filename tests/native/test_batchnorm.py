@@ -1,4 +1,4 @@
-"""Batch norm in the core: gradients through the moments of a whole batch, moments that run along, prediction."""
+"""Batch norm: gradients through the statistics of a whole batch, running statistics, and prediction with them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from smidgen.streams import initial_weights
 SMALL = parse_spec(
     "conv 6x3x3 same, batchnorm relu, maxpool 2, dropout 0.1, dense 12, batchnorm leaky_relu(0.1), dense 4"
 )
-# Its first dense layer is so large that a batch goes through it as one, on several threads.
+# Its first dense layer is so large that it takes a whole batch at once, on several threads.
 LARGE = parse_spec("conv 4x3x3, batchnorm relu, maxpool 2, dense 121, batchnorm relu, dropout 0.2, dense 4, batchnorm")
 
 # --- gradients against torch ------------------------------------------------------------------
@@ -45,7 +45,7 @@ NETWORKS = {
     "conv 5x3x3 same, batchnorm, conv 5x4x4 same, batchnorm relu, conv 3x2x7 same, globalavgpool": (1, 9, 8),
     "pointwise 3, batchnorm relu, conv 5x6x4": (2, 6, 4),
     "batchnorm relu, globalavgpool, dense 3": (3, 5, 5),
-    # Winograd's way, and dense layers that take a batch as one.
+    # Winograd's algorithm, and dense layers that take a whole batch at once.
     "conv 17x3x3, batchnorm relu, conv 18x3x3 same, batchnorm relu, maxpool 2, conv 16x3x3 same, dense 5": (1, 11, 12),
     "conv 16x3x3 same relu, batchnorm, conv 16x3x3, batchnorm leaky_relu(0.1), dense 4": (17, 6, 5),
     "dense 300, batchnorm relu, dense 300 relu, batchnorm, dense 10": MNIST,
@@ -56,7 +56,7 @@ NETWORKS = {
 @pytest.mark.parametrize("pixels", ["bytes", "floats"])
 @pytest.mark.parametrize("text", NETWORKS)
 def test_gradients_are_torchs(text, pixels, instruction_set):
-    """Forty images are chunks of 16, 16 and 8: their moments are those of all."""
+    """Forty images are chunks of 16, 16 and 8; the statistics are those of all of them."""
     assert_every_recipe_is_torchs(text, NETWORKS[text], 40, pixels)
 
 
@@ -74,8 +74,8 @@ def test_any_number_of_channels_is_torchs(channels, instruction_set):
         assert_random_is_torchs(f"pointwise {channels}, batchnorm relu, conv 2x1x1, dense 2", (1, 3, width), images=20)
 
 
-def test_a_channel_that_never_moves_is_no_error(instruction_set):
-    """Its variance is zero: what comes out is the shift."""
+def test_a_constant_channel_is_no_error(instruction_set):
+    """Its variance is zero, so that its output is the shift."""
     spec, shape = parse_spec("batchnorm, dense 3"), (2, 4, 4)
     images = np.full((21, *shape), 200, np.uint8)
     images[:, 1] = np.random.default_rng(0).integers(0, 256, (21, 4, 4))
@@ -83,8 +83,8 @@ def test_a_channel_that_never_moves_is_no_error(instruction_set):
     assert_is_torchs(spec, Recipe(), data, random_weights(spec, shape, 1))
 
 
-def test_images_without_ink_are_one_great_tie(instruction_set):
-    """After a batch norm and a prelu too, the first of a pool's equal values has all the gradient."""
+def test_a_pool_of_equal_values_gives_the_gradient_to_the_first(instruction_set):
+    """Black images are ties everywhere, also after a batch norm and a prelu."""
     spec = parse_spec(
         "conv 3x3x3 same, batchnorm, maxpool 2, prelu, maxpool 3, conv 2x2x2, batchnorm relu, maxpool 2, dense 3"
     )
@@ -93,7 +93,7 @@ def test_images_without_ink_are_one_great_tie(instruction_set):
     assert_is_torchs(spec, Recipe(), data, random_weights(spec, MNIST, 2))
 
 
-def test_the_moments_have_no_gradient(instruction_set):
+def test_the_running_statistics_have_no_gradient(instruction_set):
     spec = parse_spec("batchnorm, dense 3")
     _, gradient = native.gradient(
         spec, Recipe(), random_examples((2, 4, 4), 3, 20, 1), random_weights(spec, (2, 4, 4), 1)
@@ -101,11 +101,11 @@ def test_the_moments_have_no_gradient(instruction_set):
     assert not gradient[4:8].any() and gradient[:4].all()
 
 
-# --- moments ----------------------------------------------------------------------------------
+# --- running statistics -----------------------------------------------------------------------
 
 
-def test_moments_run_along(instruction_set):
-    """Keras's: a hundredth of the way to the batch's mean and biased variance in each step."""
+def test_running_statistics_follow_the_batches(instruction_set):
+    """As in Keras: a step moves them by 1 % of the distance to the batch's mean and biased variance."""
     spec, shape = parse_spec("batchnorm, dense 3"), (2, 4, 5)
     data = random_examples(shape, 3, 37, 4, "floats")
     recipe = Recipe(epochs=3, batch_size=37)
@@ -116,8 +116,8 @@ def test_moments_run_along(instruction_set):
     np.testing.assert_allclose(found, batch + 0.99**3 * (first - batch), rtol=1e-5)
 
 
-def test_a_short_last_batch_has_moments_of_its_own(instruction_set):
-    """Two batches of 20 and 3 images, all of one value each."""
+def test_a_short_last_batch_has_its_own_statistics(instruction_set):
+    """Two batches, of 20 and 3 images; the images of a batch are equal."""
     from smidgen.streams import epoch_order
 
     spec, shape = parse_spec("batchnorm, dense 3"), (1, 2, 2)
@@ -134,8 +134,8 @@ def test_a_short_last_batch_has_moments_of_its_own(instruction_set):
 
 
 @pytest.mark.parametrize("images", [1, 16, 37])
-def test_prediction_is_by_the_moments(images, instruction_set):
-    """One layer by hand: scale (x - mean) / sqrt(variance + 0.001) + shift, then a relu."""
+def test_prediction_uses_the_running_statistics(images, instruction_set):
+    """One layer in NumPy: scale (x - mean) / sqrt(variance + 0.001) + shift, then a relu."""
     spec, shape = parse_spec("batchnorm relu, conv 2x4x5"), (2, 4, 5)
     random = np.random.default_rng(2)
     scale, shift, mean, variance = random.normal(size=(4, 2)) ** 2 + 0.1
@@ -148,7 +148,7 @@ def test_prediction_is_by_the_moments(images, instruction_set):
     np.testing.assert_allclose(native.predict(spec, weights, pixels), wanted, rtol=1e-5, atol=1e-5)
 
 
-def test_a_prediction_does_not_know_its_batch(instruction_set):
+def test_a_prediction_does_not_depend_on_its_batch(instruction_set):
     data, weights = patterns(images=50), random_weights(SMALL, MNIST, 3)
     order = np.random.default_rng(0).permutation(50)
     logits = native.predict(SMALL, weights, data.images)
@@ -174,8 +174,8 @@ def test_threads_do_not_change_a_bit(spec, instruction_set):
     assert one.weights.tobytes() == other.weights.tobytes() and one.losses == other.losses
 
 
-def test_a_batch_of_one_vector_says_nothing(instruction_set):
-    """Every feature is its own mean: before the norm there is nothing to learn, and nothing breaks."""
+def test_a_batch_of_equal_images_teaches_nothing(instruction_set):
+    """Every feature equals its mean: the layers before the norm get no gradient, and nothing breaks."""
     spec, shape = parse_spec("dense 5, batchnorm relu, dense 3"), (4, 1, 1)
     data = random_examples(shape, 3, 9, 1, "floats")
     training = native.train(spec, Recipe(epochs=2, batch_size=1), data, seed=1)

@@ -1,4 +1,4 @@
-"""The same bits: for a seed, any number of threads, and every instruction set that fuses."""
+"""The same bits for a seed, on any number of threads and on every instruction set that fuses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_threads_do_not_change_a_bit(threads, spec, instruction_set):
 
 
 @pytest.mark.parametrize("spec", [LAYERED, WIDE, CNN], ids=["narrow", "wide", "by chunk"])
-def test_threads_that_come_and_go_do_not_change_a_bit(spec, instruction_set, monkeypatch):
+def test_a_changing_number_of_threads_does_not_change_a_bit(spec, instruction_set, monkeypatch):
     monkeypatch.setattr(native, "_IMAGES_BETWEEN_REPORTS", 50)
     lent = iter([3, None, 1, 2, 8, 1, 3, 3])
     changing = native.train(
@@ -49,8 +49,8 @@ def test_threads_that_come_and_go_do_not_change_a_bit(spec, instruction_set, mon
     assert changing.weights.tobytes() == trained(spec).weights.tobytes() and next(lent, None) is None
 
 
-def test_only_networks_with_layers_that_see_a_whole_batch_use_threads():
-    """A large dense layer, or a batch norm."""
+def test_only_networks_with_layers_that_need_a_whole_batch_use_threads():
+    """Such a layer is a large dense layer or a batch norm."""
 
     def threads(spec):
         return native._network(spec, MNIST, initial_weights(spec, MNIST, 0), 64, 3, 0).threads
@@ -78,7 +78,7 @@ def test_instruction_sets_that_fuse_give_the_same_bits(loss, optimizer, monkeypa
     assert len(bits) == 1
 
 
-MOVED = replace(SHORT, augment=Augmentation(shift=2, rotation=10, scale=0.1, shear=0.1), average=0.9)
+AUGMENTED = replace(SHORT, augment=Augmentation(shift=2, rotation=10, scale=0.1, shear=0.1), average=0.9)
 
 
 def constrained_start(spec):
@@ -90,15 +90,15 @@ def constrained_start(spec):
     return Start(weights, kind == 0, np.where(kind == 2, np.arange(weights.size) // 6, -1).astype(np.int32), projection)
 
 
-@pytest.mark.parametrize("holds", [False, True], ids=["free", "held"])
-@pytest.mark.parametrize("recipe", [SHORT, MOVED], ids=["plain", "moved and averaged"])
+@pytest.mark.parametrize("constrained", [False, True], ids=["free", "constrained"])
+@pytest.mark.parametrize("recipe", [SHORT, AUGMENTED], ids=["plain", "augmented and averaged"])
 @pytest.mark.parametrize("spec", [EVERY_LAYER, LAYERED, WIDE], ids=["every layer", "by layer", "wide"])
-def test_all_that_a_training_can_be_has_the_same_bits(spec, recipe, holds, monkeypatch):
-    """On every instruction set that fuses, and on three threads."""
+def test_augmentation_averages_and_constraints_keep_the_same_bits(spec, recipe, constrained, monkeypatch):
+    """Every instruction set that fuses gives them, on one thread and on three."""
     bits = set()
     for name in FUSED:
         monkeypatch.setenv("SMIDGEN_INSTRUCTION_SET", name)
-        start = constrained_start(spec) if holds else None
+        start = constrained_start(spec) if constrained else None
         bits |= {trained(spec, recipe, threads=threads, start=start).weights.tobytes() for threads in (1, 3)}
     assert len(bits) == 1
 
@@ -126,13 +126,13 @@ ARITHMETIC = (
 
 
 def test_the_arithmetic_is_the_one_that_its_number_names():
-    """Outcomes in stores are found again by this number. Count `native.ARITHMETIC` up when the bits change."""
+    """Stores find their trainings by this number. Raise `native.ARITHMETIC` when the bits change."""
     bits = {name: trained(spec, recipe).weights.tobytes() for name, (spec, recipe) in PINNED.items()}
     digests = {name: hashlib.sha256(these).hexdigest()[:16] for name, these in bits.items()}
     assert (native.name(), digests) == ARITHMETIC
 
 
-def test_an_instruction_set_that_is_not_here_is_named(monkeypatch):
+def test_an_unknown_instruction_set_is_named_in_the_error(monkeypatch):
     monkeypatch.setenv("SMIDGEN_INSTRUCTION_SET", "v9")
     with pytest.raises(ValueError, match="v9"):
         native.predict(CNN, initial_weights(CNN, MNIST, 0), np.zeros((1, *MNIST), np.uint8))

@@ -1,4 +1,4 @@
-"""What weights are held to (`engine.Start`): against steps by hand, against the torch engine, and as promised."""
+"""Constraints on weights (`engine.Start`): against steps in NumPy, against the torch engine, and their promises."""
 
 from __future__ import annotations
 
@@ -29,40 +29,40 @@ def trained(spec, start, recipe, images=90, seed=4, engine=native, threads=1):
     return engine.train(spec, recipe, patterns(images=images), seed, start=start, control=TrainControl(threads))
 
 
-def at_random(spec, seed=4, **holds):
-    """A start at the seed's own weights."""
-    return Start(initial_weights(spec, MNIST, seed), **holds)
+def at_random(spec, seed=4, **constraints):
+    """A start from the seed's own weights."""
+    return Start(initial_weights(spec, MNIST, seed), **constraints)
 
 
 def some(spec, share, seed=1):
-    """bool [weights], True for about this share of those that are trained."""
+    """A mask, bool [weights]: True for about this share of the trained weights."""
     running_stats = is_running_stat(spec, MNIST)
     return (np.random.default_rng(seed).random(running_stats.size) < share) & ~running_stats
 
 
 def groups(spec, count, seed=2):
-    """int32 [weights]: half of them in so many groups."""
+    """Group numbers, int32 [weights]: half of the weights are in `count` groups."""
     numbers = np.random.default_rng(seed).integers(0, count, is_running_stat(spec, MNIST).size)
     return np.where(some(spec, 0.5), numbers, -1).astype(np.int32)
 
 
-def tied_start(spec, **holds):
-    """Half of the weights in 20 groups, whose members begin equal."""
+def tied_start(spec, **constraints):
+    """A start with half of the weights in 20 groups, whose members begin equal."""
     tied, weights = groups(spec, 20), initial_weights(spec, MNIST, 4)
     for number in range(20):
         weights[tied == number] = weights[tied == number][0]
-    return Start(weights, tied=tied, **holds)
+    return Start(weights, tied=tied, **constraints)
 
 
 def books(spec, costs=None):
-    """Two thirds of the weights on two codebooks."""
+    """A projection of two thirds of the weights onto two codebooks."""
     number = np.where(some(spec, 0.5), 0, 1)
     codebook = np.where(some(spec, 2 / 3, seed=3), number, -1).astype(np.int32)
     levels = (LEVELS, np.linspace(-0.5, 0.5, 16).astype(np.float32))
     return Projection(codebook, levels, None if costs is None else (costs * COSTS, np.zeros(16, np.float32)))
 
 
-HOLDS = {
+CONSTRAINTS = {
     "weights alone": at_random,
     "fixed": lambda spec: at_random(spec, fixed=some(spec, 0.6)),
     "tied": tied_start,
@@ -80,7 +80,7 @@ STEPS = Recipe(optimizer="sgd", learning_rate=0.2, schedule="constant", epochs=6
 
 
 def by_hand(start, steps=6):
-    """Six steps of gradient descent with momentum 0.9 on one linear layer, in float64: what is kept, the losses."""
+    """Six steps of gradient descent with momentum 0.9 on one linear layer, in float64: (weights, losses)."""
     data = random_examples(SHAPE, 3, 30, 7, "floats")
     pixels, latent, velocity = data.images.reshape(30, 6).astype(np.float64), start.weights.astype(np.float64), 0.0
     losses = []
@@ -107,7 +107,7 @@ def projected(start, latent):
 
 
 def constrained_gradient(start, latent, gradient):
-    """The slope of the costs is added, ties are summed, what is fixed does not move; in this order."""
+    """Add the slope of the costs, sum over ties, clear the gradient of fixed weights; in this order."""
     gradient = gradient.copy()
     for number, levels in enumerate(start.projection.levels if start.projection else ()):
         if start.projection.costs is not None:
@@ -120,8 +120,8 @@ def constrained_gradient(start, latent, gradient):
     return gradient if start.fixed is None else np.where(start.fixed, 0, gradient)
 
 
-def linear_start(seed, **holds):
-    return Start(random_weights(LINEAR, SHAPE, seed), **holds)
+def linear_start(seed, **constraints):
+    return Start(random_weights(LINEAR, SHAPE, seed), **constraints)
 
 
 CODEBOOK = np.where(np.arange(21) % 3 == 0, -1, 0).astype(np.int32)
@@ -141,8 +141,8 @@ TIED = np.where(np.arange(21) % 4 == 0, -1, np.arange(21) % 4 + 5).astype(np.int
     ],
     ids=["nothing", "fixed", "tied", "levels", "costs", "one level", "all"],
 )
-def test_six_steps_are_those_by_hand(start, instruction_set):
-    if start.fixed is not None and start.projection is not None:  # what is fixed stands on no level
+def test_six_steps_equal_those_in_numpy(start, instruction_set):
+    if start.fixed is not None and start.projection is not None:  # fixed weights are not quantized
         start = replace(start, projection=replace(start.projection, codebook=np.where(start.fixed, -1, CODEBOOK)))
     data = random_examples(SHAPE, 3, 30, 7, "floats")
     training = native.train(LINEAR, STEPS, data, seed=0, start=start)
@@ -155,25 +155,25 @@ def test_six_steps_are_those_by_hand(start, instruction_set):
 
 
 @cache
-def torchs(net, hold, recipe):
-    """The same for every instruction set."""
-    return trained(SPECS[net], HOLDS[hold](SPECS[net]), recipe, engine=torch_engine)
+def torchs(net, constraint, recipe):
+    """The training by torch, which every instruction set is compared with."""
+    return trained(SPECS[net], CONSTRAINTS[constraint](SPECS[net]), recipe, engine=torch_engine)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "nesterov", "adadelta"])
-@pytest.mark.parametrize("hold", HOLDS)
+@pytest.mark.parametrize("constraint", CONSTRAINTS)
 @pytest.mark.parametrize("net", SPECS)
-def test_held_trainings_start_as_torchs_do(net, hold, optimizer, instruction_set):
+def test_constrained_trainings_start_as_torchs_do(net, constraint, optimizer, instruction_set):
     """Five steps, each an epoch of one batch."""
     recipe = Recipe(optimizer=optimizer, learning_rate=RATES[optimizer] / 10, epochs=5, batch_size=90)
-    ours, theirs = trained(SPECS[net], HOLDS[hold](SPECS[net]), recipe), torchs(net, hold, recipe)
+    ours, theirs = trained(SPECS[net], CONSTRAINTS[constraint](SPECS[net]), recipe), torchs(net, constraint, recipe)
     np.testing.assert_allclose(ours.losses, theirs.losses, rtol=1e-5)
     assert np.mean(np.abs(ours.weights - theirs.weights) > 1e-4) < 0.01  # one near a midpoint may go either way
 
 
-@pytest.mark.parametrize("hold", HOLDS)
-def test_a_hundred_held_steps_lead_where_torchs_lead(hold):
-    start, recipe = HOLDS[hold](CNN), Recipe(learning_rate=0.01, epochs=10, batch_size=64)
+@pytest.mark.parametrize("constraint", CONSTRAINTS)
+def test_a_hundred_constrained_steps_lead_where_torchs_lead(constraint):
+    start, recipe = CONSTRAINTS[constraint](CNN), Recipe(learning_rate=0.01, epochs=10, batch_size=64)
     ours, theirs = (trained(CNN, start, recipe, images=600, engine=engine) for engine in (native, torch_engine))
     data = patterns()
     rates = [correct_rate(CNN, training.weights, data) for training in (ours, theirs)]
@@ -181,18 +181,18 @@ def test_a_hundred_held_steps_lead_where_torchs_lead(hold):
     np.testing.assert_allclose(ours.losses, theirs.losses, rtol=0.1, atol=0.02)
 
 
-# --- what is promised -------------------------------------------------------------------------
+# --- promises ----------------------------------------------------------------------------------
 
 QUICK = Recipe(learning_rate=0.01, epochs=4, batch_size=30)
 
 
-def test_the_seeds_own_weights_are_no_other_start(instruction_set):
+def test_a_start_from_the_seeds_own_weights_changes_nothing(instruction_set):
     for spec in (CNN, LAYERED, EVERY_KIND):
         plain, started = trained(spec, None, QUICK), trained(spec, at_random(spec), QUICK)
         assert plain.weights.tobytes() == started.weights.tobytes() and plain.losses == started.losses
 
 
-def test_a_start_is_gone_on_from(instruction_set):
+def test_a_training_continues_from_its_start(instruction_set):
     first = trained(CNN, None, replace(QUICK, epochs=8), images=300)
     again = trained(CNN, Start(first.weights), QUICK, images=300)
     assert again.losses[0] < first.losses[0] / 2
@@ -218,7 +218,7 @@ def test_fixed_weights_stay_and_the_others_move(spec, optimizer, instruction_set
     assert (found[~start.fixed] != start.weights[~start.fixed]).mean() > 0.3
 
 
-def test_where_all_is_fixed_nothing_moves_but_moments(instruction_set):
+def test_if_all_is_fixed_only_running_statistics_change(instruction_set):
     running_stats = is_running_stat(EVERY_KIND, MNIST)
     start = at_random(EVERY_KIND, fixed=np.ones(running_stats.size, bool))
     found = trained(EVERY_KIND, start, QUICK).weights
@@ -227,7 +227,7 @@ def test_where_all_is_fixed_nothing_moves_but_moments(instruction_set):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_what_is_tied_and_began_equal_stays_equal(optimizer, instruction_set):
+def test_tied_weights_that_begin_equal_stay_equal(optimizer, instruction_set):
     start = tied_start(EVERY_KIND)
     found = trained(EVERY_KIND, start, replace(QUICK, optimizer=optimizer, learning_rate=RATES[optimizer] / 10)).weights
     for number in range(20):
@@ -237,7 +237,7 @@ def test_what_is_tied_and_began_equal_stays_equal(optimizer, instruction_set):
 
 @pytest.mark.parametrize("average", [0.0, 0.9])
 @pytest.mark.parametrize("spec", [EVERY_KIND, LAYERED], ids=["every kind", "by layer"])
-def test_what_is_kept_stands_on_the_levels(spec, average, instruction_set):
+def test_trained_weights_are_at_their_levels(spec, average, instruction_set):
     start = at_random(spec, projection=books(spec))
     training = trained(spec, start, replace(QUICK, average=average))
     for number, levels in enumerate(start.projection.levels):
@@ -257,14 +257,14 @@ def test_costs_push_weights_to_the_cheap_level():
     assert (dear[on_book] == 0).mean() > (cheap[on_book] == 0).mean() + 0.2
 
 
-@pytest.mark.parametrize("hold", HOLDS)
-def test_a_held_training_has_the_same_bits_on_any_number_of_threads(hold, instruction_set):
-    start = HOLDS[hold](LAYERED)
+@pytest.mark.parametrize("constraint", CONSTRAINTS)
+def test_a_constrained_training_has_the_same_bits_on_any_number_of_threads(constraint, instruction_set):
+    start = CONSTRAINTS[constraint](LAYERED)
     one, other = (trained(LAYERED, start, QUICK, threads=threads) for threads in (1, 3))
     assert one.weights.tobytes() == other.weights.tobytes() and one.losses == other.losses
 
 
-def test_a_held_training_that_diverges_gives_its_start_back(instruction_set):
+def test_a_constrained_training_that_diverges_returns_its_start(instruction_set):
     start = Start(random_weights(CNN, MNIST, 9), fixed=some(CNN, 0.3))
     recipe = Recipe("logits", optimizer="sgd", learning_rate=1e30, schedule="constant", epochs=5, batch_size=60)
     training = trained(CNN, start, recipe)
@@ -300,8 +300,8 @@ def test_a_start_that_does_not_fit_is_named(changes, message):
         native.train(CNN, QUICK, patterns(images=20), seed=1, start=start)
 
 
-def test_images_that_are_one_are_examples_too():
-    """A hold with a single image and a single step."""
+def test_one_image_and_one_step_are_enough():
+    """A constrained training on a single image takes a single step."""
     data = patterns(images=1)
     start = at_random(CNN, fixed=some(CNN, 0.5))
     training = native.train(CNN, Recipe(epochs=1), Examples(data.images, data.labels), 4, start=start)

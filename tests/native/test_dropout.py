@@ -1,4 +1,4 @@
-"""Dropout: how much it drops, of what, and that forward and backward drop the same."""
+"""Dropout: its rate, its masks, and that forward and backward use the same mask."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_every_image_and_feature_has_a_mask_of_its_own(features, instruction_set
 
 
 def test_every_step_draws_another_mask():
-    """A rate so small that the weights stay near zero: what moved is what was kept."""
+    """The learning rate is so small that weights stay near zero: those that changed were not dropped."""
     spec, shape = parse_spec("dropout 0.5, dense 2"), (400, 1, 1)
     weights = np.zeros(spec.parameters(shape), np.float32)
     network = native._network(spec, shape, weights, 1, 1, 0)
@@ -61,7 +61,7 @@ def test_every_step_draws_another_mask():
 
 
 def test_gradients_go_through_the_mask_that_the_values_went_through(instruction_set):
-    """One image: the gradient of the second layer tells the mask, and the first layer's follows from it."""
+    """With one image, the gradient of the second layer reveals the mask, and the first layer's follows from it."""
     spec, shape = parse_spec("dense 60 relu, dropout 0.4, dense 3"), (30, 1, 1)
     random = np.random.default_rng(1)
     pixels = random.random((1, *shape)).astype(np.float32)

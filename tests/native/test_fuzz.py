@@ -13,7 +13,7 @@ from smidgen.spec import parse_spec
 
 
 def random_text(random, shape):
-    """Up to six layers that fit, and a head of `classes` outputs: (text, classes)."""
+    """A random spec of up to six layers that fit, and its number of outputs."""
     pieces, map_shape = [], shape
     for _ in range(random.integers(0, 7)):
         piece = random_layer(random, map_shape)
@@ -31,7 +31,7 @@ def random_text(random, shape):
 
 
 def weights_of(heads):
-    """A batch norm after the logits is right and rare."""
+    """Probabilities of the heads: a batch norm after the logits is valid and rare."""
     weights = np.array([0.1 if "batchnorm" in head else 1 for head in heads])
     return weights / weights.sum()
 
@@ -57,7 +57,7 @@ def random_layer(random, shape):
 
 
 def random_repeat(random, shape):
-    """One to three layers that keep their weights' shape, one to four times over."""
+    """A repeat, one to four times, of one to three layers that keep the shape of their input."""
     layers = [random_repeated(random, shape) for _ in range(random.integers(1, 4))]
     return f"repeat {random.integers(1, 5)} [{', '.join(layers)}]"
 
@@ -78,14 +78,14 @@ def random_repeated(random, shape):
 
 
 def random_settings(random):
-    """(kernel, padding, bias, activation), each as a spec has it."""
+    """Kernel, padding, bias and activation, as a spec writes them."""
     kernel = "{}x{}".format(*random.integers(1, 8, 2))
     same, nobias = random.choice(["", " same"]), random.choice(["", "", " nobias"])
     return kernel, same, nobias, random.choice(["", " relu", " leaky_relu(0.2)"])
 
 
 def fuzz(seed):
-    """One random network on one random batch."""
+    """Compare one random network on one random batch with torch."""
     random = np.random.default_rng([seed, 77])
     shape = (int(random.integers(1, 4)), int(random.integers(1, 17)), int(random.integers(1, 17)))
     text, classes = random_text(random, shape)

@@ -1,4 +1,4 @@
-"""Every plain layer's gradients against torch in float64: any kernel, width, batch, loss and tie."""
+"""Gradients of every plain layer against torch in float64: kernels, widths, batches, losses and ties."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NETWORKS = {
     "maxpool 2, conv 3x7x7 relu, conv 5x1x3 relu, depthwise 2x2 same relu, globalavgpool, dense 3": (1, 26, 33),
     "conv 13x3x3 relu, conv 17x3x3, dense 11 relu, dense 200 relu, dense 10": (1, 9, 12),
     "avgpool 3, conv 4x2x2 relu, conv 4x6x6 leaky_relu(0.1), pointwise 10, globalavgpool": (1, 29, 28),
-    # Maps with a halo where a dense layer, a copy or the loss has to do with one.
+    # Maps with a halo before or after a dense layer, a copy or the loss.
     "dense 4 relu, conv 5x3x3 same relu, dense 3": (2, 6, 6),
     "dense 4 relu, dropout 0, depthwise 5x5 same": (2, 6, 6),
     "avgpool 1, conv 2x3x3 same relu, avgpool 1, conv 2x4x4 same, dense 3": (2, 6, 6),
@@ -39,7 +39,7 @@ NETWORKS = {
     "conv 3x3x3 same, depthwise 5x5 same, maxpool 2, avgpool 1, maxpool 1, dense 3": (2, 7, 7),
     "dense 300 relu, dense 300 leaky_relu(0.3), dense 10": MNIST,  # batched, on several threads
     "conv 2x3x3 relu, maxpool 2, dense 130 relu, dense 9 relu, pointwise 90 relu, dense 120 relu, dense 10": MNIST,
-    # Winograd's way: odd and even sides, counts of channels that leave tiles and blocks with a rest, one band and
+    # Winograd's algorithm: odd and even sides, numbers of channels that leave part of a tile or block, one band and
     # several, a single pixel, halos on either side.
     "conv 16x3x3 relu, conv 17x3x3 relu, conv 16x3x3 relu, dense 5": (1, 9, 12),
     "pointwise 16 relu, conv 16x3x3 same relu, conv 19x3x3 same leaky_relu(0.1), dense 5": (2, 7, 8),
@@ -85,13 +85,13 @@ def test_any_number_of_classes(recipe, classes, instruction_set):
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.loss)
 def test_large_logits_are_torchs(recipe, instruction_set):
-    """A student and a teacher so sure that most exponentials underflow."""
+    """The logits of student and teacher are so large that most exponentials underflow."""
     spec, data = parse_spec("dense 6"), random_examples((1, 4, 4), 6, 37, 5, "floats")
     data = Examples(data.images, data.labels, 30 * data.teacher_logits)
     assert_is_torchs(spec, recipe, data, 40 * random_weights(spec, (1, 4, 4), 5))
 
 
-def test_an_image_without_ink_is_one_great_tie(instruction_set):
+def test_a_black_image_is_a_tie_everywhere(instruction_set):
     spec = parse_spec("maxpool 2, conv 3x3x3 relu, maxpool 2, conv 2x2x2 leaky_relu(0.1), maxpool 3, dense 3")
     data = Examples(np.zeros((17, *MNIST), np.uint8), np.arange(17, dtype=np.int32) % 3)
     assert_is_torchs(spec, Recipe(), data, random_weights(spec, MNIST, 2))

@@ -1,4 +1,4 @@
-"""Predictions: the same for any company, order and number of threads."""
+"""Predictions do not depend on the other images, their order or the number of threads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_predictions_do_not_depend_on_threads(spec, images, instruction_set):
         np.testing.assert_array_equal(found, logits)
 
 
-def test_an_image_gets_the_same_logits_in_any_company(instruction_set):
+def test_the_logits_of_an_image_do_not_depend_on_the_others(instruction_set):
     data, weights = patterns(images=50), random_weights(EVERY_LAYER, MNIST, 3)
     order = np.random.default_rng(0).permutation(50)
     logits = native.predict(EVERY_LAYER, weights, data.images)
@@ -29,7 +29,7 @@ def test_an_image_gets_the_same_logits_in_any_company(instruction_set):
 
 
 def test_every_byte_is_read_as_its_fraction(instruction_set):
-    """Each of 256 images shows one byte in 17 pixels: 16 that are loaded together and one that is left over."""
+    """Each of 256 images has one value in 17 pixels: 16 that are loaded together, and one more."""
     bytes_ = np.repeat(np.arange(256, dtype=np.uint8), 17).reshape(256, 17, 1, 1)
     spec = parse_spec("dense 17")
     weights = np.concatenate([np.eye(17).ravel(), np.zeros(17)], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Slopes that are trained, and layers that share their weights: gradients against torch, and against themselves."""
+"""PReLU and repeated layers: gradients against torch, and repeats against the same layers written out."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_any_number_of_channels_is_torchs(channels, instruction_set):
 
 @pytest.mark.parametrize("slope", [-0.7, 0.0, 1.0, 1.8])
 def test_any_slope_is_torchs(slope, instruction_set):
-    """Also below zero and above one: a prelu's sign is that of what went in."""
+    """Slopes below zero and above one, too: the sign of the input decides, not that of the output."""
     spec, shape = parse_spec("conv 3x3x3, prelu, maxpool 2, prelu, dense 3"), (1, 9, 9)
     data, weights = random_examples(shape, 3, 37, 1, "floats"), random_weights(spec, shape, 1)
     weights[30:33], weights[33:36] = slope, (slope, 0.3, -slope)
@@ -91,7 +91,7 @@ def test_a_prelu_of_one_slope_is_a_leaky_relu(instruction_set):
     ],
 )
 def test_a_repeat_is_its_rounds_with_one_set_of_weights(repeated, written, shape, instruction_set):
-    """The same logits, bit for bit, and the sum of the rounds' gradients."""
+    """The logits are the same, bit for bit, and the gradient is the sum over the rounds."""
     shared, apart = parse_spec(repeated), parse_spec(", ".join([written] * 3 + ["dense 4"]))
     data, weights = random_examples(shape, 4, 37, 1), random_weights(shared, shape, 1)
     size = shared.plan(shape)[0].parameters

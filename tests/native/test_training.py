@@ -1,4 +1,4 @@
-"""Whole trainings: against torch's, for every loss and optimizer, when they diverge, and who watches."""
+"""Whole trainings: against torch, for every loss and optimizer, divergence, and progress reports."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ NETWORKS = {
 
 @cache
 def torchs(name, recipe, images):
-    """The same for every instruction set."""
+    """The training by torch, which every instruction set is compared with."""
     return torch_engine.train(NETWORKS[name], recipe, patterns(images), seed=4)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_training_starts_as_torchs_does(name, optimizer, instruction_set):
-    """Five steps, each an epoch of one batch; the sixth loss would be of the weights that they left."""
+    """Five steps, each an epoch of one batch, so that the weights after them are compared as well."""
     recipe = Recipe(optimizer=optimizer, learning_rate=RATES[optimizer] / 10, epochs=5, batch_size=90)
     ours, theirs = native.train(NETWORKS[name], recipe, patterns(90), seed=4), torchs(name, recipe, 90)
     np.testing.assert_allclose(ours.losses, theirs.losses, rtol=1e-5)
@@ -114,7 +114,7 @@ def test_divergence_is_an_outcome(optimizer, spec, instruction_set):
 
 
 def test_a_last_step_that_overshoots_has_diverged(instruction_set):
-    """No loss is computed after it."""
+    """No loss is computed after the last step, so that the weights themselves are checked."""
     recipe = Recipe("logits", optimizer="sgd", learning_rate=1e38, schedule="constant", epochs=1, batch_size=60)
     data = patterns(images=60)
     data = Examples(data.images, data.labels, 1e6 * data.teacher_logits)
@@ -134,7 +134,7 @@ def test_a_pixel_that_is_not_a_number_diverges_at_once(text, instruction_set):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.loss)
 def test_a_logit_that_is_not_finite_is_not_hidden(recipe, value, instruction_set):
-    """In a class that no image has, after others that are finite."""
+    """The logit is that of a class without images, after finite ones."""
     spec, data = parse_spec("dense 3"), random_examples((4, 1, 1), 3, 20, 0, "floats")
     data = Examples(data.images, np.zeros(20, np.int32), data.teacher_logits)
     weights = random_weights(spec, (4, 1, 1), 0)
