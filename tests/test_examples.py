@@ -1,4 +1,4 @@
-"""The notebooks in `examples/` run from top to bottom, and leave the files that they speak of."""
+"""The notebooks in `examples/` run from top to bottom and write the files that they name."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="the examples come
 
 
 def cells_of(notebook: str) -> list[tuple[str, list[str]]]:
-    """The code of a notebook, cell by cell, and the tags of each."""
+    """(code, tags) of each code cell of a notebook."""
     cells = json.loads((EXAMPLES / notebook).read_text())["cells"]
     return [("".join(c["source"]), c["metadata"].get("tags", [])) for c in cells if c["cell_type"] == "code"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Keras's own
 @pytest.mark.filterwarnings("ignore::smidgen.estimator.FloorWarning")  # the search is cut short here
 def test_bring_your_own(
@@ -52,7 +53,7 @@ def test_bring_your_own(
         assert store.rows()
 
 
-def test_notebooks_are_kept_without_what_they_printed() -> None:
+def test_notebooks_are_stored_without_output() -> None:
     for path in EXAMPLES.glob("*.ipynb"):
         for cell in json.loads(path.read_text())["cells"]:
             assert cell.get("outputs", []) == []
