@@ -13,9 +13,10 @@ What is trained depends on the arguments and never on the clock, so the same cal
     smidgen.search.goal               what is searched for
     smidgen.search.judge              what that requires of a network, and whether a network meets it
     smidgen.search.effort             how much is tried
-    smidgen.search.teacher_stage      \
-    smidgen.search.parameter_search    > the stages
-    smidgen.search.finish             /
+    smidgen.search.teacher_stage      the first stage
+    smidgen.search.parameter_search   the stages that train candidates
+    smidgen.search.confirm            confirmation on the second half
+    smidgen.search.finish             the stages after the candidates
     smidgen.search.result             the result
 """
 
