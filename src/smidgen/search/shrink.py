@@ -1,4 +1,4 @@
-r"""The search for the smallest network that holds an accuracy floor. Read this file second, after trials/evaluate.py.
+"""The search for the smallest network that holds an accuracy floor. Read this file second, after trials/evaluate.py.
 
     teacher -> generations of short trainings -> finalists, trained long -> more seeds -> wider designs
             -> confirmation -> fresh seeds and curve -> test -> file
