@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 
 from smidgen.data import Dataset, from_arrays
 from smidgen.records import Outcome, Recipe, Score, Trial
 from smidgen.spec import parse_spec
+from smidgen.studies import deep_compression
+from smidgen.studies.deep_compression_networks import Layer, Net
+from smidgen.studies.document import Document
 from smidgen.studies.trainings import Effort, Job, Runs
 
 SHAPE = (1, 28, 28)
 TINY = Effort("tiny", most_seeds=2, row_macs=1e12, epoch_share=0.05, largest_macs=0.4e9)
+
+SMALL = Net(
+    text="conv 4x5x5, maxpool 4, dense 30 relu, dense 10",
+    layers=(Layer("conv", 0.5, 6, 8.0, 0.5), Layer("ip1", 0.1, 5, 9.0, 0.03), Layer("ip2", 0.25, 4, 7.0, 0.1)),
+    reference_error=0.02,
+    error=0.01,
+    ratio=20,
+    training=Recipe(),
+    pruning=Recipe(),
+    sharing=Recipe(),
+)
+"""In place of the networks of deep-compression, whose files take half a minute to write."""
+
+
+def small_document(net: Net) -> Document[deep_compression.Compressed]:
+    """deep-compression with one network."""
+    train = partial(deep_compression.train, nets={"small": net}, teacher="small")
+    return replace(deep_compression.DOCUMENT, train=train)
 
 
 def drawings(name: str, count: int = 240) -> Dataset:

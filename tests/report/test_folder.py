@@ -24,7 +24,8 @@ from smidgen.model import Model, load_safetensors
 from smidgen.records import Score
 from smidgen.report import RunReport
 from smidgen.report import folder as run_folder
-from smidgen.report.folder import report_of, trials_csv, write
+from smidgen.report.csv import trials_csv
+from smidgen.report.folder import report_of, write
 from smidgen.search.effort import Effort
 from smidgen.search.result import ShrinkResult
 from smidgen.search.shrink import shrink

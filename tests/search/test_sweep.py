@@ -17,7 +17,8 @@ from smidgen.cli.sweep import print_sweep
 from smidgen.data import Dataset
 from smidgen.errors import RequestError, SpecError
 from smidgen.records import Recipe, Score
-from smidgen.report.sweep_folder import sweep_csv, write_sweep
+from smidgen.report.csv import sweep_csv
+from smidgen.report.sweep_folder import write_sweep
 from smidgen.search.frontier import TurningPoint, turning_point
 from smidgen.search.sweep import SweepResult, default_recipe, mean_and_spread, sweep
 from smidgen.spec.families import FAMILIES

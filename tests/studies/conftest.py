@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from drawings import TINY, drawings
-from smidgen.studies import Report, run
+from drawings import SMALL, TINY, drawings, small_document
+from smidgen.studies import DOCUMENTS, Report, run
 from smidgen.studies.trainings import EFFORTS, Bench
 from smidgen.trials.store import Store
 from smidgen.trials.study import Study
@@ -20,10 +20,11 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def reports(tiny_store: Path) -> dict[str, Report]:
-    """All documents on drawings."""
-    with Store(tiny_store) as store:
-        return {report.name: report for report in run("all", store=store, data=drawings, effort=TINY)}
+def reports(tiny_store: Path) -> Iterator[dict[str, Report]]:
+    """All documents on drawings, deep-compression with one small network; `run` sees the same documents."""
+    with pytest.MonkeyPatch.context() as patch, Store(tiny_store) as store:
+        patch.setitem(DOCUMENTS, "deep-compression", small_document(SMALL))
+        yield {report.name: report for report in run("all", store=store, data=drawings, effort=TINY)}
 
 
 @pytest.fixture

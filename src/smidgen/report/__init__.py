@@ -6,7 +6,6 @@ the page's small images. Nothing here trains, reads a store or loads a data set:
 
 from smidgen.report.page import (
     Coded,
-    CodedStage,
     Comparison,
     LayerRow,
     Run,
@@ -20,7 +19,6 @@ from smidgen.report.page import (
 
 __all__ = [
     "Coded",
-    "CodedStage",
     "Comparison",
     "LayerRow",
     "Run",

@@ -1,18 +1,16 @@
-"""An answer on disk: the page, the picture, the table of trials, the winner and its teacher as files.
+"""The run folder of a search.
 
-report.html  frontier.png  trials.csv  winner.safetensors  teacher.safetensors
+    report.html  frontier.png  trials.csv  winner.safetensors  teacher.safetensors
 
-and, where the fewest bytes were searched for, the file with its curve and the table of files:
+With a byte search, also the shortest file, its curve and the table of files:
 
-winner.smidgen  winner.png  winner.csv
+    winner.smidgen  winner.png  winner.csv
 
-A teacher that was brought is the user's own, and is not written again.
+A teacher that the user gave is not written again.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -24,9 +22,10 @@ from smidgen.atomic_files import draft_folder
 from smidgen.errors import ModelFileError, RequestError
 from smidgen.model import Model, save_safetensors, save_smidgen
 from smidgen.records import Outcome, Trial
+from smidgen.report.choice import how_chosen
+from smidgen.report.csv import files_csv, trials_csv
 from smidgen.report.page import (
     Coded,
-    CodedStage,
     Comparison,
     LayerRow,
     Run,
@@ -41,16 +40,20 @@ from smidgen.report.plots import frontier_picture
 from smidgen.search.byte_search import FileCandidate
 from smidgen.search.compress import CompressResult
 from smidgen.search.frontier import Point, pareto
-from smidgen.search.judge import needed_rate
 from smidgen.search.result import ShrinkResult
 from smidgen.trials.evaluate import classify
 
 
 def write(answer: ShrinkResult, folder: Path, command: str = "") -> RunReport:
-    """Write everything into `folder`, which is made if it is missing; what the page says is returned.
+    """Write the run folder, which is made if it is missing, and return what its page says.
+
+    Args:
+        answer: The result of the search.
+        folder: The folder to write.
+        command: The command line that started the run, for the page.
 
     Raises:
-        RequestError: the folder cannot be written to; what was there is left as it was.
+        RequestError: The folder cannot be written to; its earlier content is left as it was.
     """
     made = not folder.exists()
     try:
@@ -69,42 +72,23 @@ def write(answer: ShrinkResult, folder: Path, command: str = "") -> RunReport:
 
 
 def write_compressed(found: CompressResult, path: Path) -> None:
-    """Write the file, its curve beside it as .png, and everything that was tried as .csv.
+    """Write the file, its curve beside it as .png, and all candidate files as .csv; the file itself comes last.
 
     Raises:
-        ModelFileError, RequestError: a place that cannot hold them; the file itself is written last.
+        ModelFileError: The file cannot be written.
+        RequestError: The picture or the table cannot be written.
     """
-    points = [_file_point(tried) for tried in found.candidates]
+    points = [_file_point(file) for file in found.candidates]
     winner = _file_point(found.winner)
     with draft_folder(path.parent) as draft:
         picture, rows = draft / f"{path.stem}.png", draft / f"{path.stem}.csv"
         frontier_picture(points, pareto([*points, winner]), found.floor.accuracy, winner, None, picture, "bytes")
-        rows.write_text(tried_csv(found), encoding="utf-8")
+        rows.write_text(files_csv(found), encoding="utf-8")
     save_smidgen(found.winner.quantized, path)
 
 
-def tried_csv(found: CompressResult) -> str:
-    """One row a file, in the order in which the search asked for them."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(FILES_HEAD)
-    for tried in found.candidates:
-        outcome = tried.outcome
-        halves = (outcome.selection, outcome.confirmation)
-        counts = [count for half in halves for count in (half.correct, half.total)]
-        trial = tried.trial
-        rows.writerow([tried.stage, trial.spec, outcome.parameters, tried.file_bytes, *counts, tried.price, trial.key])
-    return text.getvalue()
-
-
-FILES_HEAD = (
-    *("stage", "spec", "parameters", "file_bytes", "selection_correct", "selection_total"),
-    *("confirmation_correct", "confirmation_total", "price", "key"),
-)
-
-
-def _file_point(tried: FileCandidate) -> Point:
-    return Point(tried.file_bytes, tried.outcome.validation, str(tried.quantized.spec), tried.trial.seed)
+def _file_point(file: FileCandidate) -> Point:
+    return Point(file.file_bytes, file.outcome.validation, str(file.quantized.spec), file.trial.seed)
 
 
 def _write_all(answer: ShrinkResult, folder: Path, command: str) -> RunReport:
@@ -123,13 +107,13 @@ def _write_all(answer: ShrinkResult, folder: Path, command: str) -> RunReport:
 
 
 def _reason(error: OSError | ModelFileError) -> str:
-    """What the system said; a ModelFileError was raised from it."""
+    """Return the operating system's message; a ModelFileError has it as its cause."""
     cause = error if isinstance(error, OSError) else error.__cause__
     return os.strerror(cause.errno) if isinstance(cause, OSError) and cause.errno else str(error)
 
 
 def report_of(answer: ShrinkResult, file_bytes: int, command: str) -> RunReport:
-    """What the page says of an answer."""
+    """Return what the page says about a result."""
     logits = classify(answer.context, answer.winner.spec, answer.outcome.weights, answer.data.test)
     trained = [tried for tried in answer.candidates if not tried.outcome.diverged_at]
     return RunReport(
@@ -164,84 +148,16 @@ def report_of(answer: ShrinkResult, file_bytes: int, command: str) -> RunReport:
     )
 
 
-def how_chosen(answer: ShrinkResult) -> tuple[str, ...]:
-    """The steps of the choice, one sentence each, from the run's own counts."""
-    data = answer.data
-    networks = len({str(tried.trial.spec) for tried in answer.candidates})
-    return (
-        f"{len(data.train):,} images trained, and {len(data.selection):,} images of the training data, set aside, "
-        f"chose among {networks:,} networks in {len(answer.candidates):,} trainings.",
-        *(_how_held(answer) if answer.goal.target else _how_best(answer)),
-        *(answer.teacher.notes if answer.teacher else ()),
-        f"The {len(data.test):,} test images were scored once, after that.",
-        f"The same network and recipe from {len(answer.fresh_seeds)} fresh seeds held the floor on all "
-        f"{len(data.selection) + len(data.confirmation):,} validation images {answer.fresh_seeds_met} times.",
-    )
-
-
-def _how_held(answer: ShrinkResult) -> tuple[str, ...]:
-    """Sentences about the choice of the smallest network that holds an accuracy."""
-    data, floor, goal = answer.data, answer.floor, answer.goal
-    rule = "the lower end of its 95 % Wilson interval" if floor.rule == "wilson" else "its plain rate"
-    measure = ", its accuracy being the mean over the classes," if goal.balanced else ""
-    classes = f" Each class had to reach {100 * goal.class_floor:g} % on both." if goal.class_floor else ""
-    limits = f" Only networks of {goal.limits} were tried." if goal.limits else ""
-    refused = (
-        f"{len(answer.rejected)} smaller networks did not" if answer.rejected else "no smaller network was refused"
-    )
-    return (
-        f"A network holds the floor when {rule}{measure} over all validation images is at or above "
-        f"{floor.accuracy:.6g}; that takes {100 * needed_rate(data, floor, goal.balanced):.2f} % right.{limits}",
-        f"The smallest that reached it on those images had to reach it again on {len(data.confirmation):,} further "
-        f"ones that took no part in choosing; {refused}.{classes}",
-    )
-
-
-def _how_best(answer: ShrinkResult) -> tuple[str, ...]:
-    """Sentences about the choice of the best network within limits."""
-    data = answer.data
-    return (
-        f"Of the networks of {answer.goal.limits}, the one with the fewest errors on those images was taken.",
-        f"{len(data.confirmation):,} further images took no part in choosing; what the network is said to hold, "
-        f"{100 * answer.floor.accuracy:.6g} %, is the lower end of the 95 % Wilson interval of the worse half.",
-    )
-
-
 def _teacher(answer: ShrinkResult) -> Teacher | None:
-    """What the page compares with; None where the teacher's size or its test score are not known."""
+    """Return the teacher for the page; None if its size or its test score is unknown."""
     teacher = answer.teacher
     if teacher is None or not teacher.parameters or answer.teacher_test is None:
         return None
     return Teacher(teacher.name, teacher.parameters, answer.teacher_test)
 
 
-def trials_csv(answer: ShrinkResult) -> str:
-    """One row a training, in the order in which the run asked for them."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(TRIALS_HEAD)
-    teacher = answer.teacher
-    trained = [(teacher.trial, teacher.outcome, "teacher")] if teacher and teacher.trial and teacher.outcome else []
-    for trial, outcome, stage in (
-        *trained,
-        *((tried.trial, tried.outcome, tried.stage) for tried in answer.candidates),
-    ):
-        recipe = trial.recipe
-        scores = (outcome.selection.correct, outcome.selection.total)
-        confirmed = (outcome.confirmation.correct, outcome.confirmation.total)
-        learned = (recipe.loss, recipe.epochs, trial.seed, outcome.diverged_at, f"{outcome.train_seconds:.3f}")
-        rows.writerow([stage, trial.spec, outcome.parameters, *scores, *confirmed, *learned, trial.key])
-    return text.getvalue()
-
-
-TRIALS_HEAD = (
-    *("stage", "spec", "parameters", "selection_correct", "selection_total", "confirmation_correct"),
-    *("confirmation_total", "loss", "epochs", "seed", "diverged_at", "train_seconds", "key"),
-)
-
-
 def layer_rows(spec: smidgen.spec.plan.NetSpec, input_shape: smidgen.spec.plan.Shape) -> tuple[LayerRow, ...]:
-    """The layers of a network as text and counts."""
+    """Return the layers of a network as text and counts."""
     return tuple(
         LayerRow(str(plan.layer), "x".join(map(str, plan.output_shape)), plan.parameters, plan.macs)
         for plan in spec.plan(input_shape)
@@ -285,7 +201,7 @@ def _coded(answer: ShrinkResult) -> Coded | None:
         selection=outcome.selection,
         confirmation=outcome.confirmation,
         test=found.test,
-        stages=tuple(CodedStage(rung.name, rung.file_bytes, rung.selection) for rung in found.stages),
+        stages=found.stages,
     )
 
 
@@ -300,7 +216,7 @@ def _confusion(answer: ShrinkResult, logits: np.ndarray) -> np.ndarray:
 
 
 def _wrong(answer: ShrinkResult, logits: np.ndarray) -> tuple[WrongImage, ...]:
-    """The images that it gets wrong, the surest errors first; none for vectors, which are no pictures."""
+    """Return the wrongly classified test images, the largest margins first; none for data that are not images."""
     test, names = answer.data.test, answer.data.class_names
     predicted = logits.argmax(axis=1)
     rows = np.flatnonzero(predicted != test.labels)

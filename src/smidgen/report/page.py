@@ -21,6 +21,7 @@ from smidgen.records import Score
 from smidgen.report.axes import count_text, percent_text, short_percent_text
 from smidgen.report.chart import Chart, lay_out
 from smidgen.report.png import data_uri
+from smidgen.search.compress import CompressionStage
 from smidgen.search.frontier import Point, TurningPoint
 
 MOST_WRONG_IMAGES = 40
@@ -60,15 +61,6 @@ class Winner:
 
 
 @dataclass(frozen=True)
-class CodedStage:
-    """A stage of a network's way into its file: how long the file is there, and its score on the selection half."""
-
-    name: str
-    file_bytes: int
-    selection: Score
-
-
-@dataclass(frozen=True)
 class Coded:
     """The network in the fewest bytes that were found; `selection` and the others are of what the file decodes to."""
 
@@ -78,7 +70,7 @@ class Coded:
     selection: Score
     confirmation: Score
     test: Score
-    stages: tuple[CodedStage, ...]
+    stages: tuple[CompressionStage, ...]
 
 
 @dataclass(frozen=True)

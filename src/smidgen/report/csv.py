@@ -1,0 +1,70 @@
+"""The tables of a run folder as CSV: trials.csv, winner.csv and sweep.csv, one row a training."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from smidgen.records import Outcome
+from smidgen.search.compress import CompressResult
+from smidgen.search.result import ShrinkResult
+from smidgen.search.sweep import SweepResult
+
+TRIALS_HEAD = (
+    *("stage", "spec", "parameters", "selection_correct", "selection_total", "confirmation_correct"),
+    *("confirmation_total", "loss", "epochs", "seed", "diverged_at", "train_seconds", "key"),
+)
+FILES_HEAD = (
+    *("stage", "spec", "parameters", "file_bytes", "selection_correct", "selection_total"),
+    *("confirmation_correct", "confirmation_total", "price", "key"),
+)
+SWEEP_HEAD = (
+    *("family", "width", "spec", "parameters", "seed", "validation_correct", "validation_total"),
+    *("test_correct", "test_total", "train_seconds"),
+)
+
+
+def trials_csv(result: ShrinkResult) -> str:
+    """Return one row a training of a search, the teacher first, then candidates in the order of the search."""
+    teacher = result.teacher
+    trained = [(teacher.trial, teacher.outcome, "teacher")] if teacher and teacher.trial and teacher.outcome else []
+    trained += [(candidate.trial, candidate.outcome, candidate.stage) for candidate in result.candidates]
+    rows = []
+    for trial, outcome, stage in trained:
+        recipe = trial.recipe
+        training = (recipe.loss, recipe.epochs, trial.seed, outcome.diverged_at, f"{outcome.train_seconds:.3f}")
+        rows.append((stage, trial.spec, outcome.parameters, *_counts(outcome), *training, trial.key))
+    return _text(TRIALS_HEAD, rows)
+
+
+def files_csv(result: CompressResult) -> str:
+    """Return one row a candidate file, in the order of the search."""
+    rows = []
+    for file in result.candidates:
+        size = (file.outcome.parameters, file.file_bytes)
+        rows.append((file.stage, file.trial.spec, *size, *_counts(file.outcome), file.price, file.trial.key))
+    return _text(FILES_HEAD, rows)
+
+
+def sweep_csv(result: SweepResult) -> str:
+    """Return one row a seed of each width."""
+    rows = []
+    for width in result.widths:
+        seeds = zip(width.validation, width.test, width.train_seconds, strict=True)
+        for seed, (validation, test, seconds) in enumerate(seeds):
+            network = (result.family, width.width, width.spec, width.parameters)
+            counts = (validation.correct, validation.total, test.correct, test.total)
+            rows.append((*network, seed, *counts, f"{seconds:.3f}"))
+    return _text(SWEEP_HEAD, rows)
+
+
+def _counts(outcome: Outcome) -> tuple[int, ...]:
+    halves = (outcome.selection, outcome.confirmation)
+    return tuple(count for half in halves for count in (half.correct, half.total))
+
+
+def _text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows((head, *rows))
+    return text.getvalue()
