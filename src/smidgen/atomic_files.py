@@ -70,9 +70,9 @@ def write_checked(path: Path, content: bytes, check: Callable[[Path], object]) -
     Raises:
         ModelFileError: the file cannot be written, or `check` raised it.
     """
-    if path.exists() and not path.is_file():
-        raise ModelFileError(f"{path} is not a regular file; give the name of a file to write")
     try:
+        if path.exists() and not path.is_file():
+            raise ModelFileError(f"{path} is not a regular file; give the name of a file to write")
         return write_whole(path, content, check)
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "give another place")
