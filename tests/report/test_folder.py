@@ -22,10 +22,11 @@ from smidgen.engine import choose
 from smidgen.errors import RequestError
 from smidgen.model import Model, load_safetensors
 from smidgen.records import Score
-from smidgen.report import RunReport
 from smidgen.report import folder as run_folder
+from smidgen.report.choice import how_chosen
 from smidgen.report.csv import trials_csv
-from smidgen.report.folder import report_of, write
+from smidgen.report.folder import write
+from smidgen.report.view import PageView
 from smidgen.search.effort import Effort
 from smidgen.search.result import ShrinkResult
 from smidgen.search.shrink import shrink
@@ -36,9 +37,11 @@ FILES |= {"winner.smidgen", "winner.png", "winner.csv"}
 
 
 @pytest.fixture(scope="module")
-def written(answer: ShrinkResult, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunReport]:
+def written(answer: ShrinkResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `answer`."""
     folder = tmp_path_factory.mktemp("runs") / "deep" / "digits"
-    return folder, write(answer, folder, "smidgen shrink digits --floor 0.9")
+    write(answer, folder, "smidgen shrink digits --floor 0.9")
+    return folder
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
@@ -53,40 +56,34 @@ def scored(model: Model, split: Split) -> Score:
 # --- what is written -------------------------------------------------------------------------
 
 
-def test_there_are_eight_files_and_nothing_else(written: tuple[Path, RunReport]) -> None:
-    folder, _ = written
-    assert set(content_of(folder)) == FILES
+def test_there_are_eight_files_and_nothing_else(written: Path) -> None:
+    assert set(content_of(written)) == FILES
 
 
-def test_the_winners_file_gets_right_what_the_report_says(
-    written: tuple[Path, RunReport], answer: ShrinkResult, digits: Dataset
-) -> None:
-    folder, report = written
-    model = load_safetensors(folder / "winner.safetensors")
-    assert str(model.spec) == report.winner.spec
-    assert len(model.weights) == report.winner.parameters
+def test_the_winners_file_gets_right_what_the_report_says(written: Path, answer: ShrinkResult, digits: Dataset) -> None:
+    model = load_safetensors(written / "winner.safetensors")
+    assert str(model.spec) == str(answer.winner.spec)
+    assert len(model.weights) == answer.outcome.parameters
     assert model.class_names == digits.class_names
-    assert scored(model, digits.selection) == report.winner.selection == answer.outcome.selection
-    assert scored(model, digits.confirmation) == report.winner.confirmation == answer.outcome.confirmation
-    assert scored(model, digits.test) == report.winner.test == answer.test
-    assert (folder / "winner.safetensors").stat().st_size == report.winner.file_bytes
+    assert scored(model, digits.selection) == answer.outcome.selection
+    assert scored(model, digits.confirmation) == answer.outcome.confirmation
+    assert scored(model, digits.test) == answer.test
+    assert f"{(written / 'winner.safetensors').stat().st_size:,} bytes" in (written / "report.html").read_text("utf-8")
     assert model.metadata["data_digest"] == digits.digest
     assert model.metadata["trial"] == answer.winner.key
 
 
-def test_the_teachers_file_gets_right_what_the_report_says(written: tuple[Path, RunReport], digits: Dataset) -> None:
-    folder, report = written
-    model = load_safetensors(folder / "teacher.safetensors")
-    assert report.teacher is not None
-    assert str(model.spec) == report.teacher.spec
-    assert scored(model, digits.test) == report.teacher.test
-
-
-def test_the_table_has_one_row_a_training(
-    written: tuple[Path, RunReport], answer: ShrinkResult, answer_store: Path
+def test_the_teachers_file_gets_right_what_the_report_says(
+    written: Path, answer: ShrinkResult, digits: Dataset
 ) -> None:
-    folder, _ = written
-    with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
+    model = load_safetensors(written / "teacher.safetensors")
+    assert answer.teacher is not None
+    assert str(model.spec) == answer.teacher.name
+    assert scored(model, digits.test) == answer.teacher_test
+
+
+def test_the_table_has_one_row_a_training(written: Path, answer: ShrinkResult, answer_store: Path) -> None:
+    with (written / "trials.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 1 + len(answer.candidates)
     assert rows[0]["stage"] == "teacher"
@@ -104,40 +101,35 @@ def test_the_table_has_one_row_a_training(
         assert int(row["parameters"]) == outcome.parameters
 
 
-def test_the_confusion_and_the_wrong_images_are_of_the_test_split(
-    written: tuple[Path, RunReport], digits: Dataset
-) -> None:
-    _, report = written
-    test = report.winner.test
-    assert (int(report.confusion.trace()), int(report.confusion.sum())) == (test.correct, test.total)
-    assert report.confusion.sum(axis=1).tolist() == np.bincount(digits.test.labels, minlength=10).tolist()
-    assert len(report.wrong) == test.total - test.correct
-    margins = [wrong.margin for wrong in report.wrong]
+def test_the_confusion_and_the_wrong_images_are_of_the_test_split(answer: ShrinkResult, digits: Dataset) -> None:
+    view, test = PageView.of(answer, 1), answer.test
+    assert (int(view.confusion.trace()), int(view.confusion.sum())) == (test.correct, test.total)
+    assert view.confusion.sum(axis=1).tolist() == np.bincount(digits.test.labels, minlength=10).tolist()
+    assert len(view.wrong) == test.total - test.correct
+    margins = [wrong.margin for wrong in view.wrong]
     assert margins == sorted(margins, reverse=True)
     assert min(margins) >= 0
-    assert all(wrong.truth != wrong.predicted for wrong in report.wrong)
+    assert all(wrong.truth != wrong.predicted for wrong in view.wrong)
 
 
 def test_the_page_says_the_command_the_counts_and_how_it_was_chosen(
-    written: tuple[Path, RunReport], answer: ShrinkResult, digits: Dataset
+    written: Path, answer: ShrinkResult, digits: Dataset
 ) -> None:
-    folder, report = written
-    page = re.sub(r"<[^>]*>|\s+", " ", (folder / "report.html").read_text("utf-8"))
+    page = re.sub(r"<[^>]*>|\s+", " ", (written / "report.html").read_text("utf-8"))
     page = re.sub(r"\s+", " ", page)
     assert "smidgen shrink digits --floor 0.9" in page
     assert f"{answer.test.correct}/{answer.test.total}" in page
     assert digits.digest[:12] in page
-    for sentence in report.how_chosen:
+    for sentence in how_chosen(answer):
         assert sentence in page
-    told = " ".join(report.how_chosen)
+    told = " ".join(how_chosen(answer))
     assert f"{len(digits.train):,} images trained" in told
     assert f"{len(answer.candidates):,} trainings" in told
     assert f"{len({str(tried.trial.spec) for tried in answer.candidates}):,} networks" in told
 
 
-def test_the_picture_is_one(written: tuple[Path, RunReport]) -> None:
-    folder, _ = written
-    with Image.open(folder / "frontier.png") as picture:
+def test_the_picture_is_one(written: Path) -> None:
+    with Image.open(written / "frontier.png") as picture:
         picture.load()
         assert min(picture.size) > 300
 
@@ -145,8 +137,7 @@ def test_the_picture_is_one(written: tuple[Path, RunReport]) -> None:
 def test_what_failed_to_learn_is_in_the_table_and_not_on_the_curve(answer: ShrinkResult) -> None:
     diverged = replace(answer.candidates[0], outcome=replace(answer.candidates[0].outcome, diverged_at=1))
     bent = replace(answer, candidates=(diverged, *answer.candidates[1:]))
-    whole, less = report_of(answer, 1, ""), report_of(bent, 1, "")
-    assert len(less.tried) == len(whole.tried) - 1
+    assert len(PageView.of(bent, 1).points) == len(PageView.of(answer, 1).points) - 1
     assert trials_csv(bent).count("\n") == trials_csv(answer).count("\n")
 
 
@@ -157,10 +148,10 @@ def test_vectors_and_fractions_have_no_pictures_of_errors(
     labels = generator.integers(0, 2, 600)
     X = labels[:, None] + generator.normal(0, 0.45, (600, 3))
     answer = shrink(from_arrays(X, labels), 0.6, effort="quick", store=Store(own_store))
-    report = write(answer, tmp_path / "out")
+    write(answer, tmp_path / "out")
     assert set(content_of(tmp_path / "out")) == FILES
-    assert report.winner.test.correct < report.winner.test.total
-    assert report.wrong == ()
+    assert answer.test.correct < answer.test.total
+    assert PageView.of(answer, 1).wrong == ()
 
 
 # --- a place that can or cannot be written ----------------------------------------------------
@@ -225,7 +216,7 @@ for limit_bytes in json.loads(sys.argv[4]):
 @pytest.mark.skipif(sys.platform == "win32", reason="limits on the size of a file")
 @pytest.mark.parametrize("before", [False, True], ids=["a new folder", "an earlier answer"])
 def test_a_disk_that_is_full_at_any_of_the_files_leaves_what_was_there(
-    written: tuple[Path, RunReport],
+    written: Path,
     answer_store: Path,
     small_effort: Effort,
     child: Callable[..., subprocess.Popen[str]],
@@ -237,7 +228,7 @@ def test_a_disk_that_is_full_at_any_of_the_files_leaves_what_was_there(
         folder.mkdir()
         for name in FILES:
             (folder / name).write_bytes(b"earlier")
-    sizes = sorted(len(content) for content in content_of(written[0]).values())
+    sizes = sorted(len(content) for content in content_of(written).values())
     limits = [size_bytes - 1 for size_bytes in sizes]  # at each, at least the largest file does not fit
     process = child(WRITES_LITTLE, effort_text(small_effort), str(answer_store), str(folder), json.dumps(limits))
     out, err = process.communicate(timeout=120)

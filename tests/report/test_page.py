@@ -15,64 +15,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hand_made_results import TURNING, a_page
 from smidgen.records import Score
-from smidgen.report import Comparison, LayerRow, Run, RunReport, Teacher, Tried, Winner, WrongImage, write_page
 from smidgen.report.axes import percent_text, rate_ticks, rate_window, short_percent_text, size_ticks, size_window
 from smidgen.report.chart import BOTTOM, LEFT, RIGHT, TOP, lay_out
+from smidgen.report.choice import how_chosen
+from smidgen.report.page import write_page
 from smidgen.report.plots import contact_sheet, frontier_picture, sweep_picture
 from smidgen.report.png import png_bytes
-from smidgen.search.frontier import Point, TurningPoint, pareto
+from smidgen.report.view import PageView
+from smidgen.search.frontier import TurningPoint, pareto
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
-WINNER = Winner(
-    spec="maxpool 2, dense 2 relu, dense 3",
-    layers=(
-        LayerRow("maxpool 2", "1x14x14", 0, 0),
-        LayerRow("dense 2 relu", "2", 394, 392),
-        LayerRow("dense 3", "3", 9, 6),
-    ),
-    parameters=403,
-    file_bytes=512,
-    macs=398,
-    selection=Score(2441, 2500),
-    confirmation=Score(2437, 2500),
-    test=Score(9760, 10_000),
-)
-TURNING = TurningPoint(932, 0.981, 800, 1200, "found in 990 of 1,000 curves drawn again from the seeds of each size")
 
 
-def _report(tried: int = 30) -> RunReport:
-    generator = np.random.default_rng(0)
-    points = [
-        Point(
-            120 + 37 * index, Score(min(4990, 2500 + 90 * index), 5000), f"dense {index + 1} relu, dense 3", index % 3
-        )
-        for index in range(tried)
-    ]
-    image = generator.integers(0, 256, (1, 28, 28)).astype(np.uint8)
-    return RunReport(
-        title="Smallest at 97 %",
-        data_name="mnist",
-        question="What is the smallest network that holds 97 %?",
-        floor=0.97,
-        winner=WINNER,
-        teacher=Teacher("conv 32x3x3 relu, dense 3", 1_199_882, Score(9915, 10_000)),
-        tried=tuple(Tried(point, "first look" if point.seed else "final") for point in points),
-        turning=TURNING,
-        how_chosen=("Thirty networks were trained.", "The smallest that held was taken."),
-        confusion=np.array([[90, 3, 0], [7, 80, 1], [0, 0, 99]]),
-        class_names=("cat", "dog", "owl"),
-        wrong=tuple(WrongImage(image, "cat", "dog", 4.2) for _ in range(50)),
-        run=Run(73.4, 412, "0.1.0", "native-1-fma", "3f0c9a1b", (0, 1, 2), "smidgen shrink mnist --floor 97"),
-        fresh_seeds=(Score(4880, 5000), Score(4840, 5000)),
-        fresh_held=1,
-        learned_from=(Comparison("labels", 403, (Score(4800, 5000), Score(4810, 5000), Score(4900, 5000))),),
-    )
-
-
-def _page(report: RunReport, folder: Path) -> str:
+def _page(view: PageView, folder: Path) -> str:
     path = folder / "page.html"
-    write_page(report, path)
+    write_page(view, path)
     return path.read_text(encoding="utf-8")
 
 
@@ -113,7 +72,8 @@ def _read(page: str) -> _Reader:
 
 
 def test_the_page_says_the_facts(tmp_path: Path) -> None:
-    words = " ".join(" ".join(_read(_page(_report(), tmp_path)).words).replace("\xa0", " ").split())
+    view = a_page()
+    words = " ".join(" ".join(_read(_page(view, tmp_path)).words).replace("\xa0", " ").split())
     for fact in (
         "403 parameters hold 97 % on mnist:",
         "97.60 % (9,760/10,000) on the test images, 95 % interval 97.28 % to 97.88 %;",
@@ -123,7 +83,8 @@ def test_the_page_says_the_facts(tmp_path: Path) -> None:
         "800 to 1,200 parameters (found in 990 of 1,000 curves",
         "1 of 2 held the floor",
         "dog taken for cat (7), cat taken for dog (3), dog taken for owl (1).",
-        "The smallest that held was taken.",
+        *how_chosen(view.result),
+        "The teacher was read from a file.",
         "96.20 %",  # the median of the three scores on labels
         "73.4 s for 412 trials",
         "smidgen shrink mnist --floor 97",
@@ -133,7 +94,7 @@ def test_the_page_says_the_facts(tmp_path: Path) -> None:
 
 
 def test_the_page_fetches_nothing(tmp_path: Path) -> None:
-    page = _page(_report(), tmp_path)
+    page = _page(a_page(), tmp_path)
     reader = _read(page)
     links = [value or "" for name, value in reader.attributes if name in ("src", "href", "action", "data", "srcset")]
     assert links and all(link.startswith("data:") for link in links)
@@ -141,7 +102,8 @@ def test_the_page_fetches_nothing(tmp_path: Path) -> None:
 
 
 def test_the_page_shows_forty_images_and_every_network(tmp_path: Path) -> None:
-    reader = _read(_page(_report(), tmp_path))
+    wrong = np.array([[90, 50, 0], [7, 80, 1], [0, 0, 99]])
+    reader = _read(_page(a_page(confusion=wrong), tmp_path))
     assert reader.tags.count("img") == 40
     assert reader.tags.count("circle") == 31
     assert ("alt", "a test image of cat, taken for dog") in reader.attributes
@@ -149,22 +111,23 @@ def test_the_page_shows_forty_images_and_every_network(tmp_path: Path) -> None:
 
 def test_text_of_the_user_is_escaped(tmp_path: Path) -> None:
     evil = "<script>alert('x')</script>\"&"
-    names = (evil, "dog", "owl")
-    report = replace(_report(), class_names=names, data_name=evil, how_chosen=(evil,))
-    reader = _read(_page(report, tmp_path))
+    view = a_page(class_names=(evil, "dog", "owl"), data_name=evil)
+    teacher = replace(view.result.teacher, notes=(evil,))
+    reader = _read(_page(replace(view, command=evil, result=replace(view.result, teacher=teacher)), tmp_path))
     assert reader.tags.count("script") == 1
     assert evil in "".join(reader.words)
 
 
 def test_a_winner_below_the_floor_on_the_test_split_does_not_claim_to_hold(tmp_path: Path) -> None:
-    report = replace(_report(), winner=replace(WINNER, test=Score(9650, 10_000)), teacher=None, turning=None)
-    page = _page(report, tmp_path)
+    view = a_page()
+    result = replace(view.result, test=Score(9650, 10_000), teacher=None, turning_point=None)
+    page = _page(replace(view, result=result), tmp_path)
     assert "403 parameters were chosen to hold" in page and "below the floor of 97 %" in page
-    assert "The curve has no turning point" in page and "teacher" not in report.answer
+    assert "The curve has no turning point" in page and "teacher" not in page[page.index("<body>") :]
 
 
 def test_a_page_of_two_thousand_networks_stays_light_and_leaves_no_partial_file(tmp_path: Path) -> None:
-    assert len(_page(_report(2000), tmp_path).encode()) < 1_500_000
+    assert len(_page(a_page(2000), tmp_path).encode()) < 1_500_000
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
 
@@ -172,19 +135,19 @@ def test_many_classes_give_pairs_and_no_table(tmp_path: Path) -> None:
     names = tuple(f"class {index}" for index in range(40))
     confusion = np.diag(np.full(40, 9))
     confusion[3, 5] = 4
-    page = _page(replace(_report(), class_names=names, confusion=confusion), tmp_path)
+    page = _page(a_page(class_names=names, confusion=confusion), tmp_path)
     assert "class 3 taken for class 5 (4)." in page and 'class="confusion"' not in page
 
 
 def test_every_mark_lies_in_the_frame_and_the_winner_is_drawn_once() -> None:
-    report = _report()
-    tried = [(entry.point, entry.stage) for entry in report.tried] + [(report.winner.point, "final")]
-    chart = lay_out(tried, report.winner.point, report.floor, report.turning)
+    view = a_page()
+    marks = [*((point, "finalists") for point in view.points), (view.winner, "finalists")]
+    chart = lay_out(marks, view.winner, 0.97, TURNING)
     assert [dot.kind for dot in chart.dots].count("winner") == 1
-    assert len(chart.dots) == len(tried)
+    assert len(chart.dots) == len(marks)
     assert all(LEFT <= dot.x <= RIGHT and TOP <= dot.y <= BOTTOM for dot in chart.dots)
     assert chart.band is not None and chart.band.low <= chart.band.at <= chart.band.high
-    below = sum(point.score.rate < 0.5 for point, _ in tried)
+    below = sum(point.score.rate < 0.5 for point, _ in marks)
     assert below == 0 and re.match(r"\d+ networks lie below", chart.below_text)
 
 
@@ -244,10 +207,8 @@ def _has_colour(pixels: np.ndarray, colour: str) -> bool:
 
 
 def test_the_frontier_picture_shows_front_winner_and_turning_point(tmp_path: Path) -> None:
-    report, path = _report(), tmp_path / "frontier.png"
-    points = [entry.point for entry in report.tried]
-    winner = report.winner.point
-    frontier_picture(points, pareto([*points, winner]), 0.97, winner, TURNING, path)
+    view, path = a_page(), tmp_path / "frontier.png"
+    frontier_picture(view.points, pareto([*view.points, view.winner]), 0.97, view.winner, TURNING, path)
     pixels = _pixels(path)
     assert pixels.shape == (800, 1280, 3)
     assert all(_has_colour(pixels, colour) for colour in ("#0072B2", "#D55E00", "#009E73"))

@@ -1,31 +1,9 @@
-"""Outcomes -> pictures (`pictures`, PNG by matplotlib) and one self-contained page (`page`, HTML).
+"""The result of a search as files: a page, pictures, tables and the networks.
 
-`axes` decides ticks, limits and number texts for both; `chart` lays out the page's curve; `png` writes
-the page's small images. Nothing here trains, reads a store or loads a data set: what is shown is handed in.
+    folder, sweep_folder   the folder of a run: everything, or nothing
+    page, view, choice     report.html, what it shows, and how the winner was chosen in sentences
+    plots, chart           the curve as PNG by matplotlib, and as the page's SVG
+    csv, png, axes         tables, small images, and the ticks and number texts that pictures and page share
+
+Nothing here trains or reads a store.
 """
-
-from smidgen.report.page import (
-    Coded,
-    Comparison,
-    LayerRow,
-    Run,
-    RunReport,
-    Teacher,
-    Tried,
-    Winner,
-    WrongImage,
-    write_page,
-)
-
-__all__ = [
-    "Coded",
-    "Comparison",
-    "LayerRow",
-    "Run",
-    "RunReport",
-    "Teacher",
-    "Tried",
-    "Winner",
-    "WrongImage",
-    "write_page",
-]

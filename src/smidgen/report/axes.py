@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from smidgen.records import Score
+
 MOST_SIZE_TICKS = 8
 FLOOR_REACH, SWEEP_REACH = 5.0, 10.0  # a window goes so many times as far below its anchor as the best lies above
 
@@ -22,6 +24,12 @@ def percent_text(rate: float, decimals: int = 2) -> str:
 def short_percent_text(rate: float) -> str:
     """0.97 -> "97 %", 0.975 -> "97.5 %": for floors and ticks."""
     return f"{100 * rate:.4f}".rstrip("0").rstrip(".") + " %"
+
+
+def interval_text(score: Score) -> str:
+    """Return the 95 % interval of a score: "97.28 % to 97.88 %"."""
+    low, high = score.interval()
+    return f"{percent_text(low)} to {percent_text(high)}"
 
 
 def size_ticks(low: float, high: float) -> list[int]:

@@ -1,0 +1,193 @@
+"""What the page shows of a `ShrinkResult` beyond its fields: the curve, the confusion matrix and the wrong images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.records import Score
+from smidgen.report.axes import count_text, interval_text, percent_text
+from smidgen.report.chart import Chart, lay_out
+from smidgen.search.frontier import Point
+from smidgen.search.result import ShrinkResult, TrainedCandidate
+from smidgen.spec import LayerPlan
+from smidgen.teacher import TeacherOutputs
+from smidgen.trials.evaluate import classify
+
+MOST_CLASSES_IN_TABLE = 30
+MOST_PAIRS = 5
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the confusion matrix; `heat` is 0 to 1 among the cells of its kind, correct or wrong."""
+
+    images: int
+    correct: bool
+    heat: float
+    title: str
+
+
+@dataclass(frozen=True, eq=False)
+class WrongImage:
+    """A test image that the winner classifies wrongly.
+
+    Attributes:
+        pixels: uint8 [channels, height, width].
+        truth: The name of the true class.
+        predicted: The name of the predicted class.
+        margin: The logit of the predicted class minus that of the true one.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    truth: str
+    predicted: str
+    margin: float
+
+
+@dataclass(frozen=True, eq=False)
+class PageView:
+    """A result as the page shows it.
+
+    Attributes:
+        result: The result of a search.
+        logits: float32 [n, classes], the winner's logits for the test split.
+        file_bytes: The length of winner.safetensors.
+        command: The command line that started the run; "" if none did.
+    """
+
+    result: ShrinkResult
+    logits: npt.NDArray[np.float32]
+    file_bytes: int
+    command: str = ""
+
+    @classmethod
+    def of(cls, result: ShrinkResult, file_bytes: int, command: str = "") -> PageView:
+        """Classify the test split with the winner, and return the view."""
+        logits = classify(result.context, result.winner.spec, result.outcome.weights, result.data.test)
+        return cls(result, logits, file_bytes, command)
+
+    @property
+    def evidence(self) -> str:
+        """The test score, and how much smaller the winner is than its teacher."""
+        test = self.result.test
+        smaller = f"; {self.times_smaller} times smaller than its teacher" if self.teacher else ""
+        return (
+            f"{percent_text(test.rate)} ({count_text(test.correct)}/{count_text(test.total)}) on the test images, "
+            f"95 % interval {interval_text(test)}{smaller}"
+        )
+
+    @property
+    def teacher(self) -> TeacherOutputs | None:
+        """The teacher, if its size and its test score are known."""
+        teacher = self.result.teacher
+        return teacher if teacher and teacher.parameters and self.result.teacher_test else None
+
+    @property
+    def times_smaller(self) -> str:
+        """How many times the teacher's parameters exceed the winner's; "" without a teacher."""
+        if self.teacher is None:
+            return ""
+        ratio = self.teacher.parameters / self.result.outcome.parameters
+        return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.1f}"
+
+    @property
+    def layers(self) -> tuple[LayerPlan, ...]:
+        """The winner's layers."""
+        return self.result.winner.spec.plan(self.result.data.input_shape)
+
+    @property
+    def seeds(self) -> list[int]:
+        """Every seed that was trained with."""
+        return sorted({candidate.trial.seed for candidate in self.result.candidates})
+
+    @cached_property
+    def candidates(self) -> list[TrainedCandidate]:
+        """The candidates on the curve: all but those that diverged and the fresh seeds."""
+        trained = [candidate for candidate in self.result.candidates if not candidate.outcome.diverged_at]
+        return [candidate for candidate in trained if candidate.stage != "fresh seeds"]
+
+    @property
+    def stages(self) -> dict[str, list[TrainedCandidate]]:
+        """The candidates of each stage, in the order in which the stages first came."""
+        stages: dict[str, list[TrainedCandidate]] = {}
+        for candidate in self.candidates:
+            stages.setdefault(candidate.stage, []).append(candidate)
+        return stages
+
+    @property
+    def points(self) -> list[Point]:
+        """The candidates as points of the curve."""
+        return [point_of(candidate) for candidate in self.candidates]
+
+    @property
+    def winner(self) -> Point:
+        """The winner as a point of the curve."""
+        return point_of(TrainedCandidate(self.result.winner, self.result.outcome, "the winner"))
+
+    @property
+    def chart(self) -> Chart:
+        """The curve."""
+        stages = [candidate.stage for candidate in self.candidates]
+        marks = list(zip(self.points, stages, strict=True))
+        return lay_out(marks, self.winner, self.result.floor.accuracy, self.result.turning_point)
+
+    @cached_property
+    def confusion(self) -> npt.NDArray[np.int64]:
+        """Test images by their true class (row) and their predicted class (column): int64 [classes, classes]."""
+        classes = self.result.data.classes
+        pairs = self.result.data.test.labels.astype(np.int64) * classes + self.logits.argmax(axis=1)
+        return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+    @property
+    def errors(self) -> npt.NDArray[np.int64]:
+        """The confusion matrix with zeros on its diagonal."""
+        return self.confusion - np.diag(np.diag(self.confusion))
+
+    @property
+    def confused_pairs(self) -> list[tuple[str, str, int]]:
+        """The most frequent errors as (true class, predicted class, images), at most five."""
+        names, errors = self.result.data.class_names, self.errors
+        flat = np.argsort(-errors, axis=None, kind="stable")[:MOST_PAIRS]
+        pairs = [divmod(int(index), len(names)) for index in flat]
+        return [(names[i], names[j], int(errors[i, j])) for i, j in pairs if errors[i, j]]
+
+    @property
+    def table(self) -> list[tuple[str, list[Cell], Score]]:
+        """Each true class with its cells and its own score; empty for more than 30 classes."""
+        names, worst = self.result.data.class_names, max(1, int(self.errors.max()))
+        if len(names) > MOST_CLASSES_IN_TABLE:
+            return []
+        rows = []
+        for i, name in enumerate(names):
+            counts = [int(count) for count in self.confusion[i]]
+            own = Score(counts[i], sum(counts))
+            cells = [
+                Cell(count, i == j, own.rate if i == j else count / worst, f"{name} taken for {names[j]}: {count}")
+                for j, count in enumerate(counts)
+            ]
+            rows.append((name, cells, own))
+        return rows
+
+    @cached_property
+    def wrong(self) -> tuple[WrongImage, ...]:
+        """The wrongly classified test images, the largest margins first; none for data that are not images."""
+        test, names = self.result.data.test, self.result.data.class_names
+        if min(test.shape[2:]) < 2 or test.dtype != np.uint8:
+            return ()
+        predicted = self.logits.argmax(axis=1)
+        rows = np.flatnonzero(predicted != test.labels)
+        margins = self.logits[rows, predicted[rows]] - self.logits[rows, test.labels[rows]]
+        return tuple(
+            WrongImage(test.images[row], names[test.labels[row]], names[predicted[row]], margin)
+            for margin, row in sorted(zip(margins.tolist(), rows.tolist(), strict=True), reverse=True)
+        )
+
+
+def point_of(candidate: TrainedCandidate) -> Point:
+    """Return a training as a point of the curve, by its score on the validation split."""
+    trial, outcome = candidate.trial, candidate.outcome
+    return Point(outcome.parameters, outcome.validation, str(trial.spec), trial.seed)
