@@ -8,7 +8,7 @@ from drawings import drawings
 from smidgen.engine import Start
 from smidgen.records import Recipe
 from smidgen.spec import parse_spec
-from smidgen.studies.authors import all_training_images, selecting_on_test
+from smidgen.studies.datasets import all_training_images, selecting_on_test
 from smidgen.studies.trainings import Bench, Effort, Job
 from smidgen.trials.evaluate import TrainingContext
 
@@ -25,7 +25,7 @@ def test_an_effort_cuts_epochs_and_seeds_and_leaves_out_what_costs_too_much(benc
     needed = bench.fit(context, Job(spec, Recipe(epochs=8), seeds=10, needed=True))
     assert needed is not None
     assert (needed.recipe.epochs, needed.seeds) == (4, 1)
-    assert bench.train(context, {"large": Job(spec, Recipe(epochs=8))}, "stage", "a ") == {}
+    assert bench.train(context, {"large": Job(spec, Recipe(epochs=8))}, "a ") == {}
     assert bench.left_out == ["a large"]
 
 
@@ -34,7 +34,7 @@ def test_a_job_with_a_start_begins_there(bench: Bench) -> None:
     spec, weights = parse_spec("dense 10"), np.arange(7850).astype(np.float32)
     fixed = np.ones(7850, bool)
     job = Job(spec, Recipe(epochs=1), seeds=2, start=lambda seed: Start(weights + np.float32(seed), fixed))
-    runs = bench.train(context, {"held": job}, "stage")["held"]
+    runs = bench.train(context, {"held": job})["held"]
     assert [trial.start_digest for trial in runs.trials] == [
         Start(weights + np.float32(seed), fixed).digest for seed in (0, 1)
     ]

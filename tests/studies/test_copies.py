@@ -11,7 +11,7 @@ from smidgen.engine.torch_engine.affine import warp
 from smidgen.records import Recipe
 from smidgen.spec import parse_spec
 from smidgen.streams import affine_maps
-from smidgen.studies.copies import COPIES, on_copies
+from smidgen.studies.teachers import COPIES, on_copies
 from smidgen.studies.trainings import Bench, Job
 from smidgen.trials.evaluate import TrainingContext
 
@@ -33,9 +33,9 @@ def test_copies_are_moved_as_the_engines_move_them() -> None:
 def test_a_student_on_copies_learns_what_the_teacher_says_to_each(bench: Bench) -> None:
     context = TrainingContext(drawings("mnist"), "torch")
     spec = parse_spec("dense 10")
-    teacher = bench.train(context, {"teacher": Job(spec, Recipe(epochs=2), 1)}, "stage")["teacher"]
+    teacher = bench.train(context, {"teacher": Job(spec, Recipe(epochs=2), 1)})["teacher"]
     job = Job(spec, Recipe("kl", epochs=3, learning_rate=0.01, batch_size=32), 1)
-    found = on_copies(bench, context, teacher, {"student": job}, "stage", "copies: ")["student"]
+    found = on_copies(bench, context, teacher, {"student": job}, "copies: ")["student"]
     images = transformed_copies(np.asarray(context.dataset.train.images, np.uint8), COPIES)
     logits = torch_engine.predict(spec, teacher.outcomes[0].weights, images)
     labels = np.tile(context.dataset.train.labels, COPIES)

@@ -11,7 +11,7 @@ from smidgen.engine import Start, torch_engine
 from smidgen.records import Recipe
 from smidgen.spec import parse_spec
 from smidgen.studies.border import without_constant
-from smidgen.studies.features import feature_digest, features_of
+from smidgen.studies.datasets import feature_digest, features_of
 from smidgen.studies.trainings import Bench, Job
 from smidgen.trials.evaluate import TrainingContext
 
@@ -34,8 +34,8 @@ def test_a_head_on_features_learns_as_the_whole_with_its_layers_fixed(bench: Ben
         assert "images" not in vars(split), f"{name}: known before it is computed"
         assert (split.images.shape, split.images.dtype) == (shape, dtype)
     head = Job(parse_spec("dense 5 relu, dense 10"), recipe, 1, start=lambda seed: Start(weights[below:]))
-    first = bench.train(context, {"held": held}, "stage")["held"].outcomes[0]
-    second = bench.train(replace(context, dataset=features), {"head": head}, "stage")["head"].outcomes[0]
+    first = bench.train(context, {"held": held})["held"].outcomes[0]
+    second = bench.train(replace(context, dataset=features), {"head": head})["head"].outcomes[0]
     np.testing.assert_allclose(first.weights[below:], second.weights, atol=2e-4)
     assert np.abs(second.weights - weights[below:]).max() > 0.01, "it has learned"
 

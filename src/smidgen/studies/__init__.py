@@ -8,8 +8,9 @@ Every training is a trial in the store: a second run takes seconds, and one that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from smidgen.data import Dataset, load
@@ -25,14 +26,8 @@ from smidgen.trials.study import Study
 __all__ = ["DOCUMENTS", "Finding", "Report", "Table", "run", "wanted", "write", "write_index"]
 
 DOCUMENTS: dict[str, Document[Any]] = {
-    document.name: document
-    for document in (
-        logit_regression.DOCUMENT,
-        width_sweeps.DOCUMENT,
-        mimic.DOCUMENT,
-        reduce_cnn.DOCUMENT,
-        deep_compression.DOCUMENT,
-    )
+    module.DOCUMENT.name: module.DOCUMENT
+    for module in (logit_regression, width_sweeps, mimic, reduce_cnn, deep_compression)
 }
 
 
@@ -62,13 +57,16 @@ def run(
     Raises:
         RequestError: There is no such document.
     """
-    names = wanted(name)
+    names, load_once = wanted(name), cache(data)
     limits = effort or EFFORTS["quick" if quick else "full"]
 
-    def bench(opened: Store) -> Bench:
-        return Bench(Study(opened, workers, reporter), limits, engine)
+    def reports() -> Iterator[Report]:
+        with store or Store(default_path()) as opened:
+            for document in map(DOCUMENTS.__getitem__, names):
+                bench = Bench(Study(opened, workers, reporter), limits, engine, document.name)
+                yield document.reproduce(bench, {each: load_once(each) for each in document.data})
 
-    return _run(names, store, bench, data)
+    return reports()
 
 
 def wanted(name: str) -> tuple[str, ...]:
@@ -84,14 +82,3 @@ def wanted(name: str) -> tuple[str, ...]:
         hint = f" (did you mean '{near[0]}'?)" if near else ""
         raise RequestError(f"no document '{name}'{hint}; use one of {', '.join(DOCUMENTS)}, or all")
     return (name,)
-
-
-def _run(
-    names: Sequence[str], store: Store | None, bench: Callable[[Store], Bench], data: Callable[[str], Dataset]
-) -> Iterator[Report]:
-    sets: dict[str, Dataset] = {}
-    with store or Store(default_path()) as opened:
-        for name in names:
-            document = DOCUMENTS[name]
-            sets |= {each: data(each) for each in document.data if each not in sets}
-            yield document.reproduce(bench(opened), sets)

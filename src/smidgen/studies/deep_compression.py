@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
 
 from smidgen.data import Dataset
 from smidgen.engine import Start
@@ -25,7 +24,6 @@ from smidgen.trials.evaluate import TrainingContext
 
 TEACHER = "LeNet-5"
 """Trained from labels, it teaches both networks while they are pruned and shared."""
-AT_ONCE, SHARED = "pruned at once: ", "shared: "
 ROUNDS = 3
 K_MEANS_ROUNDS = 1
 """Chosen by validation: more rounds make the clusters more equal in number, which costs more bits than it gains."""
@@ -36,13 +34,7 @@ Models = dict[str, Model]
 
 @dataclass(frozen=True)
 class Clustered:
-    """A file whose shared values were not trained.
-
-    Attributes:
-        rounds: Rounds of k-means, at most.
-        size_bytes: The length of the file.
-        validation: The score of the decoded network.
-    """
+    """A file whose shared values come from at most so many rounds of k-means and were not trained."""
 
     rounds: int
     size_bytes: int
@@ -54,9 +46,6 @@ class Compressed(Results):
     """The files and the runs of the paper's networks, each by the network's name.
 
     Attributes:
-        nets: The networks.
-        files: The file of each stage.
-        clusters: Files by rounds of k-means.
         gradual: Validation scores after pruning in `ROUNDS` rounds.
         at_once: Validation scores after one round of as many epochs, where it was not left out.
         shortest: Our shortest files; empty where the effort cuts epochs.
@@ -68,21 +57,20 @@ class Compressed(Results):
     gradual: Mapping[str, Score] = field(default_factory=dict)
     at_once: Mapping[str, Score] = field(default_factory=dict)
     shortest: Mapping[str, Shortest] = field(default_factory=dict)
-    rounds: ClassVar = ROUNDS
-    teacher: ClassVar = TEACHER
 
 
 def train(
     bench: Bench, data: Mapping[str, Dataset], nets: Mapping[str, Net] = NETS, teacher: str = TEACHER
 ) -> Compressed:
     """Train both networks side by side through all stages, and write and score the files."""
-    context, threads = TrainingContext(data["mnist"], bench.engine), bench.study.workers
+    context, threads = bench.context(data["mnist"]), bench.study.workers
     jobs = {name: Job(net.spec, net.training, 1, needed=True) for name, net in nets.items()}
-    runs = bench.train(context, jobs, "deep-compression: from labels", "trained: ")
+    runs = bench.train(context, jobs, "trained: ")
     taught = bench.taught(context, runs[teacher])
     dense = pruned = models(context, runs)
     for done in range(ROUNDS):
-        runs = prune(bench, taught, nets, pruned, done)
+        jobs = {name: job(net, net.pruning, pruned_to(net, pruned[name], ROUNDS, done)) for name, net in nets.items()}
+        runs = bench.train(taught, jobs, f"pruned {done + 1}: ")
         pruned = models(context, runs)
     once, shared_runs = share(bench, taught, nets, dense, pruned)
     shared = models(context, shared_runs)
@@ -97,25 +85,16 @@ def train(
     )
 
 
-def prune(bench: Bench, taught: TrainingContext, nets: Mapping[str, Net], pruned: Models, done: int) -> dict[str, Runs]:
-    """Train one more round of pruning after `done` rounds."""
-    jobs = {name: job(net, net.pruning, pruned_to(net, pruned[name], ROUNDS, done)) for name, net in nets.items()}
-    return bench.train(taught, jobs, f"deep-compression: pruning {done + 1}", f"pruned {done + 1}: ")
-
-
 def share(
     bench: Bench, taught: TrainingContext, nets: Mapping[str, Net], dense: Models, pruned: Models
 ) -> tuple[dict[str, Runs], dict[str, Runs]]:
     """Train shared values; beside them the cheaper network is pruned in one round. Return (at once, shared)."""
-    cheaper = min(nets, key=lambda name: nets[name].spec.macs(SHAPE))
-    recipe = replace(nets[cheaper].pruning, epochs=ROUNDS * nets[cheaper].pruning.epochs)
-    at_once = job(nets[cheaper], recipe, pruned_to(nets[cheaper], dense[cheaper], 1, 0))
-    jobs = {AT_ONCE + cheaper: replace(at_once, needed=False)}
-    for name, net in nets.items():
-        jobs[SHARED + name] = job(net, net.sharing, shared_to(net, pruned[name], K_MEANS_ROUNDS))
-    runs = bench.train(taught, jobs, "deep-compression: sharing")
-    once, shared = ({name: runs[stage + name] for name in nets if stage + name in runs} for stage in (AT_ONCE, SHARED))
-    return once, shared
+    name = min(nets, key=lambda name: nets[name].spec.macs(SHAPE))
+    recipe = replace(nets[name].pruning, epochs=ROUNDS * nets[name].pruning.epochs)
+    at_once = replace(job(nets[name], recipe, pruned_to(nets[name], dense[name], 1, 0)), needed=False)
+    jobs = {each: job(net, net.sharing, shared_to(net, pruned[each], K_MEANS_ROUNDS)) for each, net in nets.items()}
+    once = bench.train(taught, {name: at_once}, "pruned at once: ", ahead=jobs)
+    return once, bench.train(taught, jobs, "shared: ")
 
 
 def job(net: Net, recipe: Recipe, start: Start) -> Job:
@@ -135,9 +114,7 @@ def shared_to(net: Net, model: Model, rounds: int) -> Start:
 
 def models(context: TrainingContext, runs: Mapping[str, Runs]) -> Models:
     names = context.dataset.class_names
-    return {
-        name: Model(found.job.spec, SHAPE, names, found.outcomes[found.best].weights) for name, found in runs.items()
-    }
+    return {name: Model(found.job.spec, SHAPE, names, found.best[1].weights) for name, found in runs.items()}
 
 
 def rounds_of_k_means(context: TrainingContext, net: Net, pruned: Model, threads: int) -> tuple[Clustered, ...]:

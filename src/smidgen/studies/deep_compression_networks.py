@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -38,16 +36,12 @@ FINE_LEVELS = 1900
 Huffman code."""
 BIAS_LEVELS = 127
 
-Decoded = tuple[int, Weights, tuple[Part, ...]]
-"""The length of a file in bytes, its weights, and where its bits went."""
-
 
 @dataclass(frozen=True)
 class Layer:
     """A layer in the paper's tables 2 and 3.
 
     Attributes:
-        name: The paper's name of it.
         kept: The share of its weights that pruning leaves.
         bits: Bits of the index of a shared value.
         stored_bits: Bits of a kept weight with Huffman codes, its value and the gap before it.
@@ -63,18 +57,9 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Net(Network):
-    """A network of the paper.
+    """A network of the paper, the published errors before and after it became `ratio` times smaller, our recipes."""
 
-    Attributes:
-        layers: Its layers.
-        reference_error: The published error before compression.
-        error: The published error after compression.
-        ratio: How many times smaller it became.
-        training: The recipe from labels.
-        pruning: The recipe of each pruning round.
-        sharing: The recipe of the shared values.
-    """
-
+    text: str
     layers: tuple[Layer, ...]
     reference_error: float
     error: float
@@ -134,9 +119,6 @@ NETS = {
 }
 
 
-# --- files ---------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Stored:
     """A network as a file: its length, where its bits went, and the scores of the decoded network."""
@@ -164,20 +146,27 @@ class Stages(NamedTuple):
 
 def stored(context: TrainingContext, net: Net, dense: Model, pruned: Model, shared: Model, threads: int) -> Stages:
     """Write each stage of a network into a file, decode it again and score it."""
-    files: list[tuple[str, Callable[[Path], Decoded]]] = [
-        ("trained, float32", partial(_float_file, dense)),
-        ("pruned, float32", partial(_float_file, pruned)),
-        ("pruned, 12-bit levels, gaps", partial(_file, fine(net, pruned))),
-        ("pruned and shared, Huffman", partial(_file, with_one_coder(net, shared, "gaps"))),
-        ("the same levels, our best coder", partial(_file, with_one_coder(net, shared, "auto"))),
-    ]
-    found = []
-    with TemporaryDirectory() as folder:
-        for stage, write in files:
-            size, weights, parts = write(Path(folder) / "network")
-            test = score(context, net.spec, weights, context.dataset.test, threads)
-            found.append(Stored(stage, size, parts, validation(context, net.spec, weights, threads), test))
-    return Stages(*found)
+
+    def scored(stage: str, size: int, weights: Weights, parts: tuple[Part, ...] = ()) -> Stored:
+        test = score(context, net.spec, weights, context.dataset.test, threads)
+        return Stored(stage, size, parts, validation(context, net.spec, weights, threads), test)
+
+    def in_floats(stage: str, model: Model) -> Stored:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "network.safetensors"
+            return scored(stage, save_safetensors(model, path), load_safetensors(path).weights)
+
+    def quantized(stage: str, model: QuantizedModel) -> Stored:
+        content = encode(model)
+        return scored(stage, len(content), flat_weights(decode(content)), tuple(size_report(content)))
+
+    return Stages(
+        in_floats("trained, float32", dense),
+        in_floats("pruned, float32", pruned),
+        quantized("pruned, 12-bit levels, gaps", fine(net, pruned)),
+        quantized("pruned and shared, Huffman", with_one_coder(net, shared, "gaps")),
+        quantized("the same levels, our best coder", with_one_coder(net, shared, "auto")),
+    )
 
 
 def validation(context: TrainingContext, spec: NetSpec, weights: Weights, threads: int) -> Score:
@@ -200,24 +189,10 @@ def with_one_coder(net: Net, model: Model, coder: str) -> QuantizedModel:
 def fine(net: Net, model: Model) -> QuantizedModel:
     """Round each kept weight to the nearest of 3,800 levels; zeros are gaps and biases have full precision."""
     quantized = as_quantized(model)
-    tensors = {
-        name: replace(_on_grid(tensor, FINE_LEVELS), coder="gaps") if name in net.tensors else tensor
-        for name, tensor in quantized.tensors.items()
-    }
-    return replace(quantized, tensors=tensors)
+    kept = {name: replace(_on_grid(quantized.tensors[name], FINE_LEVELS), coder="gaps") for name in net.tensors}
+    return replace(quantized, tensors=quantized.tensors | kept)
 
 
 def _on_grid(tensor: Tensor, levels: int) -> Tensor:
     weights = values_of(tensor)
     return quantize_tensor(weights, float(nearest_step(float(np.abs(weights).max()) / levels)))
-
-
-def _float_file(model: Model, path: Path) -> Decoded:
-    return save_safetensors(model, path), load_safetensors(path).weights, ()
-
-
-def _file(quantized: QuantizedModel, path: Path) -> Decoded:
-    """Write the file and return what its bytes hold when they are read again."""
-    path.write_bytes(encode(quantized))
-    content = path.read_bytes()
-    return len(content), flat_weights(decode(content)), tuple(size_report(content))

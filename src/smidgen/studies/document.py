@@ -7,10 +7,12 @@ change a number and the sentence changes. `Document.reproduce` trains, renders t
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from math import log
 from statistics import median
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -18,7 +20,8 @@ from smidgen.data import Dataset
 from smidgen.spec import NetSpec, parse_spec
 from smidgen.studies.phrases import NOTHING, errors, p_text, percent, points, rate_text, signed, span
 from smidgen.studies.pictures import Mark, Picture, Series, series
-from smidgen.studies.statistics import compare
+from smidgen.studies.statistics import compare, fit
+from smidgen.studies.teachers import COPIES
 from smidgen.studies.trainings import Bench, Effort, Runs, best_on_selection
 
 if TYPE_CHECKING:
@@ -28,11 +31,11 @@ SHAPE = (1, 28, 28)
 """The input of every network in the documents: MNIST and Fashion-MNIST."""
 
 
-@dataclass(frozen=True)
 class Network:
-    """A network of a document, written in the spec language."""
+    """A network of a document, written in the spec language, with the published accuracy where there is one."""
 
     text: str
+    published: float | None
 
     @property
     def spec(self) -> NetSpec:
@@ -50,15 +53,7 @@ class Network:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One row of a document's main table.
-
-    Attributes:
-        name: What the document calls the network.
-        parameters: Its number of trainable parameters.
-        published: The accuracy in the document, 0 to 1; None where it gives none.
-        theirs: The runs by the document's recipe; None where they were left out.
-        ours: The runs by our recipe; None where they were left out.
-    """
+    """One row of a document's main table: a network, and its runs by the document's recipe and by ours, if any."""
 
     name: str
     parameters: int
@@ -89,13 +84,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Finding:
-    """A question and the answer that the numbers give.
-
-    Attributes:
-        question: The question.
-        answer: One or more sentences.
-        against_published: Whether the answer compares with published figures, which needs all epochs.
-    """
+    """A question and the answer that the numbers give; one about published figures needs all epochs."""
 
     question: str
     answer: str
@@ -107,7 +96,6 @@ class Results:
     """What a document's trainings gave; its page sees this as `found`. Each document adds fields of its own.
 
     Attributes:
-        rows: The rows of the main table.
         on_all: Our runs on all 60,000 training images, by row; empty where the effort cuts epochs.
     """
 
@@ -142,15 +130,12 @@ class Page:
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
+class Report(Page):
     """A reproduced document, ready to be printed or written."""
 
     name: str
     title: str
-    notes: tuple[str, ...]
     rows: tuple[Row, ...]
-    tables: tuple[Table, ...]
-    findings: tuple[Finding, ...]
     pictures: tuple[Picture, ...]
     runs: Mapping[str, Runs] = field(repr=False)
     seconds: float
@@ -158,20 +143,19 @@ class Report:
     remembered: int
 
 
+def rows(nets: Mapping[str, Network], theirs: Mapping[str, Runs], ours: Mapping[str, Runs]) -> tuple[Row, ...]:
+    """Return a row for each network."""
+    return tuple(
+        Row(name, net.parameters, net.published, theirs.get(name), ours.get(name)) for name, net in nets.items()
+    )
+
+
 R = TypeVar("R", bound=Results)
 
 
 @dataclass(frozen=True)
 class Document(Generic[R]):
-    """A document that can be reproduced.
-
-    Attributes:
-        name: What `run` and the command line call it, and the name of its page.
-        title: Its heading.
-        data: The data sets it needs, by name.
-        train: Trains everything and returns the results.
-        pictures: Makes the pictures from the results.
-    """
+    """A document that can be reproduced: its name is also its page's, and `data` names the data sets it needs."""
 
     name: str
     title: str
@@ -210,23 +194,24 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         line_statement_prefix="%",
     )
-    found.filters |= {"n": "{:,}".format, "f": format, "rate": rate_text, "percent": percent, "points": points}
-    found.filters |= {"signed": signed, "span": span, "errors": errors, "p": p_text, "median": median}
-    found.filters["best_on_selection"] = best_on_selection
-    found.globals["compare"] = compare
+    found.filters |= {"n": "{:,}".format, "f": format, "rate": rate_text, "median": median, "p": p_text, "log": log}
+    filters = (percent, points, signed, span, errors, best_on_selection)
+    found.filters |= {each.__name__: each for each in filters}
+    found.globals |= {"compare": compare, "fit": fit, "COPIES": COPIES}
     return found
 
 
 def render(name: str, results: Results) -> Page:
-    """Render a document's page and return its blocks; tables without rows are left out."""
-    return parse(_environment().get_template(f"{name}.md.j2").render(found=results))
+    """Render a document's page from its results and its module's constants, and return the blocks."""
+    constants = vars(sys.modules[type(results).__module__])
+    return parse(_environment().get_template(f"{name}.md.j2").render(constants, found=results))
 
 
 def parse(text: str) -> Page:
     """Split a rendered page into blocks.
 
     A note begins with "- ", a table with "## ", a question with "? ", or with "?! " if its answer compares with
-    published figures. Line breaks within notes and answers do not count.
+    published figures. Line breaks within notes and answers do not count; tables without rows are left out.
     """
     notes, tables, findings = [], [], []
     for block in re.split(r"^(?=- |## |\?!? )", text, flags=re.MULTILINE)[1:]:

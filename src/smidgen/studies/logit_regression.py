@@ -8,12 +8,10 @@ fifth of the steps; and the 12 epochs of Adadelta of the Keras example that its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from math import log, log2
-from typing import ClassVar
 
 from smidgen.data import Dataset
 from smidgen.engine import Start
@@ -21,15 +19,14 @@ from smidgen.records import Recipe, Weights
 from smidgen.search.frontier import Point, smallest_holding
 from smidgen.spec import NetSpec, parse_spec
 from smidgen.streams import initial_weights
-from smidgen.studies.border import Border, border_of, ranges_key, ranges_of
+from smidgen.studies.border import Border, border_of, ranges_of
+from smidgen.studies.datasets import features_of
 from smidgen.studies.document import SHAPE, Document, Results, Row
-from smidgen.studies.features import features_of
 from smidgen.studies.pictures import Picture, series
-from smidgen.studies.statistics import Line, Paired, compare, fit
+from smidgen.studies.statistics import Paired, compare
 from smidgen.studies.teachers import teacher as our_teacher
 from smidgen.studies.teachers import teacher_job
 from smidgen.studies.trainings import Bench, Job, Runs, best_on_selection
-from smidgen.trials.evaluate import TrainingContext
 
 CONVS = "conv 32x3x3 relu, conv 64x3x3 relu, maxpool 2"
 TEACHER = f"{CONVS}, dropout 0.25, dense 128 relu, dropout 0.5, dense 10"
@@ -75,13 +72,9 @@ def size(hidden: int) -> int:
     return student(hidden).parameters(SHAPE)
 
 
-def title(hidden: int) -> str:
-    return f"h = {hidden}"
-
-
 def key(what: str, hidden: int) -> str:
     """Return the name of a job for one h."""
-    return f"{what}, {title(hidden)}"
+    return f"{what}, h = {hidden}"
 
 
 def few(hidden: int) -> int:
@@ -91,7 +84,7 @@ def few(hidden: int) -> int:
 
 def student_jobs() -> dict[str, Job]:
     """Return the document's students: frozen convolutions, every h."""
-    return {title(h): Job(head(h), REGRESSION, seeds=10 if h in PUBLISHED else few(h)) for h in HIDDEN}
+    return {f"h = {h}": Job(head(h), REGRESSION, seeds=10 if h in PUBLISHED else few(h)) for h in HIDDEN}
 
 
 def frozen_jobs() -> dict[str, Job]:
@@ -108,18 +101,18 @@ def loss_jobs() -> dict[str, Job]:
 
 def compared_jobs(teacher_weights: Weights) -> dict[str, Job]:
     """Return the whole student trained from the teacher's convolutions (fine-tuned) and from fresh weights (anew)."""
-    jobs = {}
+    jobs: dict[str, Job] = {}
     for h in COMPARED_HIDDEN:
+        anew = Job(student(h), COMPARED_RECIPE, seeds=1)
         start = partial(with_convolutions, student(h), teacher_weights)
-        jobs[key("fine-tuned", h)] = Job(student(h), COMPARED_RECIPE, seeds=1, start=start)
-        jobs[key("anew", h)] = Job(student(h), COMPARED_RECIPE, seeds=1)
+        jobs |= {key("fine-tuned", h): replace(anew, start=start), key("anew", h): anew}
     return jobs
 
 
 def whole_jobs(teacher_weights: Weights) -> dict[str, Job]:
     """Return our fine-tuned students where a figure was published."""
     starts = {h: partial(with_convolutions, student(h, 0.0), teacher_weights) for h in PUBLISHED}
-    return {title(h): Job(student(h, 0.0), OURS_WHOLE, seeds=2, start=start) for h, start in starts.items()}
+    return {f"h = {h}": Job(student(h, 0.0), OURS_WHOLE, seeds=2, start=start) for h, start in starts.items()}
 
 
 def with_convolutions(spec: NetSpec, teacher_weights: Weights, seed: int) -> Start:
@@ -130,44 +123,11 @@ def with_convolutions(spec: NetSpec, teacher_weights: Weights, seed: int) -> Sta
     return Start(weights)
 
 
-# --- trainings -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Neighbours:
-    """Two rows that follow each other in size, compared on the test images."""
-
-    large: Row
-    small: Row
-    pair: Paired
-
-    @property
-    def is_step(self) -> bool:
-        """Whether the smaller is as good or better, so that s(f) is not strict."""
-        return self.pair.difference <= 0
-
-    @property
-    def is_certain(self) -> bool:
-        return self.pair.difference > 0 and self.pair.p_value < SIGNIFICANT
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Straight lines through accuracy, size and the logarithm of the size, against h and against log2 h."""
-
-    rates: Line
-    sizes: Line
-    log_sizes: Line
-    rates_by_halving: Line
-    log_sizes_by_halving: Line
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Regressed(Results):
     """The results of logit-regression.
 
     Attributes:
-        our_teacher: The runs of our teacher.
         dropouts: Students of the document's teacher on its frozen convolutions, by dropout rate.
         compared: (h, frozen, fine-tuned, anew), None for what was left out.
         losses: Our recipe by (loss, h).
@@ -179,12 +139,6 @@ class Regressed(Results):
     compared: tuple[tuple[int | Runs | None, ...], ...]
     losses: Mapping[tuple[str, int], Runs]
     border: Border | None
-    compared_epochs: ClassVar = COMPARED_RECIPE.epochs
-    floors: ClassVar = FLOORS
-    floor: ClassVar = FLOOR
-    hidden: ClassVar = HIDDEN
-    loss_names: ClassVar = tuple(LOSSES)
-    significant: ClassVar = SIGNIFICANT
 
     def smallest(self, recipe: str, floor: float) -> Point | None:
         """Return the smallest size by "theirs" or "ours" whose middle seed's validation rate is at least `floor`."""
@@ -198,24 +152,10 @@ class Regressed(Results):
         return [(row, row.theirs) for row in self.rows[1:] if row.theirs]
 
     @property
-    def neighbours(self) -> list[Neighbours]:
+    def neighbours(self) -> list[tuple[Row, Row, Paired]]:
+        """Two rows that follow each other in size, the larger first, compared on the test images."""
         pairs = pairwise(self.students)
-        return [Neighbours(large, small, compare(first, second)) for (large, first), (small, second) in pairs]
-
-    @property
-    def shape(self) -> Shape:
-        hidden = [float(row.name.removeprefix("h = ")) for row, _ in self.students]
-        halvings = list(map(log2, hidden))
-        rates = [runs.mean for _, runs in self.students]
-        sizes = [float(row.parameters) for row, _ in self.students]
-        log_sizes = list(map(log, sizes))
-        return Shape(
-            fit(hidden, rates),
-            fit(hidden, sizes),
-            fit(hidden, log_sizes),
-            fit(halvings, rates),
-            fit(halvings, log_sizes),
-        )
+        return [(large, small, compare(first, second)) for (large, first), (small, second) in pairs]
 
     @property
     def best_losses(self) -> dict[int, str]:
@@ -225,46 +165,31 @@ class Regressed(Results):
 
 def train(bench: Bench, data: Mapping[str, Dataset]) -> Regressed:
     """Train the document's teacher and students, and ours from a better teacher."""
-    context = TrainingContext(data["mnist"], bench.engine)
-    job = {"teacher": Job(parse_spec(TEACHER), ADADELTA, seeds=1, needed=True)}
-    (teacher,) = bench.train(context, job, "logit-regression: the teacher", "document: ", teacher_job(context)).values()
+    context = bench.context(data["mnist"])
+    job = Job(parse_spec(TEACHER), ADADELTA, seeds=1, needed=True)
+    teacher = bench.train(context, {"teacher": job}, "document: ", teacher_job(context))["teacher"]
     taught = bench.taught(context, teacher)
-    ours, our_taught = our_teacher(bench, context, "logit-regression: our teacher")
-    groups = [(taught, frozen_jobs(), "document, frozen: "), (our_taught, loss_jobs(), "ours, frozen: ")]
-    frozen, by_name = on_features(bench, teacher, groups)
-    weights = teacher.outcomes[teacher.best].weights
-    kinds = frozen | bench.train(taught, compared_jobs(weights), "logit-regression: fine-tuned and anew", "document: ")
-    whole = bench.train(our_taught, whole_jobs(weights), "logit-regression: our recipe, whole", "ours, fine-tuned: ")
+    ours, our_taught = our_teacher(bench, context)
+    # The outputs of the frozen layers are computed only if something on top of them must be trained.
+    trial, outcome = teacher.best
+    features = features_of(context, parse_spec(CONVS), outcome.weights, trial.key, bench.study.workers)
+    ranges = bench.array(f"{features.digest} ranges", lambda: ranges_of(features))
+    frozen = bench.train(replace(taught, dataset=features), frozen_jobs(), "document, frozen: ")
+    by_name = bench.train(replace(our_taught, dataset=features), loss_jobs(), "ours, frozen: ")
+    kinds = frozen | bench.train(taught, compared_jobs(outcome.weights), "document: ")
+    whole = bench.train(our_taught, whole_jobs(outcome.weights), "ours, fine-tuned: ")
     losses = {(loss, h): by_name[key(loss, h)] for loss in LOSSES for h in HIDDEN if key(loss, h) in by_name}
-    best = {title(h): losses[loss, h] for h, loss in best_losses(losses).items()}
+    best = {f"h = {h}": losses[loss, h] for h, loss in best_losses(losses).items()}
     best |= {h: runs for h, runs in whole.items() if h not in best or runs.selection > best[h].selection}
+    student = frozen.get("h = 6")
     return Regressed(
         rows=table_rows(teacher, frozen, best),
         our_teacher=ours,
         dropouts={f"{rate:g}": frozen[name] for rate in DROPOUTS if (name := f"dropout {rate:g}") in frozen},
         compared=tuple((h, *(kinds.get(key(kind, h)) for kind in KINDS)) for h in COMPARED_HIDDEN),
         losses=losses,
-        border=border_of(bench, context, teacher, frozen.get(title(6)), CONVS),
+        border=border_of(bench, context, teacher, parse_spec(CONVS), ranges, student) if student else None,
     )
-
-
-def on_features(
-    bench: Bench, teacher: Runs, groups: Sequence[tuple[TrainingContext, Mapping[str, Job], str]]
-) -> list[dict[str, Runs]]:
-    """Train heads on the outputs of the teacher's frozen layers, which are computed only if something is missing.
-
-    Args:
-        bench: Where they are trained.
-        teacher: The runs whose best seed has the frozen layers.
-        groups: (context with the images and the logits to learn from, jobs, prefix of their names).
-    """
-    trial, weights = teacher.trials[teacher.best], teacher.outcomes[teacher.best].weights
-    features = features_of(groups[0][0], parse_spec(CONVS), weights, trial.key, bench.study.workers)
-    ranges = ranges_key(features.digest)
-    if bench.study.store.get_array(ranges) is None:
-        bench.study.store.put_array(ranges, ranges_of(features))
-    stage = "logit-regression: heads on frozen layers"
-    return [bench.train(replace(taught, dataset=features), jobs, stage, prefix) for taught, jobs, prefix in groups]
 
 
 def best_losses(losses: Mapping[tuple[str, int], Runs]) -> dict[int, str]:
@@ -275,7 +200,8 @@ def best_losses(losses: Mapping[tuple[str, int], Runs]) -> dict[int, str]:
 
 def table_rows(teacher: Runs, frozen: Mapping[str, Runs], best: Mapping[str, Runs]) -> tuple[Row, ...]:
     parameters = parse_spec(TEACHER).parameters(SHAPE)
-    students = (Row(title(h), size(h), PUBLISHED.get(h), frozen.get(title(h)), best.get(title(h))) for h in HIDDEN)
+    named = ((f"h = {h}", h) for h in HIDDEN)
+    students = (Row(name, size(h), PUBLISHED.get(h), frozen.get(name), best.get(name)) for name, h in named)
     return Row("teacher, h = 128", parameters, TEACHER_PUBLISHED, teacher), *students
 
 

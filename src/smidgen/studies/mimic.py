@@ -10,15 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 from smidgen.data import Dataset
 from smidgen.records import Recipe
 from smidgen.spec import parse_spec
-from smidgen.studies.authors import all_training_images
-from smidgen.studies.document import Document, Network, Results, Row
+from smidgen.studies.datasets import all_training_images
+from smidgen.studies.document import Document, Network, Results, Row, rows
 from smidgen.studies.pictures import Picture, Series, series
-from smidgen.studies.statistics import Line, fit
 from smidgen.studies.teachers import teacher as our_teacher
 from smidgen.studies.teachers import teacher_job
 from smidgen.studies.trainings import Bench, Job, Runs
@@ -37,16 +35,12 @@ def bottleneck(hidden: int, units: int = 20) -> str:
 
 @dataclass(frozen=True)
 class Net(Network):
-    """A network of the document.
+    """A network of the document: how it was trained, what it reached in how many minutes, and our seeds and recipe.
 
-    Attributes:
-        recipe: How the document trained it.
-        published: The published accuracy, or None.
-        minutes: The published training time, or None.
-        seeds: From how many seeds it is trained here.
-        ours: Our recipe; None where it would cost minutes and show nothing new.
+    Ours is None where it would cost minutes and show nothing new.
     """
 
+    text: str
     recipe: Recipe
     published: float | None
     minutes: float | None
@@ -54,10 +48,12 @@ class Net(Network):
     ours: Recipe | None
 
 
+STUDENT = bottleneck(8000)
 TEACHER = "conv 16x3x3 same relu, maxpool 2, dense 64 relu, dense 64 relu, dense 64 relu, dense 10"
 OURS = Recipe("kl", 2.0, learning_rate=0.002, epochs=40)
 """Our recipe for students behind a bottleneck; they learn from our teacher."""
 OUR_SEEDS = 2
+PUBLISHED_L2 = 0.8262
 
 NETS = {
     "CNN (teacher)": Net(TEACHER, SGD, 0.9024, 16.5, 10, Recipe("kl", 2.0, learning_rate=0.003, epochs=15)),
@@ -65,8 +61,8 @@ NETS = {
     "DNN 3 x 64": Net("dense 64 relu, dense 64 relu, dense 64 relu, dense 10", SGD, 0.8948, None, 10,
                       Recipe("kl", 2.0, learning_rate=0.003, epochs=15)),
     "SNN": Net("dense 8000 relu, dropout 0.5, dense 10", GIANT, 0.8887, 20.12, 1, None),
-    "SNN-mimic-8k L2": Net(bottleneck(8000), PROBABILITIES, 0.8262, 11.48, 10, OURS),
-    "SNN-mimic-8k KL": Net(bottleneck(8000), KL, 0.8709, 12.17, 10, OURS),
+    "SNN-mimic-8k L2": Net(STUDENT, PROBABILITIES, PUBLISHED_L2, 11.48, 10, OURS),
+    "SNN-mimic-8k KL": Net(STUDENT, KL, 0.8709, 12.17, 10, OURS),
     "mimic-400 KL": Net(bottleneck(400), KL, None, None, 3, replace(OURS, learning_rate=0.003)),
     "mimic-20k KL": Net(bottleneck(20_000), KL, None, None, 1, None),
 }  # fmt: skip
@@ -81,8 +77,8 @@ LOSSES = {
 PLAIN_HIDDEN = 332
 """Hidden units: 784 h + h + 10 h + 10 = 263,950 is nearest to the 263,710 parameters of the mimic."""
 ABLATION = {
-    "bottleneck, labels": (bottleneck(8000), SGD),
-    "bottleneck, KL": (bottleneck(8000), KL),
+    "bottleneck, labels": (STUDENT, SGD),
+    "bottleneck, KL": (STUDENT, KL),
     "no bottleneck, labels": (f"dense {PLAIN_HIDDEN} relu, dense 10", SGD),
     "no bottleneck, KL": (f"dense {PLAIN_HIDDEN} relu, dense 10", KL),
     "SNN, labels": (NETS["SNN"].text, SGD),
@@ -94,29 +90,27 @@ COURSE_EPOCHS = (1, 2, 4, 8, 16)
 COURSE_STUDENT_EPOCHS = 8
 
 
-def documents_jobs() -> dict[str, Job]:
-    """Return the rows that learn from labels; one of them is the teacher of the others."""
+def documents_jobs(*, with_teacher: bool) -> dict[str, Job]:
+    """Return the rows that learn from labels, one of them the others' teacher, or those that learn from it."""
     return {
         name: Job(net.spec, net.recipe, net.seeds, needed=net.text == TEACHER)
         for name, net in NETS.items()
-        if not net.recipe.needs_teacher
+        if net.recipe.needs_teacher == with_teacher
     }
-
-
-def mimic_jobs() -> dict[str, Job]:
-    """Return the rows that learn from the document's teacher, and every loss at 8,000 hidden units."""
-    rows = {name: Job(net.spec, net.recipe, net.seeds) for name, net in NETS.items() if net.recipe.needs_teacher}
-    return {**rows, **loss_jobs()}
 
 
 def loss_jobs() -> dict[str, Job]:
     """Return the student with 8,000 units by every loss; two are also rows and have their seeds."""
-    rows = {net.recipe: net.seeds for net in NETS.values() if net.text == bottleneck(8000)}
-    return {name: Job(parse_spec(bottleneck(8000)), recipe, rows.get(recipe, 1)) for name, recipe in LOSSES.items()}
+    rows = {net.recipe: net.seeds for net in NETS.values() if net.text == STUDENT}
+    return {name: Job(parse_spec(STUDENT), recipe, rows.get(recipe, 1)) for name, recipe in LOSSES.items()}
 
 
 def our_jobs() -> dict[str, Job]:
     return {name: Job(net.spec, net.ours, min(net.seeds, OUR_SEEDS)) for name, net in NETS.items() if net.ours}
+
+
+def teacher_jobs(epochs: int) -> dict[str, Job]:
+    return {"teacher": Job(parse_spec(TEACHER), replace(SGD, epochs=epochs), seeds=1, needed=True)}
 
 
 def ablation_jobs() -> dict[str, Job]:
@@ -160,29 +154,21 @@ class Mimicked(Results):
     ablation: Mapping[str, Mapping[str, Runs]]
     course: tuple[Lesson, ...]
     logit_seconds: float
-    nets: ClassVar = NETS
-    epochs: ClassVar = SGD.epochs
-    giant_epochs: ClassVar = GIANT.epochs
-    ablation_epochs: ClassVar = ABLATION_EPOCHS
-    published_l2: ClassVar = 0.8262
 
     @property
     def losses(self) -> dict[str, Runs]:
         """The student with 8,000 units, by what it learns from."""
         return {name: self.theirs[name] for name in LOSSES if name in self.theirs}
 
-    @property
-    def squares(self) -> dict[str, Runs]:
-        return {name: runs for name, runs in self.losses.items() if name.startswith("L2")}
-
-    @property
-    def softer(self) -> dict[str, Runs]:
-        return {name: runs for name, runs in self.losses.items() if name.startswith("KL")}
+    def losses_of(self, start: str) -> dict[str, Runs]:
+        """Return those whose name begins so: "KL", or "L2" for squared errors."""
+        return {name: runs for name, runs in self.losses.items() if name.startswith(start)}
 
     @property
     def nearest_l2(self) -> str:
         """The squared error whose accuracy is nearest to the published one."""
-        return min(self.squares, key=lambda name: abs(self.squares[name].mean - self.published_l2))
+        squares = self.losses_of("L2")
+        return min(squares, key=lambda name: abs(squares[name].mean - PUBLISHED_L2))
 
     @property
     def steps(self) -> list[tuple[str, str, Runs, Runs]]:
@@ -194,33 +180,27 @@ class Mimicked(Results):
             if before in runs and after in runs
         ]
 
-    @property
-    def course_line(self) -> Line:
-        """The students' accuracy against their teachers'."""
-        return fit([each.teacher.mean for each in self.course], [each.student.mean for each in self.course])
-
 
 def train(bench: Bench, data: Mapping[str, Dataset]) -> Mimicked:
     """Train the document's rows, its ablation and its course, and our recipes."""
-    fashion = data["fashion-mnist"]
-    context = TrainingContext(fashion, bench.engine)
-    theirs = bench.train(context, documents_jobs(), "mimic: nets without a teacher", "document: ", teacher_job(context))
-    taught = bench.taught(context, theirs["CNN (teacher)"])
-    theirs |= bench.train(taught, mimic_jobs(), "mimic: students", "document: ")
-    _, our_taught = our_teacher(bench, context, "mimic: our teacher")
-    ours = bench.train(our_taught, our_jobs(), "mimic: our recipe", "ours: ")
-    on_all = on_all_images(bench, fashion)
-    ablation = bench.train(taught, ablation_jobs(), "mimic: ablation", "ablation, fashion-mnist: ")
-    on_mnist = ablation_on_mnist(bench, data["mnist"])
+    fashion, mnist = data["fashion-mnist"], data["mnist"]
+    context = bench.context(fashion)
+    theirs = bench.train(context, documents_jobs(with_teacher=False), "document: ", teacher_job(context))
+    teacher = theirs["CNN (teacher)"]
+    taught = bench.taught(context, teacher)
+    theirs |= bench.train(taught, documents_jobs(with_teacher=True) | loss_jobs(), "document: ")
+    _, our_taught = our_teacher(bench, context)
+    ours = bench.train(our_taught, our_jobs(), "ours: ")
     return Mimicked(
-        rows=tuple(
-            Row(name, net.parameters, net.published, theirs.get(name), ours.get(name)) for name, net in NETS.items()
-        ),
-        on_all=on_all,
+        rows=rows(NETS, theirs, ours),
+        on_all=on_all_images(bench, fashion),
         theirs=theirs,
-        ablation={"fashion-mnist": ablation, "mnist": on_mnist},
+        ablation={
+            "fashion-mnist": bench.train(taught, ablation_jobs(), "ablation, fashion-mnist: "),
+            "mnist": ablation_on_mnist(bench, bench.context(mnist)),
+        },
         course=teacher_course(bench, context),
-        logit_seconds=logit_seconds(bench, context, theirs["CNN (teacher)"]),
+        logit_seconds=logit_seconds(bench, context, teacher),
     )
 
 
@@ -228,41 +208,35 @@ def on_all_images(bench: Bench, dataset: Dataset) -> dict[str, Runs]:
     """Train the two rows with 8,000 hidden units by our recipe, teacher and students on all 60,000 images."""
     if not bench.effort.is_whole:
         return {}
-    context = TrainingContext(all_training_images(dataset), bench.engine)
-    _, taught = our_teacher(bench, context, "mimic: our teacher, all images", "all images: ")
-    rows = [name for name, net in NETS.items() if net.text == bottleneck(8000)]
-    jobs = {rows[0]: Job(NETS[rows[0]].spec, OURS, OUR_SEEDS)}
-    found = bench.train(taught, jobs, "mimic: our recipe, all images", "ours, all images: ")
-    return {name: found[rows[0]] for name in rows if rows[0] in found}
+    context = bench.context(all_training_images(dataset))
+    _, taught = our_teacher(bench, context, "all images: ")
+    first, second = (name for name, net in NETS.items() if net.text == STUDENT)
+    found = bench.train(taught, {first: Job(parse_spec(STUDENT), OURS, OUR_SEEDS)}, "ours, all images: ")
+    return {name: runs for runs in found.values() for name in (first, second)}
 
 
-def ablation_on_mnist(bench: Bench, dataset: Dataset) -> dict[str, Runs]:
+def ablation_on_mnist(bench: Bench, context: TrainingContext) -> dict[str, Runs]:
     """Train the ablation on MNIST, from the document's CNN trained there."""
-    context = TrainingContext(dataset, bench.engine)
-    job = Job(parse_spec(TEACHER), replace(SGD, epochs=ABLATION_EPOCHS), seeds=1, needed=True)
-    teacher = bench.train(context, {"teacher": job}, "mimic: a teacher on MNIST", "ablation, mnist: ")["teacher"]
-    return bench.train(bench.taught(context, teacher), ablation_jobs(), "mimic: MNIST", "ablation, mnist: ")
+    teacher = bench.train(context, teacher_jobs(ABLATION_EPOCHS), "ablation, mnist: ")["teacher"]
+    return bench.train(bench.taught(context, teacher), ablation_jobs(), "ablation, mnist: ")
 
 
 def teacher_course(bench: Bench, context: TrainingContext) -> tuple[Lesson, ...]:
     """Train teachers for more and more epochs, and a student from each."""
-    stage = "mimic: while the teacher trains"
+    job = Job(parse_spec(STUDENT), replace(KL, epochs=COURSE_STUDENT_EPOCHS), seeds=2)
     course: dict[int, Lesson] = {}
     for epochs in COURSE_EPOCHS:
         prefix = f"course, teacher of {epochs} epochs: "
-        jobs = {"teacher": Job(parse_spec(TEACHER), replace(SGD, epochs=epochs), seeds=1, needed=True)}
-        teacher = bench.train(context, jobs, stage, prefix)["teacher"]
-        student = {"student": Job(parse_spec(bottleneck(8000)), replace(KL, epochs=COURSE_STUDENT_EPOCHS), seeds=2)}
-        found = bench.train(bench.taught(context, teacher), student, stage, prefix)
-        if "student" in found:
+        teacher = bench.train(context, teacher_jobs(epochs), prefix)["teacher"]
+        for student in bench.train(bench.taught(context, teacher), {"student": job}, prefix).values():
             trained = teacher.job.recipe.epochs
-            course[trained] = Lesson(trained, teacher, found["student"])
+            course[trained] = Lesson(trained, teacher, student)
     return tuple(course.values())
 
 
 def logit_seconds(bench: Bench, context: TrainingContext, teacher: Runs) -> float:
     """Return the seconds the teacher takes for the logits of one epoch on one thread; measured once and stored."""
-    trial, outcome = teacher.trials[teacher.best], teacher.outcomes[teacher.best]
+    trial, outcome = teacher.best
     key = f"{trial.key} {context.dataset.digest} seconds for the training images"
     found = bench.study.store.get_measurement(key)
     if found is None:
@@ -271,9 +245,6 @@ def logit_seconds(bench: Bench, context: TrainingContext, teacher: Runs) -> floa
         found = time.perf_counter() - began
         bench.study.store.put_measurement(key, found, unit="s")
     return found
-
-
-# --- pictures --------------------------------------------------------------------------------------
 
 
 def pictures(found: Mimicked) -> Iterator[Picture]:

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 from smidgen.data import Dataset
 from smidgen.records import Recipe
-from smidgen.studies.authors import all_training_images, selecting_on_test
-from smidgen.studies.copies import COPIES, on_copies
-from smidgen.studies.document import SHAPE, Document, Network, Results, Row
+from smidgen.studies.datasets import all_training_images, selecting_on_test
+from smidgen.studies.document import SHAPE, Document, Network, Results, rows
 from smidgen.studies.pictures import Picture
-from smidgen.studies.teachers import teacher
+from smidgen.studies.teachers import on_copies, teacher
 from smidgen.studies.trainings import Bench, Job, Runs
-from smidgen.trials.evaluate import TrainingContext
 
 PATIENCE = 3
 EARLY_STOPPING = Recipe(
     optimizer="adam-keras", learning_rate=0.001, schedule="constant", epochs=30, batch_size=32, patience=PATIENCE
 )
+SMALL = Recipe("kl", 2.0, learning_rate=0.05, epochs=4, average=0.999)
+"""Our recipe of the small networks; its epochs are over four copies of each image."""
 OUR_SEEDS = 2
 
 
@@ -32,6 +31,7 @@ OUR_SEEDS = 2
 class Net(Network):
     """A network of the document with its published accuracy and our recipe for its size."""
 
+    text: str
     published: float
     ours: Recipe
 
@@ -41,8 +41,6 @@ class Net(Network):
         return self.parameters + sum(plan.running_stats for plan in self.spec.plan(SHAPE))
 
 
-SMALL = Recipe("kl", 2.0, learning_rate=0.05, epochs=4, average=0.999)
-"""The recipe of the small networks; its epochs are over four copies of each image."""
 NETS = {
     "baseline": Net(
         "conv 32x4x4 relu, maxpool 2, dense 128 relu, dense 10",
@@ -65,41 +63,28 @@ NETS = {
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Reduced(Results):
-    """The results of reduce-cnn.
-
-    Attributes:
-        stopped: (network, runs stopped by the selection half, runs stopped by the test loss).
-    """
+    """The results, with (network, runs stopped by the selection half, runs stopped by the test loss)."""
 
     stopped: tuple[tuple[str, Runs, Runs], ...]
-    nets: ClassVar = NETS
-    recipe: ClassVar = EARLY_STOPPING
-    copies: ClassVar = COPIES
 
 
 def documents_jobs(seeds: int) -> dict[str, Job]:
     return {name: Job(net.spec, EARLY_STOPPING, seeds) for name, net in NETS.items()}
 
 
-def our_jobs() -> dict[str, Job]:
-    return {name: Job(net.spec, net.ours, OUR_SEEDS) for name, net in NETS.items()}
-
-
 def train(bench: Bench, data: Mapping[str, Dataset]) -> Reduced:
     """Train the three networks by the document's recipe, both ways to stop, and by ours."""
     mnist = data["mnist"]
-    context = TrainingContext(mnist, bench.engine)
-    our_teacher, _ = teacher(bench, context, "reduce-cnn: our teacher")
-    theirs = bench.train(context, documents_jobs(3), "reduce-cnn: early stopping on validation", "document: ")
-    peeking = TrainingContext(selecting_on_test(mnist), bench.engine)
-    by_test = bench.train(peeking, documents_jobs(2), "reduce-cnn: the author's way", "the author's way: ")
-    ours = on_copies(bench, context, our_teacher, our_jobs(), "reduce-cnn: our recipe", "ours: ")
-    everything = TrainingContext(all_training_images(mnist), bench.engine)
-    small = {name: job for name, job in our_jobs().items() if name != "baseline" and bench.effort.is_whole}
-    on_all = on_copies(bench, everything, our_teacher, small, "reduce-cnn: ours, all images", "ours, all images: ")
-    rows = (Row(name, net.parameters, net.published, theirs.get(name), ours.get(name)) for name, net in NETS.items())
-    stopped = ((name, runs, by_test[name]) for name, runs in theirs.items() if name in by_test)
-    return Reduced(rows=tuple(rows), on_all=on_all, stopped=tuple(stopped))
+    context, everything = bench.context(mnist), bench.context(all_training_images(mnist))
+    our_teacher, _ = teacher(bench, context)
+    theirs = bench.train(context, documents_jobs(3), "document: ")
+    by_test = bench.train(bench.context(selecting_on_test(mnist)), documents_jobs(2), "the author's way: ")
+    jobs = {name: Job(net.spec, net.ours, OUR_SEEDS) for name, net in NETS.items()}
+    ours = on_copies(bench, context, our_teacher, jobs, "ours: ")
+    small = {name: job for name, job in jobs.items() if name != "baseline" and bench.effort.is_whole}
+    on_all = on_copies(bench, everything, our_teacher, small, "ours, all images: ")
+    stopped = tuple((name, runs, by_test[name]) for name, runs in theirs.items() if name in by_test)
+    return Reduced(rows=rows(NETS, theirs, ours), on_all=on_all, stopped=stopped)
 
 
 def pictures(found: Reduced) -> Iterator[Picture]:

@@ -16,8 +16,7 @@ from smidgen.records import Recipe, Score
 from smidgen.search.byte_search import ByteSearch, ByteSearchEffort, FileCandidate
 from smidgen.search.confirm import confirm
 from smidgen.spec import parse_spec
-from smidgen.studies.copies import COPIES
-from smidgen.studies.teachers import teacher
+from smidgen.studies.teachers import COPIES, teacher
 from smidgen.studies.trainings import Bench, Job
 from smidgen.trials.evaluate import TrainingContext, score
 
@@ -26,15 +25,12 @@ EFFORT = ByteSearchEffort(networks=1, generations=2, children=6, steps=4_000, tr
 
 @dataclass(frozen=True)
 class Aim:
-    """What a file must reach, where the search begins, and the shortest file that was published.
+    """What a file must reach, and who published the shortest one.
 
     Attributes:
         error: The largest error on either half of the validation split, by the plain rate.
-        text: A smaller network of the same structure.
-        recipe: How it is trained, over copies.
-        best_bytes: The length of the shortest published file.
-        best_error: Its published error.
-        who: Who published it.
+        text: A smaller network of the same structure, where the search begins.
+        recipe: How that network is trained, over copies.
     """
 
     error: float
@@ -85,22 +81,17 @@ def shortest_files(
     """Search the shortest file for each aim; return nothing where the effort cuts epochs."""
     if not bench.effort.is_whole:
         return {}
-    runs, _ = teacher(bench, context, "deep-compression: our teacher")
+    runs, _ = teacher(bench, context)
     data = with_copies(context.dataset, COPIES, bench.study.workers)
     copied = bench.taught(replace(context, dataset=data), runs)
     found = {}
     for name, aim in aims.items():
+        job = Job(parse_spec(aim.text), aim.recipe, 1, needed=True)
+        weights = bench.train(copied, {name: job}, "smaller: ")[name].outcomes[0].weights
         search = ByteSearch(bench.study, copied, effort, aim.error, 0)
-        search.run([_trained(bench, copied, name, aim)])
+        search.run([Model(job.spec, data.input_shape, data.class_names, weights)])
         file = confirm(search.ordered(), aim.is_met).candidate
         if file is not None:
             test = score(context, file.quantized.spec, file.outcome.weights, data.test, bench.study.workers)
             found[name] = Shortest(aim, file, test)
     return found
-
-
-def _trained(bench: Bench, copied: TrainingContext, name: str, aim: Aim) -> Model:
-    job = {name: Job(parse_spec(aim.text), aim.recipe, 1, needed=True)}
-    runs = bench.train(copied, job, "deep-compression: a smaller network", "smaller: ")[name]
-    data = copied.dataset
-    return Model(runs.job.spec, data.input_shape, data.class_names, runs.outcomes[0].weights)

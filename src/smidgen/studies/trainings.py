@@ -9,14 +9,16 @@ Everything is chosen on the validation split. The test split is scored once for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean, stdev
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.data import Dataset
 from smidgen.engine import Start
 from smidgen.records import Outcome, Recipe, Score, Trial
 from smidgen.spec import NetSpec
@@ -26,6 +28,7 @@ from smidgen.trials.evaluate import TrainingContext, classify
 from smidgen.trials.study import Study
 
 Answers = npt.NDArray[np.uint8]
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,6 @@ class Effort:
     """Limits on the cost of a document.
 
     Attributes:
-        name: What the notes call it.
-        most_seeds: The largest number of trainings of one job.
         row_macs: Multiply-accumulates that the seeds of a job may take together; one seed is always trained.
         epoch_share: The share of a recipe's epochs that is trained.
         largest_macs: A job whose one training takes more multiply-accumulates is left out.
@@ -63,9 +64,6 @@ class Job:
     """One training, repeated from several seeds.
 
     Attributes:
-        spec: The network.
-        recipe: How it is trained.
-        seeds: How many trainings, from the seeds 0, 1, 2 ...
         start: Makes the start of a seed's training; None for fresh weights.
         needed: Whether other jobs depend on this one, so that it is never left out.
     """
@@ -77,16 +75,15 @@ class Job:
     needed: bool = False
 
 
+Jobs = Mapping[str, Job]
+
+
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """The trainings of a job, seed by seed.
+    """The trainings of a job within the effort, seed by seed.
 
     Attributes:
-        job: The job, within the effort.
-        trials: One trial a seed.
-        outcomes: The outcome of each trial.
         answers: uint8 [seeds, test images], the class that each network gives to each test image.
-        labels: int [test images].
         macs: Multiply-accumulates of one training.
     """
 
@@ -146,9 +143,9 @@ class Runs:
         return order[len(order) // 2]
 
     @property
-    def best(self) -> int:
-        """The index of the seed with the most selection images right, the first of equals."""
-        return max(range(len(self.outcomes)), key=lambda index: self.outcomes[index].selection.correct)
+    def best(self) -> tuple[Trial, Outcome]:
+        """The seed with the most selection images right, the first of equals."""
+        return max(zip(self.trials, self.outcomes, strict=True), key=lambda seed: seed[1].selection.correct)
 
     @property
     def mean_score(self) -> Score:
@@ -176,45 +173,44 @@ def best_on_selection(runs: Mapping[str, Runs]) -> str:
 class Bench:
     """Trains jobs on one study within an effort, and lists all runs and what was left out."""
 
-    def __init__(self, study: Study, effort: Effort, engine: str = "auto") -> None:
-        self.study, self.effort, self.engine = study, effort, engine
+    def __init__(self, study: Study, effort: Effort, engine: str = "auto", document: str = "") -> None:
+        self.study, self.effort, self.engine, self.document = study, effort, engine, document
         self.runs: dict[str, Runs] = {}
         self.left_out: list[str] = []
 
+    def context(self, data: Dataset) -> TrainingContext:
+        return TrainingContext(data, self.engine)
+
     def train(
-        self,
-        context: TrainingContext,
-        jobs: Mapping[str, Job],
-        stage: str,
-        prefix: str = "",
-        ahead: Mapping[str, Job] | None = None,
+        self, context: TrainingContext, jobs: Jobs, prefix: str = "", ahead: Jobs | None = None
     ) -> dict[str, Runs]:
         """Train jobs and return their runs by name, without those that the effort leaves out.
 
         Args:
             context: What they learn from.
             jobs: The jobs by name.
-            stage: What the reporter calls it.
-            prefix: Put before each name in `self.runs`, which lists the runs of all calls.
+            prefix: Put before each name in `self.runs`, which lists the runs of all calls; the reporter shows it.
             ahead: Jobs of a later call, trained along so that no core waits for one long training.
         """
-        context, early = _trials(context, self._within_effort(context, ahead or {}))
-        kept = self._within_effort(context, jobs)
-        self.left_out += [prefix + name for name in jobs if name not in kept]
-        context, trials = _trials(context, kept)
-        outcomes = iter(self.study.run(context, [*_flat(trials), *_flat(early)], stage))
-        runs = {
-            name: self._runs(context, kept[name], seeds, tuple(next(outcomes) for _ in seeds))
-            for name, seeds in trials.items()
-        }
+        context, early = self._trials(context, ahead or {})
+        context, trials = self._trials(context, jobs)
+        self.left_out += [prefix + name for name in jobs if name not in trials]
+        wanted = [trial for seeds in (*trials.values(), *early.values()) for trial in seeds]
+        outcomes = iter(self.study.run(context, wanted, f"{self.document}, {prefix}".rstrip(", :")))
+        runs = {}
+        for name, seeds in trials.items():
+            found = tuple(next(outcomes) for _ in seeds)
+            answers = np.stack([self._answers(context, *pair) for pair in zip(seeds, found, strict=True)])
+            job = replace(jobs[name], recipe=seeds[0].recipe, seeds=len(seeds))
+            runs[name] = Runs(job, seeds, found, answers, context.dataset.test.labels, context.cost(seeds[0]))
         self.runs |= {prefix + name: found for name, found in runs.items()}
         return runs
 
-    def remembers(self, context: TrainingContext, jobs: Mapping[str, Job]) -> bool:
+    def remembers(self, context: TrainingContext, jobs: Jobs) -> bool:
         """Return whether the store has all that `train` would make, so that it needs no images."""
-        context, trials = _trials(context, self._within_effort(context, jobs))
-        store, wanted = self.study.store, _flat(trials)
-        known = store.get_many(wanted)
+        context, trials = self._trials(context, jobs)
+        wanted = [trial for seeds in trials.values() for trial in seeds]
+        store, known = self.study.store, self.study.store.get_many(wanted)
         return all(t.key in known and store.get_array(_answers_key(context, t)) is not None for t in wanted)
 
     def fit(self, context: TrainingContext, job: Job) -> Job | None:
@@ -229,48 +225,37 @@ class Bench:
 
     def taught(self, context: TrainingContext, teacher: Runs) -> TrainingContext:
         """Return the context with the logits of the teacher's best seed."""
-        best = teacher.best
-        found = context_with_teacher(
-            self.study.store, context, teacher.trials[best], teacher.outcomes[best], self.study.workers
-        )
+        found = context_with_teacher(self.study.store, context, *teacher.best, self.study.workers)
         return replace(found, starts={})
 
-    def _within_effort(self, context: TrainingContext, jobs: Mapping[str, Job]) -> dict[str, Job]:
-        return {name: kept for name, job in jobs.items() if (kept := self.fit(context, job))}
+    def array(self, key: str, make: Callable[[], Array]) -> Array:
+        """Return an array from the store, which is made if the store does not have it."""
+        found = self.study.store.get_array(key)
+        if found is None:
+            found = make()
+            self.study.store.put_array(key, found)
+        return found
 
-    def _runs(
-        self, context: TrainingContext, job: Job, trials: tuple[Trial, ...], outcomes: tuple[Outcome, ...]
-    ) -> Runs:
-        pairs = zip(trials, outcomes, strict=True)
-        answers = np.stack([self._answers(context, trial, outcome) for trial, outcome in pairs])
-        return Runs(job, trials, outcomes, answers, context.dataset.test.labels, context.cost(trials[0]))
+    def _trials(self, context: TrainingContext, jobs: Jobs) -> tuple[TrainingContext, dict[str, tuple[Trial, ...]]]:
+        """Return the trials of each job within the effort, and the context with their starts."""
+        starts, trials = dict(context.starts), {}
+        for name, job in jobs.items():
+            if (kept := self.fit(context, job)) is None:
+                continue
+            made = [kept.start(seed) if kept.start else None for seed in range(kept.seeds)]
+            starts |= {start.digest: start for start in made if start}
+            digests = enumerate(start.digest if start else "" for start in made)
+            trials[name] = tuple(context.trial(kept.spec, kept.recipe, seed, digest) for seed, digest in digests)
+        return replace(context, starts=starts), trials
 
     def _answers(self, context: TrainingContext, trial: Trial, outcome: Outcome) -> Answers:
         """Return the class of each test image, uint8 [n]; the store keeps it, so the test split is scored once."""
-        key = _answers_key(context, trial)
-        found = self.study.store.get_array(key)
-        if found is None:
+
+        def classes() -> Answers:
             logits = classify(context, trial.spec, outcome.weights, context.dataset.test, self.study.workers)
-            found = logits.argmax(axis=1).astype(np.uint8)
-            self.study.store.put_array(key, found)
-        return found.astype(np.uint8)
+            return np.asarray(logits.argmax(axis=1), np.uint8)
 
-
-def _trials(context: TrainingContext, jobs: Mapping[str, Job]) -> tuple[TrainingContext, dict[str, tuple[Trial, ...]]]:
-    """Return the trials of each job, and the context with their starts."""
-    starts, trials = dict(context.starts), {}
-    for name, job in jobs.items():
-        seeds = []
-        for seed in range(job.seeds):
-            start = job.start(seed) if job.start else None
-            starts |= {start.digest: start} if start else {}
-            seeds.append(context.trial(job.spec, job.recipe, seed, start.digest if start else ""))
-        trials[name] = tuple(seeds)
-    return replace(context, starts=starts), trials
-
-
-def _flat(trials: Mapping[str, Iterable[Trial]]) -> list[Trial]:
-    return [trial for seeds in trials.values() for trial in seeds]
+        return self.array(_answers_key(context, trial), classes)
 
 
 def _answers_key(context: TrainingContext, trial: Trial) -> str:

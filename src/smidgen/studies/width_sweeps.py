@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean
-from typing import ClassVar
 
 from smidgen.data import Dataset
 from smidgen.records import Recipe
@@ -18,19 +17,18 @@ from smidgen.search.frontier import TurningPoint, turning_point
 from smidgen.spec import Dropout, NetSpec
 from smidgen.spec.families import family
 from smidgen.spec.plan import LayerPlan
-from smidgen.studies.authors import all_training_images
-from smidgen.studies.document import SHAPE, Document, Results, Row
+from smidgen.studies.datasets import all_training_images
+from smidgen.studies.document import SHAPE, Document, Network, Results, Row
 from smidgen.studies.pictures import Mark, Picture, Series, series
 from smidgen.studies.teachers import teacher, teacher_job
 from smidgen.studies.trainings import Bench, Job, Runs
-from smidgen.trials.evaluate import TrainingContext
 
 RMSPROP = Recipe(optimizer="rmsprop", learning_rate=0.001, schedule="constant", epochs=20, batch_size=128)
 ADADELTA = Recipe(optimizer="adadelta", learning_rate=1.0, schedule="constant", epochs=12, batch_size=128)
 
 
 @dataclass(frozen=True)
-class Member:
+class Member(Network):
     """A network of a family, for ten classes, without the family's dropout."""
 
     family: str
@@ -40,15 +38,6 @@ class Member:
     def spec(self) -> NetSpec:
         layers = family(self.family, self.width).layers
         return NetSpec(tuple(layer for layer in layers if not isinstance(layer, Dropout)))
-
-    @property
-    def parameters(self) -> int:
-        return self.spec.parameters(SHAPE)
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates of one image."""
-        return self.spec.macs(SHAPE)
 
     @property
     def layers(self) -> list[LayerPlan]:
@@ -135,38 +124,14 @@ def jobs(recipe: str) -> dict[str, Job]:
     return made
 
 
-@dataclass(frozen=True)
-class Gain:
-    """The gain of a network's mean test rate by the teacher, and the rate with it."""
-
-    name: str
-    gain: float
-    rate: float
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Swept(Results):
-    """The results of width-sweeps.
-
-    Attributes:
-        theirs: By the document's recipes.
-        all_images: By the document's recipes on all 60,000 images, where a figure was published.
-        plain: By our recipe, from labels.
-        soft: By our recipe, from our teacher.
-    """
+    """The runs by the document's recipes, on all 60,000 images too, and by ours from labels and from our teacher."""
 
     theirs: Mapping[str, Runs]
     all_images: Mapping[str, Runs]
     plain: Mapping[str, Runs]
     soft: Mapping[str, Runs]
-    sweeps: ClassVar = SWEEPS
-    target: ClassVar = TARGET
-    layers_shown: ClassVar = LAYERS_SHOWN
-
-    @property
-    def all_rows(self) -> tuple[Row, ...]:
-        """The rows, with the document's recipe on all images."""
-        return table_rows(self.all_images, {})
 
     @cached_property
     def turns(self) -> list[tuple[Sweep, TurningPoint | None, TurningPoint | None]]:
@@ -174,29 +139,22 @@ class Swept(Results):
         return [(sweep, sweep.turning(self.theirs), sweep.turning(self.soft)) for sweep in SWEEPS.values()]
 
     @property
-    def smallest(self) -> list[tuple[Sweep, int | None, int | None]]:
-        """Each sweep with the fewest parameters that reach the target, by the document's recipe and by ours."""
-        return [(sweep, sweep.smallest(self.theirs), sweep.smallest(self.soft)) for sweep in SWEEPS.values()]
-
-    @property
-    def gains(self) -> list[Gain]:
-        """What the teacher adds to our recipe, the most first."""
-        both = ((name, self.soft[name].mean, runs.mean) for name, runs in self.plain.items() if name in self.soft)
-        return sorted((Gain(name, soft - plain, soft) for name, soft, plain in both), key=lambda each: -each.gain)
+    def gains(self) -> list[tuple[str, float, float]]:
+        """What the teacher adds to our recipe, the most first: (network, gain, mean rate from the teacher)."""
+        rates = ((name, runs.mean, self.soft[name].mean) for name, runs in self.plain.items() if name in self.soft)
+        return sorted(((name, soft - plain, soft) for name, plain, soft in rates), key=lambda row: -row[1])
 
 
 def train(bench: Bench, data: Mapping[str, Dataset]) -> Swept:
     """Train the four sweeps by the document's recipes and by ours, from labels and from our teacher."""
-    context = TrainingContext(data["mnist"], bench.engine)
-    stage = "width-sweeps: the document's recipes"
-    theirs = bench.train(context, jobs("document"), stage, "document: ", teacher_job(context))
-    _, taught = teacher(bench, context, "width-sweeps: our teacher")
-    plain = bench.train(context, jobs("ours"), "width-sweeps: our recipe", "ours, labels: ")
-    soft = bench.train(taught, jobs("distilled"), "width-sweeps: our recipe, distilled", "ours, distilled: ")
-    everything = TrainingContext(all_training_images(data["mnist"]), bench.engine)
+    context, everything = bench.context(data["mnist"]), bench.context(all_training_images(data["mnist"]))
+    theirs = bench.train(context, jobs("document"), "document: ", teacher_job(context))
+    _, taught = teacher(bench, context)
+    plain = bench.train(context, jobs("ours"), "ours, labels: ")
+    soft = bench.train(taught, jobs("distilled"), "ours, distilled: ")
     turns = [str(sweep.turn) for sweep in SWEEPS.values() if bench.effort.is_whole]
     published = {name: job for name, job in jobs("document").items() if name in turns}
-    on_all = bench.train(everything, published, "width-sweeps: on all 60,000 images", "document, all images: ")
+    on_all = bench.train(everything, published, "document, all images: ")
     return Swept(rows=table_rows(theirs, soft), theirs=theirs, all_images=on_all, plain=plain, soft=soft)
 
 

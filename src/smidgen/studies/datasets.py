@@ -1,6 +1,7 @@
-"""A teacher's frozen layers, run once for each image; a student on top of them trains on their outputs.
+"""The data sets that the documents train on besides those of the catalogue; each has a digest of its own.
 
-This is the same training as with the layers in place and fixed, at a hundredth of the work.
+The splits of the documents' authors are for comparison: nothing of ours is chosen on them. The outputs of a teacher's
+frozen layers stand for images: a student on top of them trains as with the layers in place, at a hundredth of the work.
 """
 
 from __future__ import annotations
@@ -18,15 +19,22 @@ from smidgen.spec import NetSpec
 from smidgen.trials.evaluate import TrainingContext, classify
 
 
-def feature_digest(data: Dataset, spec: NetSpec, trial: str) -> str:
-    """The digest of the data set that `features_of` makes.
+def all_training_images(data: Dataset) -> Dataset:
+    """Return the data with the validation split in the training split too; its validation scores mean nothing."""
+    splits = (data.train, data.selection, data.confirmation)
+    images, labels = ([getattr(split, name) for split in splits] for name in ("images", "labels"))
+    whole = Split(np.concatenate(images), np.concatenate(labels))
+    return replace(data, train=whole, digest=_digest(f"{data.digest} all training images"))
 
-    Args:
-        data: The images.
-        spec: The frozen layers.
-        trial: The key of the training that the layers' weights come from.
-    """
-    return hashlib.sha256(f"{spec} of {trial} on {data.digest}".encode()).hexdigest()
+
+def selecting_on_test(data: Dataset) -> Dataset:
+    """Return the data with the test split as the selection half, so that the test loss chooses the epoch."""
+    return replace(data, selection=data.test, digest=_digest(f"{data.digest} test as selection"))
+
+
+def feature_digest(data: Dataset, spec: NetSpec, trial: str) -> str:
+    """Return the digest of the data set that `features_of` makes."""
+    return _digest(f"{spec} of {trial} on {data.digest}")
 
 
 def features_of(context: TrainingContext, spec: NetSpec, weights: Weights, trial: str, workers: int = 1) -> Dataset:
@@ -55,3 +63,7 @@ def features_of(context: TrainingContext, spec: NetSpec, weights: Weights, trial
     )
     digest = feature_digest(data, spec, trial)
     return replace(data, train=train, selection=selection, confirmation=confirmation, test=test, digest=digest)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
