@@ -40,7 +40,7 @@ def regressed(rates: dict[int, float]) -> Regressed:
     teacher = runs_of([0.99])
     students = [Row(f"h = {h}", 9_227 * h + 18_826, None, runs_of([rate], seed=h)) for h, rate in rates.items()]
     rows = (Row("teacher", 1_199_882, 0.99, teacher), *students)
-    return Regressed(rows=rows, our_teacher=teacher, dropouts={}, compared=(), losses={}, border=None)
+    return Regressed(rows=rows, our_teacher=teacher, dropouts={}, kinds={}, losses={}, border=None)
 
 
 def mimicked(*course: mimic.Lesson) -> mimic.Mimicked:

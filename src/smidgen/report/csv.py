@@ -35,7 +35,7 @@ def trials_csv(result: ShrinkResult) -> str:
         recipe = trial.recipe
         training = (recipe.loss, recipe.epochs, trial.seed, outcome.diverged_at, f"{outcome.train_seconds:.3f}")
         rows.append((stage, trial.spec, outcome.parameters, *_counts(outcome), *training, trial.key))
-    return _text(TRIALS_HEAD, rows)
+    return csv_text(TRIALS_HEAD, rows)
 
 
 def files_csv(result: CompressResult) -> str:
@@ -44,7 +44,7 @@ def files_csv(result: CompressResult) -> str:
     for file in result.candidates:
         size = (file.outcome.parameters, file.file_bytes)
         rows.append((file.stage, file.trial.spec, *size, *_counts(file.outcome), file.price, file.trial.key))
-    return _text(FILES_HEAD, rows)
+    return csv_text(FILES_HEAD, rows)
 
 
 def sweep_csv(result: SweepResult) -> str:
@@ -56,7 +56,7 @@ def sweep_csv(result: SweepResult) -> str:
             network = (result.family, width.width, width.spec, width.parameters)
             counts = (validation.correct, validation.total, test.correct, test.total)
             rows.append((*network, seed, *counts, f"{seconds:.3f}"))
-    return _text(SWEEP_HEAD, rows)
+    return csv_text(SWEEP_HEAD, rows)
 
 
 def _counts(outcome: Outcome) -> tuple[int, ...]:
@@ -64,7 +64,7 @@ def _counts(outcome: Outcome) -> tuple[int, ...]:
     return tuple(count for half in halves for count in (half.correct, half.total))
 
 
-def _text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows((head, *rows))
     return text.getvalue()

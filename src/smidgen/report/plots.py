@@ -67,8 +67,8 @@ def frontier_picture(
     _name_winner(axes, winner)
     verb = "hold" if winner.score.rate >= floor else "are nearest to"
     axes.set_xlabel(unit, color=SOFT, fontsize=11, labelpad=7)
-    _title(axes, f"{count_text(winner.parameters)} {unit} {verb} {short_percent_text(floor)}")
-    _save(figure, path)
+    title(axes, f"{count_text(winner.parameters)} {unit} {verb} {short_percent_text(floor)}")
+    save(figure, path)
 
 
 def sweep_picture(groups: Mapping[str, tuple[int, Sequence[Score]]], turning: TurningPoint | None, path: Path) -> None:
@@ -88,8 +88,8 @@ def sweep_picture(groups: Mapping[str, tuple[int, Sequence[Score]]], turning: Tu
     _dots(axes, sizes, medians, BLUE, 46, 1.0)
     for size, name, rates in sweep:
         _name_size(axes, size, median(rates), name)
-    _title(axes, _sweep_title(turning))
-    _save(figure, path)
+    title(axes, _sweep_title(turning))
+    save(figure, path)
 
 
 def contact_sheet(
@@ -115,21 +115,33 @@ def contact_sheet(
     for row, name in enumerate(class_names):
         middle = 1 - (row + 0.5) / len(class_names)
         figure.text((left - 12) / width, middle, name, ha="right", va="center", color=INK, fontsize=9, parse_math=False)
-    _save(figure, path)
+    save(figure, path)
 
 
 # --- the frame of a curve --------------------------------------------------------------------
 
 
-def _curve_axes(sizes: Sequence[int], rates: Sequence[float], anchor: float, reach: float) -> tuple[Figure, Axes]:
-    """Axes of accuracy against size, with limits, ticks and grid."""
+def plain_axes(height_inches: float = HEIGHT_INCHES) -> tuple[Figure, Axes]:
+    """Return axes without a frame, with a grid of the y axis, on a figure of 8 inches by `height_inches`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure((WIDTH_INCHES, HEIGHT_INCHES), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
+    figure = Figure((WIDTH_INCHES, height_inches), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)  # type: ignore[union-attr, call-arg]
     axes = figure.add_subplot()
+    axes.tick_params(colors=SOFT, labelsize=10)
+    axes.grid(axis="y", color=LINE, linewidth=1)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(SOFT)
+    return figure, axes
+
+
+def _curve_axes(sizes: Sequence[int], rates: Sequence[float], anchor: float, reach: float) -> tuple[Figure, Axes]:
+    """Axes of accuracy against size, with limits, ticks and grid."""
+    figure, axes = plain_axes()
+    figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)  # type: ignore[union-attr, call-arg]
     axes.set_xscale("log")
     axes.set_xlim(*size_window(sizes))
     axes.set_ylim(*rate_window(rates, anchor, reach))
@@ -144,13 +156,8 @@ def _ticks(axes: Axes) -> None:
     axes.set_xticks(sizes, [count_text(size) for size in sizes])
     axes.set_xticks([], minor=True)
     axes.set_yticks(rates, [short_percent_text(rate) for rate in rates])
-    axes.tick_params(colors=SOFT, labelsize=10.5, length=4, color=SOFT)
+    axes.tick_params(labelsize=10.5, length=4)
     axes.tick_params(axis="y", length=0)
-    axes.grid(axis="y", color=LINE, linewidth=1)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(SOFT)
 
 
 # --- what stands in it -----------------------------------------------------------------------
@@ -233,7 +240,7 @@ def _share_of_width(axes: Axes, size: int) -> float:
     return math.log(size / low) / math.log(high / low)
 
 
-def _title(axes: Axes, text: str) -> None:
+def title(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", color=INK, fontsize=14, fontweight="bold", pad=14)
 
 
@@ -270,5 +277,5 @@ def _mosaic(images: Bytes, labels: npt.NDArray[np.integer], classes: int) -> Byt
     return sheet
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
     figure.savefig(path, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})

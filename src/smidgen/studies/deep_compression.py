@@ -16,7 +16,7 @@ from smidgen.model import Model, decode, encode, flat_weights
 from smidgen.records import Recipe, Score
 from smidgen.studies.deep_compression_networks import NETS, Net, Stages, stored, validation, with_one_coder
 from smidgen.studies.document import SHAPE, Document, Results, Row
-from smidgen.studies.pictures import Mark, Picture, Series
+from smidgen.studies.pictures import Picture, Series
 from smidgen.studies.shortest_files import Shortest, shortest_files
 from smidgen.studies.trainings import Bench, Job, Runs
 from smidgen.transforms import gradual_shares, pruned_start, shared_start, smallest
@@ -133,15 +133,9 @@ def pictures(found: Compressed) -> Iterator[Picture]:
         Series(name, tuple((file.size_bytes, (file.test.rate,)) for file in files), colour=colour)
         for colour, (name, files) in enumerate(found.files.items())
     )
-    marks = tuple(Mark(name, net.float_bytes / net.ratio, 1 - net.error) for name, net in found.nets.items())
+    marks = tuple((name, net.float_bytes / net.ratio, 1 - net.error) for name, net in found.nets.items())
     title = "Deep Compression, stage by stage"
     yield Picture("accuracy.png", title, lines, marks, x_label="bytes of the file", lowest=0.9)
 
 
-DOCUMENT = Document(
-    "deep-compression",
-    "deep-compression: pruning, shared weights, Huffman codes on MNIST",
-    ("mnist",),
-    train,
-    pictures,
-)
+DOCUMENT = Document("deep-compression", "pruning, shared weights, Huffman codes on MNIST", ("mnist",), train, pictures)

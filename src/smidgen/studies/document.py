@@ -117,7 +117,7 @@ class Results:
     @property
     def marks(self) -> tuple[Mark, ...]:
         """What was published."""
-        return tuple(Mark(row.name, row.parameters, row.published) for row in self.rows if row.published)
+        return tuple((row.name, row.parameters, row.published) for row in self.rows if row.published)
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Document(Generic[R]):
     """A document that can be reproduced: its name is also its page's, and `data` names the data sets it needs."""
 
     name: str
-    title: str
+    about: str
     data: tuple[str, ...]
     train: Callable[[Bench, Mapping[str, Dataset]], R]
     pictures: Callable[[R], Iterable[Picture]]
@@ -170,7 +170,7 @@ class Document(Generic[R]):
         page = render(self.name, results)
         return Report(
             name=self.name,
-            title=self.title,
+            title=f"{self.name}: {self.about}",
             notes=(*page.notes, *effort_notes(bench)),
             rows=results.rows,
             tables=page.tables,

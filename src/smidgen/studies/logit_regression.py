@@ -32,7 +32,9 @@ CONVS = "conv 32x3x3 relu, conv 64x3x3 relu, maxpool 2"
 TEACHER = f"{CONVS}, dropout 0.25, dense 128 relu, dropout 0.5, dense 10"
 TEACHER_PUBLISHED = 0.99
 HIDDEN = (64, 32, 16, 8, 6, 4, 3, 2, 1)
-PUBLISHED = {6: 0.9626}
+SHOWN = 6
+"""The one h with a published figure; other kinds of students are compared at it."""
+PUBLISHED = {SHOWN: 0.9626}
 DROPOUT = 0.2
 
 ADADELTA = Recipe(optimizer="adadelta", learning_rate=1.0, schedule="constant", epochs=12, batch_size=128)
@@ -51,7 +53,6 @@ FLOORS = (0.90, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99)
 FLOOR = 0.95
 SIGNIFICANT = 0.05
 KINDS = ("frozen", "fine-tuned", "anew")
-COMPARED_HIDDEN = (6,)
 COMPARED_RECIPE = replace(REGRESSION, epochs=2)
 """Training the convolutions takes twenty times as long as freezing them, so all three kinds have fewer epochs."""
 
@@ -89,9 +90,8 @@ def student_jobs() -> dict[str, Job]:
 
 def frozen_jobs() -> dict[str, Job]:
     """Return every student of the document's teacher on frozen convolutions."""
-    brief = {key("frozen", h): Job(head(h), COMPARED_RECIPE, seeds=1) for h in COMPARED_HIDDEN}
-    dropouts = {f"dropout {rate:g}": Job(head(6, rate), REGRESSION, seeds=2) for rate in DROPOUTS}
-    return {**student_jobs(), **dropouts, **brief}
+    dropouts = {f"dropout {rate:g}": Job(head(SHOWN, rate), REGRESSION, seeds=2) for rate in DROPOUTS}
+    return student_jobs() | dropouts | {key("frozen", SHOWN): Job(head(SHOWN), COMPARED_RECIPE, seeds=1)}
 
 
 def loss_jobs() -> dict[str, Job]:
@@ -101,18 +101,15 @@ def loss_jobs() -> dict[str, Job]:
 
 def compared_jobs(teacher_weights: Weights) -> dict[str, Job]:
     """Return the whole student trained from the teacher's convolutions (fine-tuned) and from fresh weights (anew)."""
-    jobs: dict[str, Job] = {}
-    for h in COMPARED_HIDDEN:
-        anew = Job(student(h), COMPARED_RECIPE, seeds=1)
-        start = partial(with_convolutions, student(h), teacher_weights)
-        jobs |= {key("fine-tuned", h): replace(anew, start=start), key("anew", h): anew}
-    return jobs
+    anew = Job(student(SHOWN), COMPARED_RECIPE, seeds=1)
+    tuned = replace(anew, start=partial(with_convolutions, anew.spec, teacher_weights))
+    return {key("fine-tuned", SHOWN): tuned, key("anew", SHOWN): anew}
 
 
 def whole_jobs(teacher_weights: Weights) -> dict[str, Job]:
-    """Return our fine-tuned students where a figure was published."""
-    starts = {h: partial(with_convolutions, student(h, 0.0), teacher_weights) for h in PUBLISHED}
-    return {f"h = {h}": Job(student(h, 0.0), OURS_WHOLE, seeds=2, start=start) for h, start in starts.items()}
+    """Return our fine-tuned student where a figure was published."""
+    spec = student(SHOWN, dropout=0.0)
+    return {f"h = {SHOWN}": Job(spec, OURS_WHOLE, 2, partial(with_convolutions, spec, teacher_weights))}
 
 
 def with_convolutions(spec: NetSpec, teacher_weights: Weights, seed: int) -> Start:
@@ -129,14 +126,14 @@ class Regressed(Results):
 
     Attributes:
         dropouts: Students of the document's teacher on its frozen convolutions, by dropout rate.
-        compared: (h, frozen, fine-tuned, anew), None for what was left out.
+        kinds: The student of h = `SHOWN` by `KINDS`.
         losses: Our recipe by (loss, h).
         border: What the teacher's constant features would save; None where its student was left out.
     """
 
     our_teacher: Runs
     dropouts: Mapping[str, Runs]
-    compared: tuple[tuple[int | Runs | None, ...], ...]
+    kinds: Mapping[str, Runs]
     losses: Mapping[tuple[str, int], Runs]
     border: Border | None
 
@@ -157,11 +154,6 @@ class Regressed(Results):
         pairs = pairwise(self.students)
         return [(large, small, compare(first, second)) for (large, first), (small, second) in pairs]
 
-    @property
-    def best_losses(self) -> dict[int, str]:
-        """The best loss on the selection half at each h."""
-        return best_losses(self.losses)
-
 
 def train(bench: Bench, data: Mapping[str, Dataset]) -> Regressed:
     """Train the document's teacher and students, and ours from a better teacher."""
@@ -181,12 +173,12 @@ def train(bench: Bench, data: Mapping[str, Dataset]) -> Regressed:
     losses = {(loss, h): by_name[key(loss, h)] for loss in LOSSES for h in HIDDEN if key(loss, h) in by_name}
     best = {f"h = {h}": losses[loss, h] for h, loss in best_losses(losses).items()}
     best |= {h: runs for h, runs in whole.items() if h not in best or runs.selection > best[h].selection}
-    student = frozen.get("h = 6")
+    student = frozen.get(f"h = {SHOWN}")
     return Regressed(
         rows=table_rows(teacher, frozen, best),
         our_teacher=ours,
         dropouts={f"{rate:g}": frozen[name] for rate in DROPOUTS if (name := f"dropout {rate:g}") in frozen},
-        compared=tuple((h, *(kinds.get(key(kind, h)) for kind in KINDS)) for h in COMPARED_HIDDEN),
+        kinds={kind: kinds[key(kind, SHOWN)] for kind in KINDS if key(kind, SHOWN) in kinds},
         losses=losses,
         border=border_of(bench, context, teacher, parse_spec(CONVS), ranges, student) if student else None,
     )
@@ -216,9 +208,5 @@ def pictures(found: Regressed) -> Iterator[Picture]:
 
 
 DOCUMENT = Document(
-    "logit-regression",
-    "logit-regression: one hidden layer of h neurons for two dense layers, on MNIST",
-    ("mnist",),
-    train,
-    pictures,
+    "logit-regression", "one hidden layer of h neurons for two dense layers, on MNIST", ("mnist",), train, pictures
 )

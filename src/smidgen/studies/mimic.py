@@ -267,6 +267,4 @@ def theirs(label: str, rows: Sequence[Row], colour: int, line: str = "") -> Seri
     return series(label, ((row.parameters, row.theirs) for row in rows), colour, line=line)
 
 
-DOCUMENT = Document(
-    "mimic", "mimic: shallow students of a CNN, on Fashion-MNIST", ("fashion-mnist", "mnist"), train, pictures
-)
+DOCUMENT = Document("mimic", "shallow students of a CNN, on Fashion-MNIST", ("fashion-mnist", "mnist"), train, pictures)

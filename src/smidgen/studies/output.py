@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from smidgen.atomic_files import draft_folder, write_whole
 from smidgen.errors import RequestError
+from smidgen.report.csv import csv_text
 from smidgen.studies.document import Finding, Report, Table
 
 CSV_HEAD = (
@@ -26,7 +25,7 @@ def write(report: Report, folder: Path) -> list[Path]:
     """
     place = folder / report.name
     texts = {
-        "table.csv": csv_text(report),
+        "table.csv": trainings_csv(report),
         "table.md": "\n".join(map(markdown, report.tables)),
         "findings.md": findings_text(report.findings),
     }
@@ -50,11 +49,9 @@ def write_index(reports: Sequence[Report], folder: Path) -> Path:
     return path
 
 
-def csv_text(report: Report) -> str:
+def trainings_csv(report: Report) -> str:
     """Return one CSV row for each training of the document."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(CSV_HEAD)
+    rows: list[tuple[object, ...]] = []
     for name, runs in report.runs.items():
         for trial, outcome, test in zip(runs.trials, runs.outcomes, runs.test, strict=True):
             r = trial.recipe
@@ -62,8 +59,8 @@ def csv_text(report: Report) -> str:
             scores = (outcome.selection, outcome.confirmation, test)
             counts = (count for score in scores for count in (score.correct, score.total))
             end = (f"{outcome.train_seconds:.3f}", outcome.diverged_at, trial.key)
-            rows.writerow((report.name, name, trial.spec, outcome.parameters, *how, *counts, *end))
-    return text.getvalue()
+            rows.append((report.name, name, trial.spec, outcome.parameters, *how, *counts, *end))
+    return csv_text(CSV_HEAD, rows)
 
 
 def markdown(table: Table) -> str:

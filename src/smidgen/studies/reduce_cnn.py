@@ -92,4 +92,4 @@ def pictures(found: Reduced) -> Iterator[Picture]:
     yield Picture("accuracy.png", title, found.by_recipe("its recipe"), found.marks, lowest=0.9)
 
 
-DOCUMENT = Document("reduce-cnn", "reduce-cnn: three CNNs on MNIST, early stopping", ("mnist",), train, pictures)
+DOCUMENT = Document("reduce-cnn", "three CNNs on MNIST, early stopping", ("mnist",), train, pictures)

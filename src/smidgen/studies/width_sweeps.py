@@ -19,7 +19,7 @@ from smidgen.spec.families import family
 from smidgen.spec.plan import LayerPlan
 from smidgen.studies.datasets import all_training_images
 from smidgen.studies.document import SHAPE, Document, Network, Results, Row
-from smidgen.studies.pictures import Mark, Picture, Series, series
+from smidgen.studies.pictures import Picture, Series, series
 from smidgen.studies.teachers import teacher, teacher_job
 from smidgen.studies.trainings import Bench, Job, Runs
 
@@ -168,7 +168,7 @@ def table_rows(theirs: Mapping[str, Runs], ours: Mapping[str, Runs]) -> tuple[Ro
 
 
 def pictures(found: Swept) -> Iterator[Picture]:
-    marks = tuple(Mark(name, sweep.turn.parameters, sweep.published) for name, sweep in SWEEPS.items())
+    marks = tuple((name, sweep.turn.parameters, sweep.published) for name, sweep in SWEEPS.items())
     first, second = "The four sweeps by the document's recipes", "The same by ours, from a teacher and from labels"
     by_ours = (*lines(found.soft, ", distilled"), *lines(found.plain, ", labels", "--"))
     yield Picture("document.png", first, lines(found.theirs), marks, lowest=0.85)
@@ -183,4 +183,4 @@ def lines(runs: Mapping[str, Runs], suffix: str = "", line: str = "-") -> tuple[
     )
 
 
-DOCUMENT = Document("width-sweeps", "width-sweeps: four families over a width, on MNIST", ("mnist",), train, pictures)
+DOCUMENT = Document("width-sweeps", "four families over a width, on MNIST", ("mnist",), train, pictures)
