@@ -46,7 +46,7 @@ def test_mimic_has_the_published_counts() -> None:
         "mimic-400 KL": 28_110,
         "mimic-20k KL": 635_710,
     }
-    plain = parse_spec(mimic.ABLATION["no bottleneck, KL"][0]).parameters(SHAPE)
+    plain = mimic.ABLATION["no bottleneck, KL"].spec.parameters(SHAPE)
     others = [784 * h + h + 10 * h + 10 for h in (mimic.PLAIN_HIDDEN - 1, mimic.PLAIN_HIDDEN, mimic.PLAIN_HIDDEN + 1)]
     assert plain == others[1] == min(others, key=lambda count: abs(count - 263_710)), "the nearest number of parameters"
 

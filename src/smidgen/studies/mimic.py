@@ -76,15 +76,16 @@ LOSSES = {
 
 PLAIN_HIDDEN = 332
 """Hidden units: 784 h + h + 10 h + 10 = 263,950 is nearest to the 263,710 parameters of the mimic."""
-ABLATION = {
-    "bottleneck, labels": (STUDENT, SGD),
-    "bottleneck, KL": (STUDENT, KL),
-    "no bottleneck, labels": (f"dense {PLAIN_HIDDEN} relu, dense 10", SGD),
-    "no bottleneck, KL": (f"dense {PLAIN_HIDDEN} relu, dense 10", KL),
-    "SNN, labels": (NETS["SNN"].text, SGD),
-    "SNN, KL": (NETS["SNN"].text, KL),
-}
 ABLATION_EPOCHS = 2
+SHORT_SGD, SHORT_KL = (replace(recipe, epochs=ABLATION_EPOCHS) for recipe in (SGD, KL))
+ABLATION = {
+    "bottleneck, labels": Job(parse_spec(STUDENT), SHORT_SGD),
+    "bottleneck, KL": Job(parse_spec(STUDENT), SHORT_KL),
+    "no bottleneck, labels": Job(parse_spec(f"dense {PLAIN_HIDDEN} relu, dense 10"), SHORT_SGD),
+    "no bottleneck, KL": Job(parse_spec(f"dense {PLAIN_HIDDEN} relu, dense 10"), SHORT_KL),
+    "SNN, labels": Job(NETS["SNN"].spec, SHORT_SGD, seeds=1),
+    "SNN, KL": Job(NETS["SNN"].spec, SHORT_KL, seeds=1),
+}
 
 COURSE_EPOCHS = (1, 2, 4, 8, 16)
 COURSE_STUDENT_EPOCHS = 8
@@ -111,13 +112,6 @@ def our_jobs() -> dict[str, Job]:
 
 def teacher_jobs(epochs: int) -> dict[str, Job]:
     return {"teacher": Job(parse_spec(TEACHER), replace(SGD, epochs=epochs), seeds=1, needed=True)}
-
-
-def ablation_jobs() -> dict[str, Job]:
-    return {
-        name: Job(parse_spec(text), replace(recipe, epochs=ABLATION_EPOCHS), seeds=1 if "SNN" in name else 3)
-        for name, (text, recipe) in ABLATION.items()
-    }
 
 
 @dataclass(frozen=True)
@@ -196,7 +190,7 @@ def train(bench: Bench, data: Mapping[str, Dataset]) -> Mimicked:
         on_all=on_all_images(bench, fashion),
         theirs=theirs,
         ablation={
-            "fashion-mnist": bench.train(taught, ablation_jobs(), "ablation, fashion-mnist: "),
+            "fashion-mnist": bench.train(taught, ABLATION, "ablation, fashion-mnist: "),
             "mnist": ablation_on_mnist(bench, bench.context(mnist)),
         },
         course=teacher_course(bench, context),
@@ -218,7 +212,7 @@ def on_all_images(bench: Bench, dataset: Dataset) -> dict[str, Runs]:
 def ablation_on_mnist(bench: Bench, context: TrainingContext) -> dict[str, Runs]:
     """Train the ablation on MNIST, from the document's CNN trained there."""
     teacher = bench.train(context, teacher_jobs(ABLATION_EPOCHS), "ablation, mnist: ")["teacher"]
-    return bench.train(bench.taught(context, teacher), ablation_jobs(), "ablation, mnist: ")
+    return bench.train(bench.taught(context, teacher), ABLATION, "ablation, mnist: ")
 
 
 def teacher_course(bench: Bench, context: TrainingContext) -> tuple[Lesson, ...]:

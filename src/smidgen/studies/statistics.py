@@ -16,13 +16,7 @@ from smidgen.studies.trainings import Runs
 
 @dataclass(frozen=True)
 class Paired:
-    """How two networks answer the same images.
-
-    Attributes:
-        gained: Images that only the first network classifies right.
-        lost: Images that only the second network classifies right.
-        total: All images.
-    """
+    """Images that only the first of two networks classifies right (gained), and only the second (lost), of `total`."""
 
     gained: int
     lost: int

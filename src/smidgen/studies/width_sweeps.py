@@ -18,7 +18,7 @@ from smidgen.spec import Dropout, NetSpec
 from smidgen.spec.families import family
 from smidgen.spec.plan import LayerPlan
 from smidgen.studies.datasets import all_training_images
-from smidgen.studies.document import SHAPE, Document, Network, Results, Row
+from smidgen.studies.document import SHAPE, Document, Network, Results, rows
 from smidgen.studies.pictures import Picture, Series, series
 from smidgen.studies.teachers import teacher, teacher_job
 from smidgen.studies.trainings import Bench, Job, Runs
@@ -33,6 +33,7 @@ class Member(Network):
 
     family: str
     width: int
+    published: float | None = None
 
     @property
     def spec(self) -> NetSpec:
@@ -50,17 +51,16 @@ class Member(Network):
 
 @dataclass(frozen=True)
 class Sweep:
-    """A family in the document: its widths, its recipe, and the author's turning point with its accuracy."""
+    """A family in the document: its widths, its recipe, and the author's turning point."""
 
     widths: tuple[int, ...]
     recipe: Recipe
     turn: Member
-    published: float
 
     @property
     def members(self) -> list[Member]:
-        """The networks, the widest first."""
-        return [Member(self.turn.family, width) for width in self.widths]
+        """The networks, the widest first; an accuracy was published of the turning point alone."""
+        return [self.turn if width == self.turn.width else Member(self.turn.family, width) for width in self.widths]
 
     def trained(self, runs: Mapping[str, Runs]) -> list[tuple[int, Runs]]:
         """Return (parameters, runs) of the networks that were trained, the widest first."""
@@ -78,11 +78,12 @@ class Sweep:
 
 MLP_WIDTHS, CNN_WIDTHS = (512, 256, 128, 64, 32, 16), (32, 16, 8, 4, 2, 1)
 SWEEPS = {
-    "mlp1": Sweep(MLP_WIDTHS, RMSPROP, Member("mlp1", 32), 0.9711),
-    "mlp2": Sweep(MLP_WIDTHS, RMSPROP, Member("mlp2", 64), 0.9704),
-    "cnn1": Sweep(CNN_WIDTHS, ADADELTA, Member("cnn1", 2), 0.9748),
-    "cnn2": Sweep(CNN_WIDTHS, ADADELTA, Member("cnn2", 2), 0.97),
+    "mlp1": Sweep(MLP_WIDTHS, RMSPROP, Member("mlp1", 32, 0.9711)),
+    "mlp2": Sweep(MLP_WIDTHS, RMSPROP, Member("mlp2", 64, 0.9704)),
+    "cnn1": Sweep(CNN_WIDTHS, ADADELTA, Member("cnn1", 2, 0.9748)),
+    "cnn2": Sweep(CNN_WIDTHS, ADADELTA, Member("cnn2", 2, 0.97)),
 }
+NETS = {str(net): net for sweep in SWEEPS.values() for net in sweep.members}
 TARGET = 0.97
 IMAGES = 50_000
 OUR_MACS, LEAST_EPOCHS, MOST_EPOCHS = 0.25e12, 2, 30
@@ -107,20 +108,15 @@ def ours(net: Member) -> Recipe:
     return Recipe(learning_rate=rate, epochs=min(MOST_EPOCHS, max(LEAST_EPOCHS, epochs)))
 
 
-def distilled(net: Member) -> Recipe:
-    """Return the same recipe from our teacher's probabilities, softened for all but the smallest networks."""
-    return replace(ours(net), loss="kl", temperature=1.0 if net.parameters < HARD else 2.0)
-
-
 def jobs(recipe: str) -> dict[str, Job]:
     """Return all networks by "document", "ours" (labels) or "distilled"; more seeds where a figure was published."""
     made = {}
-    for sweep in SWEEPS.values():
-        for net in sweep.members:
-            how = {"document": sweep.recipe, "ours": ours(net), "distilled": distilled(net)}[recipe]
-            published, cheap, rest = SEEDS[recipe]
-            seeds = published if net == sweep.turn else cheap if net.macs < CHEAP_MACS else rest
-            made[str(net)] = Job(net.spec, how, seeds=seeds)
+    for name, net in NETS.items():
+        how = SWEEPS[net.family].recipe if recipe == "document" else ours(net)
+        if recipe == "distilled":
+            how = replace(how, loss="kl", temperature=1.0 if net.parameters < HARD else 2.0)
+        published, cheap, rest = SEEDS[recipe]
+        made[name] = Job(net.spec, how, published if net.published else cheap if net.macs < CHEAP_MACS else rest)
     return made
 
 
@@ -152,23 +148,13 @@ def train(bench: Bench, data: Mapping[str, Dataset]) -> Swept:
     _, taught = teacher(bench, context)
     plain = bench.train(context, jobs("ours"), "ours, labels: ")
     soft = bench.train(taught, jobs("distilled"), "ours, distilled: ")
-    turns = [str(sweep.turn) for sweep in SWEEPS.values() if bench.effort.is_whole]
-    published = {name: job for name, job in jobs("document").items() if name in turns}
+    published = {n: job for n, job in jobs("document").items() if NETS[n].published and bench.effort.is_whole}
     on_all = bench.train(everything, published, "document, all images: ")
-    return Swept(rows=table_rows(theirs, soft), theirs=theirs, all_images=on_all, plain=plain, soft=soft)
-
-
-def table_rows(theirs: Mapping[str, Runs], ours: Mapping[str, Runs]) -> tuple[Row, ...]:
-    """Return a row for each network, with what was published where it was."""
-    return tuple(
-        Row(name := str(net), net.parameters, sweep.published if net == sweep.turn else None, theirs.get(name),
-            ours.get(name))
-        for sweep in SWEEPS.values() for net in sweep.members
-    )  # fmt: skip
+    return Swept(rows=rows(NETS, theirs, soft), theirs=theirs, all_images=on_all, plain=plain, soft=soft)
 
 
 def pictures(found: Swept) -> Iterator[Picture]:
-    marks = tuple((name, sweep.turn.parameters, sweep.published) for name, sweep in SWEEPS.items())
+    marks = tuple((NETS[name].family, size, rate) for name, size, rate in found.marks)
     first, second = "The four sweeps by the document's recipes", "The same by ours, from a teacher and from labels"
     by_ours = (*lines(found.soft, ", distilled"), *lines(found.plain, ", labels", "--"))
     yield Picture("document.png", first, lines(found.theirs), marks, lowest=0.85)
