@@ -1,7 +1,8 @@
 """A document is a declaration: its data sets, its trainings, its page and its pictures.
 
 The page (pages/NAME.md.j2) has every note, table and question of the document, with the numbers as expressions:
-change a number and the sentence changes. `Document.reproduce` trains, renders the page and reads its blocks.
+change a number and the sentence changes. It sees the results as `found` and the names of their module as they are.
+`Document.reproduce` trains, renders the page and reads its blocks.
 """
 
 from __future__ import annotations
@@ -202,9 +203,9 @@ def _environment() -> Environment:
 
 
 def render(name: str, results: Results) -> Page:
-    """Render a document's page from its results and its module's constants, and return the blocks."""
-    constants = vars(sys.modules[type(results).__module__])
-    return parse(_environment().get_template(f"{name}.md.j2").render(constants, found=results))
+    """Render a document's page from its results and the names of their module, and return its blocks."""
+    names = vars(sys.modules[type(results).__module__])
+    return parse(_environment().get_template(f"{name}.md.j2").render(names, found=results))
 
 
 def parse(text: str) -> Page:

@@ -45,9 +45,6 @@ def teacher(bench: Bench, context: TrainingContext, prefix: str = "") -> tuple[R
 
 
 def on_copies(bench: Bench, context: TrainingContext, teacher: Runs, jobs: Jobs, prefix: str) -> dict[str, Runs]:
-    """Train on augmented copies, which are made only if something is missing; one epoch is a pass over all copies."""
+    """Train on augmented copies of the images; one epoch is a pass over all copies."""
     copied = replace(context, dataset=with_copies(context.dataset, COPIES, bench.study.workers))
-    learning = replace(copied, teacher_key=teacher.best[0].key)
-    if not bench.remembers(learning, jobs):
-        learning = bench.taught(copied, teacher)
-    return bench.train(learning, jobs, prefix)
+    return bench.train(bench.taught(copied, teacher), jobs, prefix) if jobs else {}

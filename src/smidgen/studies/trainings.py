@@ -206,13 +206,6 @@ class Bench:
         self.runs |= {prefix + name: found for name, found in runs.items()}
         return runs
 
-    def remembers(self, context: TrainingContext, jobs: Jobs) -> bool:
-        """Return whether the store has all that `train` would make, so that it needs no images."""
-        context, trials = self._trials(context, jobs)
-        wanted = [trial for seeds in trials.values() for trial in seeds]
-        store, known = self.study.store, self.study.store.get_many(wanted)
-        return all(t.key in known and store.get_array(_answers_key(context, t)) is not None for t in wanted)
-
     def fit(self, context: TrainingContext, job: Job) -> Job | None:
         """Return the job within the effort, or None where it is left out."""
         effort = self.effort
@@ -255,8 +248,4 @@ class Bench:
             logits = classify(context, trial.spec, outcome.weights, context.dataset.test, self.study.workers)
             return np.asarray(logits.argmax(axis=1), np.uint8)
 
-        return self.array(_answers_key(context, trial), classes)
-
-
-def _answers_key(context: TrainingContext, trial: Trial) -> str:
-    return f"{trial.key} {context.dataset.digest} test classes"
+        return self.array(f"{trial.key} {context.dataset.digest} test classes", classes)
