@@ -39,7 +39,7 @@ def test_every_table_has_its_shape(reports: dict[str, Report]) -> None:
 def test_again_it_trains_nothing_and_says_the_same(
     reports: dict[str, Report], tiny_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("smidgen.studies.features.classify")
+    monkeypatch.delattr("smidgen.studies.datasets.classify")
     monkeypatch.delattr("smidgen.data.augment.transformed_copies")
     with Store(tiny_store) as store:
         again = {report.name: report for report in run("all", store=store, data=drawings, effort=TINY)}

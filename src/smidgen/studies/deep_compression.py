@@ -24,6 +24,7 @@ from smidgen.trials.evaluate import TrainingContext
 
 TEACHER = "LeNet-5"
 """Trained from labels, it teaches both networks while they are pruned and shared."""
+AT_ONCE, SHARED = "pruned at once: ", "shared: "
 ROUNDS = 3
 K_MEANS_ROUNDS = 1
 """Chosen by validation: more rounds make the clusters more equal in number, which costs more bits than it gains."""
@@ -91,10 +92,12 @@ def share(
     """Train shared values; beside them the cheaper network is pruned in one round. Return (at once, shared)."""
     name = min(nets, key=lambda name: nets[name].spec.macs(SHAPE))
     recipe = replace(nets[name].pruning, epochs=ROUNDS * nets[name].pruning.epochs)
-    at_once = replace(job(nets[name], recipe, pruned_to(nets[name], dense[name], 1, 0)), needed=False)
-    jobs = {each: job(net, net.sharing, shared_to(net, pruned[each], K_MEANS_ROUNDS)) for each, net in nets.items()}
-    once = bench.train(taught, {name: at_once}, "pruned at once: ", ahead=jobs)
-    return once, bench.train(taught, jobs, "shared: ")
+    at_once = job(nets[name], recipe, pruned_to(nets[name], dense[name], 1, 0))
+    jobs = {AT_ONCE + name: replace(at_once, needed=False)}
+    jobs |= {SHARED + n: job(net, net.sharing, shared_to(net, pruned[n], K_MEANS_ROUNDS)) for n, net in nets.items()}
+    runs = bench.train(taught, jobs)
+    once, shared = ({n: runs[stage + n] for n in nets if stage + n in runs} for stage in (AT_ONCE, SHARED))
+    return once, shared
 
 
 def job(net: Net, recipe: Recipe, start: Start) -> Job:
