@@ -28,9 +28,12 @@ GIANT = replace(SGD, epochs=10)
 KL, PROBABILITIES = replace(SGD, loss="kl"), replace(SGD, loss="probabilities")
 
 
-def bottleneck(hidden: int, units: int = 20) -> str:
+BOTTLENECK = 20
+
+
+def bottleneck(hidden: int) -> str:
     """Return a student with one hidden layer behind a linear bottleneck."""
-    return f"dense {units}, dense {hidden} relu, dense 10"
+    return f"dense {BOTTLENECK}, dense {hidden} relu, dense 10"
 
 
 @dataclass(frozen=True)
