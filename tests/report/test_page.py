@@ -126,6 +126,23 @@ def test_a_winner_below_the_floor_on_the_test_split_does_not_claim_to_hold(tmp_p
     assert "The curve has no turning point" in page and "teacher" not in page[page.index("<body>") :]
 
 
+def test_a_winner_that_misses_the_floor_on_the_validation_split_is_said_to(tmp_path: Path) -> None:
+    view = a_page()
+    page = _page(replace(view, result=replace(view.result, is_met=False)), tmp_path)
+    assert "No network reached the floor of 97 %" in page and "was chosen instead" in page
+
+
+def test_fresh_seeds_are_marked_by_the_rule_of_the_floor(tmp_path: Path) -> None:
+    assert [is_met for _, is_met in a_page().fresh_seeds] == [True, False]
+    page = _page(a_page(), tmp_path)
+    assert "<li>97.60 %</li>" in page and '<li class="miss">96.80 % below</li>' in page
+
+
+def test_the_front_begins_where_it_enters_the_picture() -> None:
+    chart = a_page().chart
+    assert re.match(rf"M([\d.]+) {BOTTOM}H\1V", chart.front)
+
+
 def test_a_page_of_two_thousand_networks_stays_light_and_leaves_no_partial_file(tmp_path: Path) -> None:
     assert len(_page(a_page(2000), tmp_path).encode()) < 1_500_000
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
@@ -164,7 +181,7 @@ def test_size_ticks_are_few_and_inside(one: int, other: int) -> None:
 def test_the_rate_window_shows_the_best_and_the_anchor(rates: list[float], anchor: float) -> None:
     low, high = rate_window(rates, anchor)
     assert 0 <= low < high <= 1
-    assert low <= anchor <= high and low <= max(max(rates), anchor) <= high
+    assert low <= anchor <= high and low <= max(rates) <= high
     ticks = rate_ticks(low, high)
     assert 2 <= len(ticks) <= 9 and all(low - 1e-9 <= tick <= high + 1e-9 for tick in ticks)
 

@@ -1,4 +1,4 @@
-"""Ticks, limits and number texts that the pictures and the page share. Pure arithmetic."""
+"""Ticks, limits and number texts that the pictures and the page share."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from collections.abc import Iterable, Sequence
 from smidgen.records import Score
 
 MOST_SIZE_TICKS = 8
-FLOOR_REACH, SWEEP_REACH = 5.0, 10.0  # a window goes so many times as far below its anchor as the best lies above
+
+FLOOR_REACH, SWEEP_REACH = 5.0, 10.0
+"""How far a window extends below its anchor, as a multiple of the distance between the best rate and the anchor."""
 
 
 def count_text(count: int) -> str:
-    """1199882 -> "1,199,882"."""
+    """Return 1199882 as "1,199,882"."""
     return f"{count:,}"
 
 
 def percent_text(rate: float, decimals: int = 2) -> str:
-    """0.976 -> "97.60 %"."""
+    """Return 0.976 as "97.60 %"."""
     return f"{100 * rate:.{decimals}f} %"
 
 
 def short_percent_text(rate: float) -> str:
-    """0.97 -> "97 %", 0.975 -> "97.5 %": for floors and ticks."""
+    """Return 0.97 as "97 %" and 0.975 as "97.5 %", for floors and ticks."""
     return f"{100 * rate:.4f}".rstrip("0").rstrip(".") + " %"
 
 
@@ -33,7 +35,7 @@ def interval_text(score: Score) -> str:
 
 
 def size_ticks(low: float, high: float) -> list[int]:
-    """Whole numbers 1, 2, 5 · 10^k within [low, high], or only 1 · 10^k where those would be too many."""
+    """Return the numbers 1, 2, 5 · 10^k within [low, high]; 1, 3 · 10^k or 1 · 10^k if those are more than eight."""
     for steps in ((1, 2, 5), (1, 3), (1,)):
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         ticks = [step * 10**power for power in decades if power >= 0 for step in steps]
@@ -44,7 +46,7 @@ def size_ticks(low: float, high: float) -> list[int]:
 
 
 def size_window(sizes: Iterable[int]) -> tuple[float, float]:
-    """The limits of the size axis: the sizes and a margin of 4 % of their logarithmic range."""
+    """Return the limits of the size axis: the sizes and a margin of 4 % of their logarithmic range."""
     known = list(sizes)
     low, high = min(known), max(known)
     margin = max(1.15, (high / low) ** 0.04)
@@ -52,12 +54,17 @@ def size_window(sizes: Iterable[int]) -> tuple[float, float]:
 
 
 def rate_window(rates: Sequence[float], anchor: float, reach: float = FLOOR_REACH) -> tuple[float, float]:
-    """The limits of the accuracy axis: the part that matters, around `anchor` (a floor, or a turning point).
+    """Return the limits of the accuracy axis.
 
-    Networks far below the anchor would squash the view; they are drawn on the lower edge instead.
+    The axis leaves out rates far below the anchor, which would compress the rest; they are drawn on its lower edge.
+
+    Args:
+        rates: The rates of the networks.
+        anchor: The accuracy that matters: a floor, or a turning point.
+        reach: How far the axis extends below the anchor, as a multiple of the distance between it and the best rate.
     """
-    best = max(max(rates), anchor)
-    span = max(best - anchor, 0.005)
+    best = max(*rates, anchor)
+    span = max(abs(max(rates) - anchor), 0.005)
     lowest = anchor - reach * span
     inside = [rate for rate in rates if rate >= lowest]
     low = min([*inside, anchor])
@@ -66,7 +73,7 @@ def rate_window(rates: Sequence[float], anchor: float, reach: float = FLOOR_REAC
 
 
 def rate_ticks(low: float, high: float) -> list[float]:
-    """Three to nine round rates within [low, high]."""
+    """Return two to nine round rates within [low, high]."""
     steps = (factor * 10.0**power for power in range(-6, 1) for factor in (1, 2, 5))
     step = next(step for step in steps if high - low <= 8 * step)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)

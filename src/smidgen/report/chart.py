@@ -1,4 +1,4 @@
-"""The curve of the page, laid out: every mark in the coordinates of the SVG that the template writes."""
+"""The layout of the page's curve: every mark in the coordinates of the SVG that the template writes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ from smidgen.report.axes import (
 from smidgen.search.frontier import Point, TurningPoint, pareto
 
 WIDTH, HEIGHT = 720.0, 440.0
+"""The size of the SVG, in its own units."""
+
 LEFT, RIGHT, TOP, BOTTOM = 68.0, 704.0, 30.0, 386.0
+"""The frame of the curve within it."""
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A grid line at a coordinate; a minor one loses its text on a narrow screen."""
+    """A tick at a coordinate, with its text; a narrow screen shows no text of minor ticks."""
 
     at: float
     text: str
@@ -32,7 +35,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Dot:
-    """One network. `kind` is "tried", "front" or "winner"; `text` has a line for each fact."""
+    """A network. `kind` is "candidate", "front" or "winner"; `text` has one fact a line."""
 
     x: float
     y: float
@@ -42,7 +45,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Band:
-    """The turning point and its range, as x coordinates."""
+    """The turning point `at` and its range from `low` to `high`, as x coordinates."""
 
     low: float
     high: float
@@ -52,7 +55,19 @@ class Band:
 
 @dataclass(frozen=True)
 class Chart:
-    """Everything that the template draws. `front` is the data of an SVG path: a step line."""
+    """Everything that the template draws.
+
+    Attributes:
+        x_ticks: Ticks of the sizes.
+        y_ticks: Ticks of the accuracies.
+        dots: The networks; the last one is drawn on top.
+        front: The Pareto front as the data of an SVG path, a step line.
+        floor_y: The y coordinate of the accuracy floor.
+        floor_text: The label of the floor.
+        band: The turning point; None if the curve has none.
+        below_text: How many networks lie below the window, as a sentence; "" if none do.
+        description: The picture in words, for readers who cannot see it.
+    """
 
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
@@ -73,7 +88,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Scale:
-    """Sizes (logarithmic) and rates to coordinates, each clipped to the frame."""
+    """Converts sizes (logarithmic) and rates to coordinates, which it clips to the frame."""
 
     sizes: tuple[float, float]
     rates: tuple[float, float]
@@ -89,12 +104,18 @@ class Scale:
         return round(BOTTOM - (BOTTOM - TOP) * min(1.0, max(0.0, share)), 1)
 
 
-def lay_out(tried: Sequence[tuple[Point, str]], winner: Point, floor: float, turning: TurningPoint | None) -> Chart:
-    """The chart of all networks tried, each with the stage that tried it; the winner is drawn last.
+def lay_out(
+    candidates: Sequence[tuple[Point, str]], winner: Point, floor: float, turning: TurningPoint | None
+) -> Chart:
+    """Lay out the chart of a search.
 
-    Where the winner itself was among those tried it is drawn once.
+    Args:
+        candidates: Every network with the stage that trained it. The winner may be among them; it is drawn once.
+        winner: The network that was chosen, drawn last.
+        floor: The accuracy floor.
+        turning: The turning point; None if the curve has none.
     """
-    points = [point for point, _ in tried]
+    points = [point for point, _ in candidates]
     everyone = [*points, winner]
     scale = Scale(
         size_window(point.parameters for point in everyone),
@@ -102,8 +123,8 @@ def lay_out(tried: Sequence[tuple[Point, str]], winner: Point, floor: float, tur
     )
     front = pareto(everyone)
     marked = {point for point in front if point.score.rate >= scale.rates[0]}
-    others = [(point, stage) for point, stage in tried if not _same(point, winner)]
-    dots = [_dot(scale, point, stage, "front" if point in marked else "tried") for point, stage in others]
+    others = [(point, stage) for point, stage in candidates if not _same(point, winner)]
+    dots = [_dot(scale, point, stage, "front" if point in marked else "candidate") for point, stage in others]
     dots.sort(key=lambda dot: (dot.kind == "front", dot.x))
     return Chart(
         x_ticks=_x_ticks(scale),
@@ -140,10 +161,12 @@ def _dot(scale: Scale, point: Point, stage: str, kind: str) -> Dot:
 
 
 def _steps(scale: Scale, front: Sequence[Point]) -> str:
-    """The best rate at or below each size: up at a point, then flat to the next."""
-    first, *rest = front
-    moves = [f"M{scale.x(first.parameters)} {scale.y(first.score.rate)}"]
-    moves += [f"H{scale.x(point.parameters)}V{scale.y(point.score.rate)}" for point in rest]
+    """Return the step line of the best rate at or below each size; it begins where the front enters the window."""
+    inside = [point for point in front if point.score.rate >= scale.rates[0]]
+    first = inside[0]
+    start = BOTTOM if len(inside) < len(front) else scale.y(first.score.rate)
+    moves = [f"M{scale.x(first.parameters)} {start}"]
+    moves += [f"H{scale.x(point.parameters)}V{scale.y(point.score.rate)}" for point in inside]
     return "".join(moves) + f"H{RIGHT}"
 
 
@@ -157,7 +180,7 @@ def _below_text(points: Sequence[Point], lowest: float) -> str:
     if not below:
         return ""
     networks = "1 network lies" if below == 1 else f"{count_text(below)} networks lie"
-    return f"{networks} below {percent_text(lowest, 1)} and on the lower edge of the picture."
+    return f"{networks} below {percent_text(lowest, 1)}, drawn on the lower edge of the picture."
 
 
 def _description(
@@ -165,7 +188,7 @@ def _description(
 ) -> str:
     turn = "" if turning is None else f" The turning point is at {count_text(turning.parameters)} parameters."
     return (
-        f"{count_text(len(points))} networks, accuracy on the validation split against parameters on a logarithmic "
-        f"axis; {len(front)} of them are beaten by no other. The winner has {count_text(winner.parameters)} "
+        f"{count_text(len(points))} networks: accuracy on the validation split against parameters on a logarithmic "
+        f"axis. {len(front)} of them are on the Pareto front. The winner has {count_text(winner.parameters)} "
         f"parameters and {percent_text(winner.score.rate)}; the floor is {short_percent_text(floor)}.{turn}"
     )

@@ -2,47 +2,77 @@
 
 from __future__ import annotations
 
+from smidgen.report.axes import count_text, percent_text, short_percent_text
 from smidgen.search.judge import needed_rate
 from smidgen.search.result import ShrinkResult
 
 
-def how_chosen(answer: ShrinkResult) -> tuple[str, ...]:
+def how_chosen(result: ShrinkResult) -> tuple[str, ...]:
     """Return the steps of the choice, one sentence each, with the run's own counts."""
-    data = answer.data
-    networks = len({str(tried.trial.spec) for tried in answer.candidates})
+    data = result.data
+    networks = _counted(len({str(candidate.trial.spec) for candidate in result.candidates}), "network")
     return (
-        f"{len(data.train):,} images trained, and {len(data.selection):,} images of the training data, set aside, "
-        f"chose among {networks:,} networks in {len(answer.candidates):,} trainings.",
-        *(_by_floor(answer) if answer.goal.target else _by_limits(answer)),
-        *(answer.teacher.notes if answer.teacher else ()),
-        f"The {len(data.test):,} test images were scored once, after that.",
-        f"The same network and recipe from {len(answer.fresh_seeds)} fresh seeds held the floor on all "
-        f"{len(data.selection) + len(data.confirmation):,} validation images {answer.fresh_seeds_met} times.",
+        f"{_counted(len(result.candidates), 'training')} of {networks} on {len(data.train):,} images were compared on "
+        f"{len(data.selection):,} other images of the training data, the selection half of the validation split.",
+        *(_by_floor(result) if result.goal.target else _by_limits(result)),
+        *(result.teacher.notes if result.teacher else ()),
+        f"The {len(data.test):,} test images were scored once, after the choice.",
+        *_fresh_seeds(result),
     )
 
 
-def _by_floor(answer: ShrinkResult) -> tuple[str, ...]:
-    """Return the steps to the smallest network that meets an accuracy floor."""
-    data, floor, goal = answer.data, answer.floor, answer.goal
-    rule = "the lower end of its 95 % Wilson interval" if floor.rule == "wilson" else "its plain rate"
-    measure = ", its accuracy being the mean over the classes," if goal.balanced else ""
-    classes = f" Each class had to reach {100 * goal.class_floor:g} % on both." if goal.class_floor else ""
+def _by_floor(result: ShrinkResult) -> tuple[str, str]:
+    """Return what holding the floor means, and how the smallest network that holds it was confirmed."""
+    data, floor, goal = result.data, result.floor, result.goal
+    measure = "accuracy, the mean over the classes," if goal.balanced else "accuracy"
+    lowest = "lower end of the 95 % Wilson interval of the " if floor.rule == "wilson" else ""
+    needed = percent_text(needed_rate(data, floor, goal.balanced))
     limits = f" Only networks of {goal.limits} were candidates." if goal.limits else ""
-    count = len(answer.rejected)
-    failed = f"{count} smaller {'network' if count == 1 else 'networks'}" if count else "no smaller network"
     return (
-        f"A network holds the floor when {rule}{measure} over all validation images is at or above "
-        f"{floor.accuracy:.6g}; that takes {100 * needed_rate(data, floor, goal.balanced):.2f} % right.{limits}",
-        f"The smallest that reached it on those images had to reach it again on {len(data.confirmation):,} further "
-        f"ones that took no part in choosing; {failed} passed selection and failed this confirmation.{classes}",
+        f"A network holds the floor if the {lowest}{measure} on all validation images is at least "
+        f"{short_percent_text(floor.accuracy)}, which takes {needed} correct.{limits}",
+        f"{_confirmation(result)} {_rejected(result)}",
     )
 
 
-def _by_limits(answer: ShrinkResult) -> tuple[str, ...]:
-    """Return the steps to the most accurate network within limits."""
-    data = answer.data
+def _confirmation(result: ShrinkResult) -> str:
+    images = f"the confirmation half, {len(result.data.confirmation):,} further images that took no part in choosing"
+    classes = result.goal.class_floor
+    each = f" Each class had to reach {short_percent_text(classes)} on both halves." if classes else ""
+    if result.is_met:
+        return f"The smallest network that reached it on the selection half had to reach it again on {images}.{each}"
     return (
-        f"Of the networks of {answer.goal.limits}, the one with the fewest errors on those images was taken.",
-        f"{len(data.confirmation):,} further images took no part in choosing. The floor that the network is said to "
-        f"hold, {100 * answer.floor.accuracy:.6g} %, is the lower end of the 95 % Wilson interval of the worse half.",
+        f"No network reached it on the selection half and again on {images}.{each} The most accurate network on the "
+        "selection half was chosen instead."
     )
+
+
+def _rejected(result: ShrinkResult) -> str:
+    if not result.rejected:
+        return "No smaller network passed selection and failed confirmation."
+    return f"{_counted(len(result.rejected), 'smaller network')} passed selection and failed confirmation."
+
+
+def _by_limits(result: ShrinkResult) -> tuple[str, str]:
+    """Return how the most accurate network within limits was chosen, and where its floor comes from."""
+    data = result.data
+    return (
+        f"Of the networks of {result.goal.limits}, the one with the fewest errors on the selection half was chosen.",
+        f"The confirmation half, {len(data.confirmation):,} further images, took no part in choosing. The floor of "
+        f"{short_percent_text(result.floor.accuracy)} is the lower end of the 95 % Wilson interval of the accuracy on "
+        "the worse half.",
+    )
+
+
+def _fresh_seeds(result: ShrinkResult) -> tuple[str, ...]:
+    seeds, images = len(result.fresh_seeds), len(result.data.selection) + len(result.data.confirmation)
+    if not seeds:
+        return ()
+    return (
+        f"The same network and recipe were trained again from {_counted(seeds, 'fresh seed')}: "
+        f"{result.fresh_seeds_met} of {seeds} held the floor on all {images:,} validation images.",
+    )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count_text(count)} {noun}{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""The tables of a run folder as CSV: trials.csv, winner.csv and sweep.csv, one row a training."""
+"""The tables of a run folder as CSV: trials.csv and sweep.csv with a row a training, winner.csv with a row a file."""
 
 from __future__ import annotations
 

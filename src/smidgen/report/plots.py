@@ -1,6 +1,7 @@
-"""Pictures as PNG files, by matplotlib without pyplot: no global state, and half of the import time.
+"""Pictures as PNG files.
 
-Colours are of Okabe & Ito's set (2008), which readers with any colour vision can tell apart.
+They are drawn by matplotlib without pyplot, which keeps no global state and halves the import time. The colours are
+from the set of Okabe & Ito (2008), which readers with any colour vision can tell apart.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ INK, SOFT, LINE = "#17212b", "#54616e", "#e1e6eb"
 
 IMAGES_PER_CLASS = 10
 CELL_PIXELS, GAP_PIXELS = 64, 6
-LETTER_PIXELS = 13  # the width of a letter of a class name, at 9 points
+LETTER_PIXELS = 13
+"""The width of a letter of a class name, at 9 points."""
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -53,9 +55,16 @@ def frontier_picture(
     path: Path,
     unit: str = "parameters",
 ) -> None:
-    """All networks, the front, the floor and the winner: 1280 x 800 pixels.
+    """Draw accuracy against size: all candidates, the Pareto front, the floor and the winner; 1280 x 800 pixels.
 
-    unit: of the points' sizes, "parameters" or "bytes"
+    Args:
+        points: The candidates.
+        frontier: Those on the Pareto front.
+        floor: The accuracy floor.
+        winner: The network that was chosen.
+        turning: The turning point; None if the curve has none.
+        path: The file to write.
+        unit: What the points' sizes count, "parameters" or "bytes".
     """
     everyone = [*points, winner]
     figure, axes = _curve_axes(*_coordinates(everyone), floor, FLOOR_REACH)
@@ -72,9 +81,12 @@ def frontier_picture(
 
 
 def sweep_picture(groups: Mapping[str, tuple[int, Sequence[Score]]], turning: TurningPoint | None, path: Path) -> None:
-    """Each seed of a sweep, the median of each size, the turning point and its range: 1280 x 800 pixels.
+    """Draw every seed of a sweep, the median of each size, and the turning point with its range; 1280 x 800 pixels.
 
-    groups: what a size is called ("width 2") -> (parameters, the scores of its seeds).
+    Args:
+        groups: The parameters of each size and the scores of its seeds, by the name of the size ("width 2").
+        turning: The turning point; None if the curve has none.
+        path: The file to write.
     """
     sweep = sorted((size, name, [score.rate for score in scores]) for name, (size, scores) in groups.items())
     sizes = [size for size, _, _ in sweep]
@@ -98,10 +110,13 @@ def contact_sheet(
     class_names: Sequence[str],
     path: Path,
 ) -> None:
-    """The first ten images of each class, one row a class, its name at the left.
+    """Draw the first ten images of each class, one row a class, with its name at the left.
 
-    images: uint8 or float32 [n, channels, height, width]; a pixel of an image is a whole number of pixels here
-    labels: int [n], an index of class_names
+    Args:
+        images: uint8 or float32 [n, channels, height, width], enlarged by a whole factor.
+        labels: int [n], the index of each image's class in `class_names`.
+        class_names: The name of each class.
+        path: The file to write.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -139,7 +154,7 @@ def plain_axes(height_inches: float = HEIGHT_INCHES) -> tuple[Figure, Axes]:
 
 
 def _curve_axes(sizes: Sequence[int], rates: Sequence[float], anchor: float, reach: float) -> tuple[Figure, Axes]:
-    """Axes of accuracy against size, with limits, ticks and grid."""
+    """Return a figure with axes of accuracy against size: limits, ticks and grid."""
     figure, axes = plain_axes()
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)  # type: ignore[union-attr, call-arg]
     axes.set_xscale("log")
@@ -160,7 +175,7 @@ def _ticks(axes: Axes) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-# --- what stands in it -----------------------------------------------------------------------
+# --- the marks in it -------------------------------------------------------------------------
 
 
 def _coordinates(points: Sequence[Point]) -> tuple[list[int], list[float]]:
@@ -168,19 +183,19 @@ def _coordinates(points: Sequence[Point]) -> tuple[list[int], list[float]]:
 
 
 def _dots(axes: Axes, sizes: Sequence[int], rates: Sequence[float], colour: str, area: float, opacity: float) -> None:
-    """Dots; those below the window stand on its lower edge as triangles."""
+    """Draw dots; those below the window become triangles on its lower edge."""
     lowest = axes.get_ylim()[0]
-    seen = [(size, rate) for size, rate in zip(sizes, rates, strict=True) if rate >= lowest]
+    inside = [(size, rate) for size, rate in zip(sizes, rates, strict=True) if rate >= lowest]
     below = [(size, lowest) for size, rate in zip(sizes, rates, strict=True) if rate < lowest]
-    for places, marker in ((seen, "o"), (below, "v")):
+    for dots, marker in ((inside, "o"), (below, "v")):
         axes.scatter(
-            [size for size, _ in places], [rate for _, rate in places], s=area, c=colour, alpha=opacity,
+            [size for size, _ in dots], [rate for _, rate in dots], s=area, c=colour, alpha=opacity,
             marker=marker, edgecolors="white" if opacity == 1.0 else "none", linewidths=0.8, clip_on=False, zorder=3,
         )  # fmt: skip
 
 
 def _draw_front(axes: Axes, frontier: Sequence[Point]) -> None:
-    """The best rate at or below each size: a step line, to the right edge."""
+    """Draw the best rate at or below each size as a step line to the right edge."""
     sizes, rates = _coordinates(sorted(frontier, key=lambda point: point.parameters))
     if not sizes:
         return
@@ -200,7 +215,7 @@ def _draw_floor(axes: Axes, floor: float) -> None:
 
 
 def _draw_turning(axes: Axes, turning: TurningPoint | None) -> None:
-    """A line at the turning point, a band over its range, its name in the frame's lower part."""
+    """Draw a line at the turning point and a band over its range, and write its size at the bottom of the frame."""
     if turning is None:
         return
     axes.axvspan(turning.low / 1.012, turning.high * 1.012, color=GREEN, alpha=0.15, linewidth=0, zorder=1)
@@ -214,7 +229,7 @@ def _draw_turning(axes: Axes, turning: TurningPoint | None) -> None:
 
 
 def _name_winner(axes: Axes, winner: Point) -> None:
-    """The winner's rate above it, on the side where no network can be: a smaller and better one would have won."""
+    """Write the winner's rate above and left of it, where no dot is: a smaller and better network would have won."""
     near_left = _share_of_width(axes, winner.parameters) < 0.2
     axes.annotate(
         percent_text(winner.score.rate), (winner.parameters, winner.score.rate), (0 if near_left else -7, 9),
@@ -224,7 +239,7 @@ def _name_winner(axes: Axes, winner: Point) -> None:
 
 
 def _name_size(axes: Axes, size: int, rate: float, text: str) -> None:
-    """What a size is called, under and to the right of its dot, where a rising curve leaves room."""
+    """Write the name of a size below and to the right of its dot, where a rising curve leaves space."""
     lowest, highest = axes.get_ylim()
     near_right, near_edge = _share_of_width(axes, size) > 0.85, (rate - lowest) / (highest - lowest) < 0.08
     axes.annotate(
@@ -235,7 +250,7 @@ def _name_size(axes: Axes, size: int, rate: float, text: str) -> None:
 
 
 def _share_of_width(axes: Axes, size: int) -> float:
-    """0 at the left edge of the frame, 1 at the right."""
+    """Return where a size lies, from 0 at the left edge of the frame to 1 at the right."""
     low, high = axes.get_xlim()
     return math.log(size / low) / math.log(high / low)
 
@@ -254,7 +269,7 @@ def _sweep_title(turning: TurningPoint | None) -> str:
 
 
 def _displayable(images: Bytes | npt.NDArray[np.float32]) -> Bytes:
-    """uint8 [n, height, width, 3]. Floats are stretched over their own range."""
+    """Return the images as uint8 [n, height, width, 3]; floats are scaled from their own range to 0 to 255."""
     if images.dtype != np.uint8:
         low, high = float(images.min()), float(images.max())
         images = np.round(255 * (images - low) / ((high - low) or 1.0)).astype(np.uint8)
@@ -264,7 +279,7 @@ def _displayable(images: Bytes | npt.NDArray[np.float32]) -> Bytes:
 
 
 def _mosaic(images: Bytes, labels: npt.NDArray[np.integer], classes: int) -> Bytes:
-    """Rows of ten images on white: uint8 [classes * cell height, 10 * cell width, 3]."""
+    """Return rows of ten images on white: uint8 [classes * cell height, 10 * cell width, 3]."""
     zoom = max(1, CELL_PIXELS // max(images.shape[1:3]))
     inner_height, inner_width = zoom * images.shape[1], zoom * images.shape[2]
     height, width = inner_height + GAP_PIXELS, inner_width + GAP_PIXELS

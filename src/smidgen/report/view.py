@@ -12,6 +12,7 @@ from smidgen.records import Score
 from smidgen.report.axes import count_text, interval_text, percent_text
 from smidgen.report.chart import Chart, lay_out
 from smidgen.search.frontier import Point
+from smidgen.search.judge import Judge, Requirement, needed_rate
 from smidgen.search.result import ShrinkResult, TrainedCandidate
 from smidgen.spec import LayerPlan
 from smidgen.teacher import TeacherOutputs
@@ -98,6 +99,29 @@ class PageView:
     def layers(self) -> tuple[LayerPlan, ...]:
         """The winner's layers."""
         return self.result.winner.spec.plan(self.result.data.input_shape)
+
+    @property
+    def file_is_quantized(self) -> bool:
+        """Whether the .smidgen file has a quantized tensor; the shortest file can be one of float32 weights."""
+        file = self.result.file
+        return file is not None and any(tensor.grid is not None for tensor in file.winner.quantized.tensors.values())
+
+    @property
+    def needed_rate(self) -> float:
+        """The accuracy on the validation split that holds the floor."""
+        return needed_rate(self.result.data, self.result.floor, self.result.goal.balanced)
+
+    @property
+    def fresh_seeds(self) -> list[tuple[Score, bool]]:
+        """The validation score of each fresh seed and whether it holds the floor, the best first."""
+        result = self.result
+        teacher = result.teacher.halves if result.teacher else None
+        judge = Judge(Requirement.of(result.goal, result.data, teacher), result.context)
+        scores = [
+            (fresh.outcome.validation, judge.is_met_overall(fresh.trial, fresh.outcome, result.floor))
+            for fresh in result.fresh_seeds
+        ]
+        return sorted(scores, key=lambda scored: -scored[0].rate)
 
     @property
     def seeds(self) -> list[int]:
