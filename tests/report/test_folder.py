@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
-import subprocess
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from child_effort import effort_text
 from smidgen import from_arrays
 from smidgen.data import Dataset, Split
 from smidgen.engine import choose
@@ -32,8 +32,11 @@ from smidgen.search.result import ShrinkResult
 from smidgen.search.shrink import shrink
 from smidgen.trials.store import Store
 
-FILES = {"report.html", "frontier.png", "trials.csv", "winner.safetensors", "teacher.safetensors"}
-FILES |= {"winner.smidgen", "winner.png", "winner.csv"}
+FILES = (
+    *("winner.safetensors", "teacher.safetensors", "winner.png", "winner.csv", "winner.smidgen"),
+    *("report.html", "frontier.png", "trials.csv"),
+)
+"""The files of a run folder, in the order in which they are written."""
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,7 @@ def scored(model: Model, split: Split) -> Score:
 
 
 def test_there_are_eight_files_and_nothing_else(written: Path) -> None:
-    assert set(content_of(written)) == FILES
+    assert set(content_of(written)) == set(FILES)
 
 
 def test_the_winners_file_gets_right_what_the_report_says(written: Path, answer: ShrinkResult, digits: Dataset) -> None:
@@ -142,14 +145,17 @@ def test_what_failed_to_learn_is_in_the_table_and_not_on_the_curve(answer: Shrin
 
 
 def test_vectors_and_fractions_have_no_pictures_of_errors(
-    tmp_path: Path, own_store: Path, small: None, small_effort: Effort
+    tmp_path: Path, own_store: Path, small_effort: Effort
 ) -> None:
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 2, 600)
     X = labels[:, None] + generator.normal(0, 0.45, (600, 3))
-    answer = shrink(from_arrays(X, labels), 0.6, effort="quick", store=Store(own_store))
+    bytes_effort = replace(small_effort.byte_search, children=1, steps=50)
+    effort = replace(small_effort, first=4, generations=1, children=2, fresh_seeds=0, compares_recipes=False)
+    effort = replace(effort, byte_search=bytes_effort)
+    answer = shrink(from_arrays(X, labels), 0.6, effort=effort, store=Store(own_store))
     write(answer, tmp_path / "out")
-    assert set(content_of(tmp_path / "out")) == FILES
+    assert set(content_of(tmp_path / "out")) == set(FILES) - {"teacher.safetensors"}
     assert answer.test.correct < answer.test.total
     assert PageView.of(answer, 1).wrong == ()
 
@@ -157,9 +163,11 @@ def test_vectors_and_fractions_have_no_pictures_of_errors(
 # --- a place that can or cannot be written ----------------------------------------------------
 
 
-def test_a_second_answer_replaces_the_first_and_leaves_what_is_not_ours(answer: ShrinkResult, tmp_path: Path) -> None:
+def test_a_second_answer_replaces_the_first_and_leaves_what_is_not_ours(
+    written: Path, answer: ShrinkResult, tmp_path: Path
+) -> None:
     folder = tmp_path / "out"
-    write(answer, folder)
+    shutil.copytree(written, folder)
     first = content_of(folder)
     (folder / "notes.txt").write_text("mine")
     (folder / "winner.safetensors").write_bytes(b"an older one")
@@ -167,7 +175,7 @@ def test_a_second_answer_replaces_the_first_and_leaves_what_is_not_ours(answer: 
     second = content_of(folder)
     assert second.pop("notes.txt") == b"mine"
     assert second["winner.safetensors"] == first["winner.safetensors"]
-    assert set(second) == FILES
+    assert set(second) == set(FILES)
 
 
 def test_a_place_below_a_file_is_refused_and_left_as_it_is(answer: ShrinkResult, tmp_path: Path) -> None:
@@ -191,51 +199,43 @@ def test_an_error_in_the_middle_leaves_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
-WRITES_LITTLE = """
-import json, resource, sys
-from pathlib import Path
-from child_effort import effort_from
-from smidgen.data import load
-from smidgen.errors import SmidgenError
-from smidgen.report.folder import write
-from smidgen.search.shrink import shrink
-from smidgen.trials.store import Store
-effort, store, folder = effort_from(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-answer = shrink(load("digits"), 0.9, effort=effort, store=Store(store))
-assert answer.trained == 0
-for limit_bytes in json.loads(sys.argv[4]):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, resource.RLIM_INFINITY))
-    try:
-        write(answer, folder)
-        print("written")
-    except SmidgenError as error:
-        print(error.exit_code, error)
-"""
+@pytest.fixture(scope="module")
+def first_to_fail(answer: ShrinkResult, tmp_path_factory: pytest.TempPathFactory) -> list[int]:
+    """The sizes of the files that are larger than all before them, without the teacher's, which is the largest."""
+    folder = tmp_path_factory.mktemp("runs") / "without teacher"
+    write(replace(answer, teacher=None), folder)
+    sizes = [len(content_of(folder)[name]) for name in FILES if name != "teacher.safetensors"]
+    return sorted(set(accumulate(sizes, max)))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits on the size of a file")
 @pytest.mark.parametrize("before", [False, True], ids=["a new folder", "an earlier answer"])
 def test_a_disk_that_is_full_at_any_of_the_files_leaves_what_was_there(
-    written: Path,
-    answer_store: Path,
-    small_effort: Effort,
-    child: Callable[..., subprocess.Popen[str]],
-    tmp_path: Path,
-    before: bool,
+    written: Path, answer: ShrinkResult, first_to_fail: list[int], tmp_path: Path, before: bool
 ) -> None:
+    without_teacher = replace(answer, teacher=None)
     folder = tmp_path / "out"
     if before:
         folder.mkdir()
         for name in FILES:
             (folder / name).write_bytes(b"earlier")
-    sizes = sorted(len(content) for content in content_of(written).values())
-    limits = [size_bytes - 1 for size_bytes in sizes]  # at each, at least the largest file does not fit
-    process = child(WRITES_LITTLE, effort_text(small_effort), str(answer_store), str(folder), json.dumps(limits))
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    lines = out.splitlines()
-    assert len(lines) == len(limits) == len(FILES)
-    for line in lines:
-        assert line.startswith(f"2 cannot write to {folder}: File too large; give another place by --out")
-    assert [path.name for path in tmp_path.iterdir()] == (["out"] if before else [])
-    assert not before or content_of(folder) == dict.fromkeys(FILES, b"earlier")
+    cases = [(without_teacher, size_bytes - 1) for size_bytes in first_to_fail]
+    for result, limit_bytes in ((answer, len(content_of(written)["teacher.safetensors"]) - 1), *cases):
+        with largest_file(limit_bytes), pytest.raises(RequestError) as told:
+            write(result, folder)
+        assert str(told.value).startswith(f"cannot write to {folder}: File too large; give another place by --out")
+        assert [path.name for path in tmp_path.iterdir()] == (["out"] if before else [])
+        assert not before or content_of(folder) == dict.fromkeys(FILES, b"earlier")
+
+
+@contextmanager
+def largest_file(size_bytes: int) -> Iterator[None]:
+    """Let writes beyond this size fail with "File too large"."""
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
