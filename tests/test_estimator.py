@@ -229,8 +229,10 @@ def test_a_loaded_file_gives_integers_for_integer_classes(
     predicted = smidgen.load(str(tmp_path / "x.smidgen")).predict(X)
     assert predicted.dtype.kind == "i"
     np.testing.assert_array_equal(predicted, found.predict(X))
-    with pytest.raises(DataError, match="the network takes 1x8x8"):
+    with pytest.raises(DataError, match="the network takes 1x8x8; give images of that size"):
         smidgen.load(tmp_path / "x.smidgen").predict(X[:, :4])
+    with pytest.raises(DataError, match=r"64x1x1 .* takes 1x8x8; give X\.reshape\(-1, 8, 8\)"):
+        smidgen.load(tmp_path / "x.smidgen").predict(X.reshape(len(X), -1))
 
 
 def test_unknown_suffixes_and_missing_files_are_refused(fitted: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from smidgen.data import as_images
 from smidgen.engine import choose, softmax
 from smidgen.errors import DataError, RequestError
 from smidgen.model import Model, as_quantized, open_model, save_safetensors, save_smidgen
-from smidgen.spec import NetSpec
+from smidgen.spec import NetSpec, Shape
 
 SUFFIXES = (".smidgen", ".safetensors")
 
@@ -55,7 +56,10 @@ class Classifier:
         images = as_images(X)
         if images.shape[1:] != self.model.input_shape:
             given, wanted = ("x".join(map(str, shape)) for shape in (images.shape[1:], self.model.input_shape))
-            raise DataError(f"X has images of {given} (channels, height, width) and the network takes {wanted}")
+            raise DataError(
+                f"X has images of {given} (channels, height, width) and the network takes {wanted}; "
+                f"{_remedy(images.shape[1:], self.model.input_shape)}"
+            )
         return _probabilities(self.model, images, "auto")
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -154,6 +158,18 @@ def read_picture(path: Path, model: Model) -> npt.NDArray[np.uint8]:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} cannot be read as a picture: {error}; give a PNG or JPEG file") from error
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _remedy(given: tuple[int, ...], wanted: Shape) -> str:
+    """Say how to make images of the wanted shape; (channels, height, width) both."""
+    if math.prod(given) != math.prod(wanted):
+        return "give images of that size"
+    channels, height, width = wanted
+    if (height, width) == (1, 1):
+        sides: tuple[int, ...] = (channels,)
+    else:
+        sides = (height, width) if channels == 1 else wanted
+    return f"give X.reshape(-1, {', '.join(map(str, sides))})"
 
 
 def _probabilities(model: Model, images: npt.NDArray[Any], engine: str) -> npt.NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def test_export_writes_and_proves(trained: QuantizedModel, command: Callable[...
     save_smidgen(trained, path)
     said = command("export", str(path), "--to", "c", "--form", "coded", "--data", "digits")
     assert (said.code, said.err) == (0, "")
-    assert f"{path.with_suffix('.c')}" in said.out.replace("\n", "")
+    assert f"{path.with_suffix('.c')} and {path.with_suffix('.h')}: " in said.out
     assert "test images get the decoded network's class" in said.out
     save_safetensors(dequantize(trained), tmp_path / "whole.safetensors")
     assert command("export", str(tmp_path / "whole.safetensors"), "--to", "c", "--form", "float").code == 0
@@ -69,3 +70,38 @@ def test_an_export_that_differs_from_the_network_is_an_error(
     monkeypatch.setattr("smidgen.exporters.targets.classes_by_c", lambda _path, images: np.full(len(images), 10))
     with pytest.raises(RunError, match=r"digits\.c differs from the decoded network on \d+ of \d+ images; report it"):
         export(tmp_path / "digits.smidgen", to="c", data=digits)
+
+
+def test_an_export_replaces_what_an_export_wrote_and_nothing_else(trained: QuantizedModel, tmp_path: Path) -> None:
+    path, whole = tmp_path / "winner.smidgen", tmp_path / "winner.safetensors"
+    save_smidgen(trained, path)
+    full = dequantize(trained)
+    save_safetensors(replace(full, weights=full.weights * np.float32(1.01)), whole)
+    before = whole.read_bytes()
+    with pytest.raises(RequestError, match=r"winner\.safetensors exists and is not this export; give another .* --out"):
+        export(path, to="safetensors")
+    assert whole.read_bytes() == before
+    (tmp_path / "winner.h").write_text("int mine;")
+    with pytest.raises(RequestError, match=r"winner\.h exists and is not this export"):
+        export(path, to="c")
+    for to in ("safetensors", "c", "onnx"):
+        out = tmp_path / f"other.{to}"
+        export(path, to=to, out=out)
+        made = out.read_bytes()
+        save_smidgen(trained, tmp_path / "other.smidgen")
+        assert export(tmp_path / "other.smidgen", to=to).path == out
+        assert out.read_bytes() == made
+
+
+def test_an_export_never_replaces_its_input(trained: QuantizedModel, tmp_path: Path) -> None:
+    whole = tmp_path / "winner.safetensors"
+    save_safetensors(dequantize(trained), whole)
+    for to, out in (("safetensors", None), ("onnx", whole), ("c", whole)):
+        with pytest.raises(RequestError, match=r"would replace its input .*winner\.safetensors; give another --out"):
+            export(whole, to=to, out=out)
+
+
+def test_only_c_has_forms(trained: QuantizedModel, tmp_path: Path) -> None:
+    save_smidgen(trained, tmp_path / "digits.smidgen")
+    with pytest.raises(RequestError, match="--form float is for --to c, and --to onnx has one form only"):
+        export(tmp_path / "digits.smidgen", to="onnx", form="float")

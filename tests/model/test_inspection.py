@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from commands import assert_refused
 from quantized_networks import GOLDEN
 from smidgen.model import CODERS, flat_weights, inspect, load_safetensors, load_smidgen
 
@@ -28,11 +29,19 @@ def test_unpack_writes_the_decoded_weights(command: Callable[..., Any], tmp_path
     )
 
 
+def test_unpack_writes_no_other_format(command: Callable[..., Any], tmp_path: Path) -> None:
+    said = command("unpack", str(GOLDEN / "v1-digits.smidgen"), "--to", str(tmp_path / "a.txt"))
+    assert_refused(said, "a.txt must end in .safetensors; give for example")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_inspection_adds_up_to_the_file() -> None:
     path = GOLDEN / "v1-all-kinds.smidgen"
     found, quantized = inspect(path), load_smidgen(path)
     assert found.size_bytes == path.stat().st_size
     assert sum(part.bits for part in found.parts) == pytest.approx(8 * found.size_bytes)
+    assert found.parts[0].name == "signature"
+    assert min(part.bits for part in found.parts) >= 0
     assert [tensor.name for tensor in found.tensors] == list(quantized.tensors)
     assert sum(tensor.weights for tensor in found.tensors) == flat_weights(quantized).size
     assert sum(tensor.zeros for tensor in found.tensors) == int((flat_weights(quantized) == 0).sum())

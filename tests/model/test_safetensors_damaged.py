@@ -66,6 +66,7 @@ def test_other_files_are_named_for_what_they_are(tmp_path: Path) -> None:
     refuses(path, "it is empty")
     path.write_text("hello, world")
     refuses(path, "it starts with b'hello, w'")
+    refuses(path, r"give a \.safetensors or \.smidgen file that Smidgen wrote")
     refuses(tmp_path / "nothing here", "does not exist")
     refuses(tmp_path, "is not a regular file")
 

@@ -139,7 +139,7 @@ def test_a_place_without_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"cannot read .*none\.smidgen: No such file"):
         load_smidgen(tmp_path / "none.smidgen")
     (tmp_path / "text.smidgen").write_text("hello")
-    with pytest.raises(ModelFileError, match=r"text\.smidgen: at byte 0 there is 6865"):
+    with pytest.raises(ModelFileError, match=r"text\.smidgen: at byte 0 there is 6865.*; give one that Smidgen wrote"):
         load_smidgen(tmp_path / "text.smidgen")
 
 

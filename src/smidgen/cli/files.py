@@ -65,8 +65,11 @@ def export(
     file: Annotated[Path, typer.Argument(help="A .smidgen or .safetensors file.")],
     to: Annotated[str, option("--to", "What to write: onnx, c or safetensors.")],
     form: Annotated[
-        str, option("--form", "C output: how weights are stored (float, levels, levels4, coded or integer).")
-    ] = "levels",
+        str | None,
+        option(
+            "--form", "C output: how weights are stored (float, levels, levels4, coded or integer); levels if left out."
+        ),
+    ] = None,
     data: Annotated[str | None, option("--data", "Run the export on the test images of this data set.")] = None,
     split_seed: SplitOption = 0,
     out: Annotated[Path | None, option("--out", "The file to write; default: beside the network file.")] = None,
@@ -80,7 +83,8 @@ def export(
 def print_export(made: Export) -> None:
     """Print how large the export is, and how it classified the test images."""
     screen, size, proof = console(), made.program_size, made.proof
-    screen.print(f"{made.path}: {made.size_bytes:,} bytes", soft_wrap=True)
+    names = f"{made.path} and {made.path.with_suffix('.h')}" if made.path.suffix == ".c" else made.path
+    screen.print(f"{names}: {made.size_bytes:,} bytes", soft_wrap=True)
     if size is not None:
         screen.print(
             f"On a Cortex-M0+: {size.flash_bytes:,} bytes of flash, {size.ram_bytes:,} of RAM, one image included."

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from smidgen.data import Dataset, load
 from smidgen.engine import choose
-from smidgen.errors import RequestError, RunError
+from smidgen.errors import ModelFileError, RequestError, RunError
 from smidgen.exporters.c_source import export_c
 from smidgen.exporters.onnx_file import export_onnx
 from smidgen.exporters.prove import ProgramSize, classes_by_c, classes_by_onnx, program_size
@@ -27,6 +27,9 @@ from smidgen.reporter import Reporter
 
 TARGETS = {"onnx": ".onnx", "c": ".c", "safetensors": ".safetensors"}
 """Target formats, and the suffix of the file that each writes by default."""
+
+_MARKS = {"onnx": b"smidgen", "c": b"/* Made by Smidgen"}
+"""Bytes near the start of every file that an export writes."""
 
 Images = npt.NDArray[np.uint8]
 
@@ -71,7 +74,7 @@ def export(
     file: str | Path,
     *,
     to: str,
-    form: str = "levels",
+    form: str | None = None,
     data: Dataset | str | None = None,
     split_seed: int = 0,
     out: str | Path | None = None,
@@ -82,26 +85,30 @@ def export(
     Args:
         file: a `.smidgen` or `.safetensors` file.
         to: "onnx", "c" or "safetensors".
-        form: how C stores the weights, a key of `FORMS`.
+        form: how C stores the weights, a key of `FORMS`; None is "levels". Other targets take no form.
         data: data set, or its name or path, whose test images the export must classify as the network does.
             The C form "integer" also calibrates on its training images.
         split_seed: seed of the split that the network was trained on; used if `data` is a name or path.
-        out: the file to write; default: beside `file`, with the target's suffix.
+        out: the file to write, which is replaced if it exists; default: beside `file`, with the target's suffix.
         reporter: told where published data is fetched from.
 
     Returns:
         The file that was written, and what was found when it was run.
 
     Raises:
-        RequestError: the target or form is unknown, or the data are not bytes.
+        RequestError: the target or form is unknown, the data are not bytes, or the target is `file` itself or, without
+            `out`, a file that no export wrote.
         ModelFileError: `file` cannot be read or the target cannot be written.
         RunError: the export gives an image another class than the decoded network does. The C form "integer"
             rounds, so its differences are counted and not an error.
     """
     if to not in TARGETS:
         raise RequestError(f"--to {to} is not known; use one of {', '.join(TARGETS)}")
-    path = Path(file)
+    if form is not None and to != "c":
+        raise RequestError(f"--form {form} is for --to c, and --to {to} has one form only; leave out --form")
+    path, form = Path(file), form or "levels"
     quantized, place = _load(path), Path(out or path.with_suffix(TARGETS[to]))
+    _check_place(place, path, to, quantized, chosen=out is not None)
     if to == "safetensors":
         return Export(place, save_safetensors(dequantize(quantized), place))
     dataset = load(data, split_seed, reporter=reporter) if isinstance(data, str) else data
@@ -114,6 +121,35 @@ def export(
 
 def _load(path: Path) -> QuantizedModel:
     return as_quantized(load_safetensors(path)) if path.suffix == ".safetensors" else load_smidgen(path)
+
+
+def _check_place(place: Path, file: Path, to: str, quantized: QuantizedModel, *, chosen: bool) -> None:
+    """Refuse to replace the network file, and, unless the user chose the name, any file that no export wrote."""
+    if place.exists() and place.samefile(file):
+        raise RequestError(f"the export would replace its input {file}; give another --out")
+    if chosen:
+        return
+    for target in (place, place.with_suffix(".h")) if to == "c" else (place,):
+        if target.exists() and not _is_export(target, to, quantized):
+            raise RequestError(f"{target} exists and is not this export; give another name by --out")
+
+
+def _is_export(path: Path, to: str, quantized: QuantizedModel) -> bool:
+    """Return whether an earlier export wrote the file; any training writes safetensors, so their weights must agree."""
+    if not path.is_file():
+        return False
+    if to == "safetensors":
+        return _equals(path, quantized)
+    with path.open("rb") as file:
+        return _MARKS[to] in file.read(200)
+
+
+def _equals(path: Path, quantized: QuantizedModel) -> bool:
+    try:
+        found, wanted = load_safetensors(path), dequantize(quantized)
+    except ModelFileError:
+        return False
+    return found.spec == wanted.spec and found.weights.tobytes() == wanted.weights.tobytes()
 
 
 def _write(quantized: QuantizedModel, path: Path, to: str, form: str, dataset: Dataset | None) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from smidgen.errors import RequestError
 from smidgen.model.quantized import Codebook, Tensor, Uniform, dequantize, values_of
 from smidgen.model.safetensors_file import save_safetensors
 from smidgen.model.smidgen_file import Part, load_smidgen, load_with_parts
@@ -91,9 +92,13 @@ def unpack(file: str | Path, to: str | Path) -> int:
         The length of the written file in bytes.
 
     Raises:
+        RequestError: `to` does not end in .safetensors.
         ModelFileError: `file` is not a `.smidgen` file, or `to` cannot be written.
     """
-    return save_safetensors(dequantize(load_smidgen(Path(file))), Path(to))
+    path = Path(to)
+    if path.suffix != ".safetensors":
+        raise RequestError(f"--to {to} must end in .safetensors; give for example {path.with_suffix('.safetensors')}")
+    return save_safetensors(dequantize(load_smidgen(Path(file))), path)
 
 
 def _summary(name: str, tensor: Tensor) -> TensorSummary:

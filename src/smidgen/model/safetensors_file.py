@@ -119,7 +119,10 @@ def _read(file_path: Path, path: Path) -> Model:
         with safe_open(file_path, framework="numpy") as file:  # typed Any below: it has no types of its own
             return _decode(file, path)
     except SafetensorError as error:
-        raise ModelFileError(f"{path} is not a model file: {error}; {_first_bytes(file_path)}") from error
+        raise ModelFileError(
+            f"{path} is not a model file: {_first_bytes(file_path)} ({error}); "
+            "give a .safetensors or .smidgen file that Smidgen wrote"
+        ) from error
 
 
 def _decode(file: Any, path: Path) -> Model:

@@ -250,7 +250,10 @@ def _read(content: bytes) -> tuple[QuantizedModel, list[Part]]:
 def _stream(content: bytes) -> bytes:
     """Return the stream between the start and the checksum, which are checked."""
     if len(content) < START_BYTES or content[0] != MAGIC:
-        raise ModelFileError(f"at byte 0 there is {content[:2].hex() or 'nothing'}: this is not a .smidgen file")
+        raise ModelFileError(
+            f"at byte 0 there is {content[:2].hex() or 'nothing'}: this is not a .smidgen file; give one that Smidgen "
+            "wrote, for example by smidgen compress"
+        )
     if content[1] % 16 != VERSION:
         raise ModelFileError(
             f"at byte 1 the file says version {content[1] % 16}, and this program reads version {VERSION}; "
@@ -299,9 +302,12 @@ def _check_read(decoder: Decoder, name: str, tensor: Tensor) -> None:
 
 
 def _parts(marks: list[Part], file_bytes: int) -> list[Part]:
-    """Turn marks (where each part ends, in bits of the stream) into lengths."""
+    """Turn marks (where each part ends, in bits of the stream) into lengths.
+
+    The last part takes the bits that the range coder rounds by at the end of the stream, which can be less than none.
+    """
     width = checksum_width(file_bytes)
     stream_bits = 8.0 * (file_bytes - START_BYTES - width)
+    marks = [*marks[:-1], Part(marks[-1].name, stream_bits)]
     parts = [Part(mark.name, mark.bits - previous.bits) for previous, mark in pairwise(marks)]
-    rest = Part("end of the stream", stream_bits - marks[-1].bits)
-    return [Part("what it is", 8.0 * START_BYTES), *parts, rest, Part("checksum", 8.0 * width)]
+    return [Part("signature", 8.0 * START_BYTES), *parts, Part("checksum", 8.0 * width)]
