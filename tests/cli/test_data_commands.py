@@ -20,7 +20,10 @@ Command = Callable[..., Any]
     ("line", "facts"),
     [
         (["data", "list"], ["mnist", "fashion-mnist", "digits"]),
-        (["data", "show", "digits"], ["1x8x8, 10 classes", "1,079", "180", "179", "359"]),
+        (
+            ["data", "show", "digits"],
+            ["1x8x8, 10 classes", "values 0 to 255, read as value / 255", "1,079", "180", "179", "359"],
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -32,6 +35,20 @@ def test_tables_say_the_facts_in_eighty_columns(
     for fact in facts:
         assert fact in said.out
     assert max(map(len, said.out.splitlines())) <= WIDTH
+
+
+def test_data_show_lists_the_classes_in_order(command: Command, work: Path) -> None:
+    names = [f"[red]{index:02}" for index in range(14)]
+    rows = "".join(f"{n / 8},{n / 4},{names[n % 14]}\n" for n in range(140))
+    Path("table.csv").write_text("length,width,colour\n" + rows)
+    lines = command("data", "show", "table.csv").out.splitlines()
+    assert "values 0 to 34.75, read as they are" in lines
+    assert "labels from column 'colour', the last (no column is named label, y or target)" in lines
+    listed = [line.split() for line in lines if line.strip().startswith("[red]")]
+    assert [line[0] for line in listed] == names[:12]
+    assert all(len(line) == 5 and sum(map(int, line[1:])) == 10 for line in listed)
+    assert "... and 2 more classes" in lines
+    assert max(map(len, lines)) <= WIDTH
 
 
 def test_data_show_writes_a_contact_sheet(command: Command, work: Path) -> None:

@@ -93,9 +93,13 @@ def test_groups_keep_the_shares_of_the_splits_where_there_are_many():
 
 def test_groups_that_cannot_be_are_refused():
     X, y, groups = grouped(3, [5], 0)
-    with pytest.raises(DataError, match="give at least four groups of each class"):
+    message = r"class '0' is the majority of 3 of 6 groups and needs 4, .* give at least four groups of each class"
+    with pytest.raises(DataError, match=message):
         from_arrays(X, y, groups=groups)
-    with pytest.raises(DataError, match=r"there are 30 images and groups of shape 29; give one group an image"):
+    names = np.array(["setosa", "virginica"])[y]
+    with pytest.raises(DataError, match=r"class 'setosa' is the majority of 0 of 1 groups"):
+        from_arrays(X[y < 2], np.where(groups % 3 == 0, names, "virginica"), groups=np.zeros(len(y)))
+    with pytest.raises(DataError, match=r"there are 30 images and groups of shape 29; give one group for each image"):
         from_arrays(X, y, groups=groups[:-1])
 
 

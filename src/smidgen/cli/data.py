@@ -12,6 +12,8 @@ from smidgen.cli.screen import Lines, console, table
 from smidgen.errors import RequestError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from smidgen.data import Dataset, DataSummary
 
 LIST_EPILOG = "Example:\n\nsmidgen data list"
@@ -25,6 +27,10 @@ USES = {
     "test": "the report, once",
 }
 """What each split is used for."""
+READ_AS = {"uint8": "read as value / 255", "float32": "read as they are"}
+"""How a network reads values of each type."""
+MAX_ROWS = 12
+"""Most classes that a table lists."""
 
 
 def list_() -> None:
@@ -52,7 +58,7 @@ def show(
     split_seed: SplitOption = 0,
     out: Annotated[Path, option("--out", "The picture to write.")] = Path("contact-sheet.png"),
 ) -> None:
-    """Print a data set's splits, and write ten images of each class as a picture."""
+    """Print a data set's splits, classes and values, and write ten images of each class as a picture."""
     from smidgen import data as datasets
 
     found = datasets.show(data, split_seed, reporter=Lines(), resize=resize, group_column=group_column)
@@ -83,11 +89,27 @@ def draw(data: Dataset, path: Path) -> bool:
 
 
 def print_summary(data: DataSummary) -> None:
-    """Print a table of the splits, and the digest."""
+    """Print a table of the splits, one of the classes, and the digest."""
     rows = table("split", ">images", "used for")
     for name, use in USES.items():
         rows.add_row(name, f"{data.split_sizes[name]:,}", use)
-    screen = console()
-    screen.print(f"{data.name}: {'x'.join(map(str, data.input_shape))}, {len(data.class_names)} classes")
+    screen, (low, high) = console(), data.value_range
+    screen.print(f"{data.name}: {'x'.join(map(str, data.input_shape))}, {len(data.class_names)} classes", markup=False)
+    screen.print(f"values {low:g} to {high:g}, {READ_AS[data.dtype]}")
+    if data.label_source:
+        screen.print(f"labels from {data.label_source}", markup=False)
     screen.print(rows)
+    screen.print(_classes(data))
+    if len(data.class_names) > MAX_ROWS:
+        screen.print(f"... and {len(data.class_names) - MAX_ROWS} more classes")
     screen.print(f"digest {data.digest}")
+
+
+def _classes(data: DataSummary) -> Table:
+    """A table of the first classes, in the order of the network's outputs, and their images in each split."""
+    from rich.markup import escape
+
+    rows = table("class", *(f">{name}" for name in USES))
+    for index, name in enumerate(data.class_names[:MAX_ROWS]):
+        rows.add_row(escape(name), *(f"{data.class_counts[split][index]:,}" for split in USES))
+    return rows

@@ -18,7 +18,7 @@ from smidgen.data.checks import (
     to_images,
     with_common_type,
 )
-from smidgen.data.dataset import Dataset, Images, Split, digest_of
+from smidgen.data.dataset import Dataset, Images, Labels, Split, digest_of
 from smidgen.data.framework_datasets import arrays_of
 from smidgen.data.readers import Contents, Raw
 from smidgen.data.splits import Cut, cut_validation, oversampled_rows
@@ -142,10 +142,9 @@ def build(name: str, contents: Contents, split_seed: int, class_names: tuple[str
         raise DataError(f"split_seed={split_seed} must be at least 0")
     train, test = contents.train, contents.test
     images = to_images(train.images, "images")
-    values = tuple(map(str, range(len(class_names)))) or class_names_of(train.labels, len(images))
-    labels = encode_labels(train.labels, len(images), values)
-    check_class_sizes(labels, values)
-    cut = Cut(split_seed, _groups(train, test, len(images)))
+    values, labels = _classes(contents, len(images), len(class_names))
+    names = class_names or values
+    cut = Cut(split_seed, _groups(train, test, len(images)), names)
     if test is None:
         kept, test_rows = cut.test(labels)
         test_split = Split(images[test_rows], labels[test_rows], test_rows)
@@ -154,9 +153,23 @@ def build(name: str, contents: Contents, split_seed: int, class_names: tuple[str
         images, test_split = _given_test_split(images, test, values)
     parts = cut.validation(labels, kept)
     train_split, selection, confirmation = (Split(images[rows], labels[rows], rows) for rows in parts)
-    names = class_names or values
     digest = digest_of(names, (train_split, selection, confirmation, test_split))
-    return Dataset(name, names, train_split, selection, confirmation, test_split, split_seed, digest)
+    splits = (train_split, selection, confirmation, test_split)
+    return Dataset(name, names, *splits, split_seed, digest, contents.label_source)
+
+
+def _classes(contents: Contents, images: int, classes: int) -> tuple[tuple[str, ...], Labels]:
+    """(the different labels as text, the class of each training image); `classes` is 0 if their number is unknown."""
+    raw = contents.train.labels
+    try:
+        values = tuple(map(str, range(classes))) or class_names_of(raw, images)
+        labels = encode_labels(raw, images, values)
+        check_class_sizes(labels, values)
+    except DataError as error:
+        # Numbers of another column that were read as labels are the usual cause.
+        hint = f"; the labels are {contents.label_source}" if contents.label_source else ""
+        raise DataError(f"{error}{hint}") from error
+    return values, labels
 
 
 def _given_test_split(images: Images, test: Raw, values: tuple[str, ...]) -> tuple[Images, Split]:
@@ -173,7 +186,7 @@ def _groups(train: Raw, test: Raw | None, images: int) -> Array | None:
     groups = train.groups.reshape(-1) if train.groups.ndim == 2 and train.groups.shape[1] == 1 else train.groups
     if groups.shape != (images,):
         raise DataError(
-            f"there are {images:,} images and groups of shape {shape_text(groups.shape)}; give one group an image"
+            f"there are {images:,} images and groups of shape {shape_text(groups.shape)}; give one group for each image"
         )
     if test is not None and test.groups is not None:
         both = set(map(str, groups.tolist())) & set(map(str, test.groups.tolist()))

@@ -31,6 +31,7 @@ class DataSummary:
         class_counts: The number of images of each class by split, in the order of `class_names`.
         digest: SHA-256 in hex of the class names and the content of every split.
         dataset: The data set itself.
+        label_source: The column of a table that has the labels, and why it was taken; "" for other data.
     """
 
     name: str
@@ -42,6 +43,7 @@ class DataSummary:
     class_counts: Mapping[str, tuple[int, ...]]
     digest: str
     dataset: Dataset = field(repr=False, compare=False)
+    label_source: str = ""
 
 
 def show(
@@ -86,6 +88,7 @@ def summary(data: Dataset) -> DataSummary:
         class_counts={name: tuple(map(int, found)) for name, found in counts.items()},
         digest=data.digest,
         dataset=data,
+        label_source=data.label_source,
     )
 
 

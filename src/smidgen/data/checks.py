@@ -158,9 +158,9 @@ def _plain_labels(raw: Array, images: int) -> Array:
     """Labels [n] as whole numbers or text."""
     labels = raw.reshape(-1) if raw.ndim == 2 and raw.shape[1] == 1 else raw
     if labels.ndim != 1:
-        raise DataError(f"labels have shape {shape_text(raw.shape)}; give one label an image, not one-hot rows")
+        raise DataError(f"labels have shape {shape_text(raw.shape)}; give one label for each image, not one-hot rows")
     if len(labels) != images:
-        raise DataError(f"there are {images:,} images and {len(labels):,} labels; give one label an image")
+        raise DataError(f"there are {images:,} images and {len(labels):,} labels; give one label for each image")
     if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels):
         labels = labels.astype(str)
     if labels.dtype.kind == "S":

@@ -117,6 +117,7 @@ class Dataset:
         test: What the reported network is scored on, once.
         split_seed: The seed of the cuts.
         digest: SHA-256 in hex of the class names and the content of every split.
+        label_source: The column of a table that has the labels, and why it was taken; "" for other data.
     """
 
     name: str
@@ -127,6 +128,7 @@ class Dataset:
     test: Split = field(repr=False)
     split_seed: int
     digest: str
+    label_source: str = ""
 
     @property
     def input_shape(self) -> Shape:

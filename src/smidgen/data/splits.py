@@ -30,30 +30,63 @@ class Cut:
     Attributes:
         split_seed: The seed of the cuts.
         groups: Text [n], the group of each training image; None if every image is a group of its own.
+        class_names: The name of each class, for errors.
     """
 
     split_seed: int
     groups: npt.NDArray[np.str_] | None = field(default=None, repr=False)
+    class_names: tuple[str, ...] = ()
 
     def test(self, labels: Labels) -> tuple[Indices, Indices]:
         """Cut a fifth off for testing: (rest, test) as sorted indices."""
         if self.groups is None:
             return cut(labels, len(labels) // 5, 1, self.split_seed, TEST_SPLIT)
-        return _cut_groups(labels, self.groups, len(labels) // 5, (1, 3), self.split_seed, TEST_SPLIT)
+        return self._cut_groups(labels, self.groups, len(labels) // 5, (1, 3), TEST_SPLIT)
 
     def validation(self, labels: Labels, kept: Indices) -> tuple[Indices, Indices, Indices]:
         """Cut the images that are not for testing: (train, selection, confirmation), each a sorted part of `kept`."""
         if self.groups is None:
             return cut_validation(labels, kept, self.split_seed)
         labels, groups = labels[kept], self.groups[kept]
-        train, validation = _cut_groups(
-            labels, groups, _validation_count(len(kept)), (2, 1), self.split_seed, VALIDATION_SPLIT
-        )
+        train, validation = self._cut_groups(labels, groups, _validation_count(len(kept)), (2, 1), VALIDATION_SPLIT)
         first = _first_half(labels[validation], groups[validation], self.split_seed)
         parts = (train, validation[first], validation[~first])
         for rows in parts:
-            _check_every_class(labels[rows], int(labels.max()) + 1)
+            self._check_every_class(labels[rows])
         return kept[parts[0]], kept[parts[1]], kept[parts[2]]
+
+    def _cut_groups(
+        self, labels: Labels, groups: npt.NDArray[Any], count: int, limits: tuple[int, int], stream: int
+    ) -> tuple[Indices, Indices]:
+        """(rest, about `count` of the images) in whole groups, of each class in proportion.
+
+        limits: at least how many groups of each class are taken, and at least how many stay
+
+        A group belongs to the class that most of its images have.
+        """
+        codes, owners, sizes, order = _in_order(labels, groups, self.split_seed, stream)
+        taken = np.zeros(len(sizes), bool)
+        for owner, name in enumerate(self.class_names):
+            mine = order[owners[order] == owner]
+            if len(mine) < sum(limits):
+                raise DataError(
+                    f"class '{name}' is the majority of {len(mine)} of {len(sizes)} groups and needs {sum(limits)}, "
+                    "because a group counts for its majority class; give at least four groups of each class, or leave "
+                    "the groups out"
+                )
+            middles = np.cumsum(sizes[mine]) - sizes[mine] / 2
+            quota = sizes[mine].sum() * count / len(labels)
+            number = int(np.clip((middles < quota).sum(), limits[0], len(mine) - limits[1]))
+            taken[mine[:number]] = True
+        return np.flatnonzero(~taken[codes]), np.flatnonzero(taken[codes])
+
+    def _check_every_class(self, labels: Labels) -> None:
+        missing = np.flatnonzero(np.bincount(labels, minlength=len(self.class_names)) == 0)
+        if len(missing):
+            raise DataError(
+                f"class '{self.class_names[missing[0]]}' is missing in a split, because its images are in too few "
+                "groups; give at least four groups of each class, or leave the groups out"
+            )
 
 
 def cut_validation(labels: Labels, kept: Indices, split_seed: int) -> tuple[Indices, Indices, Indices]:
@@ -122,31 +155,6 @@ def oversampled_rows(labels: Labels) -> Indices:
 # --- groups -------------------------------------------------------------------------------------
 
 
-def _cut_groups(
-    labels: Labels, groups: npt.NDArray[Any], count: int, limits: tuple[int, int], split_seed: int, stream: int
-) -> tuple[Indices, Indices]:
-    """(rest, about `count` of the images) in whole groups, of each class in proportion.
-
-    limits: at least how many groups of each class are taken, and at least how many stay
-
-    A group belongs to the class that most of its images have.
-    """
-    codes, owners, sizes, order = _in_order(labels, groups, split_seed, stream)
-    taken = np.zeros(len(sizes), bool)
-    for owner in range(int(labels.max()) + 1):
-        mine = order[owners[order] == owner]
-        if len(mine) < sum(limits):
-            raise DataError(
-                f"class {owner} (from 0) has {len(mine)} groups where {sum(limits)} are needed; give at least four "
-                "groups of each class, or leave the groups out"
-            )
-        middles = np.cumsum(sizes[mine]) - sizes[mine] / 2
-        quota = sizes[mine].sum() * count / len(labels)
-        number = int(np.clip((middles < quota).sum(), limits[0], len(mine) - limits[1]))
-        taken[mine[:number]] = True
-    return np.flatnonzero(~taken[codes]), np.flatnonzero(taken[codes])
-
-
 def _first_half(labels: Labels, groups: npt.NDArray[Any], split_seed: int) -> npt.NDArray[np.bool_]:
     """Which images belong to the first half: each group joins the half with fewer images of its class so far."""
     codes, owners, sizes, order = _in_order(labels, groups, split_seed, VALIDATION_SPLIT)
@@ -170,12 +178,3 @@ def _in_order(
     np.add.at(table, (codes, labels), 1)
     order = np.argsort(split_words(len(names), split_seed, stream), kind="stable")
     return codes, table.argmax(axis=1), table.sum(axis=1), order
-
-
-def _check_every_class(labels: Labels, classes: int) -> None:
-    missing = np.flatnonzero(np.bincount(labels, minlength=classes) == 0)
-    if len(missing):
-        raise DataError(
-            f"class {missing[0]} (from 0) is missing in a split, because its images are in too few groups; give at "
-            "least four groups of each class, or leave the groups out"
-        )

@@ -32,10 +32,17 @@ class Raw:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """What a file or folder contains; `test` is None if it has no test split of its own."""
+    """What a file or folder contains.
+
+    Attributes:
+        train: The examples, without those of `test`.
+        test: The test split; None if the file has none of its own.
+        label_source: The column of a table that has the labels, and why it was taken; "" for other data.
+    """
 
     train: Raw
     test: Raw | None = None
+    label_source: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,18 @@ def label_column(names: Sequence[str]) -> int:
     return next((lowered.index(name) for name in LABEL_COLUMNS if name in lowered), len(names) - 1)
 
 
+def label_source(names: Sequence[str], label: int, has_header: bool = True) -> str:
+    """Say which column has the labels, and why it was taken."""
+    if not has_header:
+        return f"column {label + 1}, the last (the table has no header)"
+    name = names[label].strip()
+    return (
+        f"column '{name}'"
+        if name.lower() in LABEL_COLUMNS
+        else (f"column '{name}', the last (no column is named {', '.join(LABEL_COLUMNS[:-1])} or {LABEL_COLUMNS[-1]})")
+    )
+
+
 def group_column(path: Path, names: Sequence[str], wanted: str) -> int | None:
     """Return the index of the column `wanted`, or None if that is "".
 

@@ -39,7 +39,10 @@ def _read_classes(folder: Path, resize: tuple[int, int] | None) -> Raw:
     for path in classes:
         images = sorted(file for file in path.iterdir() if _is_image(file))
         if not images:
-            raise DataError(f"{path} has no images ({', '.join(IMAGE_SUFFIXES)}); put some there or remove the folder")
+            raise DataError(
+                f"{path} has no images ({', '.join(IMAGE_SUFFIXES)}), and each folder in {folder} is a class; "
+                "put images there, move it elsewhere, or give another folder"
+            )
         files += images
     return Raw(_read_images(files, resize), np.array([file.parent.name for file in files]))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from smidgen.data.readers.base import NO_OPTIONS, Contents, Raw, ReadOptions, import_optional
-from smidgen.data.readers.columns import group_column, label_column
+from smidgen.data.readers.columns import group_column, label_column, label_source
 from smidgen.errors import DataError
 
 
@@ -37,4 +37,5 @@ def read_parquet(path: Path, options: ReadOptions = NO_OPTIONS) -> Contents:
                 "leave it out or encode it"
             )
     images = np.stack([columns[index] for index in features], axis=1)
-    return Contents(Raw(images, columns[label], None if group is None else columns[group]))
+    raw = Raw(images, columns[label], None if group is None else columns[group])
+    return Contents(raw, label_source=label_source(table.column_names, label))
