@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 
 from smidgen.data.readers.base import NO_OPTIONS, Contents, Raw, ReadOptions
-from smidgen.data.readers.columns import group_column, label_column, label_source
+from smidgen.data.readers.columns import LABEL_COLUMNS, group_column, label_column, label_source
 from smidgen.errors import DataError
 
 
@@ -143,7 +143,10 @@ def _first_fault(lines: IO[str], layout: _Layout) -> str:
 def _field_fault(line: int, column: str, text: str, layout: _Layout) -> str:
     if not text:
         return f"column '{column}' is empty in line {line}; fill it or drop the row"
+    fact = f"column '{column}' has {text[:40]!r} in line {line}, which is not a number"
+    if layout.names[layout.label].lower() in LABEL_COLUMNS:
+        return f"{fact}; correct it or leave the column out"
     return (
-        f"column '{column}' has {text[:40]!r} in line {line}, which is not a number, and the labels are "
-        f"{layout.label_source}; correct it, leave the column out, or call the column with the labels 'label'"
+        f"{fact}, and the labels are {layout.label_source}; correct it, leave the column out, or call the column with "
+        "the labels 'label'"
     )

@@ -41,7 +41,7 @@ def _read_classes(folder: Path, resize: tuple[int, int] | None) -> Raw:
         if not images:
             raise DataError(
                 f"{path} has no images ({', '.join(IMAGE_SUFFIXES)}), and each folder in {folder} is a class; "
-                "put images there, move it elsewhere, or give another folder"
+                "give another folder, put images there, or move it elsewhere"
             )
         files += images
     return Raw(_read_images(files, resize), np.array([file.parent.name for file in files]))
