@@ -74,7 +74,7 @@ def frontier_picture(
     _draw_front(axes, frontier)
     _dots(axes, *_coordinates([winner]), VERMILION, 130, 1.0)
     _name_winner(axes, winner)
-    verb = "hold" if winner.score.rate >= floor else "are nearest to"
+    verb = "hold" if winner.score.rate >= floor else "miss"
     axes.set_xlabel(unit, color=SOFT, fontsize=11, labelpad=7)
     title(axes, f"{count_text(winner.parameters)} {unit} {verb} {short_percent_text(floor)}")
     save(figure, path)
@@ -207,10 +207,13 @@ def _draw_front(axes: Axes, frontier: Sequence[Point]) -> None:
 
 
 def _draw_floor(axes: Axes, floor: float) -> None:
+    """Draw a dashed line with its label above it, or below it where the title is too near."""
+    low, high = axes.get_ylim()
+    near_title = (floor - low) / (high - low) > 0.95
     axes.axhline(floor, color=SOFT, linewidth=1.2, dashes=(5, 4), zorder=1.5)
     axes.annotate(
-        f"floor {short_percent_text(floor)}", (0, floor), (6, 5), xycoords=("axes fraction", "data"),
-        textcoords="offset points", color=SOFT, fontsize=10.5,
+        f"floor {short_percent_text(floor)}", (0, floor), (6, -17 if near_title else 5),
+        xycoords=("axes fraction", "data"), textcoords="offset points", color=SOFT, fontsize=10.5,
     )  # fmt: skip
 
 
