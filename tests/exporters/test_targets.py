@@ -59,6 +59,8 @@ def test_data_of_floating_point_numbers_is_refused_before_anything_is_written(
     floats = from_arrays(rng.random((200, 8, 8), np.float32), np.arange(200) % 10, name="floats")
     with pytest.raises(RequestError, match="floats has floating-point numbers; omit --data"):
         export(tmp_path / "digits.smidgen", to="c", data=floats)
+    with pytest.raises(RequestError, match="omit --data and choose another --form"):
+        export(tmp_path / "digits.smidgen", to="c", form="integer", data=floats)
     assert [path.name for path in tmp_path.iterdir()] == ["digits.smidgen"]
 
 

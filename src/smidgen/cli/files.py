@@ -72,7 +72,12 @@ def export(
     ] = None,
     data: Annotated[str | None, option("--data", "Run the export on the test images of this data set.")] = None,
     split_seed: SplitOption = 0,
-    out: Annotated[Path | None, option("--out", "The file to write; default: beside the network file.")] = None,
+    out: Annotated[
+        Path | None,
+        option(
+            "--out", "The file to write; default: beside the network file, where only an earlier export is replaced."
+        ),
+    ] = None,
 ) -> None:
     """Write a network for other programs, and compare its classes on a data set's test images."""
     from smidgen import api

@@ -113,7 +113,8 @@ def export(
         return Export(place, save_safetensors(dequantize(quantized), place))
     dataset = load(data, split_seed, reporter=reporter) if isinstance(data, str) else data
     if dataset is not None and dataset.train.images.dtype != np.uint8:
-        raise RequestError(f"exports read images of bytes, and {dataset.name} has floating-point numbers; omit --data")
+        remedy = "omit --data and choose another --form" if form == "integer" else "omit --data"
+        raise RequestError(f"exports read images of bytes, and {dataset.name} has floating-point numbers; {remedy}")
     size_bytes = _write(quantized, place, to, form, dataset)
     proof = _prove(quantized, place, to, form, dataset) if dataset is not None else None
     return Export(place, size_bytes, program_size(place) if to == "c" else None, proof)
