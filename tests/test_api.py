@@ -18,6 +18,7 @@ from smidgen.errors import RequestError
 from smidgen.model import Model
 from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS
 from smidgen.search.effort import EFFORTS
+from smidgen.search.result import ShrinkResult
 from smidgen.spec import parse_spec
 
 NOT_COMMANDS = {"from_arrays", "from_dataset", "load", "parse_spec", "save"}
@@ -175,3 +176,68 @@ def test_a_network_to_compress_must_say_its_data_or_be_given_it() -> None:
 def test_parts_of_a_teacher_that_do_not_go_together(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         smidgen.shrink("digits", 0.9, **arguments)
+
+
+# --- values that cannot be --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"params": 12.5}, "params=12.5 is not a whole number"),
+        ({"bytes": 0}, "bytes=0 must be at least 1; leave it out for no limit"),
+        ({"seed": "a"}, "seed=a is not a whole number"),
+        ({"seed": 1.5}, "seed=1.5 is not a whole number"),
+        ({"workers": "a"}, "workers=a is not a whole number"),
+        ({"copies": 1.5}, "copies=1.5 is not a whole number"),
+        ({"split_seed": "a"}, "split_seed=a is not a whole number"),
+        ({"effort": 3}, "effort=3 is not known; use one of glance, .*, or an object of the class Effort"),
+        ({"class_floor": "x"}, "class_floor=x is not a number"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_before_anything_is_trained(
+    arguments: dict[str, Any], message: str, own_store: Path
+) -> None:
+    with pytest.raises(RequestError, match=message):
+        smidgen.shrink("digits", 0.9, **arguments)
+
+
+@pytest.mark.parametrize("data", [np.zeros((9, 4)), [[0.0, 1.0]], (1, 2, 3)], ids=["array", "list", "three"])
+def test_arrays_that_are_not_a_pair_are_refused(data: Any) -> None:
+    with pytest.raises(RequestError, match=r"give arrays as one pair: shrink\(\(X, y\), floor=0.97\)"):
+        smidgen.shrink(data, np.zeros(9))  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match="data=None is not data; give a published name"):
+        smidgen.sweep(None)  # type: ignore[arg-type]
+
+
+def test_predict_refuses_an_array() -> None:
+    with pytest.raises(RequestError, match=r"for arrays use smidgen.load\(file\).predict\(X\)"):
+        smidgen.predict("net.smidgen", np.zeros((8, 8)))  # type: ignore[arg-type]
+
+
+def test_a_network_of_own_data_asks_for_its_path(work: Path) -> None:
+    spec = parse_spec("dense 2")
+    weights = np.zeros(spec.parameters((5, 1, 1)), np.float32)
+    model = Model(spec, (5, 1, 1), ("a", "b"), weights, {"data": "flowers"})
+    with pytest.raises(RequestError, match="trained on 'flowers'; give the data's path as --data PATH"):
+        smidgen.compress(model, 0.9)
+
+
+def test_a_family_for_images_is_refused_for_vectors() -> None:
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    with pytest.raises(RequestError, match="arrays has vectors and cnn2 takes images; give --family mlp1"):
+        smidgen.sweep((X, np.arange(60) % 2))
+
+
+# --- what is printed --------------------------------------------------------------------------
+
+
+def test_a_printed_answer_is_short(digits: Dataset, answer: ShrinkResult) -> None:
+    swept = smidgen.sweep(digits, family="mlp1", widths=(1,), seeds=1, epochs=1)
+    assert answer.file is not None
+    for result in (answer, answer.file, swept):
+        assert str(result).count("\n") == 3
+        assert str(result).startswith(result.headline)
+        assert result.headline in repr(result)
+        assert len(str(result)) < 500
+    assert swept.headline == "mlp1 on digits, 1 seed for each width"

@@ -10,6 +10,7 @@ line uses.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from smidgen import arguments
 from smidgen.arguments import Data
-from smidgen.errors import RequestError
+from smidgen.errors import RequestError, SpecError
 from smidgen.exporters import export
 from smidgen.model import Model, inspect, open_model, unpack
 from smidgen.predictor import load, predict, save
@@ -36,7 +37,7 @@ from smidgen.spec import NetSpec, parse_spec
 from smidgen.spec.families import FAMILIES
 from smidgen.spec.families import family as network_of
 from smidgen.spec.summary import NetworkSummary
-from smidgen.text_forms import whole_numbers
+from smidgen.text_forms import whole_number, whole_numbers
 from smidgen.trials.store import Store
 from smidgen.trials.workers import Pool
 
@@ -71,7 +72,7 @@ def shrink(
     ram: int | None = None,
     rule: str = "wilson",
     balanced: bool = False,
-    class_floor: float | str = 0.0,
+    class_floor: float | str | None = None,
     teacher: object = None,
     weights: str | Path | None = None,
     teacher_logits: str | Path | None = None,
@@ -104,9 +105,9 @@ def shrink(
         ram: most bytes of values alive at once while one image is classified, as float32.
         rule: "wilson": the floor is held with 95 % confidence; "rate": by the plain rate.
         balanced: measure accuracy as the mean over the classes.
-        class_floor: accuracy that each class must reach on its own.
-        teacher: what to learn from: model.onnx, model.keras, module.py:factory, a torch module, a Keras model, a fitted
-            scikit-learn classifier, a function or a `Teacher`; None trains one.
+        class_floor: accuracy that each class must reach on its own: 0.8 or "80%"; None asks for nothing.
+        teacher: what to learn from: model.onnx, .keras, .safetensors, .smidgen, module.py:factory, a torch module, a
+            Keras model, a fitted scikit-learn classifier, a function or a `Teacher`; None trains one.
         weights: weights of a teacher module.py:factory, .safetensors or .pt.
         teacher_logits: .npy file with the teacher's logits, a row for each image.
         teacher_input: axes and range of the teacher's input, such as "nhwc 0..1"; "" finds them.
@@ -132,6 +133,8 @@ def shrink(
         RequestError: an argument cannot be, or so few images cannot show the floor.
         FloorNotMet: no network that was trained holds the floor; the message names the best.
     """
+    arguments.check_data(data)
+    seed, workers = arguments.seed_of(seed), arguments.workers_of(workers)
     limits = {"bytes": bytes, "params": params, "macs": macs, "ram": ram}
     goal = arguments.goal_of(floor, within, limits, rule=rule, balanced=balanced, class_floor=class_floor)
     imitated = arguments.teacher_of(teacher, weights, teacher_logits, teacher_input)
@@ -174,8 +177,8 @@ def sweep(
         widths: (8, 4, 2, 1) or "8,4,2,1".
         seeds: trainings of each width.
         epochs: epochs of each training; None: as many as each width's recipe says.
-        optimizer: "adam", "sgd", "nesterov", "rmsprop" or "adadelta", with its usual constant rate; None: each width's
-            own one-cycle recipe.
+        optimizer: "adam", "adam-keras", "sgd", "nesterov", "rmsprop" or "adadelta", with its usual constant rate; None:
+            each width's own one-cycle recipe.
         split_seed: seed of the split into training and validation images.
         out: folder for sweep.csv and sweep.png; True: runs/DATA-FAMILY.
         store: path, database URL or `Store` that remembers trainings; a `Store` is closed at the end.
@@ -190,12 +193,14 @@ def sweep(
     Raises:
         RequestError: there is no such family or optimizer, or a number is below 1.
     """
+    arguments.check_data(data)
+    seeds, workers = whole_number(seeds, "seeds", "leave it out for 3"), arguments.workers_of(workers)
     folder = _place(out, Path("runs") / f"{arguments.data_stem(data)}-{family}")
-    sizes = whole_numbers(widths, "widths")
+    sizes, recipe = whole_numbers(widths, "widths"), arguments.recipe_of(optimizer, epochs)
     dataset = arguments.dataset(data, split_seed=split_seed, reporter=reporter)
     with arguments.opened(store) as memo, arguments.connected(cluster) as pool:
         result = train_widths(
-            dataset, family, sizes, seeds=seeds, recipe=arguments.recipe_of(optimizer, epochs),
+            dataset, family, sizes, seeds=seeds, recipe=recipe,
             store=memo, workers=workers, engine=engine, reporter=reporter, pool=pool,
         )  # fmt: skip
     if folder is None:
@@ -229,7 +234,7 @@ def compress(
     Give `floor`, `within` or `bytes`.
 
     Args:
-        files: one or more network files or `Model`s; the best of them is compressed.
+        files: one or more network files or `Model`s; the search starts from the most accurate.
         floor: the accuracy to hold: 0.97 or "97%".
         within: how far below the given network the file may be: 0.001 or "0.1%".
         bytes: most bytes of the file.
@@ -256,6 +261,7 @@ def compress(
         ModelFileError: a network file cannot be read, or the result not be written.
         FloorNotMet: no file that was tried holds the floor; the message names the best.
     """
+    seed, workers = arguments.seed_of(seed), arguments.workers_of(workers)
     goal = arguments.goal_of(floor, within, {"bytes": bytes}, rule=rule)
     given = [files] if isinstance(files, Model | str | Path) else list(files)
     if not given:
@@ -292,7 +298,7 @@ def reproduce(
 
     Args:
         name: "logit-regression", "width-sweeps", "mimic", "reduce-cnn", "deep-compression", or "all".
-        quick: train fewer epochs, seeds and large networks: minutes instead of hours.
+        quick: take minutes instead of hours: fewer epochs, fewer seeds, and no large networks.
         out: folder for the tables, findings and pictures of each document, and index.md.
         store: path, database URL or `Store` that remembers trainings; a `Store` is closed at the end.
         workers: trainings at once; None: one for each CPU.
@@ -309,6 +315,7 @@ def reproduce(
     from smidgen import studies
 
     studies.wanted(name)
+    workers = arguments.workers_of(workers)
     folder = None if out is None else arguments.writable(Path(out))
     reports = []
     with arguments.opened(store) as memo:
@@ -348,13 +355,26 @@ def show(
     if isinstance(network, Model):
         return NetworkSummary(network.spec, network.input_shape)
     channels, height, columns = whole_numbers(input, "input", separator="x", count=3)
-    if isinstance(network, NetSpec):
-        spec = network
-    else:
-        text = str(network)
-        spec = network_of(text, width, classes) if text in FAMILIES else parse_spec(text)
+    spec = network if isinstance(network, NetSpec) else _spec_of(str(network), width, classes)
     spec.check_head((channels, height, columns))
     return NetworkSummary(spec, (channels, height, columns))
+
+
+def _spec_of(text: str, width: int, classes: int) -> NetSpec:
+    """The network of a family's name or of a text."""
+    if text in FAMILIES:
+        width = whole_number(width, "width", "leave it out for 2")
+        return network_of(text, width, whole_number(classes, "classes", "leave it out for 10"))
+    try:
+        return parse_spec(text)
+    except SpecError as error:
+        if re.fullmatch(r"\S*[.\d]\S*", text) and "," not in text:
+            known = f"a family ({', '.join(FAMILIES)})"
+            raise SpecError(
+                f"'{text}' is neither a network file (.safetensors, .smidgen), {known} nor a network's text; "
+                "give for example cnn2 or 'conv 2x3x3 relu, maxpool 2, dense 10'"
+            ) from error
+        raise
 
 
 def _place(out: Out, default: Path) -> Path | None:

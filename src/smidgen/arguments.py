@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy.typing as npt
 
-from smidgen.data import Dataset, from_arrays, with_copies
+from smidgen.data import NAMES, Dataset, from_arrays, with_copies
 from smidgen.data import load as load_data
 from smidgen.errors import RequestError
 from smidgen.model import Model, open_model
@@ -17,7 +17,7 @@ from smidgen.records import OPTIMIZERS, RULES, Recipe
 from smidgen.reporter import Reporter
 from smidgen.search.goal import Goal, Limits, Target
 from smidgen.teacher import Teacher
-from smidgen.text_forms import accuracy, points
+from smidgen.text_forms import accuracy, points, shortened, whole_number
 from smidgen.trials.dask_pool import connect
 from smidgen.trials.store import Store, default_path
 from smidgen.trials.workers import Pool, default_workers
@@ -35,33 +35,70 @@ ONE_OPTIMIZER_EPOCHS = 12
 def goal_of(
     floor: float | str | None,
     within: float | str | None,
-    limits: Mapping[str, int | None],
+    limits: Mapping[str, int | str | None],
     *,
     rule: str = "wilson",
     balanced: bool = False,
-    class_floor: float | str = 0.0,
+    class_floor: float | str | None = None,
 ) -> Goal:
     """The goal that the options describe; `limits` holds "bytes", "params", "macs" and "ram", None without a limit.
 
     Raises:
         RequestError: nothing is asked for, or a value cannot be.
     """
-    for name, limit in limits.items():
-        if limit is not None and limit < 1:
-            raise RequestError(f"{name}={limit} must be at least 1")
     if rule not in RULES:
         raise RequestError(f"rule='{rule}' is not known; use one of {', '.join(RULES)}")
-    highest = Limits(limits.get("bytes"), limits.get("params"), limits.get("macs"), limits.get("ram"))
+    most = {name: optional_whole(limit, name, "leave it out for no limit") for name, limit in limits.items()}
+    highest = Limits(most.get("bytes"), most.get("params"), most.get("macs"), most.get("ram"))
     if floor is None and within is None and not highest:
         options = ", ".join(f"--{name}" for name in limits)
         raise RequestError(f"nothing is asked for; give --floor 0.97, --within 0.5% or a limit ({options})")
     target = None
     if floor is not None or within is not None:
         target = Target(None if floor is None else accuracy(floor), None if within is None else points(within), rule)
-    return Goal(target, highest, balanced, accuracy(class_floor, "class_floor"))
+    lowest = 0.0 if class_floor is None else accuracy(class_floor, "class_floor")
+    return Goal(target, highest, balanced, lowest)
+
+
+def optional_whole(value: int | str | None, name: str, remedy: str) -> int | None:
+    """A whole number of at least 1, or None if it is left out; `smidgen.text_forms.whole_number` has the rest."""
+    return None if value is None else whole_number(value, name, remedy)
+
+
+def seed_of(value: int | str) -> int:
+    """The seed of a search.
+
+    Raises:
+        RequestError: it is not a whole number of at least 0.
+    """
+    return whole_number(value, "seed", "leave it out for 0", least=0)
+
+
+def workers_of(value: int | str | None) -> int | None:
+    """How many trainings run at once; None uses every CPU.
+
+    Raises:
+        RequestError: it is not a whole number of at least 1.
+    """
+    return optional_whole(value, "workers", "leave it out to use every CPU")
 
 
 # --- data and teachers ------------------------------------------------------------------------
+
+
+def check_data(data: object) -> None:
+    """Check that the data is of a kind that `dataset` reads.
+
+    Raises:
+        RequestError: it is an array without its labels, or something else.
+    """
+    if isinstance(data, str | Path | Dataset) or (isinstance(data, tuple) and len(data) == 2):
+        return
+    if isinstance(data, tuple | list) or hasattr(data, "shape"):
+        raise RequestError("give arrays as one pair: shrink((X, y), floor=0.97)")
+    raise RequestError(
+        f"data={shortened(data)} is not data; give a published name as 'mnist', a path, a Dataset or arrays (X, y)"
+    )
 
 
 def dataset(
@@ -78,6 +115,9 @@ def dataset(
     Raises:
         DataError: it cannot be found, read or used. RequestError: an option that does not apply to such data.
     """
+    check_data(data)
+    split_seed = whole_number(split_seed, "split_seed", "leave it out for 0", least=0)
+    copies = whole_number(copies, "copies", "leave it out for the images as they are")
     if not isinstance(data, str | Path) and (resize or group_column):
         raise RequestError("resize and group_column are for files and folders; leave them out, or give a path")
     if isinstance(data, Dataset):
@@ -145,13 +185,17 @@ def data_of(model: Model, name: str) -> str:
     Raises:
         RequestError: the file does not say it.
     """
-    if not model.metadata.get("data"):
+    data = model.metadata.get("data")
+    if not data:
         raise RequestError(f"{name} does not say which data it was trained on; give --data")
-    return model.metadata["data"]
+    if data not in NAMES and not Path(data).exists():
+        raise RequestError(f"{name} says that it was trained on '{data}'; give the data's path as --data PATH")
+    return data
 
 
 def recipe_of(optimizer: str | None, epochs: int | None) -> Recipe | None:
     """One recipe for all sizes of a sweep; None leaves each size its own."""
+    epochs = optional_whole(epochs, "epochs", "leave it out for the number that the recipe says")
     if optimizer is None:
         return None if epochs is None else Recipe(epochs=epochs, learning_rate=0.01)
     rate = OPTIMIZERS[optimizer].learning_rate if optimizer in OPTIMIZERS else 1.0

@@ -125,8 +125,11 @@ def predict(model: Model | Path | str, picture: Path | str, engine: str = "auto"
 
     Raises:
         ModelFileError: `model` is not a network file.
+        RequestError: `picture` is not a path.
         DataError: `picture` is not a picture, or the network does not take pictures.
     """
+    if not isinstance(picture, str | Path):
+        raise RequestError("predict takes a picture file; for arrays use smidgen.load(file).predict(X)")
     model = model if isinstance(model, Model) else open_model(Path(model))
     probabilities = _probabilities(model, read_picture(Path(picture), model)[None], engine)[0]
     order = np.argsort(-probabilities, kind="stable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 import smidgen
 from commands import COMMANDS
 from smidgen.cli.screen import WIDTH
+from smidgen.exporters import FORMS
+from smidgen.records import OPTIMIZERS
 
 Command = Callable[..., Any]
 
@@ -69,6 +72,13 @@ def test_the_help_of_all_names_each_command(command: Command) -> None:
 def test_the_version(command: Command) -> None:
     said = command("--version")
     assert (said.code, said.out, said.err) == (0, f"smidgen {smidgen.__version__}\n", "")
+
+
+def test_the_help_names_every_optimizer_and_every_form_of_c(command: Command) -> None:
+    text = " ".join(command("sweep", "--help").out.split())
+    assert all(re.search(rf"\b{name}\b", text) for name in OPTIMIZERS)
+    text = command("export", "--help").out
+    assert all(f"{form}:" in text for form in FORMS)
 
 
 @pytest.mark.parametrize("line", ["shrimp", "shrink", "shrink digits --floor 0.9 --wrkers 2", "show"])

@@ -44,6 +44,10 @@ def test_the_teacher_of_the_first_table(command: Command) -> None:
     assert "1,199,882 parameters, 4,799,528 bytes = 4.577 MiB as float32" in said.out
 
 
+def test_a_small_network_has_bytes_and_no_mebibytes(command: Command) -> None:
+    assert "3,728 bytes as float32" in command("show", "cnn2", "--width", "2").out
+
+
 def test_show_reads_a_network_file(command: Command, work: Path) -> None:
     spec = parse_spec("dense 3 relu, dense 2")
     weights = np.zeros(spec.parameters((5, 1, 1)), np.float32)

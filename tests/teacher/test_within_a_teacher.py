@@ -49,7 +49,7 @@ def test_the_answer_is_within_what_was_asked_of_the_teacher(found: ShrinkResult)
     assert found.floor.accuracy == pytest.approx(wanted, abs=1e-6)
     learned = [each for name, some in found.recipes.items() if name != "labels" for each in some]
     assert {each.trial.teacher_key for each in learned} == {found.teacher.key}
-    assert any("3 points of the 180 images of a half are 5.4 images" in note for note in found.teacher.notes)
+    assert any("a distance of 3 points is 5.4 of the 180 images of a half" in note for note in found.teacher.notes)
     assert any("trained on these validation images too" in note for note in found.teacher.notes)
 
 

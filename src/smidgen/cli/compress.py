@@ -27,6 +27,7 @@ from smidgen.cli.options import (
     option,
 )
 from smidgen.cli.screen import bars, console, score_row, table
+from smidgen.text_forms import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,7 +43,9 @@ EPILOG = (
 
 
 def compress(
-    files: Annotated[list[Path], typer.Argument(help="One or more network files; the best of them is compressed.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="One or more network files; the search starts from the most accurate.")
+    ],
     floor: FloorOption = None,
     within: Annotated[str | None, option("--within", "How far below the given network it may be: 0.1%.", GOAL)] = None,
     bytes: BytesOption = None,
@@ -88,8 +91,8 @@ def print_result(result: CompressResult) -> None:
     screen.print(f"{result.winner.quantized.spec}")
     for rows in (_scores(result), _stages(result), _parts(result)):
         screen.print(rows)
-    screen.print(f"{len(result.rejected)} shorter files passed selection but failed confirmation.")
-    screen.print(f"{result.trained} trainings, {result.remembered} remembered, {result.seconds:.1f} s")
+    screen.print(f"{counted(len(result.rejected), 'shorter file')} passed selection but failed confirmation.")
+    screen.print(f"{counted(result.trained, 'training')}, {result.remembered} remembered, {result.seconds:.1f} s")
     screen.print(f"file {result.written_to}", soft_wrap=True)
 
 

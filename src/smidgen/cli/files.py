@@ -67,7 +67,9 @@ def export(
     form: Annotated[
         str | None,
         option(
-            "--form", "C output: how weights are stored (float, levels, levels4, coded or integer); levels if left out."
+            "--form",
+            "C output, weights as: float: float32; levels (default): a byte each; levels4: half a byte; coded: "
+            "range-coded; integer: a byte each, and no floating point.",
         ),
     ] = None,
     data: Annotated[str | None, option("--data", "Run the export on the test images of this data set.")] = None,

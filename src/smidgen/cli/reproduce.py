@@ -9,6 +9,7 @@ import typer
 
 from smidgen.cli.options import RUN, EngineOption, StoreOption, WorkersOption, option
 from smidgen.cli.screen import bars, console, table
+from smidgen.text_forms import counted
 
 if TYPE_CHECKING:
     from smidgen.studies import Report
@@ -20,7 +21,9 @@ def reproduce(
     name: Annotated[
         str, typer.Argument(help="logit-regression, width-sweeps, mimic, reduce-cnn, deep-compression, or all.")
     ],
-    quick: Annotated[bool, option("--quick", "Minutes: fewer epochs, seeds and large networks.")] = False,
+    quick: Annotated[
+        bool, option("--quick", "Take minutes instead of hours: fewer epochs, fewer seeds, and no large networks.")
+    ] = False,
     out: Annotated[Path, option("--out", "The folder to write.", RUN)] = Path("reproduced"),
     store: StoreOption = None,
     workers: WorkersOption = None,
@@ -57,4 +60,4 @@ def print_report(report: Report) -> None:
         screen.print(f"[bold]{finding.question}[/bold] {finding.answer}\n")
     for note in report.notes:
         screen.print(f"- {note}")
-    screen.print(f"{report.trained} trainings, {report.remembered} remembered, {report.seconds:.1f} s")
+    screen.print(f"{counted(report.trained, 'training')}, {report.remembered} remembered, {report.seconds:.1f} s")

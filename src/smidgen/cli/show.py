@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 EPILOG = 'Examples:\n\nsmidgen show "conv 2x3x3 relu, maxpool 2, dense 10"\n\nsmidgen show cnn2 --width 2'
 
+LEAST_MEBIBYTES = 0.1
+"""Smaller sizes are printed in bytes alone."""
+
 
 def show(
     network: Annotated[str, typer.Argument(help="The name of a family, the text of a network, or a network file.")],
@@ -38,6 +41,8 @@ def print_summary(network: NetworkSummary) -> None:
     screen, stats = console(), network.running_stats
     screen.print(rows)
     also = f" (and {stats:,} running statistics that are not trained)" if stats else ""
-    size = f"{network.size_bytes:,} bytes = {network.size_bytes / 2**20:.3f} MiB"
+    size = f"{network.size_bytes:,} bytes"
+    if network.size_bytes >= LEAST_MEBIBYTES * 2**20:
+        size += f" = {network.size_bytes / 2**20:.3f} MiB"
     screen.print(f"{network.parameters:,} parameters{also}, {size} as float32")
     screen.print(f"{network.macs:,} multiply-adds an image; at most {network.activations:,} activations at once")

@@ -27,6 +27,7 @@ from smidgen.cli.options import (
     option,
 )
 from smidgen.cli.screen import bars, console, score_row, table
+from smidgen.text_forms import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -49,9 +50,12 @@ def shrink(
     ram: Annotated[int | None, option("--ram", "Most bytes of values alive at once, as float32.", GOAL)] = None,
     rule: RuleOption = "wilson",
     balanced: Annotated[bool, option("--balanced", "Measure accuracy as the mean over the classes.", GOAL)] = False,
-    class_floor: Annotated[float, option("--class-floor", "Accuracy that each class must reach.", GOAL)] = 0.0,
+    class_floor: Annotated[
+        str | None, option("--class-floor", "Accuracy that each class must reach: 0.8 or 80%.", GOAL)
+    ] = None,
     teacher: Annotated[
-        str | None, option("--teacher", "model.onnx, model.keras, or module.py:factory (torch).", TEACHER)
+        str | None,
+        option("--teacher", "model.onnx, .keras, .safetensors or .smidgen, or module.py:factory (torch).", TEACHER),
     ] = None,
     weights: Annotated[
         Path | None, option("--weights", "Weights of a torch teacher: w.safetensors or w.pt.", TEACHER)
@@ -101,11 +105,14 @@ def print_result(result: ShrinkResult) -> None:
     screen.print(f"\n[bold]{result.headline}[/bold]")
     screen.print(f"{result.winner.spec}")
     screen.print(_scores(result))
+    if result.goal.balanced:
+        screen.print("The floor is for balanced accuracy, the mean over the classes; the table counts images.")
     teacher, file = result.teacher, result.file
     for note in teacher.notes if teacher else ():
         screen.print(f"- {note}", markup=False)
     seeds = len(result.fresh_seeds)
-    screen.print(f"{result.fresh_seeds_met} of {seeds} fresh seeds hold the floor on all validation images.")
+    if seeds:
+        screen.print(f"{result.fresh_seeds_met} of {seeds} fresh seeds hold the floor on all validation images.")
     if turn := result.turning_point:
         screen.print(f"Turning point: {turn.parameters:,} parameters ({turn.low:,} to {turn.high:,}).")
     if file:
@@ -113,7 +120,7 @@ def print_result(result: ShrinkResult) -> None:
     if teacher and teacher.parameters:
         screen.print(_against_teacher(result, teacher.parameters))
     screen.print(
-        f"{result.trained} trainings, {result.remembered} remembered, {result.seconds:.1f} s; "
+        f"{counted(result.trained, 'training')}, {result.remembered} remembered, {result.seconds:.1f} s; "
         f"engine {result.winner.engine_name}."
     )
     screen.print(f"report {result.written_to}/report.html", soft_wrap=True)
@@ -126,7 +133,8 @@ def _scores(result: ShrinkResult) -> Table:
     score_row(rows, "confirmed on", outcome.parameters, outcome.confirmation)
     score_row(rows, "test, once", outcome.parameters, result.test)
     if file:
-        score_row(rows, "its file, test", file.winner.outcome.parameters, file.test)
+        name = "its file (another network), test" if result.has_another_network_in_file else "its file, test"
+        score_row(rows, name, file.winner.outcome.parameters, file.test)
     if teacher and result.teacher_test:
         score_row(rows, "its teacher, test", teacher.parameters, result.teacher_test)
     return rows

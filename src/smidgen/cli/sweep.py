@@ -16,6 +16,7 @@ from smidgen.cli.options import (
     option,
 )
 from smidgen.cli.screen import bars, console, table
+from smidgen.text_forms import counted
 
 if TYPE_CHECKING:
     from smidgen.search.sweep import SweepResult
@@ -31,7 +32,10 @@ def sweep(
     epochs: Annotated[int | None, option("--epochs", "Epochs; default: as each width's recipe says.")] = None,
     optimizer: Annotated[
         str | None,
-        option("--optimizer", "adam, sgd, nesterov, rmsprop or adadelta, at a constant rate; default: one-cycle Adam."),
+        option(
+            "--optimizer",
+            "adam, adam-keras, sgd, nesterov, rmsprop or adadelta, at a constant rate; default: one-cycle.",
+        ),
     ] = None,
     split_seed: SplitOption = 0,
     out: Annotated[Path | None, option("--out", "The folder to write; default: runs/DATA-FAMILY.", RUN)] = None,
@@ -63,7 +67,7 @@ def print_sweep(result: SweepResult) -> None:
         rates = (f"{100 * validation:.2f}", f"{100 * test:.2f}", f"{100 * spread:.2f}")
         rows.add_row(str(row.width), f"{row.parameters:,}", *rates, f"{seconds:.2f}")
     screen = console()
-    screen.print(f"{result.family} on {result.data.name}, {len(result.widths[0].test)} seeds for each width")
+    screen.print(result.headline)
     screen.print(rows)
     turn = result.turning_point
     screen.print(
@@ -72,5 +76,5 @@ def print_sweep(result: SweepResult) -> None:
         else "No turning point: the curve does not bend by more than its noise, or the largest network still gains."
     )
     engines = ", ".join(dict.fromkeys(row.engine for row in result.widths))
-    screen.print(f"{result.trained} trainings, {result.remembered} remembered; engine {engines}")
+    screen.print(f"{counted(result.trained, 'training')}, {result.remembered} remembered; engine {engines}")
     screen.print(f"{result.written_to}/sweep.csv, sweep.png", soft_wrap=True)

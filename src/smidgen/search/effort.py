@@ -12,6 +12,7 @@ from typing import TypeVar
 from smidgen.errors import RequestError
 from smidgen.records import Recipe
 from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS, ByteSearchEffort
+from smidgen.text_forms import shortened
 
 
 @dataclass(frozen=True)
@@ -125,10 +126,12 @@ def effort_named(effort: str | AnyEffort, efforts: Mapping[str, AnyEffort]) -> A
     Raises:
         RequestError: There is no effort of that name.
     """
-    if not isinstance(effort, str):
+    kind = type(next(iter(efforts.values())))
+    if isinstance(effort, kind):
         return effort
-    if effort not in efforts:
-        raise RequestError(f"effort='{effort}' is not known; use one of {', '.join(efforts)}")
+    if not isinstance(effort, str) or effort not in efforts:
+        also = "" if isinstance(effort, str) else f", or an object of the class {kind.__name__}"
+        raise RequestError(f"effort={shortened(repr(effort))} is not known; use one of {', '.join(efforts)}{also}")
     return efforts[effort]
 
 

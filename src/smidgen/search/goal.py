@@ -79,7 +79,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name, limit in self.given.items():
             if limit < 1:
-                raise RequestError(f"{name}={limit} must be at least 1")
+                raise RequestError(f"{name}={limit} must be at least 1; leave it out for no limit")
 
     @property
     def given(self) -> dict[str, int]:
@@ -97,13 +97,7 @@ class Limits:
 
     def satisfied_by(self, spec: NetSpec, shape: Shape) -> bool:
         """Whether a network for inputs of this shape is within all limits."""
-        costs = {
-            "file_bytes": expected_bytes,
-            "parameters": NetSpec.parameters,
-            "macs": NetSpec.macs,
-            "ram_bytes": ram_bytes,
-        }
-        return all(costs[name](spec, shape) <= limit for name, limit in self.given.items())
+        return all(COSTS[name](spec, shape) <= limit for name, limit in self.given.items())
 
 
 @dataclass(frozen=True)
@@ -173,3 +167,12 @@ def expected_bytes(spec: NetSpec, shape: Shape) -> int:
 def ram_bytes(spec: NetSpec, shape: Shape) -> int:
     """The bytes of the values alive at once while one image passes through, layer by layer, as float32."""
     return FLOAT_BYTES * spec.activation_count(shape)
+
+
+COSTS: dict[str, Callable[[NetSpec, Shape], int]] = {
+    "file_bytes": expected_bytes,
+    "parameters": NetSpec.parameters,
+    "macs": NetSpec.macs,
+    "ram_bytes": ram_bytes,
+}
+"""What a network for inputs of a shape costs, by the name of the limit."""

@@ -76,5 +76,5 @@ def family(name: str, width: int, classes: int = 10) -> NetSpec:
         hint = f" (did you mean '{near[0]}'?)" if near else ""
         raise RequestError(f"no family '{name}'{hint}; known: {', '.join(FAMILIES)}")
     if width < 1:
-        raise RequestError(f"width={width} must be at least 1; give for example --widths 8,4,2,1")
+        raise RequestError(f"width={width} must be at least 1; give for example 2")
     return FAMILIES[name](width, classes)

@@ -221,16 +221,22 @@ def is_away(error: Exception) -> bool:
 
 
 _REMEDIES = (
-    ("disk is full", "free some space or give another place (SMIDGEN_STORE); what was stored before is intact"),
+    (
+        "disk is full",
+        "free some space or give another place (--store or SMIDGEN_STORE); what was stored before is intact",
+    ),
     ("no space left", "free some space on the server; what was stored before is intact"),
     ("disk i/o error", "check the disk and the limit on the size of a file; what was stored before is intact"),
-    ("readonly", "give a place that you may write to (SMIDGEN_STORE)"),
-    ("unable to open", "give a file that you may read and write, in a directory where you may (SMIDGEN_STORE)"),
+    ("readonly", "give a place that you may write to (--store or SMIDGEN_STORE)"),
+    (
+        "unable to open",
+        "give a file that you may read and write, in a directory where you may (--store or SMIDGEN_STORE)",
+    ),
     (
         "locked",
-        f"another process has held it for {BUSY_SECONDS:g} s; end that one, or give another store (SMIDGEN_STORE)",
+        f"another process has held it for {BUSY_SECONDS:g} s; end that one, or give another (--store or SMIDGEN_STORE)",
     ),
-    ("not a database", "it is some other file, left as it was; give another path (SMIDGEN_STORE)"),
+    ("not a database", "it is some other file, left as it was; give another path (--store or SMIDGEN_STORE)"),
     ("malformed", "the file is damaged; move it away or restore a copy"),
 )
 

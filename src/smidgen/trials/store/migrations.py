@@ -41,7 +41,7 @@ def prepare(connection: Connection, location: str) -> None:
     if found > SCHEMA:
         raise StoreError(
             f"the store {location} has schema {found} and this Smidgen knows {SCHEMA}; "
-            "update smidgen, or give another store (SMIDGEN_STORE)"
+            "update smidgen, or give another store (--store or SMIDGEN_STORE)"
         )
     for version in range(found + 1, SCHEMA + 1):
         MIGRATIONS[version](connection)
