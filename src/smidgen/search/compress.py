@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smidgen.data import Dataset
@@ -37,6 +37,9 @@ from smidgen.trials.evaluate import TrainingContext, score
 from smidgen.trials.store import Store, default_path
 from smidgen.trials.study import Study
 from smidgen.trials.workers import Pool
+
+LEAST_RATIO = 1.5
+"""A file that is less shorter than the float32 weights is compared by its bytes, as 1/1 would say nothing."""
 
 
 @dataclass(frozen=True)
@@ -69,20 +72,31 @@ class CompressResult:
         written_to: The path of the file; None if none was written.
     """
 
-    data: Dataset = field(repr=False)
+    data: Dataset
     goal: Goal
     floor: Floor
-    given: Model = field(repr=False)
+    given: Model
     given_test: Score
     winner: FileCandidate
     test: Score
-    rejected: tuple[FileCandidate, ...] = field(repr=False)
-    candidates: tuple[FileCandidate, ...] = field(repr=False)
+    rejected: tuple[FileCandidate, ...]
+    candidates: tuple[FileCandidate, ...]
     stages: tuple[CompressionStage, ...]
     seconds: float
     trained: int
     remembered: int
     written_to: Path | None = None
+
+    def __str__(self) -> str:
+        """The headline, the network, its test score, and what was trained."""
+        return (
+            f"{self.headline}\n{self.winner.quantized.spec}\n"
+            f"test: {self.test}; the given network: {self.given_test}\n"
+            f"{self.trained:,} trained, {self.remembered:,} remembered, {self.seconds:.1f} s"
+        )
+
+    def __repr__(self) -> str:
+        return f"<CompressResult: {self.headline}>"
 
     @property
     def given_bytes(self) -> int:
@@ -93,9 +107,10 @@ class CompressResult:
     def headline(self) -> str:
         """The result in a line."""
         ratio = self.given_bytes / self.winner.file_bytes
+        share = f"1/{ratio:,.0f} of" if ratio >= LEAST_RATIO else "against"
         return (
             f"{self.winner.file_bytes:,} bytes hold {100 * self.floor.accuracy:.4g} % on {self.data.name}, "
-            f"1/{ratio:,.0f} of the {self.given_bytes:,} that were given"
+            f"{share} the {self.given_bytes:,} of the given weights as float32"
         )
 
 
@@ -271,7 +286,7 @@ def _stages(context: TrainingContext, given: Model, winner: FileCandidate) -> li
     """From float32 to the file, each stage encoded and scored on the selection half."""
     fine = quantize_model(given, grid_steps(given, FINE_STEP))
     models: dict[str, QuantizedModel] = {
-        "float32": as_quantized(given),
+        "float32 in a .smidgen file": as_quantized(given),
         "fine grids, without training": with_coder(fine, "fixed"),
         "the same, range coder": fine,
     }

@@ -14,6 +14,7 @@ from smidgen.search.confirm import confirm
 from smidgen.search.effort import CURVE_REACH, CURVE_SEEDS
 from smidgen.search.frontier import TurningPoint, turning_point
 from smidgen.search.goal import Goal, Target
+from smidgen.search.judge import Judge, Requirement
 from smidgen.search.ranking import CandidateScore, by_error
 from smidgen.search.result import TrainedCandidate
 from smidgen.search.state import Search
@@ -72,8 +73,24 @@ def _not_met_text(search: Search) -> str:
         f"no network{f' of {goal.limits}' if goal.limits else ''} reached {100 * required.floor.accuracy:.6g} % on "
         f"{search.data.name} (needs {required.requirement_text}{classes}; best of {len(candidates)}: "
         f"{100 * best.validation.rate:.2f} %, {best.parameters:,} parameters). Lower --floor, "
-        f"{'relax the limits, ' if goal.limits else ''}raise --effort, or add data"
+        f"{'relax the limits, ' if goal.limits else ''}raise --effort, or add data{_plain_rate_text(search)}"
     )
+
+
+def _plain_rate_text(search: Search) -> str:
+    """The smallest network that would hold the floor by the plain rate, as a remedy; "" if there is none."""
+    target = search.goal.target
+    if target is None or target.rule == "rate" or target.within is not None:
+        return ""
+    goal = replace(search.goal, target=replace(target, rule="rate"))
+    judge = Judge(Requirement.of(goal, search.data), search.context)
+    confirmed = confirm(
+        sorted(search.history.candidates, key=lambda candidate: candidate.outcome.parameters),
+        lambda candidate, half: judge.is_met(candidate.trial, candidate.outcome, half),
+    )
+    if confirmed.candidate is None:
+        return ""
+    return f"; with --rule rate {confirmed.candidate.outcome.parameters:,} parameters reach it"
 
 
 def train_fresh_seeds(search: Search, winner: TrainedCandidate) -> tuple[TrainedCandidate, ...]:

@@ -22,6 +22,7 @@ from smidgen.search.effort import (
     WIDENING_MACS,
     WIDENINGS,
 )
+from smidgen.search.goal import COSTS, LIMIT_NAMES, Limits, Target
 from smidgen.search.proposals import Space, first_generation, next_generation, widened
 from smidgen.search.ranking import (
     CandidateScore,
@@ -79,7 +80,8 @@ def _train_generation(search: Search, generation: int, promoted: Sequence[Trial]
     effort, history = search.effort, search.history
     specs = propose(search, generation)
     trials = search.trials(specs, effort.short_steps, recipe_name="labels")
-    trained = search.train([*trials, *promoted], f"generation {generation} of {effort.generations}")
+    name = f"generation {generation} of {effort.generations}" if generation else "first generation"
+    trained = search.train([*trials, *promoted], name)
     history.short_runs += map(search.score, trained[: len(trials)])
     history.long_runs += map(search.score, trained[len(trials) :])
     if not history.short_runs:
@@ -88,7 +90,16 @@ def _train_generation(search: Search, generation: int, promoted: Sequence[Trial]
 
 def _raise_limits(search: Search) -> str:
     options = {"file_bytes": "--bytes", "parameters": "--params", "macs": "--macs", "ram_bytes": "--ram"}
-    return "raise " + " or ".join(options[name] for name in search.goal.limits.given)
+    without_limits = replace(search, goal=replace(search.goal, limits=Limits(), target=Target(0.5)))
+    drawn = propose(without_limits, 0)
+    shape = search.data.input_shape
+    least = [
+        f"{min(COSTS[name](spec, shape) for spec in drawn):,} {LIMIT_NAMES[name][1]}"
+        for name in search.goal.limits.given
+        if drawn
+    ]
+    known = f" (least of {len(drawn)} drawn: {', '.join(least)})" if least else ""
+    return "raise " + " or ".join(options[name] for name in search.goal.limits.given) + known
 
 
 def propose(search: Search, generation: int) -> tuple[NetSpec, ...]:

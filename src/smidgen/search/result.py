@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from smidgen.data import Dataset
@@ -12,6 +12,7 @@ from smidgen.search.compress import CompressResult
 from smidgen.search.frontier import TurningPoint
 from smidgen.search.goal import Goal
 from smidgen.teacher import TeacherOutputs
+from smidgen.text_forms import points_text
 from smidgen.trials.evaluate import TrainingContext
 
 
@@ -56,8 +57,8 @@ class ShrinkResult:
         written_to: The folder of its report; None if none was written.
     """
 
-    data: Dataset = field(repr=False)
-    context: TrainingContext = field(repr=False)
+    data: Dataset
+    context: TrainingContext
     goal: Goal
     floor: Floor
     is_met: bool
@@ -66,11 +67,11 @@ class ShrinkResult:
     test: Score
     teacher: TeacherOutputs | None
     teacher_test: Score | None
-    fresh_seeds: tuple[TrainedCandidate, ...] = field(repr=False)
+    fresh_seeds: tuple[TrainedCandidate, ...]
     fresh_seeds_met: int
-    recipes: RecipeComparison = field(repr=False)
-    candidates: tuple[TrainedCandidate, ...] = field(repr=False)
-    rejected: tuple[TrainedCandidate, ...] = field(repr=False)
+    recipes: RecipeComparison
+    candidates: tuple[TrainedCandidate, ...]
+    rejected: tuple[TrainedCandidate, ...]
     turning_point: TurningPoint | None
     file: CompressResult | None
     seconds: float
@@ -78,11 +79,34 @@ class ShrinkResult:
     remembered: int
     written_to: Path | None = None
 
+    def __str__(self) -> str:
+        """The headline, the network, its test score, and what was trained."""
+        file = f", {self.file.winner.file_bytes:,} bytes as a file" if self.file else ""
+        return (
+            f"{self.headline}\n{self.winner.spec}\n"
+            f"test: {self.test}; {self.outcome.parameters:,} parameters{file}\n"
+            f"{self.trained:,} trained, {self.remembered:,} remembered, {self.seconds:.1f} s"
+        )
+
+    def __repr__(self) -> str:
+        return f"<ShrinkResult: {self.headline}>"
+
     @property
     def headline(self) -> str:
         """The result in a line."""
         verb = "hold" if self.test.rate >= self.floor.accuracy else "were chosen to hold"
-        return f"{self.outcome.parameters:,} parameters {verb} {100 * self.floor.accuracy:.6g} % on {self.data.name}"
+        accuracy = f"{100 * self.floor.accuracy:.6g} %"
+        distance, target = "", self.goal.target
+        if target and target.within is not None and self.floor.accuracy != target.floor:
+            accuracy = f"{100 * self.floor.accuracy:.4g} %"
+            distance = f", within {points_text(target.within)} of its teacher"
+        balanced = " balanced accuracy" if self.goal.balanced else ""
+        return f"{self.outcome.parameters:,} parameters {verb} {accuracy}{balanced} on {self.data.name}{distance}"
+
+    @property
+    def has_another_network_in_file(self) -> bool:
+        """Whether the shortest file is that of another network than the winner."""
+        return self.file is not None and self.file.winner.quantized.spec != self.winner.spec
 
     @property
     def model(self) -> Model:
@@ -97,7 +121,7 @@ class ShrinkResult:
             return f"The best network of {limits} on {self.data.name}."
         accuracy = f"{100 * self.floor.accuracy:.4g} %"
         if target.within is not None:
-            accuracy += f", within {100 * target.within:g} points of its teacher,"
+            accuracy += f", within {points_text(target.within)} of its teacher,"
         balanced = ", the mean over its classes," if self.goal.balanced else ""
         small = f"The smallest network{f' of {limits}' if limits else ''}"
         return f"{small} that holds {accuracy}{balanced} on {self.data.name}."

@@ -6,17 +6,18 @@ Nothing is chosen but the turning point, which is found on the validation split.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
 from smidgen.data import Dataset
-from smidgen.errors import RequestError
+from smidgen.errors import RequestError, SpecError
 from smidgen.records import Outcome, Recipe, Score, Trial
 from smidgen.reporter import Reporter
 from smidgen.search.frontier import TurningPoint, turning_point
 from smidgen.spec import NetSpec
 from smidgen.spec.families import family
+from smidgen.text_forms import counted
 from smidgen.trials.evaluate import TrainingContext, score
 from smidgen.trials.store import Store, default_path
 from smidgen.trials.study import Study
@@ -66,7 +67,7 @@ class SweepResult:
         written_to: The folder of its table and picture; None if none was written.
     """
 
-    data: Dataset = field(repr=False)
+    data: Dataset
     family: str
     recipe: Recipe
     widths: tuple[Width, ...]
@@ -74,6 +75,24 @@ class SweepResult:
     trained: int
     remembered: int
     written_to: Path | None = None
+
+    @property
+    def headline(self) -> str:
+        """What was swept, in a line."""
+        return f"{self.family} on {self.data.name}, {counted(len(self.widths[0].test), 'seed')} for each width"
+
+    def __str__(self) -> str:
+        """The headline, the widths with their mean test accuracy, the turning point, and what was trained."""
+        rates = (f"{row.width}: {100 * mean_and_spread(row.test)[0]:.2f} %" for row in self.widths)
+        turn = self.turning_point
+        return (
+            f"{self.headline}\ntest accuracy by width: {', '.join(rates)}\n"
+            f"{f'turning point at {turn.parameters:,} parameters' if turn else 'no turning point'}\n"
+            f"{self.trained:,} trained, {self.remembered:,} remembered"
+        )
+
+    def __repr__(self) -> str:
+        return f"<SweepResult: {self.headline}>"
 
 
 CONVOLUTIONAL_MACS = 20
@@ -131,6 +150,7 @@ def sweep(
         raise RequestError(f"widths={list(widths)} and seeds={seeds} leave nothing to train; give at least one of each")
     context = TrainingContext(data, engine)
     specs = {width: family(family_name, width, data.classes) for width in sorted(set(widths))}
+    _check_fits_vectors(data, family_name, specs[min(specs)])
     recipes = {width: recipe or _default_recipe_of(spec, data) for width, spec in specs.items()}
     trials = [context.trial(spec, recipes[width], seed) for width, spec in specs.items() for seed in range(seeds)]
     with store or Store(default_path()) as opened:
@@ -149,6 +169,15 @@ def sweep(
         trained=study.trained,
         remembered=study.remembered,
     )
+
+
+def _check_fits_vectors(data: Dataset, family_name: str, spec: NetSpec) -> None:
+    if max(data.input_shape[1:]) > 1:
+        return
+    try:
+        spec.plan(data.input_shape)
+    except SpecError as error:
+        raise RequestError(f"{data.name} has vectors and {family_name} takes images; give --family mlp1") from error
 
 
 def _default_recipe_of(spec: NetSpec, data: Dataset) -> Recipe:

@@ -15,6 +15,7 @@ from smidgen.teacher import (
     default_spec,
     run_teacher,
 )
+from smidgen.text_forms import points_text
 from smidgen.trials.evaluate import TrainingContext, score
 from smidgen.trials.study import Study
 
@@ -95,7 +96,7 @@ def _notes_on_distance(within: float | None, half_images: int, is_external: bool
         return []
     allowed = within * half_images
     few = (
-        f"{100 * within:g} points of the {half_images:,} images of a half are {allowed:.1f} images: the rates "
+        f"a distance of {points_text(within)} is {allowed:.1f} of the {half_images:,} images of a half: the rates "
         "of so few are not that sure, and on other images the two may differ by more"
     )
     return [SEEN_NOTE] * is_external + [few] * (allowed < CERTAIN_IMAGES)
