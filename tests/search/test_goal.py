@@ -76,6 +76,17 @@ def test_a_floor_and_a_limit(digits: Dataset, known_store: Path, small_effort: E
         shrink_without_file(digits, Goal(target, Limits(parameters=40)), small_effort, known_store)
 
 
+def test_a_floor_that_only_the_plain_rate_reaches_says_so(
+    digits: Dataset, known_store: Path, small_effort: Effort
+) -> None:
+    goal = Goal(Target(0.96), Limits(ram_bytes=1_400))
+    with pytest.raises(FloorNotMet, match=r"or add data; with --rule rate [\d,]+ parameters reach it$"):
+        shrink_without_file(digits, goal, small_effort, known_store)
+    goal = replace(goal, target=Target(0.999, rule="rate"))
+    with pytest.raises(FloorNotMet, match=r"or add data$"):
+        shrink_without_file(digits, goal, small_effort, known_store)
+
+
 NOTHING_SO_SMALL = (
     r"no candidate for digits has at most 3 parameters; raise --params \(least of \d+ drawn: \d+ parameters\)"
 )
