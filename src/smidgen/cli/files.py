@@ -68,8 +68,8 @@ def export(
         str | None,
         option(
             "--form",
-            "C output, weights as: float: float32; levels (default): a byte each; levels4: half a byte; coded: "
-            "range-coded; integer: a byte each, and no floating point.",
+            "C output, weights as float: float32; levels: a byte each; levels4: half a byte; coded: range-coded; "
+            "integer: a byte each, and no floating point. Default: levels.",
         ),
     ] = None,
     data: Annotated[str | None, option("--data", "Run the export on the test images of this data set.")] = None,
