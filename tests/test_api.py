@@ -193,6 +193,10 @@ def test_parts_of_a_teacher_that_do_not_go_together(arguments: dict[str, Any], m
         ({"split_seed": "a"}, "split_seed=a is not a whole number"),
         ({"effort": 3}, "effort=3 is not known; use one of glance, .*, or an object of the class Effort"),
         ({"class_floor": "x"}, "class_floor=x is not a number"),
+        ({"out": 5}, "out=5 is not a path"),
+        ({"teacher_logits": 5}, "teacher_logits=5 is not a path"),
+        ({"store": 5}, "store=5 is not a store; give a path, a database URL or a Store"),
+        ({"cluster": 5}, "cluster=5 is not a cluster"),
     ],
 )
 def test_a_value_of_another_type_is_refused_before_anything_is_trained(
@@ -213,6 +217,12 @@ def test_arrays_that_are_not_a_pair_are_refused(data: Any) -> None:
 def test_predict_refuses_an_array() -> None:
     with pytest.raises(RequestError, match=r"for arrays use smidgen.load\(file\).predict\(X\)"):
         smidgen.predict("net.smidgen", np.zeros((8, 8)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("files", [None, 3, [None]])
+def test_what_is_no_network_file_is_not_compressed(files: Any) -> None:
+    with pytest.raises(RequestError, match=r"files=.* is not a path"):
+        smidgen.compress(files, 0.9)
 
 
 def test_a_network_of_own_data_asks_for_its_path(work: Path) -> None:

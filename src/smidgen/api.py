@@ -37,7 +37,7 @@ from smidgen.spec import NetSpec, parse_spec
 from smidgen.spec.families import FAMILIES
 from smidgen.spec.families import family as network_of
 from smidgen.spec.summary import NetworkSummary
-from smidgen.text_forms import whole_number, whole_numbers
+from smidgen.text_forms import path_of, whole_number, whole_numbers
 from smidgen.trials.store import Store
 from smidgen.trials.workers import Pool
 
@@ -263,11 +263,11 @@ def compress(
     """
     seed, workers = arguments.seed_of(seed), arguments.workers_of(workers)
     goal = arguments.goal_of(floor, within, {"bytes": bytes}, rule=rule)
-    given = [files] if isinstance(files, Model | str | Path) else list(files)
+    given = list(files) if isinstance(files, Sequence) and not isinstance(files, str) else [files]
     if not given:
         raise RequestError("no network was given; give at least one")
-    models = [each if isinstance(each, Model) else open_model(Path(each)) for each in given]
-    first = None if isinstance(given[0], Model) else Path(given[0])
+    models = [each if isinstance(each, Model) else open_model(path_of(each, "files")) for each in given]
+    first = None if isinstance(given[0], Model) else path_of(given[0], "files")
     path = _file_place(out, first)
     if data is None:
         data = arguments.data_of(models[0], str(first or "the network"))
@@ -316,7 +316,7 @@ def reproduce(
 
     studies.wanted(name)
     workers = arguments.workers_of(workers)
-    folder = None if out is None else arguments.writable(Path(out))
+    folder = None if out is None else arguments.writable(path_of(out, "out"))
     reports = []
     with arguments.opened(store) as memo:
         found = studies.run(
@@ -379,7 +379,7 @@ def _spec_of(text: str, width: int, classes: int) -> NetSpec:
 
 def _place(out: Out, default: Path) -> Path | None:
     """The folder to write, checked before anything is trained."""
-    return None if out is None else arguments.writable(default if out is True else Path(out))
+    return None if out is None else arguments.writable(default if out is True else path_of(out, "out"))
 
 
 def _file_place(out: Out, first: Path | None) -> Path | None:
@@ -388,7 +388,7 @@ def _file_place(out: Out, first: Path | None) -> Path | None:
         return None
     if out is True and first is None:
         raise RequestError("out=True is beside the first file, and a Model was given; give out='NAME.smidgen'")
-    path = first.with_suffix(".smidgen") if out is True and first is not None else Path(str(out))
+    path = first.with_suffix(".smidgen") if out is True and first is not None else path_of(out, "out")
     if path.suffix != ".smidgen":
         raise RequestError(f"--out {path} must end in .smidgen; give for example {path.with_suffix('.smidgen')}")
     arguments.writable(path.parent)

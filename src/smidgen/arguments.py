@@ -17,7 +17,7 @@ from smidgen.records import OPTIMIZERS, RULES, Recipe
 from smidgen.reporter import Reporter
 from smidgen.search.goal import Goal, Limits, Target
 from smidgen.teacher import Teacher
-from smidgen.text_forms import accuracy, points, shortened, whole_number
+from smidgen.text_forms import accuracy, path_of, points, shortened, whole_number
 from smidgen.trials.dask_pool import connect
 from smidgen.trials.store import Store, default_path
 from smidgen.trials.workers import Pool, default_workers
@@ -150,7 +150,7 @@ def teacher_of(
         raise RequestError("--teacher and --teacher-logits are two teachers; give one of them")
     if isinstance(source, Teacher) and (weights is not None or input_format):
         raise RequestError("a Teacher has its weights and its input format; leave --weights and --teacher-input out")
-    if logits is not None and Path(logits).suffix != ".npy":
+    if logits is not None and path_of(logits, "teacher_logits").suffix != ".npy":
         raise RequestError(
             f"--teacher-logits {logits} is not a .npy file; write an array [images, classes] with numpy.save"
         )
@@ -158,7 +158,7 @@ def teacher_of(
         if weights is not None or input_format:
             raise RequestError("--weights and --teacher-input belong to a teacher; give --teacher")
         return None
-    weights = None if weights is None else Path(weights)
+    weights = None if weights is None else path_of(weights, "weights")
     return (
         source if isinstance(source, Teacher) else Teacher((logits and Path(logits)) or source, weights, input_format)
     )
@@ -208,6 +208,8 @@ def recipe_of(optimizer: str | None, epochs: int | None) -> Recipe | None:
 @contextmanager
 def opened(store: Store | str | Path | None) -> Iterator[Store]:
     """Open the store; it is closed at the end."""
+    if store is not None and not isinstance(store, Store | str | Path):
+        raise RequestError(f"store={shortened(store)} is not a store; give a path, a database URL or a Store")
     with store if isinstance(store, Store) else Store(store or default_path()) as ready:
         yield ready
 
@@ -215,6 +217,8 @@ def opened(store: Store | str | Path | None) -> Iterator[Store]:
 @contextmanager
 def connected(cluster: Pool | str | None) -> Iterator[Pool | None]:
     """Connect to the workers of a cluster; None are threads of this process."""
+    if not isinstance(cluster, Pool | str | None):
+        raise RequestError(f"cluster={shortened(cluster)} is not a cluster; give an address, 'local:4' or a Pool")
     if not isinstance(cluster, str):
         yield cluster
         return

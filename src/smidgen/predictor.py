@@ -15,6 +15,7 @@ from smidgen.engine import choose, softmax
 from smidgen.errors import DataError, RequestError
 from smidgen.model import Model, as_quantized, open_model, save_safetensors, save_smidgen
 from smidgen.spec import NetSpec, Shape
+from smidgen.text_forms import path_of
 
 SUFFIXES = (".smidgen", ".safetensors")
 
@@ -86,7 +87,7 @@ def load(path: str | Path) -> Classifier:
     Raises:
         ModelFileError: There is no such file, or it is not a network file.
     """
-    model = open_model(Path(path))
+    model = open_model(path_of(path, "path"))
     names = np.array(model.class_names)
     whole = all(name.removeprefix("-").isdigit() and str(int(name)) == name for name in model.class_names)
     return Classifier(model, names.astype(np.int64) if whole else names)
@@ -106,7 +107,7 @@ def save(model: Model, path: str | Path) -> int:
         RequestError: The file name has another suffix.
         ModelFileError: The file cannot be written.
     """
-    path = Path(path)
+    path = path_of(path, "path")
     if path.suffix not in SUFFIXES:
         raise RequestError(f"{path} names no file format; give a name that ends in {' or '.join(SUFFIXES)}")
     return save_smidgen(as_quantized(model), path) if path.suffix == ".smidgen" else save_safetensors(model, path)
@@ -130,7 +131,7 @@ def predict(model: Model | Path | str, picture: Path | str, engine: str = "auto"
     """
     if not isinstance(picture, str | Path):
         raise RequestError("predict takes a picture file; for arrays use smidgen.load(file).predict(X)")
-    model = model if isinstance(model, Model) else open_model(Path(model))
+    model = model if isinstance(model, Model) else open_model(path_of(model, "model"))
     probabilities = _probabilities(model, read_picture(Path(picture), model)[None], engine)[0]
     order = np.argsort(-probabilities, kind="stable")
     ranked = tuple((model.class_names[k], float(probabilities[k])) for k in order)

@@ -9,6 +9,7 @@ import math
 import operator
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 
 from smidgen.errors import RequestError
 
@@ -88,6 +89,17 @@ def whole_numbers(value: Iterable[int] | str, name: str, separator: str = ",", c
             f"{name}={shortened(text)} cannot be read; give whole numbers of at least 1, for example {example}"
         )
     return numbers
+
+
+def path_of(value: object, name: str) -> Path:
+    """Read a path: a text or a `Path`.
+
+    Raises:
+        RequestError: it is something else.
+    """
+    if not isinstance(value, str | Path):
+        raise RequestError(f"{name}={shortened(value)} is not a path; give the name of a file or folder")
+    return Path(value)
 
 
 def shortened(value: object) -> str:

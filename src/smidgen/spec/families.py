@@ -72,7 +72,7 @@ def family(name: str, width: int, classes: int = 10) -> NetSpec:
         RequestError: There is no such family, or the width is below 1.
     """
     if name not in FAMILIES:
-        near = get_close_matches(name, FAMILIES, n=1)
+        near = get_close_matches(str(name), FAMILIES, n=1)
         hint = f" (did you mean '{near[0]}'?)" if near else ""
         raise RequestError(f"no family '{name}'{hint}; known: {', '.join(FAMILIES)}")
     if width < 1:

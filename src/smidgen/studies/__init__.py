@@ -78,7 +78,7 @@ def wanted(name: str) -> tuple[str, ...]:
     if name == "all":
         return tuple(DOCUMENTS)
     if name not in DOCUMENTS:
-        near = get_close_matches(name, DOCUMENTS, n=1)
+        near = get_close_matches(str(name), DOCUMENTS, n=1)
         hint = f" (did you mean '{near[0]}'?)" if near else ""
         raise RequestError(f"no document '{name}'{hint}; use one of {', '.join(DOCUMENTS)}, or all")
     return (name,)
