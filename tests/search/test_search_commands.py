@@ -89,7 +89,7 @@ def test_limits_through_the_command(
         ("--within x%", "within=x% is not a number"),
         ("--params=-3", "params=-3 must be at least 1"),
         ("--floor 0.9 --resize 8", "resize=8 cannot be read; give whole numbers of at least 1, for example 28x28"),
-        ("--floor 0.9 --resize 8x8", "digits is a published data set and is used as it is; --resize and --group-column are for files and folders"),
+        ("--floor 0.9 --resize 8x8", "--resize and --group-column are for files and folders"),
         ("--floor 0.9 --group-column who", "digits is a published data set and is used as it is"),
     ],
 )
