@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from oracle import LAYERED, MNIST, patterns, random_weights
 
+from smidgen import _core
 from smidgen.engine import Examples, native
 from smidgen.records import Recipe
 from smidgen.spec import parse_spec
@@ -46,14 +47,14 @@ def test_every_step_draws_another_mask():
     spec, shape = parse_spec("dropout 0.5, dense 2"), (400, 1, 1)
     weights = np.zeros(spec.parameters(shape), np.float32)
     network = native._network(spec, shape, weights, 1, 1, 0)
-    images, nothing = np.ones((1, *shape), np.float32), np.empty((0, 0), np.float32)
-    lesson = (images, np.zeros(1, np.int32), nothing, np.ones(0, np.float32), np.zeros(1, np.uint32))
-    rate, loss, optimizer = np.full(1, 1e-6, np.float32), (0, 1.0, 0.0), (1, 0.0, 0.0, 0.0, 0.0)
+    examples = _core.Examples(np.ones((1, *shape), np.float32), np.zeros(1, np.int32))
+    labels, descent = _core.Loss(_core.LossKind.LABELS), _core.Optimizer(_core.OptimizerKind.SGD)
+    order, rates = np.zeros(1, np.uint32), np.full(1, 1e-6, np.float32)
     moved = []
     for _ in range(2):
         before, after = np.empty_like(weights), np.empty_like(weights)
         network.weights(before)
-        network.train(*lesson, rate, *loss, *optimizer, np.empty((0, 2, 3), np.float32))
+        network.train(examples, order=order, rates=rates, loss=labels, optimizer=descent)
         network.weights(after)
         moved.append((after != before)[:400])
     assert all(abs(kept.mean() - 0.5) < 0.1 for kept in moved)
