@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,9 @@ from smidgen.errors import TeacherError
 from smidgen.model import Model
 from smidgen.records import Recipe
 from smidgen.spec import parse_spec
+from smidgen.teacher.loaders import open_network
+from smidgen.teacher.loaders.network import import_extra
+from smidgen.teacher.loaders.onnx_file import external_files
 from smidgen.trials.store import Store
 
 FILES = {
@@ -148,3 +154,57 @@ def test_a_classifier_of_scikit_learn(store: Store) -> None:
         outputs_of(store, numbers, model)
     with pytest.raises(TeacherError, match="is not fitted and has no classes yet; fit it first"):
         outputs_of(store, numbers, linear_model.LogisticRegression())
+
+
+def test_new_weights_beside_an_unchanged_onnx_file_are_another_teacher(
+    digits: Dataset, store: Store, tmp_path: Path, weights: tuple[np.ndarray, np.ndarray]
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    inline = onnx_file(tmp_path / "inline.onnx", weights, "n")
+    files = {}
+    for factor in (1, -1):
+        changed = onnx_file(tmp_path / "inline.onnx", (factor * weights[0], factor * weights[1]), "n")
+        path = tmp_path / "t.onnx"
+        (tmp_path / "t.weights").unlink(missing_ok=True)  # onnx would append to it
+        onnx.save(onnx.load(changed), str(path), save_as_external_data=True, location="t.weights", size_threshold=0)
+        files[factor] = path.read_bytes(), open_network(path, None, ()).digest
+    assert files[1][0] == files[-1][0], "the .onnx file itself is the same"
+    assert files[1][1] != files[-1][1]
+    assert [file.name for file in external_files(path)] == ["t.weights"] and external_files(inline) == []
+
+
+def test_keras_without_tensorflow_is_run_on_another_backend(
+    tmp_path: Path, weights: tuple[np.ndarray, np.ndarray], child: Callable[..., subprocess.Popen[str]]
+) -> None:
+    pytest.importorskip("keras")
+    pytest.importorskip("torch")
+    if find_spec("tensorflow"):
+        pytest.skip("TensorFlow is installed")
+    code = """
+import os, sys
+from pathlib import Path
+for name in ("KERAS_BACKEND", "KERAS_HOME"): os.environ.pop(name, None)
+os.environ["KERAS_HOME"] = sys.argv[1]
+from smidgen.teacher.loaders.keras_model import choose_backend
+notes = choose_backend(Path("t.keras"))
+import keras
+print(keras.backend.backend(), *notes, sep="|")
+"""
+    out, err = child(code, str(tmp_path)).communicate(timeout=120)
+    assert out.strip() == "torch|t.keras is run by Keras on torch, because tensorflow is not installed", err
+
+
+def test_a_package_that_is_installed_and_fails_is_not_called_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "lacks_another.py").write_text("import not_there_at_all\n")
+    (tmp_path / "breaks.py").write_text("raise OSError('libfoo.so: cannot open shared object file')\n")
+    with pytest.raises(TeacherError, match="lacks a package that it needs: No module named 'not_there_at_all'") as told:
+        import_extra("lacks_another", "onnx", "t.onnx")
+    assert "smidgen[" not in str(told.value)
+    with pytest.raises(TeacherError, match=r"fails to start: OSError: libfoo\.so: cannot open") as told:
+        import_extra("breaks", "onnx", "t.onnx")
+    assert "smidgen[" not in str(told.value)
+    with pytest.raises(TeacherError, match=r"pip install 'smidgen\[onnx\]'"):
+        import_extra("not_there_at_all", "onnx", "t.onnx")

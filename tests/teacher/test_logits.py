@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sample_teachers import outputs_of, prototypes
@@ -10,6 +11,7 @@ from sample_teachers import outputs_of, prototypes
 from smidgen.data import Dataset
 from smidgen.engine import softmax
 from smidgen.engine.losses import log_softmax
+from smidgen.errors import TeacherError
 from smidgen.teacher.logits import MIN_PROBABILITY, OutputKind, detect_kind, to_logits
 from smidgen.trials.store import Store
 
@@ -55,3 +57,21 @@ def test_a_softmax_is_said_and_undone(digits: Dataset, store: Store) -> None:
     assert any(note.startswith("warning:") and "probabilities" in note for note in soft.notes)
     assert not any("warning" in note for note in plain.notes)
     assert soft.validation == plain.validation
+
+
+def test_a_sigmoid_for_each_class_is_said_and_undone(digits: Dataset, store: Store) -> None:
+    run = prototypes(digits, "nchw 0..1")
+    outputs = outputs_of(store, digits, lambda batch: 1 / (1 + np.exp(-(run(batch) + 3))), input="nchw 0..1")
+    wanted = outputs_of(store, digits, run, input="nchw 0..1")
+    np.testing.assert_allclose(outputs.logits, wanted.logits + 3, atol=2e-3)
+    assert "gives a probability for each class on its own (a sigmoid each)" in " ".join(outputs.notes)
+
+
+def test_a_sigmoid_that_saturates_is_a_finite_logit_and_a_larger_number_is_none() -> None:
+    kind = detect_kind(np.array([[0.0, 1.0, 1.0], [0.2, 0.3, 0.1]]), 3, "t")
+    assert kind == OutputKind.SIGMOIDS
+    assert np.abs(to_logits(np.array([[0.0, 1.0, 0.5]]), kind, "t")).tolist() == [
+        pytest.approx([16.1, 16.1, 0], abs=0.1)
+    ]
+    with pytest.raises(TeacherError, match=r"numbers from 0 to 1 on a sample, .* others at image 41"):
+        to_logits(np.array([[0.5, 0.5, 0.5], [0.5, 1.7, 0.5]]), kind, "t", first_image=40)

@@ -7,6 +7,7 @@ loaders/           ONNX, Keras, torch, scikit-learn and Smidgen's files -> a net
 input_format.py    the layout and the range of a teacher's input; fitting.py finds them by trying
 running.py         a network over whole splits, in parts that the store keeps
 logits.py          a teacher's outputs -> logits
+class_order.py     which output belongs to which class
 """
 
 from __future__ import annotations

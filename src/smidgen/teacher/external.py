@@ -12,9 +12,10 @@ import numpy.typing as npt
 from smidgen.data import Dataset
 from smidgen.errors import TeacherError
 from smidgen.reporter import Reporter, SilentReporter
+from smidgen.teacher.class_order import class_order, order_note
 from smidgen.teacher.fitting import fit_input
 from smidgen.teacher.loaders import open_network
-from smidgen.teacher.logits import Logits, detect_kind, softmax_note, to_logits
+from smidgen.teacher.logits import Logits, detect_kind, kind_note, to_logits
 from smidgen.teacher.outputs import TeacherOutputs, outputs_from_logits
 from smidgen.teacher.running import SplitRunner
 from smidgen.trials.store import Store
@@ -76,12 +77,16 @@ def _from_logits(source: np.ndarray[Any, Any] | str | Path, data: Dataset) -> Te
         )
     kind = detect_kind(array, data.classes, name)
     logits = to_logits(array, kind, name)
+    train = data.train
+    order = class_order(logits[train.rows], train.labels)
+    logits = np.ascontiguousarray(logits[:, order]) if order else logits
+    notes = (*order_note(order, data.class_names, name), *kind_note(kind, name))
 
     def logits_of(split: str) -> Logits | None:
         rows = data.splits[split].rows
         return None if len(rows) and rows.max() >= len(logits) else logits[rows]
 
-    return outputs_from_logits(logits_of, data, name, 0, softmax_note(kind, name))
+    return outputs_from_logits(logits_of, data, name, 0, notes)
 
 
 def _read_logits(path: Path) -> npt.NDArray[Any]:

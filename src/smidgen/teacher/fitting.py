@@ -12,9 +12,10 @@ import numpy.typing as npt
 from smidgen.data import Dataset, Split
 from smidgen.errors import TeacherError
 from smidgen.records import Score
+from smidgen.teacher.class_order import class_order, order_note
 from smidgen.teacher.input_format import TeacherInputFormat, input_formats
 from smidgen.teacher.loaders.network import Network, first_line
-from smidgen.teacher.logits import Logits, OutputKind, detect_kind, softmax_note, to_logits
+from smidgen.teacher.logits import Logits, OutputKind, detect_kind, kind_note, to_logits
 
 BATCH_IMAGES = 128
 FIRST_SAMPLE_IMAGES, FIRST_MARGIN, SAMPLE_IMAGES = 200, 0.05, 2_000
@@ -29,12 +30,14 @@ class FittedNetwork:
         network: The teacher as it was opened.
         input_format: How images become its input.
         kind: What its outputs are.
+        order: The output of each class, where they are not in the order of the data's classes; else ().
         notes: What was found out about it, one sentence each.
     """
 
     network: Network
     input_format: TeacherInputFormat
     kind: OutputKind
+    order: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -50,9 +53,16 @@ class FittedNetwork:
             first_image: The index of the first image in its split, for an error.
 
         Returns:
-            float32 [n, classes].
+            float32 [n, classes], in the order of the data's classes.
         """
-        return to_logits(_run(self.network, self.input_format(images)), self.kind, self.name, first_image)
+        logits = to_logits(_run(self.network, self.input_format(images)), self.kind, self.name, first_image)
+        return np.ascontiguousarray(logits[:, self.order]) if self.order else logits
+
+    @property
+    def key(self) -> str:
+        """What the logits depend on beside the images, for the store."""
+        order = f" order {self.order}" if self.order else ""
+        return f"{self.network.digest} {self.input_format} {self.kind}{order}"
 
 
 def batches(images: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
@@ -85,7 +95,7 @@ def fit_input(network: Network, text: str, data: Dataset) -> FittedNetwork:
         )
     candidates = _best_on_first_sample(candidates, data)
     sample = _sample(data, SAMPLE_IMAGES)
-    right = [_right(fitted, sample) for fitted in candidates]
+    candidates, right = map(list, zip(*(_ordered(fitted, sample) for fitted in candidates), strict=True))
     best = max(right, key=np.sum)
     equal = [place for place, each in enumerate(right) if not _is_better(best, each)]
     score = Score(int(right[equal[0]].sum()), len(best))
@@ -95,12 +105,13 @@ def fit_input(network: Network, text: str, data: Dataset) -> FittedNetwork:
         other = candidates[equal[1]].input_format
         how += f"; '{other}' is as good, so state the right one with --teacher-input"
     note = f"{fitted.name} takes its images as '{fitted.input_format}': {score} of a sample of training images; {how}"
-    return replace(fitted, notes=(note, *softmax_note(fitted.kind, fitted.name)))
+    order = order_note(fitted.order, data.class_names, fitted.name)
+    return replace(fitted, notes=(*network.notes, note, *order, *kind_note(fitted.kind, fitted.name)))
 
 
 def _best_on_first_sample(candidates: list[FittedNetwork], data: Dataset) -> list[FittedNetwork]:
     sample = _sample(data, FIRST_SAMPLE_IMAGES)
-    rates = [float(_right(fitted, sample).mean()) for fitted in candidates]
+    rates = [float(_ordered(fitted, sample)[1].mean()) for fitted in candidates]
     least = max(rates) - FIRST_MARGIN
     return [fitted for fitted, rate in zip(candidates, rates, strict=True) if rate >= least]
 
@@ -141,7 +152,13 @@ def _sample(data: Dataset, count: int) -> Split:
     return Split(data.train.images[rows], data.train.labels[rows])
 
 
-def _right(fitted: FittedNetwork, sample: Split) -> npt.NDArray[np.bool_]:
-    """Which images of the sample the network classifies right: bool [n]."""
+def _ordered(fitted: FittedNetwork, sample: Split) -> tuple[FittedNetwork, npt.NDArray[np.bool_]]:
+    """Put the outputs in the order of the classes, as the sample shows it.
+
+    Returns:
+        The network with that order, and which images of the sample it classifies right: bool [n].
+    """
     logits = np.concatenate([fitted.logits(batch) for batch in batches(sample.images)])
-    return np.asarray(logits.argmax(axis=1) == sample.labels)
+    order = class_order(logits, sample.labels)
+    answers = (logits[:, order] if order else logits).argmax(axis=1)
+    return replace(fitted, order=order), np.asarray(answers == sample.labels)

@@ -3,6 +3,9 @@
 Rows of non-negative numbers that sum to 1 are probabilities. Their logarithms are the logits up to a constant in each
 row, which the softmax took away; the constant is chosen so that the mean of each row is 0. Probabilities below
 `MIN_PROBABILITY` are raised to it first.
+
+Numbers from 0 to 1 that do not sum to 1 come from a network with a sigmoid for each class, trained one class against
+all others. Their log-odds, log(p / (1 - p)), are the logits.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ class OutputKind(StrEnum):
 
     LOGITS = "logits"
     PROBABILITIES = "probabilities"
+    SIGMOIDS = "sigmoids"
     ONE_LOGIT = "one logit"
     ONE_PROBABILITY = "one probability"
 
@@ -56,7 +60,9 @@ def detect_kind(outputs: npt.NDArray[Any], classes: int, name: str) -> OutputKin
             "give a teacher of these classes"
         )
     sums_to_one = bool((np.abs(rows.sum(axis=1, dtype=np.float64) - 1) < SUM_TOLERANCE).all())
-    return OutputKind.PROBABILITIES if in_unit and sums_to_one else OutputKind.LOGITS
+    if not in_unit:
+        return OutputKind.LOGITS
+    return OutputKind.PROBABILITIES if sums_to_one else OutputKind.SIGMOIDS
 
 
 def to_logits(outputs: npt.NDArray[Any], kind: OutputKind, name: str, first_image: int = 0) -> Logits:
@@ -72,7 +78,7 @@ def to_logits(outputs: npt.NDArray[Any], kind: OutputKind, name: str, first_imag
         float32 [n, classes].
 
     Raises:
-        TeacherError: A value is not finite.
+        TeacherError: A value is not finite, or one of a sigmoid lies outside 0 to 1.
     """
     rows = outputs.reshape(len(outputs), -1).astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
@@ -88,17 +94,32 @@ def to_logits(outputs: npt.NDArray[Any], kind: OutputKind, name: str, first_imag
             rows = _centred_logarithms(np.concatenate([1 - rows, rows], axis=1))
         case OutputKind.PROBABILITIES:
             rows = _centred_logarithms(rows)
+        case OutputKind.SIGMOIDS:
+            rows = _log_odds(rows, name, first_image)
     return rows.astype(np.float32)
 
 
-def softmax_note(kind: OutputKind, name: str) -> tuple[str, ...]:
-    """The warning that belongs to probabilities; () for other kinds."""
+def kind_note(kind: OutputKind, name: str) -> tuple[str, ...]:
+    """What a user should know about outputs that are no logits; () for logits."""
+    if kind == OutputKind.SIGMOIDS:
+        return (f"{name} gives a probability for each class on its own (a sigmoid each); their log-odds are used",)
     if kind != OutputKind.PROBABILITIES:
         return ()
     return (
         f"warning: {name} gives probabilities instead of logits; their logarithms are used, which are less exact "
         "because float32 cannot represent very small probabilities beside large ones",
     )
+
+
+def _log_odds(probabilities: npt.NDArray[np.float64], name: str, first_image: int) -> npt.NDArray[np.float64]:
+    outside = np.flatnonzero(((probabilities < -SUM_TOLERANCE) | (probabilities > 1 + SUM_TOLERANCE)).any(axis=1))
+    if len(outside):
+        raise TeacherError(
+            f"{name} gave numbers from 0 to 1 on a sample, as of a sigmoid for each class, and others at image "
+            f"{outside[0] + first_image}; give a teacher that ends in its logits"
+        )
+    bounded = np.clip(probabilities, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+    return np.asarray(np.log(bounded) - np.log1p(-bounded))
 
 
 def _centred_logarithms(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -1,8 +1,8 @@
 """An external teacher run over whole splits, in parts that the store keeps as they are computed.
 
-The store's key of a part has the digest of the teacher's files, the input format, the kind of the outputs and the
-digest of the data. A run that was stopped continues with the part at which it was. An object in memory has no file to
-be identified by, and is run anew.
+The store's key of a part has the digest of the teacher's files, the input format, the kind and the order of the
+outputs, and the digest of the data. A run that was stopped continues with the part at which it was. An object in memory
+has no file to be identified by, and is run anew.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class SplitRunner:
 
     def _part(self, split: str, start: int, images: npt.NDArray[Any]) -> Logits:
         fitted, digest = self.fitted, self.fitted.network.digest
-        key = f"{digest} {fitted.input_format} {fitted.kind} {self.data.digest} {split} {start}"
+        key = f"{fitted.key} {self.data.digest} {split} {start}"
         remembered = self.store.get_array(key) if digest else None
         if remembered is not None:
             self.remembered_images += len(images)

@@ -30,6 +30,7 @@ class Network:
         parameters: The number of its parameters; 0 if they cannot be counted.
         digest: SHA-256 in hex of its files; "" for an object in memory.
         batch_size: The only number of images that it takes at once; 0 for any number.
+        notes: What was found out while it was opened, one sentence each.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Network:
     parameters: int = 0
     digest: str = ""
     batch_size: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def import_extra(module: str, extra: str, file: str) -> Any:
@@ -49,12 +51,22 @@ def import_extra(module: str, extra: str, file: str) -> Any:
         file: The teacher's file, for an error.
 
     Raises:
-        TeacherError: It is not installed.
+        TeacherError: It is not installed, or cannot be imported though it is.
     """
     try:
         return import_module(module)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise TeacherError(
+                f"{file} needs {module}, which is installed but lacks a package that it needs: {error}; "
+                "install that package"
+            ) from error
         raise TeacherError(f"{file} needs {module}: {error}; pip install 'smidgen[{extra}]'") from error
+    except Exception as error:  # a broken installation may raise anything
+        raise TeacherError(
+            f"{file} needs {module}, which is installed but fails to start: {type(error).__name__}: "
+            f"{cause_of(error)}; repair or reinstall {module}"
+        ) from error
 
 
 def digest_of(*paths: Path) -> str:
@@ -70,6 +82,14 @@ def first_line(error: Exception) -> str:
     """The first line of an error's message, at most 200 characters; the error's type if it has no message."""
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
+
+
+def cause_of(error: Exception) -> str:
+    """The part of a message that has the cause: the lines after a heading that ends in a colon, else the first line."""
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    if len(lines) < 2 or not lines[0].endswith(":"):
+        return first_line(error)
+    return " ".join(lines[1:])[:400]
 
 
 def type_name(value: object) -> str:

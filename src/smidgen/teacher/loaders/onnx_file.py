@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,10 @@ from smidgen.teacher.loaders.network import Batch, Network, Outputs, digest_of, 
 
 _DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 """The types of inputs and outputs that a teacher may have."""
+
+_LOCATION = re.compile(rb"\n\x08location\x12")
+"""How an entry of a tensor's `external_data` begins whose key is "location" (onnx.proto, StringStringEntryProto: field
+1 is the key, field 2 the value)."""
 
 
 def load_onnx(path: Path) -> Network:
@@ -38,7 +44,30 @@ def load_onnx(path: Path) -> Network:
     def run(images: Batch) -> Outputs:
         return np.asarray(session.run([output], {inputs[0].name: images.astype(dtype)})[0])
 
-    return Network(path.name, run, tuple(shape), _count_parameters(path), digest_of(path), batch or 0)
+    return Network(
+        path.name, run, tuple(shape), _count_parameters(path), digest_of(path, *external_files(path)), batch or 0
+    )
+
+
+def external_files(path: Path) -> list[Path]:
+    """The files beside an ONNX file that hold its larger tensors, by name.
+
+    The entries are found by their bytes, so that neither the package `onnx` nor the whole file in memory is needed.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        names = {_text_at(content, found.end()) for found in _LOCATION.finditer(content)}
+    return [path.parent / name for name in sorted(names) if (path.parent / name).is_file()]
+
+
+def _text_at(content: mmap.mmap, place: int) -> str:
+    """The text whose length stands at `place` as a base-128 number, lowest digits first (protobuf's varint)."""
+    length, shift = 0, 0
+    while True:
+        byte = content[place]
+        length |= (byte & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 0x80:
+            return content[place : place + length].decode(errors="replace")
 
 
 def _output_name(session: Any, path: Path) -> str:
