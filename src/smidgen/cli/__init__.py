@@ -18,6 +18,7 @@ import typer
 import smidgen
 from smidgen.cli import compress, data, files, predict, reproduce, show, shrink, sweep
 from smidgen.errors import INTERRUPTED, SmidgenError
+from smidgen.foreign_text import shown
 
 app = typer.Typer(
     help="Find the smallest neural network that meets your accuracy floor.",
@@ -41,7 +42,7 @@ def main() -> None:
     try:
         app()
     except SmidgenError as error:
-        typer.echo(f"smidgen: {error}", err=True)
+        typer.echo(f"smidgen: {shown(error)}", err=True)
         sys.exit(error.exit_code)
     except SystemExit as end:
         # Typer turns Ctrl-C into this exit and prints nothing.

@@ -87,7 +87,7 @@ def compress(
 def print_result(result: CompressResult) -> None:
     """Print the file, its scores, how it became so short, and where its bytes are."""
     screen = console()
-    screen.print(f"\n[bold]{result.headline}[/bold]")
+    screen.print(f"\n{result.headline}", style="bold")
     screen.print(f"{result.winner.quantized.spec}")
     for rows in (_scores(result), _stages(result), _parts(result)):
         screen.print(rows)

@@ -10,6 +10,7 @@ import typer
 from smidgen.cli.options import DataArgument, GroupOption, ResizeOption, SplitOption, option
 from smidgen.cli.screen import Lines, console, table
 from smidgen.errors import RequestError
+from smidgen.foreign_text import shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -48,7 +49,7 @@ def fetch(name: Annotated[str, typer.Argument(help="mnist, fashion-mnist or digi
     from smidgen import data
 
     for file, path in data.fetch(name, reporter=Lines()).items():
-        typer.echo(f"{file}: {path}")
+        typer.echo(f"{file}: {shown(path)}")
 
 
 def show(
@@ -94,10 +95,10 @@ def print_summary(data: DataSummary) -> None:
     for name, use in USES.items():
         rows.add_row(name, f"{data.split_sizes[name]:,}", use)
     screen, (low, high) = console(), data.value_range
-    screen.print(f"{data.name}: {'x'.join(map(str, data.input_shape))}, {len(data.class_names)} classes", markup=False)
+    screen.print(f"{data.name}: {'x'.join(map(str, data.input_shape))}, {len(data.class_names)} classes")
     screen.print(f"values {low:g} to {high:g}, {READ_AS[data.dtype]}")
     if data.label_source:
-        screen.print(f"labels from {data.label_source}", markup=False)
+        screen.print(f"labels from {data.label_source}")
     screen.print(rows)
     screen.print(_classes(data))
     if len(data.class_names) > MAX_ROWS:
@@ -107,9 +108,7 @@ def print_summary(data: DataSummary) -> None:
 
 def _classes(data: DataSummary) -> Table:
     """A table of the first classes, in the order of the network's outputs, and their images in each split."""
-    from rich.markup import escape
-
     rows = table("class", *(f">{name}" for name in USES))
     for index, name in enumerate(data.class_names[:MAX_ROWS]):
-        rows.add_row(escape(name), *(f"{data.class_counts[split][index]:,}" for split in USES))
+        rows.add_row(name, *(f"{data.class_counts[split][index]:,}" for split in USES))
     return rows

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from smidgen.cli.options import EngineOption
+from smidgen.foreign_text import shown
 
 EPILOG = "Example:\n\nsmidgen predict runs/mnist-0.97/winner.safetensors digit.png"
 
@@ -21,6 +22,6 @@ def predict(
     from smidgen import api
 
     prediction = api.predict(model, picture, engine=engine)
-    typer.echo(prediction.name)
+    typer.echo(shown(prediction.name))
     for name, probability in prediction.probabilities[:3]:
-        typer.echo(f"  {100 * probability:5.1f} %  {name}")
+        typer.echo(f"  {100 * probability:5.1f} %  {shown(name)}")

@@ -48,8 +48,10 @@ def reproduce(
 
 def print_report(report: Report) -> None:
     """Print a document's tables, findings and notes."""
+    from rich.text import Text
+
     screen = console()
-    screen.print(f"\n[bold]{report.title}[/bold]")
+    screen.print(f"\n{report.title}", style="bold")
     for shown in report.tables:
         screen.print(f"\n{shown.title}")
         rows = table(*shown.heads)
@@ -57,7 +59,7 @@ def print_report(report: Report) -> None:
             rows.add_row(*row)
         screen.print(rows)
     for finding in report.findings:
-        screen.print(f"[bold]{finding.question}[/bold] {finding.answer}\n")
+        screen.print(Text.assemble((finding.question, "bold"), f" {finding.answer}\n"))
     for note in report.notes:
         screen.print(f"- {note}")
     screen.print(f"{counted(report.trained, 'training')}, {report.remembered} remembered, {report.seconds:.1f} s")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from smidgen.foreign_text import shown
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
@@ -25,7 +27,12 @@ def console() -> Console:
     from rich.console import Console
 
     width = Console().width
-    return Console(width=min(WIDTH, width) if sys.stdout.isatty() else WIDTH, highlight=False)
+    width = min(WIDTH, width) if sys.stdout.isatty() else WIDTH
+    # Networks, class names and file names have brackets and colons, which are neither markup nor emoji.
+    screen = Console(width=width, highlight=False, markup=False, emoji=False)
+    render = screen.render_str
+    screen.render_str = lambda text, **how: render(shown(text), **how)  # type: ignore[method-assign]
+    return screen
 
 
 def table(*heads: str) -> Table:
@@ -67,7 +74,7 @@ class _Bars:
     def stage(self, name: str, total: float) -> None:
         if self.task is not None:
             self.bars.remove_task(self.task)
-        self.task = self.bars.add_task(name, total=total or None)
+        self.task = self.bars.add_task(shown(name), total=total or None)
 
     def advance(self, amount: float) -> None:
         self.bars.advance(self.task, amount)
@@ -90,7 +97,7 @@ def bars() -> Iterator[_Bars]:
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(None),
         TaskProgressColumn(),
         TimeElapsedColumn(),
@@ -105,4 +112,4 @@ def bars() -> Iterator[_Bars]:
 def say(text: str) -> None:
     """Print a line to standard error where that is a terminal."""
     if sys.stderr.isatty():
-        typer.echo(text, err=True)
+        typer.echo(shown(text), err=True)

@@ -102,14 +102,14 @@ def shrink(
 def print_result(result: ShrinkResult) -> None:
     """Print the network, its scores, and what it was found with."""
     screen = console()
-    screen.print(f"\n[bold]{result.headline}[/bold]")
+    screen.print(f"\n{result.headline}", style="bold")
     screen.print(f"{result.winner.spec}")
     screen.print(_scores(result))
     if result.goal.balanced:
         screen.print("The floor is for balanced accuracy, the mean over the classes; the table counts images.")
     teacher, file = result.teacher, result.file
     for note in teacher.notes if teacher else ():
-        screen.print(f"- {note}", markup=False)
+        screen.print(f"- {note}")
     seeds = len(result.fresh_seeds)
     if seeds:
         screen.print(f"{result.fresh_seeds_met} of {seeds} fresh seeds hold the floor on all validation images.")

@@ -30,6 +30,7 @@ from smidgen.errors import RequestError
 from smidgen.exporters.c_integer import integer_parts
 from smidgen.exporters.c_text import Parts, array, dims, whole_kernel
 from smidgen.exporters.forward import affine_of, arrays_of, padding
+from smidgen.foreign_text import c_identifier, check_c_include, in_c_comment
 from smidgen.model import QuantizedModel, Tensor, Uniform, encode_levels, values_of
 from smidgen.spec import AvgPool, BatchNorm, Dense, Depthwise, Dropout, GlobalAvgPool, LayerPlan, MaxPool, PReLU
 
@@ -62,11 +63,10 @@ def export_c(
         RequestError: the form is unknown, needs images, or cannot store the weights; or `path` does not end in .c.
         ModelFileError: the files cannot be written.
     """
-    name = re.sub(r"\W", "_", path.stem, flags=re.ASCII)
-    name = f"network_{name}" if not name or name[0].isdigit() else name
-    header_path = path.with_suffix(".h")
+    name, header_path = c_identifier(path.stem), path.with_suffix(".h")
     if path.suffix != ".c":
         raise RequestError(f"{path} is not the name of a C source; give one that ends in .c")
+    check_c_include(header_path.name)
     source, header = c_program(quantized, name, form, images, header_path.name)
     sizes = [
         write_checked(place, text.encode(), lambda draft, text=text: _check(draft, text))  # type: ignore[misc]
@@ -124,7 +124,7 @@ int {name}_classify(const unsigned char *image);
 
 def _source(quantized: QuantizedModel, name: str, form: str, parts: Parts, header: str) -> str:
     classes, image_bytes = len(quantized.class_names), int(np.prod(quantized.input_shape))
-    names = ", ".join(quantized.class_names).replace("*/", "* /").replace("\\", "/").replace("\n", " ")
+    names = in_c_comment(", ".join(quantized.class_names))
     result = "logits" if form == "integer" else parts.current
     pieces = [
         f"/* Made by Smidgen, form {form}: {quantized.spec}\n   Classes: {names} */",

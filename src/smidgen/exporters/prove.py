@@ -136,7 +136,16 @@ def _compiled(compiler: str, path: Path, main: str, folder: Path, flags: tuple[s
     source, program = folder / "main.c", folder / "program"
     text = main.replace("HEADER", header.name).replace("IMAGE_BYTES", f"{name}_IMAGE_BYTES")
     source.write_text(text.replace("CLASSIFY", classify))
-    line = [compiler, *WARNINGS, *flags, f"-I{path.parent.absolute()}", str(source), str(path), "-o", str(program)]
+    line = [
+        compiler,
+        *WARNINGS,
+        *flags,
+        f"-I{path.parent.absolute()}",
+        str(source),
+        str(path.absolute()),
+        "-o",
+        str(program),
+    ]
     finished = subprocess.run(line, capture_output=True, text=True)
     if finished.returncode:
         raise RunError(f"{path} does not compile: {finished.stderr[-400:]}; report it")

@@ -129,12 +129,19 @@ def _write_names(encoder: Encoder, names: tuple[str, ...]) -> None:
     if names == _numbers(len(names)):
         return
     for name in names:
-        text = name.encode()
+        text = _utf8(name)
         if len(text) > MAX_NAME_BYTES:
             raise ModelFileError(f"the class name '{name[:40]}...' has {len(text)} bytes; give a shorter one")
         encoder.exp_golomb(len(text), 3)
         for byte in text:
             encoder.uint(byte, 8)
+
+
+def _utf8(name: str) -> bytes:
+    try:
+        return name.encode()
+    except UnicodeEncodeError:
+        raise ModelFileError(f"the class name {name!a} is not text that UTF-8 can hold; give another name") from None
 
 
 def _numbers(count: int) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from smidgen.foreign_text import in_csv
 from smidgen.records import Outcome
 from smidgen.search.compress import CompressResult
 from smidgen.search.result import ShrinkResult
@@ -65,6 +66,7 @@ def _counts(outcome: Outcome) -> tuple[int, ...]:
 
 
 def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table as CSV; no cell of it is a formula to a spreadsheet."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows((head, *rows))
+    csv.writer(text, lineterminator="\n").writerows((head, *([in_csv(cell) for cell in row] for row in rows)))
     return text.getvalue()

@@ -11,6 +11,7 @@ from statistics import median
 
 import smidgen
 from smidgen.atomic_files import write_whole
+from smidgen.foreign_text import shown
 from smidgen.report.axes import count_text, interval_text, percent_text, short_percent_text
 from smidgen.report.choice import how_chosen
 from smidgen.report.png import data_uri
@@ -28,7 +29,9 @@ def render(view: PageView) -> str:
     """Return the page as HTML."""
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_finalized
+    )
     environment.filters |= {
         "count": count_text,
         "percent": percent_text,
@@ -49,6 +52,11 @@ def render(view: PageView) -> str:
         wrong=view.wrong[:MOST_WRONG_IMAGES],
         version=smidgen.__version__,
     )
+
+
+def _finalized(value: object) -> object:
+    """Escape characters without a shape in every text that the page shows."""
+    return shown(value) if type(value) is str else value
 
 
 def _unbroken(text: str) -> str:

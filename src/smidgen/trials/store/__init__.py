@@ -38,6 +38,7 @@ import numpy as np
 
 from smidgen import environment
 from smidgen.errors import StoreError
+from smidgen.foreign_text import shown
 from smidgen.records import Outcome, Score, Trial
 from smidgen.trials.store.claims import Claims
 from smidgen.trials.store.database import Database
@@ -263,7 +264,7 @@ class Store:
         for column, value in keys:
             delete = delete.where(column == value)
         self._database.write(lambda connection: connection.execute(delete))
-        name = ", ".join(str(value) for _, value in keys)
+        name = shown(", ".join(str(value) for _, value in keys))
         LOGGER.warning(
             "the store %s has a damaged row in its table %s (%s); it was deleted, and is computed again when needed",
             *(self.location, table.name, name),
