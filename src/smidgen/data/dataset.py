@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.spec import Shape
+from smidgen.spec import UNSTATED, InputSpec, Shape
 
 Images = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32]
@@ -118,6 +118,8 @@ class Dataset:
         split_seed: The seed of the cuts.
         digest: SHA-256 in hex of the class names and the content of every split.
         label_source: The column of a table that has the labels, and why it was taken; "" for other data.
+        input: What the numbers mean; the images of every split are `input.to_network(values)`. By default as the images
+            are: bytes, or floating-point numbers that are read as they are.
     """
 
     name: str
@@ -129,6 +131,11 @@ class Dataset:
     split_seed: int
     digest: str
     label_source: str = ""
+    input: InputSpec = UNSTATED
+
+    def __post_init__(self) -> None:
+        if not self.input.is_stated:
+            object.__setattr__(self, "input", input_as_it_is(self.train.dtype, self.input_shape))
 
     @property
     def input_shape(self) -> Shape:
@@ -158,9 +165,21 @@ class Dataset:
         return len(self.test) if np.array_equal(self.test.rows, last) else 0
 
 
-def digest_of(class_names: tuple[str, ...], splits: Iterable[Split]) -> str:
-    """SHA-256 in hex of everything that a training can depend on; the data set's name is no part of it."""
+def input_as_it_is(dtype: np.dtype[Any], shape: Shape) -> InputSpec:
+    """Describe images that are read as they are: bytes as value / 255, others without offset and scale."""
+    if dtype == np.uint8:
+        return InputSpec("image-bytes", shape)
+    return InputSpec("vector" if shape[1:] == (1, 1) else "image-floats", shape)
+
+
+def digest_of(class_names: tuple[str, ...], splits: Iterable[Split], input: InputSpec = UNSTATED) -> str:
+    """SHA-256 in hex of everything that a training can depend on; the data set's name is no part of it.
+
+    What the input means is part of it where values are scaled or laid out in time.
+    """
     sha256 = hashlib.sha256(json.dumps(class_names).encode())
+    if input.is_scaled or input.kind == "signal":
+        sha256.update(replace(input, low=(), high=()).to_json().encode())
     for split in splits:
         for array in (split.images, split.labels):
             little_endian = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from smidgen.errors import ModelFileError, SpecError
 from smidgen.records import Weights
-from smidgen.spec import NetSpec, Shape
+from smidgen.spec import UNSTATED, InputSpec, NetSpec, Shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +25,7 @@ class Model:
         class_names: name of the class of each output, in order.
         weights: flat float32, layer by layer; see `records.Weights`.
         metadata: free text (data, digest, floor, scores). Keys that begin with `smidgen_` belong to the file format.
+        input: what the numbers of an input mean; the weights are for `input.to_network(values)`.
     """
 
     spec: NetSpec
@@ -32,6 +33,23 @@ class Model:
     class_names: tuple[str, ...]
     weights: Weights = field(repr=False)
     metadata: dict[str, str] = field(default_factory=dict)
+    input: InputSpec = UNSTATED
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "input", input_of_shape(self.input, self.input_shape))
+
+
+def input_of_shape(found: InputSpec, shape: Shape) -> InputSpec:
+    """Return the description of a network's input; `UNSTATED` gets the network's shape.
+
+    Raises:
+        SpecError: the description is of another shape.
+    """
+    if not found.is_stated:
+        return replace(found, shape=shape)
+    if tuple(found.shape) != tuple(shape):
+        raise SpecError(f"the network takes {tuple(shape)} and its input is described as {found.shape}; give one shape")
+    return found
 
 
 def named_arrays(spec: NetSpec, input_shape: Shape, weights: Weights) -> dict[str, npt.NDArray[np.float32]]:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from smidgen.errors import ModelFileError
 from smidgen.model.coding.coders import CODERS, is_rising
 from smidgen.model.coding.contexts import MAX_LEVEL, Levels, as_matrix
-from smidgen.model.model import Model, named_arrays
+from smidgen.model.model import Model, input_of_shape, named_arrays
 from smidgen.records import Weights
-from smidgen.spec import NetSpec, Shape
+from smidgen.spec import UNSTATED, InputSpec, NetSpec, Shape
 
 Floats = npt.NDArray[np.float32]
 
@@ -31,24 +31,30 @@ class QuantizedModel:
         input_shape: (channels, height, width) of one input.
         class_names: name of the class of each output, in order.
         tensors: by the names and in the order of `model.tensor_shapes`.
+        input: what the numbers of an input mean; the weights are for `input.to_network(values)`.
     """
 
     spec: NetSpec
     input_shape: Shape
     class_names: tuple[str, ...]
     tensors: dict[str, Tensor]
+    input: InputSpec = UNSTATED
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "input", input_of_shape(self.input, self.input_shape))
 
 
 def as_quantized(model: Model) -> QuantizedModel:
     """Wrap a model as a `QuantizedModel` whose tensors are all in full precision."""
     arrays = named_arrays(model.spec, model.input_shape, model.weights)
     tensors = {name: full_precision(array) for name, array in arrays.items()}
-    return QuantizedModel(model.spec, model.input_shape, model.class_names, tensors)
+    return QuantizedModel(model.spec, model.input_shape, model.class_names, tensors, model.input)
 
 
 def dequantize(quantized: QuantizedModel) -> Model:
     """Return the same network with float32 weights."""
-    return Model(quantized.spec, quantized.input_shape, quantized.class_names, flat_weights(quantized))
+    weights = flat_weights(quantized)
+    return Model(quantized.spec, quantized.input_shape, quantized.class_names, weights, input=quantized.input)
 
 
 def flat_weights(quantized: QuantizedModel) -> Weights:

@@ -7,7 +7,8 @@ Each layer that has weights is one to four float32 tensors, named by the layer's
 
 The flat `Weights` of an engine are the same arrays in the same order, each in C order. The file's metadata are the
 spec (`smidgen_spec`), the input shape (`smidgen_input_shape`, for example "1x28x28"), the class names
-(`smidgen_classes`, a JSON list) and `Model.metadata`. The file contains no code, so a file of unknown origin is safe to
+(`smidgen_classes`, a JSON list), what the input's numbers mean (`smidgen_input`, JSON of an `InputSpec`; missing in
+older files) and `Model.metadata`. The file contains no code, so a file of unknown origin is safe to
 read. The same model always gives the same bytes.
 """
 
@@ -22,9 +23,10 @@ from smidgen.atomic_files import write_checked
 from smidgen.errors import ModelFileError, SpecError
 from smidgen.model.model import Model, check_model, check_tensors, flatten_arrays, named_arrays, tensor_shapes
 from smidgen.records import Weights
-from smidgen.spec import NetSpec, Shape, parse_spec
+from smidgen.spec import UNSTATED, InputSpec, NetSpec, Shape, parse_spec
 
 SPEC_KEY, SHAPE_KEY, CLASSES_KEY = "smidgen_spec", "smidgen_input_shape", "smidgen_classes"
+INPUT_KEY = "smidgen_input"
 
 
 def save_safetensors(model: Model, path: Path) -> int:
@@ -61,13 +63,15 @@ def _encode(model: Model) -> bytes:
     from safetensors.numpy import save as serialize
 
     check_model(model, "the model")
-    if taken := {SPEC_KEY, SHAPE_KEY, CLASSES_KEY} & model.metadata.keys():
+    if taken := {SPEC_KEY, SHAPE_KEY, CLASSES_KEY, INPUT_KEY} & model.metadata.keys():
         raise ModelFileError(f"metadata key '{min(taken)}' is the file's own; use another name")
     header = {
         SPEC_KEY: str(model.spec),
         SHAPE_KEY: "x".join(map(str, model.input_shape)),
         CLASSES_KEY: json.dumps(model.class_names),
     }
+    if model.input.is_stated:
+        header[INPUT_KEY] = model.input.to_json()
     arrays = named_arrays(model.spec, model.input_shape, model.weights)
     try:
         return _in_fixed_order(serialize(arrays, {**model.metadata, **header}))
@@ -86,11 +90,12 @@ def _in_fixed_order(content: bytes) -> bytes:
 
 
 def _check_equal(decoded: Model, model: Model, path: Path) -> None:
-    same = (decoded.spec, decoded.input_shape, decoded.class_names, decoded.metadata) == (
+    same = (decoded.spec, decoded.input_shape, decoded.class_names, decoded.metadata, decoded.input) == (
         model.spec,
         tuple(model.input_shape),
         tuple(model.class_names),
         model.metadata,
+        model.input,
     )
     if not same or decoded.weights.tobytes() != model.weights.tobytes():
         raise ModelFileError(
@@ -133,9 +138,20 @@ def _decode(file: Any, path: Path) -> Model:
         raise ModelFileError(f"{path} holds tensors ({names}) and no {SPEC_KEY}; give a file that Smidgen wrote")
     spec, input_shape, class_names = _parse_header(header, path)
     weights = _read_weights(file, spec, input_shape, path)
-    model = Model(spec, input_shape, class_names, weights, metadata)
+    model = _model(spec, input_shape, class_names, weights, metadata, path)
     check_model(model, str(path))
     return model
+
+
+def _model(
+    spec: NetSpec, shape: Shape, names: tuple[str, ...], weights: Weights, metadata: dict[str, str], path: Path
+) -> Model:
+    text = metadata.pop(INPUT_KEY, None)
+    try:
+        described = UNSTATED if text is None else InputSpec.from_json(text)
+        return Model(spec, shape, names, weights, metadata, described)
+    except SpecError as error:
+        raise ModelFileError(f"{path} has metadata that do not describe a network: {error}") from error
 
 
 def _parse_header(header: dict[str, str], path: Path) -> tuple[NetSpec, Shape, tuple[str, ...]]:

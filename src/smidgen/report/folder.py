@@ -104,4 +104,6 @@ def _model(result: ShrinkResult, trial: Trial, outcome: Outcome) -> Model:
         "validation": f"{outcome.validation.correct}/{outcome.validation.total}",
         "smidgen": smidgen.__version__,
     }
-    return Model(trial.spec, result.data.input_shape, result.data.class_names, outcome.weights, metadata)
+    return Model(
+        trial.spec, result.data.input_shape, result.data.class_names, outcome.weights, metadata, result.data.input
+    )

@@ -184,4 +184,5 @@ def _somewhat_larger(search: Search, winner: TrainedCandidate) -> list[TrainedCa
 
 def _model(search: Search, candidate: TrainedCandidate) -> Model:
     data = search.data
-    return Model(candidate.trial.spec, data.input_shape, data.class_names, candidate.outcome.weights)
+    weights = candidate.outcome.weights
+    return Model(candidate.trial.spec, data.input_shape, data.class_names, weights, input=data.input)

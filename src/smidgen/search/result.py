@@ -111,7 +111,8 @@ class ShrinkResult:
     @property
     def model(self) -> Model:
         """The winner as a model, which `smidgen.save` writes."""
-        return Model(self.winner.spec, self.data.input_shape, self.data.class_names, self.outcome.weights)
+        data = self.data
+        return Model(self.winner.spec, data.input_shape, data.class_names, self.outcome.weights, input=data.input)
 
     @property
     def question(self) -> str:

@@ -28,6 +28,7 @@ n features is (n, 1, 1).
 from __future__ import annotations
 
 from smidgen.spec.grammar import parse_spec
+from smidgen.spec.input import UNSTATED, InputSpec
 from smidgen.spec.layers import (
     BATCH_NORM_EPSILON,
     BATCH_NORM_MOMENTUM,
@@ -57,6 +58,7 @@ __all__ = [
     "MAX_KERNEL",
     "MAX_REPEATS",
     "RELU",
+    "UNSTATED",
     "AvgPool",
     "BatchNorm",
     "Conv",
@@ -64,6 +66,7 @@ __all__ = [
     "Depthwise",
     "Dropout",
     "GlobalAvgPool",
+    "InputSpec",
     "Layer",
     "LayerPlan",
     "MaxPool",

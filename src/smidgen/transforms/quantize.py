@@ -57,7 +57,7 @@ def quantize_model(model: Model, steps: Steps) -> QuantizedModel:
     for name, tensor in tensors.items():
         if name.endswith(".variance"):
             tensors[name] = replace(tensor, levels=np.maximum(tensor.levels, 1))
-    return QuantizedModel(model.spec, model.input_shape, model.class_names, tensors)
+    return QuantizedModel(model.spec, model.input_shape, model.class_names, tensors, model.input)
 
 
 def quantization_aware_start(model: Model, steps: Steps, nats_per_bit: float) -> Start:

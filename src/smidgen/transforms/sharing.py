@@ -71,7 +71,7 @@ def with_codebooks(model: Model, names: Collection[str], *, half: bool = False) 
     for name, array in named_arrays(model.spec, model.input_shape, model.weights).items():
         values = array.astype(np.float16).astype(np.float32) if half else array
         tensors[name] = _as_codebook(name, values) if name in names else full_precision(array)
-    return QuantizedModel(model.spec, model.input_shape, model.class_names, tensors)
+    return QuantizedModel(model.spec, model.input_shape, model.class_names, tensors, model.input)
 
 
 def k_means(values: Floats, entries: int, rounds: int = MAX_ROUNDS) -> tuple[Floats, npt.NDArray[np.int32]]:

@@ -19,6 +19,7 @@ from smidgen import environment
 from smidgen.atomic_files import write_whole
 from smidgen.data import Dataset, Split
 from smidgen.engine import Projection, Start
+from smidgen.spec import InputSpec
 
 Arrays = dict[str, npt.NDArray[Any]]
 Facts = dict[str, Any]
@@ -95,6 +96,7 @@ def pack_dataset(data: Dataset) -> bytes:
     images = {f"{name} images": split.images for name, split in splits.items()}
     labels = {f"{name} labels": split.labels for name, split in splits.items()}
     facts = {"name": data.name, "classes": data.class_names, "split_seed": data.split_seed, "digest": data.digest}
+    facts["input"] = data.input.to_json()
     return pack(images | labels, facts)
 
 
@@ -102,8 +104,8 @@ def to_dataset(arrays: Arrays, facts: Facts) -> Dataset:
     """Decode `pack_dataset`; the test split is empty."""
     train, selection, confirmation = (Split(arrays[f"{name} images"], arrays[f"{name} labels"]) for name in _SPLITS)
     no_test = Split(train.images[:0], train.labels[:0])
-    names = tuple(facts["classes"])
-    return Dataset(facts["name"], names, train, selection, confirmation, no_test, facts["split_seed"], facts["digest"])
+    names, seed, read_as = tuple(facts["classes"]), facts["split_seed"], InputSpec.from_json(facts["input"])
+    return Dataset(facts["name"], names, train, selection, confirmation, no_test, seed, facts["digest"], input=read_as)
 
 
 def pack_logits(logits: npt.NDArray[np.float32]) -> bytes:
