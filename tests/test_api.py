@@ -134,7 +134,7 @@ def test_arrays_are_data(digits: Dataset) -> None:
 def test_a_data_set_is_not_read_or_split_again(digits: Dataset) -> None:
     with pytest.raises(RequestError, match="is split already"):
         smidgen.shrink(digits, 0.9, split_seed=1)
-    with pytest.raises(RequestError, match="resize and group_column are for files and folders"):
+    with pytest.raises(RequestError, match="--resize is for files and folders; leave it out"):
         smidgen.shrink(digits, 0.9, resize=(4, 4))
 
 

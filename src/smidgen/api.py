@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from smidgen import arguments
 from smidgen.arguments import Data
+from smidgen.data import ReadOptions
 from smidgen.errors import RequestError, SpecError
 from smidgen.exporters import export
 from smidgen.model import Model, inspect, open_model, unpack
@@ -77,6 +78,9 @@ def shrink(
     weights: str | Path | None = None,
     teacher_logits: str | Path | None = None,
     teacher_input: str = "",
+    label: str = "",
+    drop: Sequence[str] | None = None,
+    classes: Sequence[str] | str | None = None,
     group_column: str = "",
     resize: Sequence[int] | str | None = None,
     effort: str | Effort = "normal",
@@ -111,6 +115,9 @@ def shrink(
         weights: weights of a teacher module.py:factory, .safetensors or .pt.
         teacher_logits: .npy file with the teacher's logits, a row for each image.
         teacher_input: axes and range of the teacher's input, such as "nhwc 0..1"; "" finds them.
+        label: column of a table that has the labels; "" finds it.
+        drop: columns of a table to leave out.
+        classes: names of the classes in the order of the outputs: ("low", "high") or "low,high".
         group_column: column that names each row's group; rows of one group stay in one split.
         resize: (height, width) to which the pictures of a folder are brought.
         effort: "glance", "quick", "normal", "thorough" or an `Effort`.
@@ -134,14 +141,13 @@ def shrink(
         FloorNotMet: no network that was trained holds the floor; the message names the best.
     """
     arguments.check_data(data)
+    reading = ReadOptions.of(resize, group_column, label, drop, classes)
     seed, workers = arguments.seed_of(seed), arguments.workers_of(workers)
     limits = {"bytes": bytes, "params": params, "macs": macs, "ram": ram}
     goal = arguments.goal_of(floor, within, limits, rule=rule, balanced=balanced, class_floor=class_floor)
     imitated = arguments.teacher_of(teacher, weights, teacher_logits, teacher_input)
     folder = _place(out, Path("runs") / f"{arguments.data_stem(data)}-{goal.slug}")
-    dataset = arguments.dataset(
-        data, split_seed=split_seed, resize=resize, group_column=group_column, copies=copies, reporter=reporter
-    )
+    dataset = arguments.dataset(data, split_seed=split_seed, reading=reading, copies=copies, reporter=reporter)
     with arguments.opened(store) as memo, arguments.connected(cluster) as pool:
         result = search_networks(
             dataset, goal, teacher=imitated, effort=effort, seed=seed,
@@ -161,6 +167,11 @@ def sweep(
     seeds: int = 3,
     epochs: int | None = None,
     optimizer: str | None = None,
+    label: str = "",
+    drop: Sequence[str] | None = None,
+    classes: Sequence[str] | str | None = None,
+    group_column: str = "",
+    resize: Sequence[int] | str | None = None,
     split_seed: int = 0,
     out: Out = None,
     store: Store | str | Path | None = None,
@@ -179,6 +190,11 @@ def sweep(
         epochs: epochs of each training; None: as many as each width's recipe says.
         optimizer: "adam", "adam-keras", "sgd", "nesterov", "rmsprop" or "adadelta", with its usual constant rate; None:
             each width's own one-cycle recipe.
+        label: column of a table that has the labels; "" finds it.
+        drop: columns of a table to leave out.
+        classes: names of the classes in the order of the outputs: ("low", "high") or "low,high".
+        group_column: column that names each row's group; rows of one group stay in one split.
+        resize: (height, width) to which the pictures of a folder are brought.
         split_seed: seed of the split into training and validation images.
         out: folder for sweep.csv and sweep.png; True: runs/DATA-FAMILY.
         store: path, database URL or `Store` that remembers trainings; a `Store` is closed at the end.
@@ -194,10 +210,11 @@ def sweep(
         RequestError: there is no such family or optimizer, or a number is below 1.
     """
     arguments.check_data(data)
+    reading = ReadOptions.of(resize, group_column, label, drop, classes)
     seeds, workers = whole_number(seeds, "seeds", "leave it out for 3"), arguments.workers_of(workers)
     folder = _place(out, Path("runs") / f"{arguments.data_stem(data)}-{family}")
     sizes, recipe = whole_numbers(widths, "widths"), arguments.recipe_of(optimizer, epochs)
-    dataset = arguments.dataset(data, split_seed=split_seed, reporter=reporter)
+    dataset = arguments.dataset(data, split_seed=split_seed, reading=reading, reporter=reporter)
     with arguments.opened(store) as memo, arguments.connected(cluster) as pool:
         result = train_widths(
             dataset, family, sizes, seeds=seeds, recipe=recipe,
@@ -217,6 +234,11 @@ def compress(
     bytes: int | None = None,
     rule: str = "wilson",
     data: Data | None = None,
+    label: str = "",
+    drop: Sequence[str] | None = None,
+    classes: Sequence[str] | str | None = None,
+    group_column: str = "",
+    resize: Sequence[int] | str | None = None,
     teacher: object = None,
     effort: str | ByteSearchEffort = "normal",
     seed: int = 0,
@@ -240,6 +262,11 @@ def compress(
         bytes: most bytes of the file.
         rule: "wilson": the floor is held with 95 % confidence; "rate": by the plain rate.
         data: what the network was trained on; None: as its file says.
+        label: column of a table that has the labels; "" finds it.
+        drop: columns of a table to leave out.
+        classes: names of the classes in the order of the outputs: ("low", "high") or "low,high".
+        group_column: column that names each row's group; rows of one group stay in one split.
+        resize: (height, width) to which the pictures of a folder are brought.
         teacher: what to learn from while the weights are quantized; None: teacher.safetensors beside the first file if
             there is one, else the network itself.
         effort: "glance", "quick", "normal", "thorough" or a `ByteSearchEffort`.
@@ -263,6 +290,7 @@ def compress(
     """
     seed, workers = arguments.seed_of(seed), arguments.workers_of(workers)
     goal = arguments.goal_of(floor, within, {"bytes": bytes}, rule=rule)
+    reading = ReadOptions.of(resize, group_column, label, drop, classes)
     given = list(files) if isinstance(files, Sequence) and not isinstance(files, str) else [files]
     if not given:
         raise RequestError("no network was given; give at least one")
@@ -271,7 +299,7 @@ def compress(
     path = _file_place(out, first)
     if data is None:
         data = arguments.data_of(models[0], str(first or "the network"))
-    dataset = arguments.dataset(data, split_seed=split_seed, copies=copies, reporter=reporter)
+    dataset = arguments.dataset(data, split_seed=split_seed, reading=reading, copies=copies, reporter=reporter)
     imitated = arguments.model_teacher(teacher, first, reporter or SilentReporter())
     with arguments.opened(store) as memo, arguments.connected(cluster) as pool:
         result = search_files(

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy.typing as npt
 
-from smidgen.data import NAMES, Dataset, from_arrays, with_copies
-from smidgen.data import load as load_data
+from smidgen.data import NAMES, NO_OPTIONS, Dataset, ReadOptions, facts_of, from_arrays, load_with, with_copies
 from smidgen.errors import RequestError
 from smidgen.model import Model, open_model
 from smidgen.records import OPTIMIZERS, RULES, Recipe
-from smidgen.reporter import Reporter
+from smidgen.reporter import Reporter, SilentReporter
 from smidgen.search.goal import Goal, Limits, Target
 from smidgen.teacher import Teacher
 from smidgen.text_forms import accuracy, path_of, points, shortened, whole_number
@@ -105,12 +104,11 @@ def dataset(
     data: Data,
     *,
     split_seed: int = 0,
-    resize: Sequence[int] | str | None = None,
-    group_column: str = "",
+    reading: ReadOptions = NO_OPTIONS,
     copies: int = 1,
     reporter: Reporter | None = None,
 ) -> Dataset:
-    """Read, split and augment the data that a caller names or hands over.
+    """Read, split and augment the data that a caller names or hands over, and say how it was understood.
 
     Raises:
         DataError: it cannot be found, read or used. RequestError: an option that does not apply to such data.
@@ -118,8 +116,8 @@ def dataset(
     check_data(data)
     split_seed = whole_number(split_seed, "split_seed", "leave it out for 0", least=0)
     copies = whole_number(copies, "copies", "leave it out for the images as they are")
-    if not isinstance(data, str | Path) and (resize or group_column):
-        raise RequestError("resize and group_column are for files and folders; leave them out, or give a path")
+    if not isinstance(data, str | Path) and reading != NO_OPTIONS:
+        raise RequestError(f"{reading.given} is for files and folders; leave it out, or give a path")
     if isinstance(data, Dataset):
         if split_seed not in (0, data.split_seed):
             raise RequestError(f"{data.name} is split already, by split_seed={data.split_seed}; leave split_seed out")
@@ -127,7 +125,9 @@ def dataset(
     elif isinstance(data, tuple):
         found = from_arrays(*data, split_seed=split_seed)
     else:
-        found = load_data(data, split_seed, reporter=reporter, resize=resize, group_column=group_column)
+        found = load_with(data, reading, split_seed, reporter=reporter)
+    for line in facts_of(found):
+        (reporter or SilentReporter()).say(line)
     return with_copies(found, copies, default_workers())
 
 

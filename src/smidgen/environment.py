@@ -6,6 +6,7 @@
 | `SMIDGEN_CACHE`           | the cache: store, downloads, data sent to workers      | `$XDG_CACHE_HOME/smidgen`   |
 | `XDG_CACHE_HOME`          | the folder of all caches of the user                   | `~/.cache`                  |
 | `SMIDGEN_DATA`            | a folder with data sets that need no download          | none                        |
+| `SMIDGEN_MEMORY`          | most memory for the values of a data set, as 8GB       | half of the memory          |
 | `SMIDGEN_INSTRUCTION_SET` | instruction set of the native core: v2, v3, v4 or neon | the best available          |
 | `SMIDGEN_TORCH_DEVICE`    | device of the torch engine, such as `cpu` or `cuda:1`  | a GPU if there is one       |
 
@@ -22,6 +23,7 @@ STORE = "SMIDGEN_STORE"
 CACHE = "SMIDGEN_CACHE"
 USER_CACHES = "XDG_CACHE_HOME"
 DATA = "SMIDGEN_DATA"
+MEMORY = "SMIDGEN_MEMORY"
 INSTRUCTION_SET = "SMIDGEN_INSTRUCTION_SET"
 TORCH_DEVICE = "SMIDGEN_TORCH_DEVICE"
 
@@ -41,6 +43,11 @@ def cache_directory() -> Path:
 def data_directory() -> Path | None:
     """Return the folder `SMIDGEN_DATA`, or None if it is not set."""
     return _path(DATA)
+
+
+def memory() -> str:
+    """Return `SMIDGEN_MEMORY`, a size as text, or ""."""
+    return os.environ.get(MEMORY, "")
 
 
 def instruction_set() -> str:

@@ -39,11 +39,13 @@ def test_tables_say_the_facts_in_eighty_columns(
 
 def test_data_show_lists_the_classes_in_order(command: Command, work: Path) -> None:
     names = [f"[red]{index:02}" for index in range(14)]
-    rows = "".join(f"{n / 8},{n / 4},{names[n % 14]}\n" for n in range(140))
+    rows = "".join(f"{n * 9 % 140 / 8},{n * 3 % 140 / 4},{names[n % 14]}\n" for n in range(140))
     Path("table.csv").write_text("length,width,colour\n" + rows)
     lines = command("data", "show", "table.csv").out.splitlines()
     assert "values 0 to 34.75, read as they are" in lines
-    assert "labels from column 'colour', the last (no column is named label, y or target)" in lines
+    assert "labels are column 'colour', the last; --label names another" in lines
+    assert [line.split() for line in lines if line.split()[:1] == ["width"]] == [["width", "0", "34.75"]]
+    assert "answering always with the commonest class is 7.1% accurate" in lines
     listed = [line.split() for line in lines if line.strip().startswith("[red]")]
     assert [line[0] for line in listed] == names[:12]
     assert all(len(line) == 5 and sum(map(int, line[1:])) == 10 for line in listed)

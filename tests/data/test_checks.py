@@ -36,7 +36,12 @@ from smidgen.errors import DataError
             np.where(GOOD_Y == 2, np.nan, GOOD_Y),
             r"10 labels are not whole numbers; the first is nan at image 2",
         ),
-        (GOOD_X, np.array([None, *GOOD_Y[1:]]), r"labels are of type object"),
+        (
+            GOOD_X,
+            np.array([None, *GOOD_Y[1:]]),
+            r"1 of 30 labels are missing \(the first is None at image 0\); fill them",
+        ),
+        (GOOD_X, np.array(["ant", *GOOD_Y[1:]], object), r"labels are of type object"),
         (GOOD_X, 5, r"labels have shape \(\)"),
     ],
 )

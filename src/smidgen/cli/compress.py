@@ -14,11 +14,16 @@ from smidgen.cli.options import (
     RUN,
     TEACHER,
     BytesOption,
+    ClassesOption,
     ClusterOption,
     CopiesOption,
+    DropOption,
     EffortOption,
     EngineOption,
     FloorOption,
+    GroupOption,
+    LabelOption,
+    ResizeOption,
     RuleOption,
     SeedOption,
     SplitOption,
@@ -53,6 +58,11 @@ def compress(
     data: Annotated[
         str | None, option("--data", "What the network was trained on; default: as its file says.", DATA)
     ] = None,
+    label: LabelOption = "",
+    drop: DropOption = None,
+    classes: ClassesOption = None,
+    group_column: GroupOption = "",
+    resize: ResizeOption = None,
     teacher: Annotated[
         str | None,
         option("--teacher", "What to learn from; default: teacher.safetensors beside the file, or itself.", TEACHER),
@@ -77,9 +87,10 @@ def compress(
 
     with bars() as reporter:
         result = api.compress(
-            files, floor, within=within, bytes=bytes, rule=rule, data=data, teacher=teacher, effort=effort, seed=seed,
-            copies=copies, split_seed=split_seed, out=out or True, store=store, workers=workers, cluster=cluster,
-            engine=engine, reporter=reporter,
+            files, floor, within=within, bytes=bytes, rule=rule, data=data, label=label, drop=drop, classes=classes,
+            group_column=group_column, resize=resize, teacher=teacher, effort=effort, seed=seed, copies=copies,
+            split_seed=split_seed, out=out or True, store=store, workers=workers, cluster=cluster, engine=engine,
+            reporter=reporter,
         )  # fmt: skip
     print_result(result)
 

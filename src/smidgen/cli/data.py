@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smidgen.cli.options import DataArgument, GroupOption, ResizeOption, SplitOption, option
+from smidgen.cli.options import (
+    ClassesOption,
+    DataArgument,
+    DropOption,
+    GroupOption,
+    LabelOption,
+    ResizeOption,
+    SplitOption,
+    option,
+)
 from smidgen.cli.screen import Lines, console, table
 from smidgen.errors import RequestError
 from smidgen.foreign_text import shown
@@ -31,7 +40,7 @@ USES = {
 READ_AS = {"uint8": "read as value / 255", "float32": "read as they are"}
 """How a network reads values of each type."""
 MAX_ROWS = 12
-"""Most classes that a table lists."""
+"""Most classes or features that a table lists."""
 
 
 def list_() -> None:
@@ -54,6 +63,9 @@ def fetch(name: Annotated[str, typer.Argument(help="mnist, fashion-mnist or digi
 
 def show(
     data: DataArgument,
+    label: LabelOption = "",
+    drop: DropOption = None,
+    classes: ClassesOption = None,
     group_column: GroupOption = "",
     resize: ResizeOption = None,
     split_seed: SplitOption = 0,
@@ -62,7 +74,10 @@ def show(
     """Print a data set's splits, classes and values, and write ten images of each class as a picture."""
     from smidgen import data as datasets
 
-    found = datasets.show(data, split_seed, reporter=Lines(), resize=resize, group_column=group_column)
+    found = datasets.show(
+        data, split_seed, reporter=Lines(), resize=resize, group_column=group_column, label=label, drop=drop,
+        classes=classes,
+    )  # fmt: skip
     picture = draw(found.dataset, out)
     print_summary(found)
     if picture:
@@ -97,13 +112,26 @@ def print_summary(data: DataSummary) -> None:
     screen, (low, high) = console(), data.value_range
     screen.print(f"{data.name}: {'x'.join(map(str, data.input_shape))}, {len(data.class_names)} classes")
     screen.print(f"values {low:g} to {high:g}, {READ_AS[data.dtype]}")
-    if data.label_source:
-        screen.print(f"labels from {data.label_source}")
+    for fact in data.facts:
+        screen.print(fact)
     screen.print(rows)
+    if data.features:
+        screen.print(_features(data))
+        if len(data.features) > MAX_ROWS:
+            screen.print(f"... and {len(data.features) - MAX_ROWS} more features")
     screen.print(_classes(data))
     if len(data.class_names) > MAX_ROWS:
         screen.print(f"... and {len(data.class_names) - MAX_ROWS} more classes")
+    screen.print(f"answering always with the commonest class is {data.majority_rate:.1%} accurate")
     screen.print(f"digest {data.digest}")
+
+
+def _features(data: DataSummary) -> Table:
+    """A table of the first features and their ranges."""
+    rows = table("feature", ">from", ">to")
+    for name, low, high in data.features[:MAX_ROWS]:
+        rows.add_row(name, f"{low:g}", f"{high:g}")
+    return rows
 
 
 def _classes(data: DataSummary) -> Table:

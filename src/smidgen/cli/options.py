@@ -33,6 +33,11 @@ CopiesOption = Annotated[
 ]
 SplitOption = Annotated[int, option("--split-seed", "Seed of the split into training and validation images.", DATA)]
 
+LabelOption = Annotated[str, option("--label", "The column of a table with the labels; default: found.", DATA)]
+DropOption = Annotated[list[str] | None, option("--drop", "A column of a table to leave out; repeatable.", DATA)]
+ClassesOption = Annotated[
+    str | None, option("--classes", "Classes in the order of the outputs: low,mid,high; default: sorted.", DATA)
+]
 GroupOption = Annotated[str, option("--group-column", "Keep rows with one value of this column in one split.", DATA)]
 ResizeOption = Annotated[str | None, option("--resize", "Resize a folder's pictures: height x width, as 32x32.", DATA)]
 

@@ -10,13 +10,16 @@ from smidgen.cli.options import (
     RUN,
     TEACHER,
     BytesOption,
+    ClassesOption,
     ClusterOption,
     CopiesOption,
     DataArgument,
+    DropOption,
     EffortOption,
     EngineOption,
     FloorOption,
     GroupOption,
+    LabelOption,
     ResizeOption,
     RuleOption,
     SeedOption,
@@ -66,6 +69,9 @@ def shrink(
     teacher_input: Annotated[
         str, option("--teacher-input", "Axes and range of its input, as 'nhwc 0..1'; default: found.", TEACHER)
     ] = "",
+    label: LabelOption = "",
+    drop: DropOption = None,
+    classes: ClassesOption = None,
     group_column: GroupOption = "",
     resize: ResizeOption = None,
     effort: EffortOption = "normal",
@@ -92,7 +98,8 @@ def shrink(
         result = api.shrink(
             data, floor, within=within, bytes=bytes, params=params, macs=macs, ram=ram, rule=rule, balanced=balanced,
             class_floor=class_floor, teacher=teacher, weights=weights, teacher_logits=teacher_logits,
-            teacher_input=teacher_input, group_column=group_column, resize=resize, effort=effort, seed=seed,
+            teacher_input=teacher_input, label=label, drop=drop, classes=classes, group_column=group_column,
+            resize=resize, effort=effort, seed=seed,
             copies=copies, split_seed=split_seed, out=out or True, store=store, workers=workers, cluster=cluster,
             engine=engine, reporter=reporter, command=command_line(),
         )  # fmt: skip

@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from smidgen.cli.options import (
     RUN,
+    ClassesOption,
     ClusterOption,
     DataArgument,
+    DropOption,
     EngineOption,
+    GroupOption,
+    LabelOption,
+    ResizeOption,
     SplitOption,
     StoreOption,
     WorkersOption,
@@ -37,6 +42,11 @@ def sweep(
             "adam, adam-keras, sgd, nesterov, rmsprop or adadelta, at a constant rate; default: one-cycle.",
         ),
     ] = None,
+    label: LabelOption = "",
+    drop: DropOption = None,
+    classes: ClassesOption = None,
+    group_column: GroupOption = "",
+    resize: ResizeOption = None,
     split_seed: SplitOption = 0,
     out: Annotated[Path | None, option("--out", "The folder to write; default: runs/DATA-FAMILY.", RUN)] = None,
     store: StoreOption = None,
@@ -49,9 +59,9 @@ def sweep(
 
     with bars() as reporter:
         result = api.sweep(
-            data, family=family, widths=widths, seeds=seeds, epochs=epochs, optimizer=optimizer,
-            split_seed=split_seed, out=out or True, store=store, workers=workers, cluster=cluster, engine=engine,
-            reporter=reporter,
+            data, family=family, widths=widths, seeds=seeds, epochs=epochs, optimizer=optimizer, label=label,
+            drop=drop, classes=classes, group_column=group_column, resize=resize, split_seed=split_seed,
+            out=out or True, store=store, workers=workers, cluster=cluster, engine=engine, reporter=reporter,
         )  # fmt: skip
     print_sweep(result)
 

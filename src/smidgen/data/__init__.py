@@ -12,6 +12,7 @@ and depend on the labels and `split_seed` alone. Data without a test split has a
     loading.py               published names, files and folders -> Dataset
     build.py                 arrays, torch and Hugging Face data sets -> Dataset
     augment.py               copies of the training images, each shifted, rotated and scaled
+    facts.py                 what a user should know of a data set, in sentences
     catalogue.py             what the commands `smidgen data list`, `fetch` and `show` print
     readers/                 one file format a module
     checks.py                raw arrays -> images and labels, or an error that says what is wrong
@@ -26,22 +27,29 @@ from smidgen.data.augment import with_copies
 from smidgen.data.build import as_images, from_arrays, from_dataset, oversampled, without_test_split
 from smidgen.data.cache import CachedDataset
 from smidgen.data.catalogue import DataSummary, fetch, list, show, summary
-from smidgen.data.dataset import Dataset, Split
-from smidgen.data.loading import load
+from smidgen.data.dataset import Dataset, Origin, Split
+from smidgen.data.facts import facts_of
+from smidgen.data.loading import load, load_with
 from smidgen.data.published import NAMES
+from smidgen.data.readers import NO_OPTIONS, ReadOptions
 
 __all__ = [
     "NAMES",
+    "NO_OPTIONS",
     "CachedDataset",
     "DataSummary",
     "Dataset",
+    "Origin",
+    "ReadOptions",
     "Split",
     "as_images",
+    "facts_of",
     "fetch",
     "from_arrays",
     "from_dataset",
     "list",
     "load",
+    "load_with",
     "oversampled",
     "show",
     "summary",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from smidgen.data.checks import (
     to_images,
     with_common_type,
 )
-from smidgen.data.dataset import Dataset, Images, Labels, Split, digest_of
+from smidgen.data.dataset import Dataset, Images, Labels, Origin, Split, digest_of
 from smidgen.data.framework_datasets import arrays_of
 from smidgen.data.readers import Contents, Raw
 from smidgen.data.splits import Cut, cut_validation, oversampled_rows
@@ -32,6 +33,7 @@ def from_arrays(
     split_seed: int = 0,
     test: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     groups: npt.ArrayLike | None = None,
+    classes: Sequence[str] = (),
 ) -> Dataset:
     """Build a data set from arrays.
 
@@ -40,19 +42,21 @@ def from_arrays(
             that fits both of the last two is read as the last. Whole numbers from 0 to 255 become uint8, which a
             network reads as value / 255. All others become float32, and so do values that are all 0 or 1, because
             divided by 255 they would be nearly 0.
-        y: Labels [n], numbers or text. Classes are in numerical order if all labels are whole numbers, else in
-            alphabetical order.
+        y: Labels [n], numbers or text. Classes are in numerical order if all labels are numbers, else in alphabetical
+            order.
         name: What reports call the data set.
         split_seed: The seed of the cuts.
         test: X and y of a test split. Without it, a fifth of the images is cut off.
         groups: Numbers or text [n]. Images of one group (one patient, one video) stay in one split.
+        classes: The names of the classes in another order.
 
     Raises:
         DataError: The arrays do not fit a classifier.
     """
     raw_test = None if test is None else Raw(_array(test[0], "test X"), _array(test[1], "test y"))
     raw_groups = None if groups is None else _array(groups, "groups")
-    return build(name, Contents(Raw(_array(X, "X"), _array(y, "y"), raw_groups), raw_test), split_seed)
+    contents = Contents(Raw(_array(X, "X"), _array(y, "y"), raw_groups), raw_test)
+    return build(name, contents, split_seed, order=tuple(classes))
 
 
 def from_dataset(dataset: Any, test: Any = None, name: str = "dataset", split_seed: int = 0) -> Dataset:
@@ -126,7 +130,9 @@ def oversampled(data: Dataset) -> Dataset:
     return replace(data, train=train, digest=digest)
 
 
-def build(name: str, contents: Contents, split_seed: int, class_names: tuple[str, ...] = ()) -> Dataset:
+def build(
+    name: str, contents: Contents, split_seed: int, class_names: tuple[str, ...] = (), order: tuple[str, ...] = ()
+) -> Dataset:
     """Check the contents of a file or folder, convert them and cut them into splits.
 
     Args:
@@ -134,6 +140,7 @@ def build(name: str, contents: Contents, split_seed: int, class_names: tuple[str
         contents: Training images and labels, and perhaps groups and test images.
         split_seed: The seed of the cuts.
         class_names: The name of each class if the labels are indices; () if the labels are the names.
+        order: The names in the order that the user gives; () orders them by number or alphabet.
 
     Raises:
         DataError: The contents do not fit a classifier, or the seed is negative.
@@ -142,7 +149,7 @@ def build(name: str, contents: Contents, split_seed: int, class_names: tuple[str
         raise DataError(f"split_seed={split_seed} must be at least 0")
     train, test = contents.train, contents.test
     images = to_images(train.images, "images")
-    values, labels = _classes(contents, len(images), len(class_names))
+    values, labels = _classes(contents, len(images), len(class_names), order)
     names = class_names or values
     cut = Cut(split_seed, _groups(train, test, len(images)), names)
     if test is None:
@@ -155,14 +162,15 @@ def build(name: str, contents: Contents, split_seed: int, class_names: tuple[str
     train_split, selection, confirmation = (Split(images[rows], labels[rows], rows) for rows in parts)
     digest = digest_of(names, (train_split, selection, confirmation, test_split))
     splits = (train_split, selection, confirmation, test_split)
-    return Dataset(name, names, *splits, split_seed, digest, contents.label_source)
+    origin = Origin(contents.label_source, contents.feature_names, contents.notes)
+    return Dataset(name, names, *splits, split_seed, digest, origin=origin)
 
 
-def _classes(contents: Contents, images: int, classes: int) -> tuple[tuple[str, ...], Labels]:
+def _classes(contents: Contents, images: int, classes: int, order: tuple[str, ...]) -> tuple[tuple[str, ...], Labels]:
     """(the different labels as text, the class of each training image); `classes` is 0 if their number is unknown."""
     raw = contents.train.labels
     try:
-        values = tuple(map(str, range(classes))) or class_names_of(raw, images)
+        values = tuple(map(str, range(classes))) or class_names_of(raw, images, order)
         labels = encode_labels(raw, images, values)
         check_class_sizes(labels, values)
     except DataError as error:

@@ -10,8 +10,10 @@ import numpy as np
 
 from smidgen.data.cache import CachedDataset, cached_dataset, cached_files
 from smidgen.data.dataset import Dataset
-from smidgen.data.loading import load
+from smidgen.data.facts import constant_features, facts_of, feature_ranges, majority_rate
+from smidgen.data.loading import load_with
 from smidgen.data.published import NAMES, PUBLISHED
+from smidgen.data.readers import ReadOptions
 from smidgen.errors import DataError
 from smidgen.reporter import Reporter
 from smidgen.spec import Shape
@@ -32,6 +34,10 @@ class DataSummary:
         digest: SHA-256 in hex of the class names and the content of every split.
         dataset: The data set itself.
         label_source: The column of a table that has the labels, and why it was taken; "" for other data.
+        features: (name, least value, greatest value) of each feature of vectors, over all splits; () for images.
+        constant_features: The features that have one value in the whole training split.
+        majority_rate: The accuracy of answering always with the commonest class.
+        facts: What else was understood or can mislead, one sentence each.
     """
 
     name: str
@@ -44,6 +50,10 @@ class DataSummary:
     digest: str
     dataset: Dataset = field(repr=False, compare=False)
     label_source: str = ""
+    features: tuple[tuple[str, float, float], ...] = ()
+    constant_features: tuple[str, ...] = ()
+    majority_rate: float = 0.0
+    facts: tuple[str, ...] = ()
 
 
 def show(
@@ -54,6 +64,9 @@ def show(
     *,
     resize: Sequence[int] | str | None = None,
     group_column: str = "",
+    label: str = "",
+    drop: Sequence[str] | None = None,
+    classes: Sequence[str] | str | None = None,
 ) -> DataSummary:
     """Load a data set and summarize it: classes, shapes, value range, split sizes and digest.
 
@@ -64,11 +77,15 @@ def show(
         reporter: It is told which files are fetched from where.
         resize: (height, width) or "32x32", in pixels, to which the images of a folder are resized.
         group_column: The column, or the array of a .npz file, with the group of each row.
+        label: The column of a table with the labels; "" finds it.
+        drop: Columns of a table to leave out.
+        classes: The names of the classes in the order of the outputs: ("low", "high") or "low,high".
 
     Raises:
         DataError: The data is not found, not readable, or does not fit a classifier.
     """
-    return summary(load(data, split_seed, cache, reporter, resize=resize, group_column=group_column))
+    options = ReadOptions.of(resize, group_column, label, drop, classes)
+    return summary(load_with(data, options, split_seed, cache, reporter))
 
 
 def summary(data: Dataset) -> DataSummary:
@@ -88,7 +105,11 @@ def summary(data: Dataset) -> DataSummary:
         class_counts={name: tuple(map(int, found)) for name, found in counts.items()},
         digest=data.digest,
         dataset=data,
-        label_source=data.label_source,
+        label_source=data.origin.label_source,
+        features=feature_ranges(data),
+        constant_features=constant_features(data),
+        majority_rate=majority_rate(data),
+        facts=facts_of(data),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -105,27 +106,36 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 # --- labels ------------------------------------------------------------------------------------
 
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
-def class_names_of(raw: Array, images: int) -> tuple[str, ...]:
-    """Find the classes: the different labels as text, in numerical order if all are whole numbers.
+
+def class_names_of(raw: Array, images: int, order: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Find the classes: the different labels as text, in numerical order if all are numbers.
+
+    Labels that are one number are one class: "3", "3.0" and "3e0" are the class "3".
 
     Args:
         raw: Labels [n] or [n, 1], numbers or text.
         images: n.
+        order: The names in the order that the user gives; () orders them by number or alphabet.
 
     Raises:
-        DataError: The labels do not fit a classifier.
+        DataError: The labels do not fit a classifier, or `order` does not have their names.
     """
-    values = np.unique(_plain_labels(raw, images))
-    if not 2 <= len(values) <= MAX_CLASSES:
+    texts: dict[int | float | str, list[str]] = {}
+    for value in np.unique(_plain_labels(raw, images)):
+        texts.setdefault(_key(str(value)), []).append(str(value))
+    if not 2 <= len(texts) <= MAX_CLASSES:
+        one = _name(*next(iter(texts.items())))
         raise DataError(
-            f"the number of classes is {len(values):,} (one is '{values[0]}'); a classifier needs 2 to {MAX_CLASSES}"
+            f"the number of classes is {len(texts):,} (one is '{one}'); a classifier needs 2 to {MAX_CLASSES}"
         )
-    names = [str(value) for value in values]
-    try:
-        return tuple(sorted(names, key=int))
-    except ValueError:
-        return tuple(sorted(names))
+    if order:
+        return _checked_order(order, texts)
+    numbers = not any(isinstance(key, str) for key in texts)
+    names = {key: _name(key, same) for key, same in texts.items()}
+    return tuple(names[key] for key in sorted(texts, key=lambda key: key if numbers else names[key]))
 
 
 def encode_labels(raw: Array, images: int, class_names: tuple[str, ...]) -> Labels:
@@ -135,11 +145,11 @@ def encode_labels(raw: Array, images: int, class_names: tuple[str, ...]) -> Labe
         DataError: A label is not among the names, or the labels do not fit the images.
     """
     found, inverse = np.unique(_plain_labels(raw, images), return_inverse=True)
-    index_of = {name: index for index, name in enumerate(class_names)}
-    unknown = [str(value) for value in found if str(value) not in index_of]
+    index_of = {_key(name): index for index, name in enumerate(class_names)}
+    unknown = [str(value) for value in found if _key(str(value)) not in index_of]
     if unknown:
         raise DataError(f"the test split has label '{unknown[0]}', which no training image has; remove or relabel it")
-    codes = np.array([index_of[str(value)] for value in found], np.int32)
+    codes = np.array([index_of[_key(str(value))] for value in found], np.int32)
     return codes[inverse.reshape(-1)]
 
 
@@ -154,6 +164,31 @@ def check_class_sizes(labels: Labels, class_names: tuple[str, ...]) -> None:
         )
 
 
+def _key(label: str) -> int | float | str:
+    """What makes two labels one class: their number if they are numbers, else their text."""
+    if _WHOLE.fullmatch(label):
+        return int(label)
+    return float(label) if _NUMBER.fullmatch(label) else label
+
+
+def _name(key: int | float | str, texts: list[str]) -> str:
+    """The name of a class whose labels are written in these ways: "01" stays, "3.0" is "3"."""
+    if isinstance(key, str) or (len(texts) == 1 and (isinstance(key, int) or not key.is_integer())):
+        return texts[0]
+    return str(int(key)) if float(key).is_integer() else min(texts, key=len)
+
+
+def _checked_order(order: tuple[str, ...], texts: dict[int | float | str, list[str]]) -> tuple[str, ...]:
+    given = [_key(name) for name in order]
+    missing = [same[0] for key, same in texts.items() if key not in given]
+    extra = [name for name, key in zip(order, given, strict=True) if key not in texts]
+    if missing or extra or len(set(given)) < len(given):
+        fault = f"misses '{missing[0]}'" if missing else f"has '{extra[0]}', which no image has" if extra else "repeats"
+        has = ",".join(_name(key, same) for key, same in texts.items())
+        raise DataError(f"--classes {','.join(order)} {fault}; give each of {has} once, in the order of the outputs")
+    return order
+
+
 def _plain_labels(raw: Array, images: int) -> Array:
     """Labels [n] as whole numbers or text."""
     labels = raw.reshape(-1) if raw.ndim == 2 and raw.shape[1] == 1 else raw
@@ -161,15 +196,56 @@ def _plain_labels(raw: Array, images: int) -> Array:
         raise DataError(f"labels have shape {shape_text(raw.shape)}; give one label for each image, not one-hot rows")
     if len(labels) != images:
         raise DataError(f"there are {images:,} images and {len(labels):,} labels; give one label for each image")
-    if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels):
-        labels = labels.astype(str)
+    if labels.dtype.kind == "O":
+        labels = _from_objects(labels)
     if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8", "replace")
+        labels = _decoded(labels)
     if labels.dtype.kind == "f":
         return _whole_numbers(labels)
     if labels.dtype.kind not in "biuU":
         raise DataError(f"labels are of type {labels.dtype}; give whole numbers or text, one for each image")
     return labels.astype(np.int8) if labels.dtype.kind == "b" else labels
+
+
+def _from_objects(labels: Array) -> Array:
+    """Labels that are Python objects as an array of one type; those that are missing are counted and refused."""
+    values = labels.tolist()
+    missing = [place for place, value in enumerate(values) if is_missing(value)]
+    if missing:
+        raise DataError(
+            f"{len(missing):,} of {len(values):,} labels are missing (the first is {values[missing[0]]} at image "
+            f"{missing[0]}); fill them or leave these images out"
+        )
+    for kind in (str, bool, int, float):
+        if all(isinstance(value, kind) for value in values):
+            return np.array(values)
+    return labels
+
+
+def is_missing(value: object) -> bool:
+    """Whether an object stands for a value that is not there: None, a NaN, or pandas's NA and NaT."""
+    if isinstance(value, float):
+        return value != value
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _decoded(labels: Array) -> Array:
+    """Labels of bytes as text; bytes that are not UTF-8 are refused, because replaced they would be one class."""
+    try:
+        return np.char.decode(labels, "utf-8", "strict")
+    except UnicodeDecodeError as error:
+        first = next(place for place, value in enumerate(labels.tolist()) if not _is_utf8(value))
+        raise DataError(
+            f"label {labels.tolist()[first]!r} of image {first} is not UTF-8; give labels as str or whole numbers"
+        ) from error
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _whole_numbers(labels: Array) -> npt.NDArray[np.int64]:

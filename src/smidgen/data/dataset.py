@@ -104,6 +104,21 @@ class Split:
         return made
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What was understood when data was read, before anything was scaled.
+
+    Attributes:
+        label_source: The column of a table that has the labels, and why it was taken; "" for other data.
+        feature_names: The columns of a table that are features, in the order of the values; () for other data.
+        notes: What else a user should know of how the data was read, one sentence each.
+    """
+
+    label_source: str = ""
+    feature_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Examples for a classifier, in four splits that share no image.
@@ -117,9 +132,9 @@ class Dataset:
         test: What the reported network is scored on, once.
         split_seed: The seed of the cuts.
         digest: SHA-256 in hex of the class names and the content of every split.
-        label_source: The column of a table that has the labels, and why it was taken; "" for other data.
         input: What the numbers mean; the images of every split are `input.to_network(values)`. By default as the images
             are: bytes, or floating-point numbers that are read as they are.
+        origin: What was understood when the data was read.
     """
 
     name: str
@@ -130,8 +145,8 @@ class Dataset:
     test: Split = field(repr=False)
     split_seed: int
     digest: str
-    label_source: str = ""
     input: InputSpec = UNSTATED
+    origin: Origin = Origin()
 
     def __post_init__(self) -> None:
         if not self.input.is_stated:

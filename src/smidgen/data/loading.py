@@ -17,7 +17,6 @@ from smidgen.data.readers.csv import read_csv
 from smidgen.data.readers.idx import read_idx_folder
 from smidgen.errors import DataError
 from smidgen.reporter import Reporter
-from smidgen.text_forms import whole_numbers
 
 
 def load(
@@ -28,6 +27,9 @@ def load(
     *,
     resize: Sequence[int] | str | None = None,
     group_column: str = "",
+    label: str = "",
+    drop: Sequence[str] | None = None,
+    classes: Sequence[str] | str | None = None,
 ) -> Dataset:
     """Load a published data set by name (one of `NAMES`), or a file or folder of your own.
 
@@ -39,24 +41,38 @@ def load(
         resize: (height, width) or "32x32", in pixels, to which the images of a folder are resized.
         group_column: The column, or the array of a .npz file, with the group of each row; images of one group stay in
             one split.
+        label: The column of a table with the labels; "" finds it.
+        drop: Columns of a table to leave out.
+        classes: The names of the classes in the order of the outputs: ("low", "high") or "low,high".
 
     Raises:
         DataError: The data is not found, not readable, or does not fit a classifier; the message says what to do.
     """
-    sides = whole_numbers(resize, "resize", separator="x", count=2) if resize is not None else ()
-    options = ReadOptions((sides[0], sides[1]) if sides else None, group_column)
+    options = ReadOptions.of(resize, group_column, label, drop, classes)
+    return load_with(name_or_path, options, split_seed, cache, reporter)
+
+
+def load_with(
+    name_or_path: str | Path,
+    options: ReadOptions,
+    split_seed: int = 0,
+    cache: Path | None = None,
+    reporter: Reporter | None = None,
+) -> Dataset:
+    """Load as `load` does, with the options in one object."""
     if isinstance(name_or_path, str) and name_or_path in PUBLISHED:
         if options != NO_OPTIONS:
             raise DataError(
-                f"{name_or_path} is a published data set and is used as it is; --resize and --group-column are for "
-                "files and folders of your own"
+                f"{name_or_path} is a published data set and is used as it is; {options.given} is for files and "
+                "folders of your own"
             )
         contents = _published(name_or_path, cache, reporter)
         return build(name_or_path, contents, split_seed, PUBLISHED[name_or_path].class_names)
     path = Path(name_or_path).expanduser()
     if isinstance(name_or_path, str) and _is_name(name_or_path) and not (name_or_path and path.exists()):
         raise DataError(unknown_name(name_or_path))
-    return build(path.resolve().name if path.is_dir() else path.stem, read(path, options), split_seed)
+    name = path.resolve().name if path.is_dir() else path.stem
+    return build(name, read(path, options), split_seed, order=options.classes)
 
 
 def unknown_name(name: str) -> str:
@@ -73,7 +89,7 @@ def _published(name: str, cache: Path | None, reporter: Reporter | None) -> Cont
     paths = cached_files(name, cache, reporter)
     if name != "digits":
         return read_idx_folder(next(iter(paths.values())).parent)
-    table = read_csv(paths["digits.csv"]).train
+    table = read_csv(paths["digits.csv"], ReadOptions(label="65")).train
     # scikit-learn's values are whole numbers from 0 to 16.
     return Contents(Raw(np.rint(table.images * 255 / 16).reshape(-1, 8, 8), table.labels))
 

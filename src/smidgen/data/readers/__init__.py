@@ -18,8 +18,9 @@ from smidgen.errors import DataError
 
 __all__ = ["NO_OPTIONS", "READERS", "Contents", "Raw", "ReadOptions", "read"]
 
-READERS: dict[str, Reader] = {".npz": read_npz, ".csv": read_csv, ".parquet": read_parquet}
+READERS: dict[str, Reader] = {".npz": read_npz, ".csv": read_csv, ".tsv": read_csv, ".parquet": read_parquet}
 """The reader of a file by its suffix."""
+TABLES = (read_csv, read_parquet)
 
 
 def read(path: Path, options: ReadOptions = NO_OPTIONS) -> Contents:
@@ -46,6 +47,8 @@ def _reader(path: Path) -> Reader:
         return read_idx_folder if any(find_file(path, name) for name in IDX_NAMES) else read_image_folder
     if not path.exists():
         raise DataError(f"{path} does not exist; give a folder, or a file ending in {known}")
+    if not path.is_file():
+        raise DataError(f"{path} is neither a file nor a folder; give a folder, or a file ending in {known}")
     if path.suffix.lower() not in READERS:
         raise DataError(f"cannot read {path}: its format is unknown; give a folder, or a file ending in {known}")
     return READERS[path.suffix.lower()]
@@ -54,6 +57,8 @@ def _reader(path: Path) -> Reader:
 def _check_options(path: Path, reader: Reader, options: ReadOptions) -> None:
     if options.resize is not None and reader is not read_image_folder:
         raise DataError(f"{path} is not a folder of images, and nothing else can be resized; leave out --resize")
+    if (options.label or options.drop) and reader not in TABLES:
+        raise DataError(f"{path} is not a table; leave out --label and --drop, which are for .csv, .tsv and .parquet")
     if options.group_column and path.is_dir():
         raise DataError(
             f"{path} is a folder and has no columns; give a .csv, .parquet or .npz, or groups to smidgen.from_arrays"

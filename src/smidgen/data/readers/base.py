@@ -1,16 +1,18 @@
-"""What every reader takes and gives, and the import of a package that only one format needs."""
+"""What every reader takes and gives, the import of a package that only one format needs, and the errors of decoders."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
 from smidgen.errors import DataError
+from smidgen.text_forms import whole_numbers
 
 Array = npt.NDArray[Any]
 
@@ -38,11 +40,15 @@ class Contents:
         train: The examples, without those of `test`.
         test: The test split; None if the file has none of its own.
         label_source: The column of a table that has the labels, and why it was taken; "" for other data.
+        feature_names: The columns of a table that are features, in the order of the values; () for other data.
+        notes: What else a user should know of how the data was read, one sentence each.
     """
 
     train: Raw
     test: Raw | None = None
     label_source: str = ""
+    feature_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,10 +58,44 @@ class ReadOptions:
     Attributes:
         resize: (height, width) in pixels to which the images of a folder are resized; None leaves them as they are.
         group_column: The column of a table, or the array of a .npz file, with the group of each row; "" for none.
+        label: The column of a table with the labels; "" finds it.
+        drop: Columns of a table that are left out.
+        classes: The names of the classes in the order of the network's outputs; () orders them by number or alphabet.
     """
 
     resize: tuple[int, int] | None = None
     group_column: str = ""
+    label: str = ""
+    drop: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        resize: Sequence[int] | str | None = None,
+        group_column: str = "",
+        label: str = "",
+        drop: Sequence[str] | str | None = None,
+        classes: Sequence[str] | str | None = None,
+    ) -> ReadOptions:
+        """Read the options as a user gives them: `resize` may be "32x32", `classes` "low,high", `drop` one name.
+
+        Raises:
+            RequestError: An option cannot be.
+        """
+        sides = whole_numbers(resize, "resize", separator="x", count=2) if resize is not None else ()
+        dropped = (drop,) if isinstance(drop, str) else tuple(drop or ())
+        names = classes.split(",") if isinstance(classes, str) else map(str, classes or ())
+        return cls(
+            (sides[0], sides[1]) if sides else None, group_column, label, dropped, tuple(name.strip() for name in names)
+        )
+
+    @property
+    def given(self) -> str:
+        """The names of the options that are given, as the command line has them: "--resize, --drop"."""
+        return ", ".join(
+            f"--{each.name.replace('_', '-')}" for each in fields(self) if getattr(self, each.name) != each.default
+        )
 
 
 NO_OPTIONS = ReadOptions()
@@ -75,3 +115,20 @@ def import_optional(module: str, package: str, path: Path) -> Any:
         raise DataError(
             f"cannot read {path} without {package}, which is not installed; pip install {package}"
         ) from error
+
+
+@contextmanager
+def decoding(path: Path, remedy: str) -> Iterator[None]:
+    """Turn whatever a decoder of foreign bytes raises into a DataError with the file, the reason and the remedy.
+
+    Only the call of the decoder stands inside, so that a fault of this package keeps its traceback.
+    """
+    try:
+        yield
+    except (DataError, OSError):
+        raise
+    except MemoryError as error:
+        raise DataError(f"{path} needs more memory than there is; {remedy}") from error
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"cannot read {path}: {reason}; {remedy}") from error

@@ -2,40 +2,67 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from smidgen.data.readers.base import NO_OPTIONS, Contents, Raw, ReadOptions, import_optional
-from smidgen.data.readers.columns import group_column, label_column, label_source
+from smidgen.data.readers.base import NO_OPTIONS, Array, Contents, ReadOptions, decoding, import_optional
+from smidgen.data.readers.columns import Table, twice
+from smidgen.data.readers.limits import check_memory
+from smidgen.data.readers.table import contents_of
 from smidgen.errors import DataError
+
+REMEDY = "write it anew"
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 
 def read_parquet(path: Path, options: ReadOptions = NO_OPTIONS) -> Contents:
     """Read a table with a column for each feature and one for the label, found as in a CSV file.
 
+    An index that pandas wrote as a column is no feature.
+
     Raises:
         DataError: pyarrow is not installed, the file is damaged, or a column is missing or no number.
     """
     parquet = import_optional("pyarrow.parquet", "pyarrow", path)
-    try:
-        # pyarrow leaves a path that it cannot read open; a file that is opened here is always closed.
-        with path.open("rb") as file:
-            table = parquet.read_table(file)
-        columns = [column.to_numpy() for column in table.columns]
-    except ValueError as error:
-        raise DataError(f"cannot read {path} as Parquet: {error}; write it anew") from error
+    # pyarrow leaves a path that it cannot read open; a file that is opened here is always closed.
+    with path.open("rb") as file:
+        with decoding(path, REMEDY):
+            opened = parquet.ParquetFile(file)
+            cells = opened.metadata.num_rows * opened.metadata.num_columns
+        check_memory(8 * cells, path, "give fewer rows or columns")
+        with decoding(path, REMEDY):
+            table = opened.read()
+            names = tuple(map(str, table.column_names))
+            columns = tuple(_values(column) for column in table.columns)
+            index = _index_of(table.schema)
     if len(columns) < 2:
         raise DataError(f"{path} has {len(columns)} columns; it needs at least one number and a label")
-    label = label_column(table.column_names)
-    group = group_column(path, table.column_names, options.group_column)
-    features = [index for index in range(len(columns)) if index not in (label, group)]
-    for index in features:
-        if columns[index].dtype.kind not in "biuf":
-            raise DataError(
-                f"{path}: column '{table.column_names[index]}' is of type {columns[index].dtype} and not of numbers; "
-                "leave it out or encode it"
-            )
-    images = np.stack([columns[index] for index in features], axis=1)
-    raw = Raw(images, columns[label], None if group is None else columns[group])
-    return Contents(raw, label_source=label_source(table.column_names, label))
+    if several := twice(names):
+        raise DataError(f"{path} has several columns '{several[0]}'; give each column a name of its own")
+    index += tuple(name for name in names if _PANDAS_INDEX.fullmatch(name))
+    return contents_of(Table(path, names, columns, index=index), options)
+
+
+def _values(column: Any) -> Array:
+    """The values of a column: numbers, dates, or text as str with "" for a missing one."""
+    kind = column.type
+    if hasattr(kind, "value_type") and hasattr(kind, "index_type"):  # a dictionary, as pandas writes categories
+        column = column.cast(kind.value_type)
+    values: Array = column.to_numpy()
+    if values.dtype.kind != "O":
+        return values
+    listed = ["" if value is None else value for value in values.tolist()]
+    if all(isinstance(value, str) for value in listed):
+        return np.array([value.strip() for value in listed], dtype=str)
+    if all(isinstance(value, bool) or value == "" for value in listed):
+        return np.array([np.nan if value == "" else float(value) for value in listed])
+    return values
+
+
+def _index_of(schema: Any) -> tuple[str, ...]:
+    """The columns that pandas says are the index of its table."""
+    metadata = schema.pandas_metadata or {}
+    return tuple(name for name in metadata.get("index_columns", ()) if isinstance(name, str))
