@@ -2,60 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from smidgen.errors import RequestError, SpecError
-from smidgen.spec import (
-    LINEAR,
-    MAX_KERNEL,
-    MAX_REPEATS,
-    RELU,
-    AvgPool,
-    BatchNorm,
-    Conv,
-    Dense,
-    Depthwise,
-    Dropout,
-    GlobalAvgPool,
-    MaxPool,
-    NetSpec,
-    Pointwise,
-    PReLU,
-    Repeat,
-    parse_spec,
-)
+from smidgen.spec import NetSpec, parse_spec
 from smidgen.spec.families import FAMILIES, family
+from spec_strategies import LAYERS, SPECS, shrunk
 
 MNIST = (1, 28, 28)
 TEACHER = "conv 32x3x3 relu, conv 64x3x3 relu, maxpool 2, dropout 0.25, dense 128 relu, dropout 0.5, dense 10"
-
-COUNTS = st.integers(1, 5000)
-KERNELS = st.tuples(st.integers(1, MAX_KERNEL), st.integers(1, MAX_KERNEL))
-FRACTIONS = st.floats(0, 1, exclude_max=True)
-SLOPES = st.sampled_from([RELU, LINEAR]) | FRACTIONS
-SIMPLE_LAYERS = st.one_of(
-    st.builds(Conv, COUNTS, KERNELS, st.booleans(), SLOPES, st.booleans()),
-    st.builds(Depthwise, KERNELS, st.booleans(), SLOPES, st.booleans()),
-    st.builds(Pointwise, COUNTS, SLOPES, st.booleans()),
-    st.builds(MaxPool, COUNTS),
-    st.builds(AvgPool, COUNTS),
-    st.just(GlobalAvgPool()),
-    st.builds(Dense, COUNTS, SLOPES, st.booleans()),
-    st.builds(BatchNorm, SLOPES),
-    st.just(PReLU()),
-    st.builds(Dropout, FRACTIONS),
-)
-REPEATS = st.builds(
-    Repeat,
-    st.integers(1, MAX_REPEATS),
-    st.lists(SIMPLE_LAYERS, min_size=1, max_size=4).map(lambda layers: tuple(layers)),
-)
-LAYERS = SIMPLE_LAYERS | REPEATS
-SPECS = st.lists(LAYERS, min_size=1, max_size=8).map(lambda layers: NetSpec(tuple(layers)))
 
 
 # --- text <-> spec ----------------------------------------------------------------------------
@@ -85,6 +42,15 @@ def test_different_networks_have_different_texts(one, other):
         ("batchnorm leaky_relu(0.1234567)", "batchnorm leaky_relu(0.1234567)"),
         ("repeat  2[dense 4  relu ,flatten,prelu ], dense 1", "repeat 2 [dense 4 relu, prelu], dense 1"),
         ("repeat 1 [depthwise 3x3 nobias], repeat 3 [prelu]", "repeat 1 [depthwise 3x3 nobias], repeat 3 [prelu]"),
+        ("conv 2x3x3 stride 2x2 valid relu6", "conv 2x3x3 stride 2 relu6"),
+        ("conv 2x1x9 stride 1x2 same nobias", "conv 2x1x9 stride 1x2 same nobias"),
+        ("pointwise 2 stride 1, pointwise 02 stride 3x1 relu", "pointwise 2, pointwise 2 stride 3x1 relu"),
+        ("depthwise 3x3 shared 3 stride 2 same relu", "depthwise 3x3 shared 3 stride 2 same relu"),
+        ("maxpool 2x2 stride 2x2, avgpool 1x4 stride 1x4", "maxpool 2, avgpool 1x4"),
+        ("maxpool 3 stride 2, avgpool 25x5 stride 5x2", "maxpool 3 stride 2, avgpool 25x5 stride 5x2"),
+        ("residual[prelu,crelu|crelu ] relu6", "residual [prelu, crelu | crelu] relu6"),
+        ("residual [repeat 2 [residual [prelu]]]", "residual [repeat 2 [residual [prelu]]]"),
+        ("repeat 2 [repeat 3 [prelu]]", "repeat 2 [repeat 3 [prelu]]"),
     ],
 )
 def test_a_network_is_printed_in_one_form(text, printed):
@@ -102,7 +68,27 @@ def test_a_network_is_printed_in_one_form(text, printed):
         ("dense 10 tanh", "cannot read layer 'dense 10 tanh'; write it like 'dense 10'"),
         ("conv 0x3x3", "'conv 0x3x3' has a size of 0; give at least 1"),
         ("maxpool 0", "'maxpool 0' has a size of 0; give at least 1"),
-        ("depthwise 3x9", "'depthwise 3x9' has a kernel of 9; give at most 7"),
+        ("depthwise 3x12", "'depthwise 3x12' has a kernel of 12; give at most 11 .or 63 where the other side is 1."),
+        ("conv 2x64x1", "'conv 2x64x1' has a kernel of 64; give at most 63"),
+        ("conv 2x3x3 stride 64", "has a stride of 64; give at most 63"),
+        ("conv 2x3x3 stride 0", "has a size of 0; give at least 1"),
+        ("conv 2x3x3 same stride 2", "cannot read layer 'conv 2x3x3 same stride 2'"),
+        ("depthwise 3x3 shared 0", "has a size of 0; give at least 1"),
+        ("maxpool 2x2x2", "cannot read layer 'maxpool 2x2x2'; write it like 'maxpool 2'"),
+        ("crelu relu", "cannot read layer 'crelu relu'"),
+        ("add relu", "unknown layer 'add relu'"),
+        ("residual []", "unknown layer ''"),
+        ("residual [prelu | ]", "unknown layer ''"),
+        ("residual [ | prelu]", "unknown layer ''"),
+        ("residual [flatten]", "has no layers beside a bar or bracket"),
+        ("residual [prelu | prelu | prelu]", "has 2 bars; give at most one"),
+        ("prelu | prelu", "cannot read layer 'prelu | prelu'"),
+        ("repeat 2 [prelu | prelu]", "cannot read layer 'prelu | prelu'"),
+        ("residual 2 [prelu]", "cannot read layer 'residual 2 .prelu.'; write it like 'residual .conv"),
+        (f"dense {'9' * 4301}", "has a size of a number of 4,301 digits; give at most 67,108,864"),
+        (f"dense {2**26 + 1}", "has a size of 67108865; give at most 67,108,864"),
+        (f"dense 1 leaky_relu({'1' * 5000})", "where a number from 0 to below 1 is needed"),
+        (f"maxpool {'9' * 50}x2", "has a size of a number of 50 digits"),
         ("dropout 1", "'dropout 1' has '1' where a number from 0 to below 1 is needed; give for example 0.25"),
         ("dropout -0.5", "has '-0.5' where a number from 0 to below 1 is needed"),
         ("dropout 1.2.3", "has '1.2.3' where a number from 0 to below 1 is needed"),
@@ -118,7 +104,8 @@ def test_a_network_is_printed_in_one_form(text, printed):
         ("repeat [prelu]", "cannot read layer 'repeat .prelu.'"),
         ("repeat 2 [prelu", "'repeat 2 .prelu' has unbalanced brackets"),
         ("repeat 2 prelu]", "'repeat 2 prelu.' has unbalanced brackets"),
-        ("repeat 2 [repeat 2 [prelu]]", "or a repeat inside a repeat"),
+        ("repeat 2 [residual [repeat 2 [residual [prelu]]]]", "has brackets 4 deep; nest at most 3"),
+        ("]repeat 2 [prelu", "has unbalanced brackets"),
         ("repeat 2 [dens 4]", "unknown layer 'dens 4'"),
         ("repeat 2 []", "unknown layer ''"),
     ],
@@ -222,14 +209,6 @@ def test_shapes_and_counts_are_those_of_torchs_modules(layers, input_shape):
     channels, height, width = spec.output_shape(input_shape)
     with torch.no_grad():
         assert module(torch.zeros(2, *input_shape)).shape == (2, channels * height * width)
-
-
-def shrunk(layer):
-    """The layer, limited to few channels, units, pixels and repeats."""
-    if isinstance(layer, Repeat):
-        return Repeat(min(layer.times, 3), tuple(map(shrunk, layer.layers)))
-    small = {"channels": 5, "units": 6, "size": 2}
-    return replace(layer, **{name: value for name, value in small.items() if name in vars(layer)})
 
 
 # --- errors ----------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from smidgen.engine.start import Start, check_start
 from smidgen.errors import EngineError
 from smidgen.records import OPTIMIZERS, Recipe, Weights
 from smidgen.spec import (
+    Add,
     AvgPool,
     BatchNorm,
     Conv,
@@ -27,13 +28,14 @@ from smidgen.spec import (
     Depthwise,
     Dropout,
     GlobalAvgPool,
-    Layer,
     LayerPlan,
     MaxPool,
     NetSpec,
+    PlannedLayer,
     Pointwise,
     PReLU,
     Shape,
+    is_first_language,
 )
 from smidgen.streams import affine_maps, epoch_order, initial_weights
 
@@ -239,8 +241,10 @@ def _core_layer(plan: LayerPlan) -> CoreLayer:
     return _core.Layer(_core.LayerKind[kind], source=source, **settings)
 
 
-def _kind_and_settings(layer: Layer) -> tuple[str, dict[str, Any]]:
+def _kind_and_settings(layer: PlannedLayer) -> tuple[str, dict[str, Any]]:
     """The name in the core's `LayerKind`, and the keyword arguments of the core's `Layer`."""
+    if isinstance(layer, Add) or not is_first_language(layer):
+        raise EngineError(f"the native core has no '{layer}'; use engine='torch'")
     match layer:
         case Conv(channels, kernel, same, slope, bias):
             return "CONV", {"out": channels, "kernel": kernel, "same": same, "slope": slope, "bias": bias}
@@ -248,10 +252,10 @@ def _kind_and_settings(layer: Layer) -> tuple[str, dict[str, Any]]:
             return "DEPTHWISE", {"kernel": kernel, "same": same, "slope": slope, "bias": bias}
         case Pointwise(channels, slope, bias):
             return "CONV", {"out": channels, "same": True, "slope": slope, "bias": bias}
-        case MaxPool(size):
-            return "MAX_POOL", {"kernel": (size, size)}
-        case AvgPool(size):
-            return "AVG_POOL", {"kernel": (size, size)}
+        case MaxPool(window):
+            return "MAX_POOL", {"kernel": window}
+        case AvgPool(window):
+            return "AVG_POOL", {"kernel": window}
         case GlobalAvgPool():
             return "AVG_POOL", {"kernel": (0, 0)}
         case Dense(units, slope, bias):

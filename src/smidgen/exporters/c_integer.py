@@ -102,12 +102,11 @@ def _add_layer(
     match plan.layer:
         case Dropout():
             return before
-        case MaxPool(size):
-            parts.call("integer maxpool", f"maxpool({here}, {shape}, {size}, {size}, {before.zero}, {logits});")
+        case MaxPool((rows, columns)):
+            parts.call("integer maxpool", f"maxpool({here}, {shape}, {rows}, {columns}, {before.zero}, {logits});")
             return before
         case AvgPool() | GlobalAvgPool():
-            size = getattr(plan.layer, "size", 0)
-            rows, columns = (size, size) if size else plan.input_shape[1:]
+            rows, columns = getattr(plan.layer, "window", plan.input_shape[1:])
             mean = _Rows(np.array([[1]]), np.array([1 / (rows * columns)]), np.zeros(1))
             scale = _scale(parts, place, mean, before, after, np.ones(1), is_last)
             window = f"{rows}, {columns}, {before.zero}, {scale}"

@@ -29,7 +29,7 @@ from smidgen.atomic_files import write_checked
 from smidgen.errors import RequestError
 from smidgen.exporters.c_integer import integer_parts
 from smidgen.exporters.c_text import Parts, array, dims, whole_kernel
-from smidgen.exporters.forward import affine_of, arrays_of, padding
+from smidgen.exporters.forward import affine_of, arrays_of, check_layers, padding
 from smidgen.foreign_text import c_identifier, check_c_include, in_c_comment
 from smidgen.model import QuantizedModel, Tensor, Uniform, encode_levels, values_of
 from smidgen.spec import AvgPool, BatchNorm, Dense, Depthwise, Dropout, GlobalAvgPool, LayerPlan, MaxPool, PReLU
@@ -84,6 +84,7 @@ def c_program(
     quantized: QuantizedModel, name: str, form: str, images: npt.NDArray[np.uint8] | None = None, header: str = ""
 ) -> tuple[str, str]:
     """Return the source and its header; see `export_c`. `header` is the name of the header's file."""
+    check_layers(quantized.spec)
     if form not in FORMS:
         raise RequestError(f"--form {form} is not known; use one of {', '.join(FORMS)}")
     if form == "integer" and images is None:
@@ -245,9 +246,9 @@ def _float_layer(parts: Parts, quantized: QuantizedModel, place: int, plan: Laye
     own = place if plan.source is None else plan.source
     here, shape = parts.current, dims(plan.input_shape)
     match plan.layer:
-        case MaxPool(size) | AvgPool(size):
+        case MaxPool((rows, columns)) | AvgPool((rows, columns)):
             kind = "maxpool" if isinstance(plan.layer, MaxPool) else "avgpool"
-            parts.call(f"float {kind}", f"{kind}({here}, {shape}, {size}, {size});")
+            parts.call(f"float {kind}", f"{kind}({here}, {shape}, {rows}, {columns});")
         case GlobalAvgPool():
             parts.call("float avgpool", f"avgpool({here}, {shape}, {plan.input_shape[1]}, {plan.input_shape[2]});")
         case BatchNorm(slope):

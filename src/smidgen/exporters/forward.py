@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from smidgen.errors import RequestError
 from smidgen.model import QuantizedModel, values_of
 from smidgen.spec import (
     BATCH_NORM_EPSILON,
@@ -23,8 +24,10 @@ from smidgen.spec import (
     GlobalAvgPool,
     LayerPlan,
     MaxPool,
+    NetSpec,
     Pointwise,
     PReLU,
+    is_first_language,
 )
 
 Floats = npt.NDArray[np.float32]
@@ -37,10 +40,21 @@ def layer_outputs(quantized: QuantizedModel, images: npt.NDArray[np.uint8]) -> I
         quantized: the network.
         images: uint8 [n, channels, height, width].
     """
+    check_layers(quantized.spec)
     maps: Floats = images.astype(np.float32) / np.float32(255)
     for place, plan in enumerate(quantized.spec.plan(quantized.input_shape)):
         maps = _layer(plan, arrays_of(quantized, place, plan), maps)
         yield maps
+
+
+def check_layers(spec: NetSpec) -> None:
+    """Check that the exports have code for every layer.
+
+    Raises:
+        RequestError: they have none for one of them.
+    """
+    if other := [layer for layer in spec.layers if not is_first_language(layer)]:
+        raise RequestError(f"no export has '{other[0]}' yet; use --to safetensors")
 
 
 def arrays_of(quantized: QuantizedModel, place: int, plan: LayerPlan) -> dict[str, Floats]:
@@ -66,8 +80,8 @@ def _layer(plan: LayerPlan, arrays: dict[str, Floats], maps: Floats) -> Floats:
             made = _convolved(plan, arrays["weight"], maps)
         case Dense():
             made = (maps.reshape(len(maps), -1) @ arrays["weight"].T)[:, :, None, None]
-        case MaxPool(size) | AvgPool(size):
-            windows = sliding_window_view(maps, (size, size), (2, 3))[:, :, ::size, ::size]
+        case MaxPool(window, stride) | AvgPool(window, stride):
+            windows = sliding_window_view(maps, window, (2, 3))[:, :, :: stride[0], :: stride[1]]
             pooled: Floats = windows.max((4, 5)) if isinstance(plan.layer, MaxPool) else windows.mean((4, 5))
             return pooled
         case GlobalAvgPool():

@@ -15,7 +15,7 @@ import numpy as np
 
 from smidgen.atomic_files import write_checked
 from smidgen.errors import RequestError
-from smidgen.exporters.forward import padding, pads
+from smidgen.exporters.forward import check_layers, padding, pads
 from smidgen.model import QuantizedModel, Tensor, Uniform, values_of
 from smidgen.spec import (
     BATCH_NORM_EPSILON,
@@ -62,6 +62,7 @@ def onnx_bytes(quantized: QuantizedModel) -> bytes:
         from onnx import TensorProto, helper
     except ImportError:
         raise RequestError("writing an ONNX file needs the package onnx; pip install 'smidgen[onnx]'") from None
+    check_layers(quantized.spec)
     graph = _Graph(quantized)
     outputs = quantized.spec.output_shape(quantized.input_shape)[0]
     made = helper.make_graph(
@@ -102,9 +103,9 @@ class _Graph:
                 return self._add("Conv", value, *self._tensors(own, plan), pads=_pads(plan), group=groups)
             case Dense():
                 return self._add("Gemm", value, *self._tensors(own, plan), transB=1)
-            case MaxPool(size) | AvgPool(size):
+            case MaxPool(window, stride) | AvgPool(window, stride):
                 kind = "MaxPool" if isinstance(plan.layer, MaxPool) else "AveragePool"
-                return self._add(kind, value, kernel_shape=[size, size], strides=[size, size])
+                return self._add(kind, value, kernel_shape=list(window), strides=list(stride))
             case GlobalAvgPool():
                 return self._add("GlobalAveragePool", value)
             case BatchNorm():

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from smidgen.model import Model, QuantizedModel, Tensor, full_precision, named_arrays, values_of
 from smidgen.spec import (
@@ -132,9 +133,9 @@ def _pooled(plans: Sequence[LayerPlan], image: Floats) -> Floats:
     """Return one image after these pools, flat. Pools are monotonic, so bounds of the input give bounds here."""
     for plan in plans:
         if isinstance(plan.layer, MaxPool | AvgPool):
-            size, (channels, height, width) = plan.layer.size, plan.output_shape
-            cut = image[:, : height * size, : width * size].reshape(channels, height, size, width, size)
-            image = cut.max(axis=(2, 4)) if isinstance(plan.layer, MaxPool) else cut.mean(axis=(2, 4))
+            (rows, columns), (step_y, step_x) = plan.layer.window, plan.layer.stride
+            windows = sliding_window_view(image, (rows, columns), (1, 2))[:, ::step_y, ::step_x]
+            image = windows.max((3, 4)) if isinstance(plan.layer, MaxPool) else windows.mean((3, 4))
     return image.reshape(-1)
 
 

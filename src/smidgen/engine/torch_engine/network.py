@@ -1,8 +1,5 @@
 """A network as a torch module, and its weights as one flat array in the order of `records.Weights`.
 
-Batch norm follows Keras, not `nn.BatchNorm2d`: epsilon 0.001, momentum 0.99, and running variances that follow the
-biased variance of the batch, so that a batch of one image is valid.
-
 The rounds of a repeat use the same module object.
 """
 
@@ -10,34 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smidgen.engine.torch_engine.dropout_masks import keep_mask
-from smidgen.errors import EngineError, SpecError
+from smidgen.engine.torch_engine.layers import activation, own_layers, padding, torch_layer
+from smidgen.errors import EngineError
 from smidgen.records import Weights
-from smidgen.spec import (
-    BATCH_NORM_EPSILON,
-    BATCH_NORM_MOMENTUM,
-    LINEAR,
-    RELU,
-    AvgPool,
-    BatchNorm,
-    Conv,
-    Dense,
-    Depthwise,
-    Dropout,
-    GlobalAvgPool,
-    LayerPlan,
-    MaxPool,
-    NetSpec,
-    Pointwise,
-    PReLU,
-    Repeat,
-    Shape,
-)
+from smidgen.spec import Add, BatchNorm, CReLU, Dense, Dropout, LayerPlan, NetSpec, PReLU, Shape
 from smidgen.streams import initial_weights
 
 if TYPE_CHECKING:
@@ -64,7 +42,7 @@ def module_of(spec: NetSpec, input_shape: Shape, weights: Weights | None = None)
     if weights is None:
         weights = initial_weights(spec, input_shape, seed=0)
     with torch.device("meta"):  # skip torch's own initialization
-        module = torch.nn.Sequential(*_torch_layers(spec.plan(input_shape)))
+        module = _module(_steps(spec.plan(input_shape)))
     module = module.to_empty(device="cpu")
     tensors = _stored(module)
     sizes = [tensor.numel() for _, _, tensor in tensors]
@@ -95,14 +73,17 @@ def logits_of(module: nn.Sequential, weights: Tensor, running_stats: Tensor, ima
     """
     from torch.func import functional_call
 
-    given = _pieces(module, weights, running_stats)
-    values = images
-    for layer in module:
-        if isinstance(layer, _own_layers().dropout):
-            values = layer(values, key)
-        else:
-            values = functional_call(layer, given[layer], (values,)) if layer in given else layer(values)
-    return values
+    given, dropout = _pieces(module, weights, running_stats), own_layers().dropout
+
+    def apply(layer: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+        if isinstance(layer, dropout):
+            return layer(*inputs, key)  # type: ignore[no-any-return]
+        output: Tensor = functional_call(layer, given[layer], inputs) if layer in given else layer(*inputs)
+        return output
+
+    if hasattr(module, "run"):
+        return module.run(images, apply)  # type: ignore[no-any-return, operator]
+    return reduce(lambda values, layer: apply(layer, (values,)), module, images)
 
 
 def _stored(module: nn.Module) -> list[tuple[nn.Module, str, Tensor]]:
@@ -131,124 +112,87 @@ def _pieces(module: nn.Module, weights: Tensor, running_stats: Tensor) -> dict[n
     return given
 
 
-# --- a layer in torch -------------------------------------------------------------------------
-
-
-def _torch_layers(plans: tuple[LayerPlan, ...]) -> list[nn.Module]:
-    """The modules of all layers, with a flatten or unflatten wherever maps and vectors meet."""
-    from torch import nn
-
-    modules: list[nn.Module] = []
-    by_place: dict[int, nn.Module] = {}
-    is_vector = False
-    for place, plan in enumerate(plans):
-        if isinstance(plan.layer, Dense):
-            modules += [] if is_vector else [nn.Flatten()]
-            is_vector = True
-        elif is_vector and not isinstance(plan.layer, BatchNorm | PReLU | Dropout):
-            modules.append(nn.Unflatten(1, plan.input_shape))
-            is_vector = False
-        by_place[place] = by_place[plan.source] if plan.source is not None else _torch_layer(plan, place)
-        modules += [*_padding(plan), by_place[place], *_activation(getattr(plan.layer, "slope", LINEAR))]
-    return modules if is_vector else [*modules, nn.Flatten()]
-
-
-def _torch_layer(plan: LayerPlan, place: int) -> nn.Module:
-    from torch import nn
-
-    channels = plan.input_shape[0]
-    match plan.layer:
-        case Conv(out, kernel, _, _, bias):
-            return nn.Conv2d(channels, out, kernel, bias=bias)
-        case Depthwise(kernel, _, _, bias):
-            return nn.Conv2d(channels, channels, kernel, groups=channels, bias=bias)
-        case Pointwise(out, _, bias):
-            return nn.Conv2d(channels, out, 1, bias=bias)
-        case MaxPool(size):
-            return nn.MaxPool2d(size)
-        case AvgPool(size):
-            return nn.AvgPool2d(size)
-        case GlobalAvgPool():
-            return nn.AdaptiveAvgPool2d(1)
-        case Dense(units, _, bias):
-            return nn.Linear(plan.weight_shape[1], units, bias=bias)
-        case BatchNorm():
-            return _own_layers().batch_norm(channels)
-        case PReLU():
-            return nn.PReLU(channels)
-        case Dropout(rate):
-            return _own_layers().dropout(rate, place)
-        case Repeat():
-            raise SpecError(f"'{plan.layer}' must be written out before it becomes a module")
-
-
-def _padding(plan: LayerPlan) -> list[nn.Module]:
-    """Zero padding that keeps a map's size; for an even kernel one more row below and column right, as in Keras."""
-    from torch import nn
-
-    if not isinstance(plan.layer, Conv | Depthwise) or not plan.layer.same:
-        return []
-    (top, bottom), (left, right) = (((k - 1) // 2, k - 1 - (k - 1) // 2) for k in plan.layer.kernel)
-    return [nn.ZeroPad2d((left, right, top, bottom))]
-
-
-def _activation(slope: float) -> list[nn.Module]:
-    from torch import nn
-
-    if slope == LINEAR:
-        return []
-    return [nn.ReLU() if slope == RELU else nn.LeakyReLU(slope)]
+# --- the modules of a plan --------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class _OwnLayers:
-    batch_norm: Callable[[int], nn.Module]
-    dropout: type[nn.Module]
+class _Step:
+    """The modules of one planned layer, and the layers that it reads (-1 for the network's input)."""
+
+    inputs: tuple[int, ...]
+    modules: tuple[nn.Module, ...]
+
+
+def _steps(plans: tuple[LayerPlan, ...]) -> list[_Step]:
+    """The modules of all layers, with a flatten or unflatten wherever maps and vectors meet, and at the end."""
+    from torch import nn
+
+    steps: list[_Step] = []
+    by_place: dict[int, nn.Module] = {}
+    vectors: set[int] = set()
+    for place, plan in enumerate(plans):
+        by_place[place] = by_place[plan.source] if plan.source is not None else torch_layer(plan, place)
+        is_vector = all(index in vectors for index in plan.inputs)
+        before = _form(plan, is_vector)
+        if isinstance(plan.layer, Dense) or (is_vector and not before):
+            vectors.add(place)
+        modules = (*before, *padding(plan), by_place[place], *activation(plan.layer))
+        steps.append(_Step(plan.inputs, modules))
+    return steps if len(plans) - 1 in vectors else [*steps, _Step((len(plans) - 1,), (nn.Flatten(),))]
+
+
+def _form(plan: LayerPlan, is_vector: bool) -> list[nn.Module]:
+    """What makes a layer's input a vector or a map, whichever the layer reads; many read both."""
+    from torch import nn
+
+    if isinstance(plan.layer, Dense):
+        return [] if is_vector else [nn.Flatten()]
+    if is_vector and not isinstance(plan.layer, BatchNorm | PReLU | CReLU | Dropout | Add):
+        return [nn.Unflatten(1, plan.input_shape)]
+    return []
+
+
+_Apply = Callable[["nn.Module", tuple["Tensor", ...]], "Tensor"]
+"""What runs a module on its inputs."""
+
+
+def _module(steps: list[_Step]) -> nn.Sequential:
+    """The module of a plan: torch's own class for a chain of layers, so that it can be pickled."""
+    from torch import nn
+
+    if any(len(step.inputs) > 1 for step in steps):
+        graph: nn.Sequential = _graph_class()(steps)
+        return graph
+    return nn.Sequential(*(module for step in steps for module in step.modules))
 
 
 @cache
-def _own_layers() -> _OwnLayers:
-    """Define the two layers that differ from torch's. They inherit from torch's classes, so this waits for torch."""
-    import torch
+def _graph_class() -> Callable[[list[_Step]], nn.Sequential]:
+    """Define the module of a plan with adds. It inherits from torch's class, so this waits for torch."""
     from torch import nn
-    from torch.nn import functional
 
-    class KerasBatchNorm(nn.Module):
-        """Batch norm over all axes but 1, with Keras's constants and biased variances."""
+    class Graph(nn.Sequential):
+        """The modules in the order of execution; an add reads two of the outputs before it."""
 
-        running_mean: Tensor
-        running_variance: Tensor
+        def __init__(self, steps: list[_Step]) -> None:
+            super().__init__(*(module for step in steps for module in step.modules))
+            self.steps = steps
+            self.last_use = {index: place for place, step in enumerate(steps) for index in step.inputs}
 
-        def __init__(self, channels: int) -> None:
-            super().__init__()
-            self.weight = nn.Parameter(torch.ones(channels))
-            self.bias = nn.Parameter(torch.zeros(channels))
-            self.register_buffer("running_mean", torch.zeros(channels))
-            self.register_buffer("running_variance", torch.ones(channels))
+        def forward(self, images: Tensor) -> Tensor:
+            return self.run(images, lambda module, inputs: module(*inputs))
 
-        def forward(self, values: Tensor) -> Tensor:
-            mean, variance = self._batch_stats(values) if self.training else (self.running_mean, self.running_variance)
-            scale = self.weight * torch.rsqrt(variance + BATCH_NORM_EPSILON)
-            per_channel = (1, -1) + (1,) * (values.dim() - 2)
-            return (values - mean.view(per_channel)) * scale.view(per_channel) + self.bias.view(per_channel)
+        def run(self, images: Tensor, apply: _Apply) -> Tensor:
+            """Return the logits; `apply` runs each module."""
+            outputs = {-1: images}
+            for place, step in enumerate(self.steps):
+                inputs = tuple(outputs[index] for index in step.inputs)
+                for index in step.inputs:
+                    if self.last_use[index] == place:
+                        outputs.pop(index, None)
+                for module in step.modules:
+                    inputs = (apply(module, inputs),)
+                (outputs[place],) = inputs
+            return outputs[len(self.steps) - 1]
 
-        def _batch_stats(self, values: Tensor) -> tuple[Tensor, Tensor]:
-            axes = [axis for axis in range(values.dim()) if axis != 1]
-            variance, mean = torch.var_mean(values, axes, correction=0)
-            for running, new in ((self.running_mean, mean), (self.running_variance, variance)):
-                running.mul_(BATCH_NORM_MOMENTUM).add_(new.detach(), alpha=1 - BATCH_NORM_MOMENTUM)
-            return mean, variance
-
-    class KeyedDropout(nn.Module):
-        """Dropout whose mask is a function of a key and of its own place in the network."""
-
-        def __init__(self, rate: float, place: int) -> None:
-            super().__init__()
-            self.rate, self.place = rate, place
-
-        def forward(self, values: Tensor, key: Tensor | None = None) -> Tensor:
-            if key is None:
-                return functional.dropout(values, self.rate, self.training)
-            return values * keep_mask(key, self.place, values, self.rate) / (1 - self.rate)
-
-    return _OwnLayers(KerasBatchNorm, KeyedDropout)
+    return Graph

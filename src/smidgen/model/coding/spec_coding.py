@@ -9,7 +9,7 @@ from smidgen.errors import ModelFileError
 from smidgen.model.coding.range_coder import ONE, BitModels, Decoder, Encoder
 from smidgen.spec import (
     LINEAR,
-    MAX_KERNEL,
+    MAX_FIRST_KERNEL,
     MAX_REPEATS,
     RELU,
     AvgPool,
@@ -26,6 +26,7 @@ from smidgen.spec import (
     PReLU,
     Repeat,
     Shape,
+    is_first_language,
 )
 
 MAX_LAYERS = 1024
@@ -74,6 +75,8 @@ def write_spec(encoder: Encoder, spec: NetSpec, input_shape: Shape) -> None:
         ModelFileError: the network is larger than the format allows.
     """
     _check_size(spec, input_shape)
+    if other := [layer for layer in spec.layers if not is_first_language(layer)]:
+        raise ModelFileError(f"a .smidgen file of version 1 cannot hold '{other[0]}'; save the network as safetensors")
     models = fresh_flags()
     channels, height, width = input_shape
     encoder.exp_golomb(channels - 1, 0)
@@ -86,7 +89,8 @@ def write_spec(encoder: Encoder, spec: NetSpec, input_shape: Shape) -> None:
 
 def _check_size(spec: NetSpec, input_shape: Shape) -> None:
     layers = [part for layer in spec.layers for part in (layer, *getattr(layer, "layers", ()))]
-    widest = max([1, *(getattr(layer, name, 1) for layer in layers for name in ("channels", "units", "size"))])
+    widest = max([1, *(getattr(layer, name, 1) for layer in layers for name in ("channels", "units"))])
+    widest = max([widest, *(max(layer.window) for layer in layers if isinstance(layer, MaxPool | AvgPool))])
     places = len(spec.plan(input_shape))
     if max(widest, input_shape[0]) > MAX_CHANNELS or max(input_shape[1:]) > MAX_SIDE or places > MAX_UNROLLED_LAYERS:
         raise ModelFileError(
@@ -115,7 +119,7 @@ def _write_layer(encoder: Encoder, models: BitModels, layer: Layer) -> None:
         case Pointwise(out, slope, bias) | Dense(out, slope, bias):
             encoder.exp_golomb(out - 1, 2)
             _write_ending(encoder, models, slope, bias)
-        case MaxPool(size) | AvgPool(size):
+        case MaxPool((size, _)) | AvgPool((size, _)):
             encoder.write(models, [_POOL], [size == 2])
             if size != 2:
                 encoder.exp_golomb(size - 1, 2)
@@ -226,7 +230,7 @@ def _read_kernel(decoder: Decoder, models: BitModels) -> tuple[tuple[int, int], 
     kernel = (3, 3)
     if not decoder.bit(models, _KERNEL):
         kernel = (decoder.uint(3), decoder.uint(3))
-        if not 1 <= min(kernel) <= max(kernel) <= MAX_KERNEL:
+        if not 1 <= min(kernel) <= max(kernel) <= MAX_FIRST_KERNEL:
             raise decoder.error(f"has a kernel of {kernel[0]}x{kernel[1]}")
     return kernel, not decoder.bit(models, _SAME)
 
