@@ -67,8 +67,8 @@ from smidgen.spec.layers import (
     inner_layers,
     is_first_language,
 )
-from smidgen.spec.liveness import Lifetime, lifetimes
 from smidgen.spec.limits import MAX_LAYERS, MAX_MACS, MAX_PARAMETERS, MAX_VALUES
+from smidgen.spec.liveness import Lifetime, lifetimes
 from smidgen.spec.placing import same_padding
 from smidgen.spec.plan import NetSpec
 from smidgen.spec.shapes import LayerPlan, Shape
