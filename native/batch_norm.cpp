@@ -1,81 +1,86 @@
 // Batch norm in training: the only layer whose outputs depend on the other images of the batch.
+//
+// A channel takes all of its passes before the next one begins: its values in all chunks are then in the cache from the
+// second pass on. Chunks are added in their order, and each channel is one thread's, so that the threads do not change a
+// bit.
 #include "network.h"
 
 namespace smidgen {
 
-// Means over the whole batch of `sums` quantities, whose sums over a chunk `add` computes. Chunks are added in their
-// order, so that the threads do not change a bit.
-std::vector<float> Network::channel_means(const Layer& l, const Batch& batch, int sums,
-                                          const std::function<void(int, float*)>& add) {
-    const int chunks = batch.chunks();
-    std::vector<float> parts(size_t(chunks) * sums);
-    team_->each(chunks, [&](int chunk, int) { add(chunk, parts.data() + size_t(chunk) * sums); });
-    const double values = double(batch.count) * l.out.height * l.out.width;
-    std::vector<float> means(sums);
-    for (int k = 0; k < sums; ++k) {
-        double sum = 0;
-        for (int chunk = 0; chunk < chunks; ++chunk) sum += parts[size_t(chunk) * sums + k];
-        means[k] = float(sum / values);
-    }
-    return means;
+namespace {
+
+Map channel_of(Map map, int channel) {
+    map.data += channel * map.plane;
+    map.channels = 1;
+    return map;
 }
 
-Normalization Network::normalization(const Layer& l, const Batch& batch, int chunk) {
+}  // namespace
+
+Normalization Network::normalization(const Layer& l, const Batch& batch, int chunk, int channel) {
     const int channels = l.out.channels;
-    const float *scale = used_weights().data() + l.weights, *mean = batch_statistics_.data() + l.batch_statistics;
-    return {.in = l.in.at(chunk_memory(chunk)),
-            .out = l.out.at(chunk_memory(chunk)),
+    const float* scale = used_weights().data() + l.weights + channel;
+    const float* mean = batch_statistics_.data() + l.batch_statistics + channel;
+    return {.in = channel_of(l.in.at(chunk_memory(chunk)), channel),
+            .out = channel_of(l.out.at(chunk_memory(chunk)), channel),
             .lanes = batch.images_in(chunk),
             .mean = mean,
             .inverse_std = mean + channels,
             .scale = scale,
             .shift = scale + channels,
-            .slope = l.slope};
+            .slope = l.slope,
+            .ceiling = l.ceiling};
+}
+
+// The mean of a channel over the whole batch; around a centre, of the squares.
+float Network::channel_mean(const Layer& l, const Batch& batch, int channel, const float* centre) {
+    double total = 0;
+    for (int chunk = 0; chunk < batch.chunks(); ++chunk) {
+        float sum;
+        const ChannelSums sums{.map = channel_of(l.in.at(chunk_memory(chunk)), channel),
+                               .lanes = batch.images_in(chunk),
+                               .centre = centre,
+                               .sums = &sum};
+        centre ? kernels_.channel_squares(sums) : kernels_.channel_sums(sums);
+        total += sum;
+    }
+    return float(total / (double(batch.count) * l.out.height * l.out.width));
 }
 
 // Normalizes by the mean and the biased variance of the batch, and updates the running statistics with them.
 void Network::normalize_forward(const Layer& l, const Batch& batch) {
     const int channels = l.out.channels;
-    const auto sums_of = [&](int chunk, const float* centre, float* sums) {
-        return ChannelSums{.map = l.in.at(chunk_memory(chunk)),
-                           .lanes = batch.images_in(chunk),
-                           .centre = centre,
-                           .sums = sums};
-    };
-    const std::vector<float> mean = channel_means(l, batch, channels, [&](int chunk, float* sums) {
-        kernels_.channel_sums(sums_of(chunk, nullptr, sums));
-    });
-    const std::vector<float> variance = channel_means(l, batch, channels, [&](int chunk, float* sums) {
-        kernels_.channel_squares(sums_of(chunk, mean.data(), sums));
-    });
     float* statistics = batch_statistics_.data() + l.batch_statistics;
     float* running_stats = weights_.data() + l.biases + channels;  // mean and variance
-    for (int c = 0; c < channels; ++c) {
-        statistics[c] = mean[c];
-        statistics[channels + c] = inverse_deviation(variance[c]);
-        running_stats[c] += (1.0f - BATCH_NORM_MOMENTUM) * (mean[c] - running_stats[c]);
-        running_stats[channels + c] += (1.0f - BATCH_NORM_MOMENTUM) * (variance[c] - running_stats[channels + c]);
-    }
-    team_->each(batch.chunks(), [&](int chunk, int) { kernels_.normalize(normalization(l, batch, chunk)); });
+    team_->each(channels, [&](int c, int) {
+        const float mean = channel_mean(l, batch, c, nullptr), variance = channel_mean(l, batch, c, &mean);
+        statistics[c] = mean;
+        statistics[channels + c] = inverse_deviation(variance);
+        running_stats[c] += (1.0f - BATCH_NORM_MOMENTUM) * (mean - running_stats[c]);
+        running_stats[channels + c] += (1.0f - BATCH_NORM_MOMENTUM) * (variance - running_stats[channels + c]);
+        for (int chunk = 0; chunk < batch.chunks(); ++chunk) kernels_.normalize(normalization(l, batch, chunk, c));
+    });
 }
 
 void Network::normalize_backward(const Layer& l, const Batch& batch) {
-    const int channels = l.out.channels;
-    std::vector<float> means = channel_means(l, batch, 2 * channels, [&](int chunk, float* sums) {
-        Normalization n = normalization(l, batch, chunk);
-        n.sums = sums;
-        kernels_.normalize_sums(n);
-    });
-    const float values = float(batch.count) * float(l.out.height * l.out.width);
-    for (int c = 0; c < channels; ++c) {
-        gradient_[l.weights + c] += means[channels + c] * values;
-        gradient_[l.biases + c] += means[c] * values;
-    }
-    if (!l.needs_input_gradient) return;
-    team_->each(batch.chunks(), [&](int chunk, int) {
-        Normalization n = normalization(l, batch, chunk);
-        n.sums = means.data(), n.slope = l.in_slope;
-        kernels_.normalize_backward(n);
+    const double values = double(batch.count) * l.out.height * l.out.width;
+    team_->each(l.out.channels, [&](int c, int) {
+        double totals[2] = {};
+        for (int chunk = 0; chunk < batch.chunks(); ++chunk) {
+            float sums[2];
+            Normalization n = normalization(l, batch, chunk, c);
+            n.sums = sums;
+            kernels_.normalize_sums(n);
+            totals[0] += sums[0], totals[1] += sums[1];
+        }
+        float means[2] = {float(totals[0] / values), float(totals[1] / values)};
+        gradient_[l.weights + c] += means[1] * float(values);
+        gradient_[l.biases + c] += means[0] * float(values);
+        for (int chunk = 0; chunk < batch.chunks() && l.needs_input_gradient; ++chunk) {
+            Normalization n = normalization(l, batch, chunk, c);
+            n.sums = means, n.slope = l.in_slope, n.ceiling = l.in_ceiling;
+            kernels_.normalize_backward(n);
+        }
     });
 }
 

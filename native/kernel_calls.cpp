@@ -13,6 +13,12 @@ Map flat(const MapLayout& layout, float* chunk) {
     return {layout.at(chunk).data, int(layout.values()), 1, 1, LANES, LANES};
 }
 
+// Whether a layer is a pool whose windows do not tile the map.
+bool is_overlapping(const Layer& l) {
+    const bool pools = l.kind == LayerKind::max_pool || l.kind == LayerKind::avg_pool;
+    return pools && (l.stride_y != l.kernel_y || l.stride_x != l.kernel_x);
+}
+
 size_t winograd_floats(const Layer& l) {
     const int ins = l.in.channels, outs = l.out.channels, columns = (l.out.width + 1) / 2;
     return std::max({winograd_scratch_floats(ins, columns), winograd_scratch_floats(outs, (l.in.width + 1) / 2),
@@ -35,7 +41,10 @@ Convolution forward_convolution(const Layer& l, const float* parameters, float* 
             .w_x = 1,
             .bias = bias_of(l, parameters),
             .backward = false,
-            .slope = l.slope};
+            .slope = l.slope,
+            .ceiling = l.ceiling,
+            .stride_y = l.stride_y,
+            .stride_x = l.stride_x};
 }
 
 Convolution backward_convolution(const Layer& l, const float* parameters, float* chunk) {
@@ -51,7 +60,10 @@ Convolution backward_convolution(const Layer& l, const float* parameters, float*
             .w_y = -l.kernel_x,
             .w_x = -1,
             .backward = true,
-            .slope = l.in_slope};
+            .slope = l.in_slope,
+            .ceiling = l.in_ceiling,
+            .stride_y = l.stride_y,
+            .stride_x = l.stride_x};
 }
 
 Convolution dense_forward(const Layer& l, const float* parameters, float* chunk, int chunks, ptrdiff_t chunk_stride) {
@@ -69,6 +81,7 @@ Convolution dense_forward(const Layer& l, const float* parameters, float* chunk,
                   .bias = bias_of(l, parameters),
                   .backward = false,
                   .slope = l.slope,
+                  .ceiling = l.ceiling,
                   .chunk_stride = chunks > 1 ? chunk_stride : 0};
     c.out.width = chunks;
     return c;
@@ -88,19 +101,21 @@ Convolution dense_backward(const Layer& l, const float* parameters, float* chunk
                   .w_x = 0,
                   .backward = true,
                   .slope = l.in_slope,
+                  .ceiling = l.in_ceiling,
                   .chunk_stride = chunks > 1 ? chunk_stride : 0};
     c.out.width = chunks;
     return c;
 }
 
-void convolve_channels(const Kernels& kernels, Convolution c, ptrdiff_t weights) {
+void convolve_channels(const Kernels& kernels, Convolution c, ptrdiff_t weights, int shared) {
     const int channels = c.out.channels;
+    const float* first = c.weights;
     c.in.channels = c.out.channels = 1;
     for (int channel = 0; channel < channels; ++channel) {
+        c.weights = first + (shared ? channel % shared : channel) * weights;
         kernels.convolve(c);
         c.in.data += c.in.plane;
         c.out.data += c.out.plane;
-        c.weights += weights;
         if (c.bias) ++c.bias;
     }
 }
@@ -115,6 +130,9 @@ WeightGradient weight_gradient_of(const Layer& l, float* gradient, float* chunk,
             .weights = gradient + l.weights,
             .bias = bias_of(l, gradient),
             .depthwise = l.kind == LayerKind::depthwise,
+            .shared = l.shared,
+            .stride_y = l.stride_y,
+            .stride_x = l.stride_x,
             .scratch = l.winograd ? scratch : nullptr};
 }
 
@@ -135,12 +153,16 @@ DenseGradient dense_gradient_of(const Layer& l, float* gradient, float* chunk, i
 
 float inverse_deviation(float variance) { return 1.0f / std::sqrt(variance + BATCH_NORM_EPSILON); }
 
-Pool pool_of(const Layer& l, float* chunk) {
+Pool pool_of(const Layer& l, float* chunk, float* scratch) {
     return {.in = l.in.at(chunk),
             .out = l.out.at(chunk),
             .size_y = l.kernel_y,
             .size_x = l.kernel_x,
-            .slope = l.in_slope};
+            .stride_y = l.stride_y,
+            .stride_x = l.stride_x,
+            .slope = l.in_slope,
+            .ceiling = l.in_ceiling,
+            .scratch = scratch};
 }
 
 Dropout dropout_of(const Layer& l, float* chunk, uint64_t seed) {
@@ -153,7 +175,8 @@ PRelu prelu_of(const Layer& l, const float* parameters, float* gradient, float* 
             .slopes = parameters + l.weights,
             .gradient = gradient ? gradient + l.weights : nullptr,
             .in_slope = l.in_slope,
-            .needs_input_gradient = l.needs_input_gradient};
+            .needs_input_gradient = l.needs_input_gradient,
+            .in_ceiling = l.in_ceiling};
 }
 
 Normalization normalization_by_running_stats(const Layer& l, const float* parameters, float* chunk, float* scratch) {
@@ -167,7 +190,8 @@ Normalization normalization_by_running_stats(const Layer& l, const float* parame
             .inverse_std = scratch,
             .scale = scale,
             .shift = shift,
-            .slope = l.slope};
+            .slope = l.slope,
+            .ceiling = l.ceiling};
 }
 
 size_t scratch_floats(const Plan& plan, int chunks) {
@@ -177,6 +201,7 @@ size_t scratch_floats(const Plan& plan, int chunks) {
     size_t most = std::max(loss, warp);
     for (const Layer& l : plan.layers) {
         if (l.winograd) most = std::max(most, winograd_floats(l));
+        if (is_overlapping(l)) most = std::max(most, pool_scratch_floats(l.in.height, l.in.width));
         if (l.batched) most = std::max(most, size_t(l.out.channels) * LANES);
         if (l.kind == LayerKind::batch_norm) most = std::max(most, size_t(l.out.channels));
         if (l.kind == LayerKind::dense)

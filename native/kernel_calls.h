@@ -25,8 +25,9 @@ Convolution backward_convolution(const Layer& l, const float* parameters, float*
 Convolution dense_forward(const Layer& l, const float* parameters, float* chunk, int chunks, ptrdiff_t chunk_stride);
 Convolution dense_backward(const Layer& l, const float* parameters, float* chunk, int chunks, ptrdiff_t chunk_stride);
 
-// A depthwise convolution is one convolution a channel, each with its own `weights` weights.
-void convolve_channels(const Kernels& kernels, Convolution c, ptrdiff_t weights);
+// A depthwise convolution is one convolution a channel. Kernels have `weights` weights; there are `shared` of them, or 0
+// for one a channel.
+void convolve_channels(const Kernels& kernels, Convolution c, ptrdiff_t weights, int shared);
 
 WeightGradient weight_gradient_of(const Layer& l, float* gradient, float* chunk, float* scratch);
 
@@ -34,7 +35,7 @@ WeightGradient weight_gradient_of(const Layer& l, float* gradient, float* chunk,
 DenseGradient dense_gradient_of(const Layer& l, float* gradient, float* chunk, int chunks, ptrdiff_t chunk_stride,
                                 float* scratch);
 
-Pool pool_of(const Layer& l, float* chunk);
+Pool pool_of(const Layer& l, float* chunk, float* scratch);
 Dropout dropout_of(const Layer& l, float* chunk, uint64_t seed);
 
 // gradient: null in the forward pass.

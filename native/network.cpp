@@ -81,7 +81,7 @@ void Network::transform_weights() {
 
 void Network::convolve(const Layer& l, Convolution c, float* scratch) {
     if (l.winograd) c.transformed = transformed(l, c.backward), c.scratch = scratch;
-    if (l.kind == LayerKind::depthwise) convolve_channels(kernels_, c, ptrdiff_t(l.kernel_y) * l.kernel_x);
+    if (l.kind == LayerKind::depthwise) convolve_channels(kernels_, c, ptrdiff_t(l.kernel_y) * l.kernel_x, l.shared);
     else kernels_.convolve(c);
 }
 
@@ -91,8 +91,8 @@ void Network::forward(const Layer& l, float* memory, int chunks, bool training, 
         case LayerKind::conv:
         case LayerKind::depthwise: return convolve(l, forward_convolution(l, weights, memory), scratch);
         case LayerKind::dense: return kernels_.convolve(dense_forward(l, weights, memory, chunks, plan_.chunk_floats));
-        case LayerKind::max_pool: return kernels_.max_pool(pool_of(l, memory));
-        case LayerKind::avg_pool: return kernels_.avg_pool(pool_of(l, memory));
+        case LayerKind::max_pool: return kernels_.max_pool(pool_of(l, memory, scratch));
+        case LayerKind::avg_pool: return kernels_.avg_pool(pool_of(l, memory, scratch));
         case LayerKind::dropout: return training ? kernels_.dropout(dropout_of(l, memory, seed)) : void();
         case LayerKind::batch_norm:
             return kernels_.normalize(normalization_by_running_stats(l, weights, memory, scratch));
@@ -111,8 +111,8 @@ void Network::backward(const Layer& l, float* memory, float* gradient, uint64_t 
         case LayerKind::dense:
             kernels_.dense_gradient(dense_gradient_of(l, gradient, memory, 1, 0, scratch));
             return down ? kernels_.convolve(dense_backward(l, weights, memory, 1, 0)) : void();
-        case LayerKind::max_pool: return down ? kernels_.max_pool_backward(pool_of(l, memory)) : void();
-        case LayerKind::avg_pool: return down ? kernels_.avg_pool_backward(pool_of(l, memory)) : void();
+        case LayerKind::max_pool: return down ? kernels_.max_pool_backward(pool_of(l, memory, scratch)) : void();
+        case LayerKind::avg_pool: return down ? kernels_.avg_pool_backward(pool_of(l, memory, scratch)) : void();
         case LayerKind::dropout: return down ? kernels_.dropout(dropout_of(l, memory, seed)) : void();
         case LayerKind::prelu: return kernels_.prelu_backward(prelu_of(l, weights, gradient, memory));
         case LayerKind::batch_norm: return;  // it needs the whole batch, see normalize_backward

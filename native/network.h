@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -117,9 +116,8 @@ class Network {
     void predict_block(const Images& images, ptrdiff_t first, ptrdiff_t count, float* logits);
 
     // Batch norm, in batch_norm.cpp.
-    std::vector<float> channel_means(const Layer& layer, const Batch& batch, int sums,
-                                     const std::function<void(int chunk, float* sums)>& add);
-    Normalization normalization(const Layer& layer, const Batch& batch, int chunk);
+    Normalization normalization(const Layer& layer, const Batch& batch, int chunk, int channel);
+    float channel_mean(const Layer& layer, const Batch& batch, int channel, const float* centre);
     void normalize_forward(const Layer& layer, const Batch& batch);
     void normalize_backward(const Layer& layer, const Batch& batch);
 

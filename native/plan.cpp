@@ -165,6 +165,8 @@ void Plan::add_layer(const LayerRequest& request, MapLayout in, float in_slope, 
         layer.out = place(c, h, w, {std::max(after.left, backward.left), std::max(after.right, backward.right)},
                           chunk_floats);
         layer.kernel_y = r.kernel_y, layer.kernel_x = r.kernel_x;
+        if (r.kind == LayerKind::max_pool || r.kind == LayerKind::avg_pool)
+            layer.stride_y = r.kernel_y, layer.stride_x = r.kernel_x;
         layer.pad_y = pad_low(r, r.kernel_y), layer.pad_x = pad_low(r, r.kernel_x);
         place_weights(r, layer);
     }

@@ -42,8 +42,12 @@ struct Layer {
     LayerKind kind;
     MapLayout in, out;
     int kernel_y = 1, kernel_x = 1, pad_y = 0, pad_x = 0;
+    int stride_y = 1, stride_x = 1;
+    int shared = 0;         // depthwise: channel c uses kernel c % shared; 0: a kernel of its own
     float slope = 1.0f;     // of this layer's activation
+    float ceiling = NO_CEILING;
     float in_slope = 1.0f;  // of the activation that produced `in`: the backward pass goes through it
+    float in_ceiling = NO_CEILING;
     float rate = 0.0f;      // dropout
     bool bias = false;
     ptrdiff_t weights = 0, biases = 0, count = 0;  // offsets into the parameters, and how many there are

@@ -3,6 +3,9 @@
 // The sums of a tile of OUT channels x COLUMNS stay in registers while the loops over input channels and kernel run:
 // OUT broadcast weights and COLUMNS loads serve OUT * COLUMNS multiply-adds. A kernel of three columns streams:
 // COLUMNS + 2 loads serve three times as many, and columns outside the map are left out.
+//
+// A stride moves the input under a tile forward. With respect to the input, the outputs of each phase (row modulo stride,
+// column modulo stride) are a convolution of stride 1 with the part of the kernel that meets them.
 #pragma once
 
 #include "kernels.h"
@@ -13,6 +16,7 @@ namespace {
 
 using smidgen::Convolution;
 using smidgen::Map;
+using smidgen::NO_CEILING;
 
 // One tile of one row. `in` points to the first column of the first kernel row that is inside the map.
 struct Tile {
@@ -21,6 +25,7 @@ struct Tile {
     const float* bias;
     float* out;
     int rows;  // kernel rows inside the map
+    ptrdiff_t in_step, out_step;  // from one column to the next
 };
 
 template <int OUT, int COLUMNS, typename F>
@@ -35,12 +40,14 @@ INLINE void each_sum(const Convolution& c, V (&sum)[OUT][COLUMNS], float* out, p
 // Stores the sums of a tile: forward through this layer's activation, backward through the one below.
 template <int OUT, int COLUMNS>
 INLINE void finish(const Convolution& c, V (&sum)[OUT][COLUMNS], float* out, ptrdiff_t step) {
-    const V slope = broadcast(c.slope), zero = {};
-    if (c.slope == 0.0f && c.backward)
+    const V zero = {};
+    if (c.slope == 0.0f && c.ceiling == NO_CEILING) {
+        if (!c.backward) return each_sum(c, sum, out, step, [](V v, const float*) { return relu(v); });
         return each_sum(c, sum, out, step, [=](V v, const float* p) { return load(p) > zero ? v : zero; });
-    if (c.slope == 0.0f) return each_sum(c, sum, out, step, [](V v, const float*) { return relu(v); });
-    if (c.backward) return each_sum(c, sum, out, step, [=](V v, const float* p) { return through(v, load(p), slope); });
-    each_sum(c, sum, out, step, [=](V v, const float*) { return activate(v, slope); });
+    }
+    const Activation a = activation_of(c.slope, c.ceiling);
+    if (c.backward) return each_sum(c, sum, out, step, [=](V v, const float* p) { return through(v, load(p), a); });
+    each_sum(c, sum, out, step, [=](V v, const float*) { return activate(v, a); });
 }
 
 template <int OUT, int COLUMNS>
@@ -51,9 +58,9 @@ INLINE void start(const Tile& t, V (&sum)[OUT][COLUMNS]) {
     }
 }
 
-template <int OUT, int COLUMNS, bool CHUNKED>
+template <int OUT, int COLUMNS, bool SPACED>
 void tile(const Convolution& c, const Tile& t) {
-    const ptrdiff_t step = CHUNKED ? c.chunk_stride : LANES;
+    const ptrdiff_t step = SPACED ? t.in_step : LANES, out_step = SPACED ? t.out_step : LANES;
     const ptrdiff_t plane = c.in.plane, row = c.in.row, w_out = c.w_out, w_in = c.w_in, w_y = c.w_y, w_x = c.w_x;
     const int channels = c.in.channels, kernel_x = c.kernel_x;
     for (int lane = 0; lane < LANES; lane += VL) {
@@ -73,7 +80,7 @@ void tile(const Convolution& c, const Tile& t) {
                     }
                 }
             }
-        finish<OUT, COLUMNS>(c, sum, t.out + lane, step);
+        finish<OUT, COLUMNS>(c, sum, t.out + lane, out_step);
     }
 }
 
@@ -115,9 +122,10 @@ constexpr int OUT_TILES[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16};
 
 constexpr bool fits(int out, int columns) { return out <= MAX_OUT && out * columns <= ACCUMULATORS; }
 
-// How a tile is computed: by `tile`, whose `width` counts columns or chunks, or by `stream<..., LEFT, RIGHT>`.
+// How a tile is computed: by `tile`, whose columns follow each other or are some step apart, or by
+// `stream<..., LEFT, RIGHT>`.
 enum class TileKind {
-    columns, chunks, stream_00, stream_20, stream_02, stream_22, stream_11, stream_10, stream_01
+    columns, spaced, stream_00, stream_20, stream_02, stream_22, stream_11, stream_10, stream_01
 };
 
 constexpr int stream_columns(int out) { return VECTOR_REGISTERS == 32 ? (out == 1 ? 13 : 12) : (out == 1 ? 12 : 0); }
@@ -136,7 +144,7 @@ constexpr TileFunction tile_of(TileKind kind) {
             default: break;
         }
     }
-    if constexpr (fits(OUT, COLUMNS)) return kind == TileKind::chunks ? &tile<OUT, COLUMNS, true> : &tile<OUT, COLUMNS, false>;
+    if constexpr (fits(OUT, COLUMNS)) return kind == TileKind::spaced ? &tile<OUT, COLUMNS, true> : &tile<OUT, COLUMNS, false>;
     return nullptr;
 }
 
@@ -200,8 +208,14 @@ Choice choose_tile(int channels, int width, int most_columns) {
 
 int at_least_zero(int value) { return value > 0 ? value : 0; }
 
-TileKind tile_kind(const Convolution& c, int out, int x0, int x1) {
-    if (c.chunk_stride) return TileKind::chunks;
+// A convolution whose columns follow each other at any step.
+struct Steps {
+    ptrdiff_t in, out;
+    bool spaced() const { return in != LANES || out != LANES; }
+};
+
+TileKind tile_kind(const Convolution& c, Steps steps, int out, int x0, int x1) {
+    if (steps.spaced()) return TileKind::spaced;
     if (c.kernel_x != 3 || out > 2 || x1 - x0 > stream_columns(out)) return TileKind::columns;
     const int left = at_least_zero(-x0 - c.col0), right = at_least_zero(x1 + 2 + c.col0 - c.in.width);
     if (left == 2 && right == 2) return TileKind::stream_22;
@@ -211,29 +225,30 @@ TileKind tile_kind(const Convolution& c, int out, int x0, int x1) {
     return left ? TileKind::stream_10 : right ? TileKind::stream_01 : TileKind::stream_00;
 }
 
-void convolve_rows(const Convolution& c, int first, int out, int tiles) {
-    const ptrdiff_t step = c.chunk_stride ? c.chunk_stride : LANES;
+void convolve_rows(const Convolution& c, Steps steps, int first, int out, int tiles) {
     for (int part = 0; part < tiles; ++part) {
-        const int x0 = c.out.width * part / tiles, x1 = c.out.width * (part + 1) / tiles;
-        const TileFunction function = find_tile(out, x1 - x0, tile_kind(c, out, x0, x1));
+        const int x0 = int(ptrdiff_t(c.out.width) * part / tiles), x1 = int(ptrdiff_t(c.out.width) * (part + 1) / tiles);
+        const TileFunction function = find_tile(out, x1 - x0, tile_kind(c, steps, out, x0, x1));
         for (int y = 0; y < c.out.height; ++y) {
-            const int top = y + c.row0;
+            const int top = y * c.stride_y + c.row0;
             const int j0 = top < 0 ? -top : 0;
             const int j1 = c.in.height - top < c.kernel_y ? c.in.height - top : c.kernel_y;
-            const ptrdiff_t column = x0 * step + ptrdiff_t(c.col0) * LANES;
+            const ptrdiff_t column = x0 * steps.in + ptrdiff_t(c.col0) * LANES;
             function(c, {.in = c.in.data + (top + j0) * c.in.row + column,
                          .weights = c.weights + first * c.w_out + j0 * c.w_y,
                          .bias = c.bias ? c.bias + first : nullptr,
-                         .out = c.out.data + first * c.out.plane + y * c.out.row + x0 * step,
-                         .rows = j1 > j0 ? j1 - j0 : 0});
+                         .out = c.out.data + first * c.out.plane + y * c.out.row + x0 * steps.out,
+                         .rows = j1 > j0 ? j1 - j0 : 0,
+                         .in_step = steps.in,
+                         .out_step = steps.out});
         }
     }
 }
 
 // For a 1x1 kernel, a map without a halo is one long row.
-Convolution flattened(Convolution c) {
+Convolution flattened(Convolution c, Steps steps) {
     const bool whole = c.in.row == ptrdiff_t(c.in.width) * LANES && c.out.row == ptrdiff_t(c.out.width) * LANES;
-    if (c.kernel_y * c.kernel_x != 1 || c.chunk_stride || !whole) return c;
+    if (c.kernel_y * c.kernel_x != 1 || c.stride_y != 1 || steps.spaced() || !whole) return c;
     c.in.width *= c.in.height, c.in.height = 1;
     c.out.width *= c.out.height, c.out.height = 1;
     return c;
@@ -255,15 +270,53 @@ int most_columns(const Convolution& c) {
     return columns < FEW_COLUMNS ? FEW_COLUMNS : columns < MAX_COLUMNS ? int(columns) : MAX_COLUMNS;
 }
 
-void convolve_all(const Convolution& request) {
-    const Convolution c = flattened(request);
+void convolve_tiles(const Convolution& request, Steps steps) {
+    const Convolution c = flattened(request, steps);
     for (int first = 0; first < c.out.channels;) {
         const int left = c.out.channels - first;
-        const bool streams = c.kernel_x == 3 && !c.chunk_stride;
+        const bool streams = c.kernel_x == 3 && !steps.spaced();
         const Choice choice = streams ? choose_stream(left, c.out.width) : choose_tile(left, c.out.width, most_columns(c));
-        convolve_rows(c, first, choice.out, choice.tiles);
+        convolve_rows(c, steps, first, choice.out, choice.tiles);
         first += choice.out;
     }
+}
+
+void convolve_all(const Convolution& c) {
+    if (c.chunk_stride) return convolve_tiles(c, {c.chunk_stride, c.chunk_stride});
+    convolve_tiles(c, {c.stride_x * ptrdiff_t(LANES), LANES});
+}
+
+// The part of one side of a kernel that meets the outputs phase, phase + stride, ... of a gradient with respect to the
+// input: kernel positions first, first + stride, ...
+struct Phase {
+    int first, count, offset;  // offset: of the input under the first of them, from the output's number in its phase
+
+    Phase(int phase, int stride, int kernel, int low) {
+        first = ((-(phase + low)) % stride + stride) % stride;
+        count = first < kernel ? (kernel - 1 - first) / stride + 1 : 0;
+        offset = (phase + low + first) / stride;
+    }
+};
+
+// One phase: outputs (y0, x0), (y0, x0 + stride_x), ...
+void convolve_phase(Convolution c, int y0, int x0) {
+    const Phase rows(y0, c.stride_y, c.kernel_y, c.row0), columns(x0, c.stride_x, c.kernel_x, c.col0);
+    c.out.data += y0 * c.out.row + ptrdiff_t(x0) * LANES;
+    c.out.height = (c.out.height - y0 + c.stride_y - 1) / c.stride_y;
+    c.out.width = (c.out.width - x0 + c.stride_x - 1) / c.stride_x;
+    c.out.row *= c.stride_y;
+    c.kernel_y = columns.count ? rows.count : 0, c.kernel_x = columns.count;  // no rows: a gradient of zero
+    c.row0 = rows.offset, c.col0 = columns.offset;
+    c.weights += rows.first * c.w_y + columns.first * c.w_x;
+    c.w_y *= c.stride_y, c.w_x *= c.stride_x;
+    const Steps steps = {LANES, c.stride_x * ptrdiff_t(LANES)};
+    c.stride_y = c.stride_x = 1;
+    convolve_tiles(c, steps);
+}
+
+void convolve_phases(const Convolution& c) {
+    for (int y = 0; y < c.stride_y && y < c.out.height; ++y)
+        for (int x = 0; x < c.stride_x && x < c.out.width; ++x) convolve_phase(c, y, x);
 }
 
 // The gradient with respect to the input of a dense layer reads the weights across their rows. A panel of 16 columns is
@@ -285,6 +338,7 @@ void convolve_panels(Convolution c) {
 
 void convolve(const Convolution& c) {
     if (c.transformed) return winograd_convolve(c);
+    if (c.backward && (c.stride_y > 1 || c.stride_x > 1)) return convolve_phases(c);
     const bool panels = c.chunk_stride && c.scratch && c.backward && c.w_in >= 4 * LANES && c.in.channels >= 4 * LANES;
     panels ? convolve_panels(c) : convolve_all(c);
 }

@@ -10,6 +10,7 @@
 #include "optimizer.h"
 #include "pool.h"
 #include "prelu.h"
+#include "residual.h"
 #include "simd.h"
 #include "warp.h"
 #include "weight_gradient.h"
@@ -60,6 +61,10 @@ const Kernels* KERNELS() {
         .normalize_backward = normalize_backward,
         .prelu = prelu,
         .prelu_backward = prelu_backward,
+        .crelu = crelu,
+        .crelu_backward = crelu_backward,
+        .add = add,
+        .add_backward = add_backward,
         .loss = loss,
         .optimize = optimize,
         .load_bytes = load_bytes,

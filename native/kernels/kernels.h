@@ -20,8 +20,12 @@ struct Map {
     ptrdiff_t plane, row;  // from one channel to the next, from one row to the next
 };
 
-// A convolution of stride 1, forward or with respect to its input, by the strides of its weights:
-// out[o][y][x] = bias[o] + sum over c, j, i of w(o, c, j, i) * in[c][y + j + row0][x + i + col0]
+constexpr float NO_CEILING = __builtin_inff();
+
+// A convolution by the strides of its weights. Forward:
+// out[o][y][x] = bias[o] + sum over c, j, i of w(o, c, j, i) * in[c][y * stride_y + j + row0][x * stride_x + i + col0]
+// With respect to its input, over those j and i for which both divisions are exact:
+// out[o][y][x] = sum over c, j, i of w(o, c, j, i) * in[c][(y + j + row0) / stride_y][(x + i + col0) / stride_x]
 struct Convolution {
     Map in, out;
     int kernel_y, kernel_x;
@@ -31,19 +35,24 @@ struct Convolution {
     const float* bias = nullptr;      // null: the sums start from zero
     bool backward;                    // false: out = activate(sum); true: out = through(sum, out), in place
     float slope;                      // of the activation below zero
+    float ceiling = NO_CEILING;       // of the activation; its gradient is zero at and above it
+    int stride_y = 1, stride_x = 1;
     ptrdiff_t chunk_stride = 0;       // dense layers only: `width` counts chunks, this far apart
     const float* transformed = nullptr;  // 3x3 kernels only: the result of winograd_weights; null: the direct algorithm
     float* scratch = nullptr;  // winograd_scratch_floats with `transformed`; [16] a channel of `in` for a dense layer
 };
 
-// dW[o][c][j][i] += sum over y, x and lanes of gradient[o][y][x] * in[c][y + j + row0][x + i + col0]
+// dW[o][c][j][i] += sum over y, x and lanes of
+//                   gradient[o][y][x] * in[c][y * stride_y + j + row0][x * stride_x + i + col0]
 struct WeightGradient {
     Map in, gradient;
     int kernel_y, kernel_x;
     int row0, col0;
     float *weights, *bias;  // bias: null for a layer without one
     bool depthwise;         // o = c
-    float* scratch;         // winograd_gradient_scratch_floats for a 3x3 kernel; null: the direct algorithm
+    int shared = 0;         // depthwise: channel c uses kernel c % shared; 0: a kernel of its own
+    int stride_y = 1, stride_x = 1;
+    float* scratch = nullptr;  // winograd_gradient_scratch_floats for a 3x3 kernel; null: the direct algorithm
 };
 
 // dW[o][i] += sum over the samples of gradient[o] * inputs[i], for o in [first, last)
@@ -55,10 +64,27 @@ struct DenseGradient {
     float* scratch;         // dense_scratch_floats(chunks, in_count, last - first)
 };
 
+// Windows are not padded. Backward in place over `in`; the gradients of overlapping windows add up in the order of the
+// windows.
 struct Pool {
     Map in, out;
-    int size_y, size_x;
-    float slope;  // of the layer that produced `in`; used backward only
+    int size_y, size_x, stride_y, stride_x;
+    float slope;                 // of the activation that produced `in`; used backward only
+    float ceiling = NO_CEILING;  // of the same activation
+    float* scratch = nullptr;    // pool_scratch_floats; used backward where windows overlap
+};
+
+// out = activate(first + second). Backward, in place over the activation `out`: out = through(first + second, out), of
+// one or two gradients.
+struct Addition {
+    Map first, second, out;  // backward: second.data is null for a single gradient
+    float slope, ceiling = NO_CEILING;
+};
+
+// Twice the channels: relu(in), then relu(-in). Backward in place over `in`.
+struct CRelu {
+    Map in, out;
+    float slope, ceiling = NO_CEILING;  // of the activation that produced `in`; used backward only
 };
 
 struct Dropout {
@@ -81,6 +107,7 @@ struct Normalization {
     int lanes;                                        // images in the chunk; the other lanes take no part
     const float *mean, *inverse_std, *scale, *shift;  // [channels]
     float slope;                                      // forward: of this layer; backward: of the one that produced `in`
+    float ceiling = NO_CEILING;                       // of the same activation as `slope`
     float* sums = nullptr;  // [2][channels]: of the gradient, and of the gradient times the normalized value
 };
 
@@ -91,6 +118,7 @@ struct PRelu {
     float* gradient;      // of the slopes; null forward
     float in_slope;       // of the layer that produced `in`
     bool needs_input_gradient;
+    float in_ceiling = NO_CEILING;
 };
 
 // Moves one image by an affine map: see affine_maps in streams.py.
@@ -146,6 +174,10 @@ struct Kernels {
     void (*normalize_backward)(const Normalization&);
     void (*prelu)(const PRelu&);
     void (*prelu_backward)(const PRelu&);
+    void (*crelu)(const CRelu&);
+    void (*crelu_backward)(const CRelu&);
+    void (*add)(const Addition&);
+    void (*add_backward)(const Addition&);
     float (*loss)(const Loss&);  // returns the sum over the images
     void (*optimize)(const OptimizerStep&);
     // 16 images of `pixels` values each, image k at rows[k], into [pixel][16] at `out`.
@@ -161,6 +193,9 @@ const Kernels* kernels_v2();
 const Kernels* kernels_v3();
 const Kernels* kernels_v4();
 const Kernels* kernels_neon();
+
+// Overlapping windows need a copy of one channel.
+static inline size_t pool_scratch_floats(int height, int width) { return size_t(height) * width * LANES; }
 
 // The dense gradient transposes this many inputs and outputs at a time. Its scratch memory has the smaller side whole
 // and a piece of the other.

@@ -26,11 +26,11 @@ void channel_squares(const ChannelSums& s) {
 }
 
 void normalize(const Normalization& n) {
-    const V slope = broadcast(n.slope);
+    const Activation activation = activation_of(n.slope, n.ceiling);
     for (int c = 0; c < n.in.channels; ++c) {
         const V centre = broadcast(n.mean[c]), factor = broadcast(n.scale[c] * n.inverse_std[c]), shift = broadcast(n.shift[c]);
         each_pair(n.in, n.out, c, [&](const float* in, float* out, int) {
-            store(out, activate((load(in) - centre) * factor + shift, slope));
+            store(out, activate((load(in) - centre) * factor + shift, activation));
         });
     }
 }
@@ -48,7 +48,8 @@ void normalize_sums(const Normalization& n) {
 
 // Ioffe & Szegedy 2015, section 3; `sums` are means over the batch here.
 void normalize_backward(const Normalization& n) {
-    const V slope = broadcast(n.slope), zero = {};
+    const Activation below = activation_of(n.slope, n.ceiling);
+    const V zero = {};
     V present[LANES / VL];
     for (int lane = 0; lane < LANES; ++lane) present[lane / VL][lane % VL] = lane < n.lanes ? 1.0f : 0.0f;
     for (int c = 0; c < n.in.channels; ++c) {
@@ -58,7 +59,7 @@ void normalize_backward(const Normalization& n) {
         each_pair(n.in, n.out, c, [&](float* in, const float* out, int lane) {
             const V value = load(in), hat = (value - centre) * inverse;
             const V gradient = (load(out) - mean - hat * product) * factor;
-            store(in, through(present[lane / VL] > zero ? gradient : zero, value, slope));
+            store(in, through(present[lane / VL] > zero ? gradient : zero, value, below));
         });
     }
 }

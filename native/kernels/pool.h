@@ -16,7 +16,7 @@ void windows(const Pool& p, F f) {
         for (int y = 0; y < p.out.height; ++y)
             for (int x = 0; x < p.out.width; ++x)
                 for (int lane = 0; lane < LANES; lane += VL)
-                    f(at(p.in, c, y * p.size_y, x * p.size_x) + lane, at(p.out, c, y, x) + lane);
+                    f(at(p.in, c, y * p.stride_y, x * p.stride_x) + lane, at(p.out, c, y, x) + lane);
 }
 
 // Rows and columns that no window covers have no gradient.
@@ -44,7 +44,8 @@ void max_pool_any(const Pool& p) {
 
 // Finds the maximum again; of several equal ones, the first takes the whole gradient.
 void max_pool_backward_any(const Pool& p) {
-    const V slope = broadcast(p.slope), zero = {};
+    const Activation below = activation_of(p.slope, p.ceiling);
+    const V zero = {};
     windows(p, [&](float* in, const float* out) {
         V most = load(in);
         for (int j = 0; j < p.size_y; ++j)
@@ -57,7 +58,7 @@ void max_pool_backward_any(const Pool& p) {
             for (int i = 0; i < p.size_x; ++i) {
                 float* position = in + j * p.in.row + i * LANES;
                 const V value = load(position);
-                store(position, value == most ? through(gradient, value, slope) : zero);
+                store(position, value == most ? through(gradient, value, below) : zero);
                 gradient = value == most ? zero : gradient;
             }
     });
@@ -82,10 +83,11 @@ void max_pool_two(const Pool& p) {
 }
 
 void max_pool_backward_two(const Pool& p) {
-    const V slope = broadcast(p.slope), zero = {};
+    const Activation below = activation_of(p.slope, p.ceiling);
+    const V zero = {};
     windows(p, [&](float* in, const float* out) {
         const Four f(p, in);
-        const V most = f.most(), gradient = through(load(out), most, slope);
+        const V most = f.most(), gradient = through(load(out), most, below);
         const VI a = f.a == most, b = (f.b == most) & ~a, c = (f.c == most) & ~a & ~b, d = (f.d == most) & ~a & ~b & ~c;
         store(in, a ? gradient : zero);
         store(in + LANES, b ? gradient : zero);
@@ -94,17 +96,61 @@ void max_pool_backward_two(const Pool& p) {
     });
 }
 
-bool is_two(const Pool& p) { return p.size_y == 2 && p.size_x == 2; }
+bool is_two(const Pool& p) { return p.size_y == 2 && p.size_x == 2 && p.stride_y == 2 && p.stride_x == 2; }
+
+// Whether the windows tile the map, so that each input belongs to one window at most and the gradient can be in place.
+bool is_tiled(const Pool& p) { return p.size_y == p.stride_y && p.size_x == p.stride_x; }
+
+// Any other windows, channel by channel: the activations are copied to the scratch memory, `add` adds the gradient of one
+// window to gradients that begin as zero, and the sums go through the activation below.
+template <typename F>
+void pool_backward_copied(Pool p, F add) {
+    const Activation below = activation_of(p.slope, p.ceiling);
+    const int channels = p.in.channels;
+    p.in.channels = p.out.channels = 1;
+    const ptrdiff_t row = ptrdiff_t(p.in.width) * LANES;
+    const Map copy{p.scratch, 1, p.in.height, p.in.width, p.in.height * row, row};
+    for (int c = 0; c < channels; ++c, p.in.data += p.in.plane, p.out.data += p.out.plane) {
+        each_pair(p.in, copy, 0, [](float* in, float* value, int) { store(value, load(in)), store(in, V{}); });
+        for (int y = 0; y < p.out.height; ++y)
+            for (int x = 0; x < p.out.width; ++x)
+                for (int lane = 0; lane < LANES; lane += VL)
+                    add(at(copy, 0, y * p.stride_y, x * p.stride_x) + lane, row,
+                        at(p.in, 0, y * p.stride_y, x * p.stride_x) + lane, load(at(p.out, 0, y, x) + lane));
+        each_pair(p.in, copy, 0, [=](float* in, const float* value, int) { store(in, through(load(in), load(value), below)); });
+    }
+}
+
+void max_pool_backward_copied(const Pool& p) {
+    pool_backward_copied(p, [&](const float* values, ptrdiff_t row, float* gradients, V gradient) {
+        V most = load(values);
+        for (int j = 0; j < p.size_y; ++j)
+            for (int i = 0; i < p.size_x; ++i) {
+                const V value = load(values + j * row + i * LANES);
+                most = value > most ? value : most;
+            }
+        for (int j = 0; j < p.size_y; ++j)
+            for (int i = 0; i < p.size_x; ++i) {
+                const VI first = load(values + j * row + i * LANES) == most;
+                float* to = gradients + j * p.in.row + i * LANES;
+                store(to, load(to) + (first ? gradient : V{}));
+                gradient = first ? V{} : gradient;
+            }
+    });
+}
 
 void max_pool(const Pool& p) { is_two(p) ? max_pool_two(p) : max_pool_any(p); }
 
 void max_pool_backward(const Pool& p) {
+    if (!is_tiled(p)) return max_pool_backward_copied(p);
     is_two(p) ? max_pool_backward_two(p) : max_pool_backward_any(p);
     clear_remainder(p);
 }
 
+V share_of(const Pool& p) { return broadcast(1.0f / (float(p.size_y) * float(p.size_x))); }
+
 void avg_pool_any(const Pool& p) {
-    const V share = broadcast(1.0f / float(p.size_y * p.size_x));
+    const V share = share_of(p);
     windows(p, [&](const float* in, float* out) {
         V sum = {};
         for (int j = 0; j < p.size_y; ++j)
@@ -122,32 +168,46 @@ void avg_pool_two(const Pool& p) {
 }
 
 void avg_pool_backward_any(const Pool& p) {
-    const V slope = broadcast(p.slope), share = broadcast(1.0f / float(p.size_y * p.size_x));
+    const Activation below = activation_of(p.slope, p.ceiling);
+    const V share = share_of(p);
     windows(p, [&](float* in, const float* out) {
         const V gradient = load(out) * share;
         for (int j = 0; j < p.size_y; ++j)
             for (int i = 0; i < p.size_x; ++i) {
                 float* position = in + j * p.in.row + i * LANES;
-                store(position, through(gradient, load(position), slope));
+                store(position, through(gradient, load(position), below));
             }
     });
 }
 
 void avg_pool_backward_two(const Pool& p) {
-    const V slope = broadcast(p.slope), share = broadcast(0.25f);
+    const Activation below = activation_of(p.slope, p.ceiling);
+    const V share = broadcast(0.25f);
     windows(p, [&](float* in, const float* out) {
-        const V above = load(out) * share, below = above * slope, zero = {};
+        const V gradient = load(out) * share;
         const Four f(p, in);
-        store(in, f.a > zero ? above : below);
-        store(in + LANES, f.b > zero ? above : below);
-        store(in + p.in.row, f.c > zero ? above : below);
-        store(in + p.in.row + LANES, f.d > zero ? above : below);
+        store(in, through(gradient, f.a, below));
+        store(in + LANES, through(gradient, f.b, below));
+        store(in + p.in.row, through(gradient, f.c, below));
+        store(in + p.in.row + LANES, through(gradient, f.d, below));
     });
 }
 
 void avg_pool(const Pool& p) { is_two(p) ? avg_pool_two(p) : avg_pool_any(p); }
 
+void avg_pool_backward_copied(const Pool& p) {
+    const V share = share_of(p);
+    pool_backward_copied(p, [&](const float*, ptrdiff_t, float* gradients, V gradient) {
+        for (int j = 0; j < p.size_y; ++j)
+            for (int i = 0; i < p.size_x; ++i) {
+                float* to = gradients + j * p.in.row + i * LANES;
+                store(to, load(to) + gradient * share);
+            }
+    });
+}
+
 void avg_pool_backward(const Pool& p) {
+    if (!is_tiled(p)) return avg_pool_backward_copied(p);
     is_two(p) ? avg_pool_backward_two(p) : avg_pool_backward_any(p);
     clear_remainder(p);
 }

@@ -17,7 +17,8 @@ void prelu(const PRelu& s) {
 }
 
 void prelu_backward(const PRelu& s) {
-    const V below = broadcast(s.in_slope), zero = {};
+    const Activation below = activation_of(s.in_slope, s.in_ceiling);
+    const V zero = {};
     for (int c = 0; c < s.in.channels; ++c) {
         const V slope = broadcast(s.slopes[c]);
         s.gradient[c] += map_sum(s.out, LANES, [&](int y, int x, int lane) {

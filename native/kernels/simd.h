@@ -73,6 +73,19 @@ inline V activate(V v, V slope) { return v > 0.0f ? v : v * slope; }
 // The gradient through an activation, from the activation's own value.
 inline V through(V gradient, V value, V slope) { return value > 0.0f ? gradient : gradient * slope; }
 
+// The same with a ceiling, at and above which the gradient is zero.
+struct Activation {
+    V slope, ceiling;
+};
+
+inline Activation activation_of(float slope, float ceiling) { return {broadcast(slope), broadcast(ceiling)}; }
+
+inline V activate(V v, Activation a) { return v > 0.0f ? (v < a.ceiling ? v : a.ceiling) : v * a.slope; }
+
+inline V through(V gradient, V value, Activation a) {
+    return value > 0.0f ? (value < a.ceiling ? gradient : V{}) : gradient * a.slope;
+}
+
 // The sum over the 16 lanes at p, always in this order: l + (l + 8), then + (l + 4), (l + 2), (l + 1).
 inline float lane_sum(const float* p) {
     const V4 s = (load4(p) + load4(p + 8)) + (load4(p + 4) + load4(p + 12));

@@ -17,12 +17,13 @@ constexpr int GRADIENT_ACCUMULATORS = VECTOR_REGISTERS == 32 ? 26 : 12;
 template <int OUT, int KY, int KX, bool BIAS = false>
 void kernel_sums(const WeightGradient& w, int o, const float* in, int y0, int y1, float* weights, ptrdiff_t w_out) {
     float sums[OUT * KY * KX][LANES], biases[OUT][LANES];
+    const ptrdiff_t step = w.stride_x * ptrdiff_t(LANES);
     for (int lane = 0; lane < LANES; lane += VL) {
         V sum[OUT][KY][KX] = {}, bias[OUT] = {};
         for (int y = y0; y < y1; ++y) {
             const float* g = w.gradient.data + o * w.gradient.plane + y * w.gradient.row + lane;
-            const float* x0 = in + y * w.in.row + lane;
-            for (int x = 0; x < w.gradient.width; ++x, g += LANES, x0 += LANES) {
+            const float* x0 = in + y * w.stride_y * w.in.row + lane;
+            for (int x = 0; x < w.gradient.width; ++x, g += LANES, x0 += step) {
                 OPAQUE(x0);
                 V gradient[OUT];
                 UNROLL for (int k = 0; k < OUT; ++k) gradient[k] = load_shared(g + k * w.gradient.plane);
@@ -52,7 +53,7 @@ void window_sums(const WeightGradient& w, int o, const float* in, int y0, int y1
         V sum[OUT][3][3] = {}, bias[OUT] = {};
         for (int y = y0; y < y1; ++y) {
             const float* g = w.gradient.data + o * w.gradient.plane + y * w.gradient.row + lane;
-            const float* p = in + y * w.in.row + lane;
+            const float* p = in + y * w.stride_y * w.in.row + lane;
             V window[3][3];
             UNROLL for (int j = 0; j < 3; ++j)
                 UNROLL for (int i = 0; i < 2; ++i) window[j][i] = load_shared(p + j * w.in.row + i * LANES);
@@ -79,12 +80,13 @@ void window_sums(const WeightGradient& w, int o, const float* in, int y0, int y1
 template <int OUT, int IN>
 void pointwise_sums(const WeightGradient& w, int o, int c) {
     float sums[OUT * IN][LANES];
+    const ptrdiff_t step = w.stride_x * ptrdiff_t(LANES);
     for (int lane = 0; lane < LANES; lane += VL) {
         V sum[OUT][IN] = {};
         for (int y = 0; y < w.gradient.height; ++y) {
             const float* g = w.gradient.data + o * w.gradient.plane + y * w.gradient.row + lane;
-            const float* in = w.in.data + c * w.in.plane + y * w.in.row + lane;
-            for (int x = 0; x < w.gradient.width; ++x, g += LANES, in += LANES) {
+            const float* in = w.in.data + c * w.in.plane + y * w.stride_y * w.in.row + lane;
+            for (int x = 0; x < w.gradient.width; ++x, g += LANES, in += step) {
                 OPAQUE(in);
                 V gradient[OUT];
                 UNROLL for (int k = 0; k < OUT; ++k) gradient[k] = load_shared(g + k * w.gradient.plane);
@@ -109,16 +111,26 @@ void pointwise_row(const WeightGradient& w, int o) {
     for (; c < w.in.channels; ++c) pointwise_sums<OUT, 1>(w, o, c);
 }
 
-// Takes one row of the kernel at a time, its columns unrolled; rows outside the map are left out.
+// The rows of the gradient [first, last) under which `rows` rows of the input from `shift` on are inside the map.
+struct RowRange {
+    int first, last;
+
+    RowRange(const WeightGradient& w, int shift, int rows) {
+        const int end = w.in.height - rows - shift, below = end < 0 ? 0 : end / w.stride_y + 1;
+        first = shift < 0 ? least((w.stride_y - 1 - shift) / w.stride_y, w.gradient.height) : 0;
+        last = below < first ? first : least(below, w.gradient.height);
+    }
+};
+
+// Takes KX columns of one row of the kernel at a time, from column `i` on; rows outside the map are left out.
 template <int OUT, int KX>
-void kernel_rows(const WeightGradient& w, int o, int c, float* weights, ptrdiff_t w_out) {
+void kernel_rows(const WeightGradient& w, int o, int c, int i, float* weights, ptrdiff_t w_out) {
     if constexpr (OUT * KX <= GRADIENT_ACCUMULATORS) {
         for (int j = 0; j < w.kernel_y; ++j) {
             const int shift = j + w.row0;
-            const int y0 = shift < 0 ? -shift : 0;
-            const int y1 = w.in.height - shift < w.gradient.height ? w.in.height - shift : w.gradient.height;
-            const float* in = w.in.data + c * w.in.plane + shift * w.in.row + ptrdiff_t(w.col0) * LANES;
-            kernel_sums<OUT, 1, KX>(w, o, in, y0, y1, weights + j * KX, w_out);
+            const RowRange rows(w, shift, 1);
+            const float* in = w.in.data + c * w.in.plane + shift * w.in.row + ptrdiff_t(w.col0 + i) * LANES;
+            kernel_sums<OUT, 1, KX>(w, o, in, rows.first, rows.last, weights + j * w.kernel_x + i, w_out);
         }
     }
 }
@@ -127,16 +139,18 @@ void kernel_rows(const WeightGradient& w, int o, int c, float* weights, ptrdiff_
 // BIAS it sums the gradient of the biases too, whose terms are loaded anyway.
 template <int OUT, bool BIAS>
 void kernel_of_three(const WeightGradient& w, int o, int c, float* weights, ptrdiff_t w_out) {
-    const int height = w.gradient.height, end = w.in.height - 2 - w.row0;
-    const int y0 = least(-w.row0, height), y1 = end < y0 ? y0 : least(end, height);
+    const int height = w.gradient.height;
+    const RowRange inside(w, w.row0, 3);
+    const int y0 = inside.first, y1 = inside.last;
     const float* in = w.in.data + c * w.in.plane + w.row0 * w.in.row + ptrdiff_t(w.col0) * LANES;
-    if constexpr (OUT <= 2 && VECTOR_REGISTERS == 32) window_sums<OUT, BIAS>(w, o, in, y0, y1, weights, w_out);
+    if (OUT <= 2 && VECTOR_REGISTERS == 32 && w.stride_x == 1) window_sums<OUT, BIAS>(w, o, in, y0, y1, weights, w_out);
     else kernel_sums<OUT, 3, 3, BIAS>(w, o, in, y0, y1, weights, w_out);
     for (int y = 0; y < height; ++y) {
         if (y == y0) y = y1;
         bool bias = BIAS;
         for (int j = 0; j < 3 && y < height; ++j) {
-            if (y + j + w.row0 < 0 || y + j + w.row0 >= w.in.height) continue;
+            const int row = y * w.stride_y + j + w.row0;
+            if (row < 0 || row >= w.in.height) continue;
             const auto sums = bias ? &kernel_sums<OUT, 1, 3, true> : &kernel_sums<OUT, 1, 3, false>;
             sums(w, o, in + j * w.in.row, y, y + 1, weights + j * 3, w_out);
             bias = false;
@@ -147,20 +161,37 @@ void kernel_of_three(const WeightGradient& w, int o, int c, float* weights, ptrd
 bool is_three(const WeightGradient& w) { return w.kernel_y == 3 && w.kernel_x == 3; }
 
 template <int OUT>
+void kernel_columns(const WeightGradient& w, int columns, int o, int c, int i, float* weights, ptrdiff_t w_out) {
+    switch (columns) {
+        case 1: return kernel_rows<OUT, 1>(w, o, c, i, weights, w_out);
+        case 2: return kernel_rows<OUT, 2>(w, o, c, i, weights, w_out);
+        case 3: return kernel_rows<OUT, 3>(w, o, c, i, weights, w_out);
+        case 4: return kernel_rows<OUT, 4>(w, o, c, i, weights, w_out);
+        case 5: return kernel_rows<OUT, 5>(w, o, c, i, weights, w_out);
+        case 6: return kernel_rows<OUT, 6>(w, o, c, i, weights, w_out);
+        case 7: return kernel_rows<OUT, 7>(w, o, c, i, weights, w_out);
+    }
+}
+
+// The most columns of a kernel that are taken at once, and the parts of equal size that a wider one is cut into.
+constexpr int KERNEL_COLUMNS = 7, PART_COLUMNS = 6;
+
+int kernel_parts(int kernel_x, int out) {
+    const int most = kernel_x <= KERNEL_COLUMNS ? KERNEL_COLUMNS : least(PART_COLUMNS, GRADIENT_ACCUMULATORS / out);
+    return (kernel_x + most - 1) / most;
+}
+
+template <int OUT>
 void kernel_of(const WeightGradient& w, int o, int c, float* weights, ptrdiff_t w_out) {
     if constexpr (OUT * 9 <= GRADIENT_ACCUMULATORS) {
         const bool bias = w.bias && (c == 0 || w.depthwise);
         if (is_three(w) && bias) return kernel_of_three<OUT, true>(w, o, c, weights, w_out);
         if (is_three(w)) return kernel_of_three<OUT, false>(w, o, c, weights, w_out);
     }
-    switch (w.kernel_x) {
-        case 1: return kernel_rows<OUT, 1>(w, o, c, weights, w_out);
-        case 2: return kernel_rows<OUT, 2>(w, o, c, weights, w_out);
-        case 3: return kernel_rows<OUT, 3>(w, o, c, weights, w_out);
-        case 4: return kernel_rows<OUT, 4>(w, o, c, weights, w_out);
-        case 5: return kernel_rows<OUT, 5>(w, o, c, weights, w_out);
-        case 6: return kernel_rows<OUT, 6>(w, o, c, weights, w_out);
-        case 7: return kernel_rows<OUT, 7>(w, o, c, weights, w_out);
+    const int parts = kernel_parts(w.kernel_x, OUT);
+    for (int part = 0; part < parts; ++part) {
+        const int begin = w.kernel_x * part / parts, end = w.kernel_x * (part + 1) / parts;
+        kernel_columns<OUT>(w, end - begin, o, c, begin, weights, w_out);
     }
 }
 
@@ -184,7 +215,8 @@ void bias_gradient(const Map& gradient, float* bias) {
 
 // The channels whose sums fit in the registers for a kernel this wide.
 int out_tile(const WeightGradient& w, int left) {
-    const int most = GRADIENT_ACCUMULATORS / (is_three(w) ? 9 : w.kernel_x);
+    const int columns = w.kernel_x <= KERNEL_COLUMNS ? w.kernel_x : 1;  // a wider one is cut into parts that fit
+    const int most = GRADIENT_ACCUMULATORS / (is_three(w) ? 9 : columns);
     if (most >= 4 && left >= 4) return 4;
     return most >= 2 && left >= 2 ? 2 : 1;
 }
@@ -195,7 +227,8 @@ void weight_gradient(const WeightGradient& w) {
     const ptrdiff_t size = ptrdiff_t(w.kernel_y) * w.kernel_x;
     const int outs = w.gradient.channels;
     if (w.depthwise) {
-        for (int c = 0; c < outs; ++c) kernel_of<1>(w, c, c, w.weights + c * size, size);
+        const int kernels = w.shared ? w.shared : outs;
+        for (int c = 0; c < outs; ++c) kernel_of<1>(w, c, c, w.weights + c % kernels * size, size);
         return;
     }
     const ptrdiff_t w_out = w.in.channels * size;

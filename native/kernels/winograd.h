@@ -202,13 +202,14 @@ void products(const float* u, const float* v, int channels, int outs, int tiles,
 
 INLINE void gather_outputs(const V (&m)[4], V& y0, V& y1) { y0 = (m[0] + m[1]) + m[2], y1 = (m[1] - m[2]) + m[3]; }
 
-INLINE void finish_value(bool backward, V sum, V bias, V slope, float* out) {
-    store(out, backward ? through(sum, load(out), slope) : activate(sum + bias, slope));
+INLINE void finish_value(bool backward, V sum, V bias, Activation activation, float* out) {
+    store(out, backward ? through(sum, load(out), activation) : activate(sum + bias, activation));
 }
 
 // Writes one row of tiles of one output channel; `height` of its rows are inside the map.
 void transform_outputs(const Convolution& c, const float* m, ptrdiff_t stride, float bias_value, int height, float* out) {
-    const V bias = broadcast(bias_value), slope = broadcast(c.slope);
+    const V bias = broadcast(bias_value);
+    const Activation activation = activation_of(c.slope, c.ceiling);
     const bool backward = c.backward;
     const int width = c.out.width;
     const ptrdiff_t out_row = c.out.row;
@@ -227,11 +228,11 @@ void transform_outputs(const Convolution& c, const float* m, ptrdiff_t stride, f
             gather_outputs(left, y[0][0], y[1][0]);
             gather_outputs(right, y[0][1], y[1][1]);
             const bool whole = x + 1 < width;
-            finish_value(backward, y[0][0], bias, slope, to);
-            if (whole) finish_value(backward, y[0][1], bias, slope, to + LANES);
+            finish_value(backward, y[0][0], bias, activation, to);
+            if (whole) finish_value(backward, y[0][1], bias, activation, to + LANES);
             if (height == 1) continue;
-            finish_value(backward, y[1][0], bias, slope, to + out_row);
-            if (whole) finish_value(backward, y[1][1], bias, slope, to + out_row + LANES);
+            finish_value(backward, y[1][0], bias, activation, to + out_row);
+            if (whole) finish_value(backward, y[1][1], bias, activation, to + out_row + LANES);
         }
     }
 }
