@@ -66,12 +66,18 @@ def test_the_recipes_are_the_documents() -> None:
     student = logit_regression.student_jobs()["h = 6"]
     assert of(student.recipe) == ("adadelta", 1.0, "constant", 12, 128, "logits")
     assert str(student.spec) == "dropout 0.2, dense 6 relu, dense 10"
-    assert of(mimic.NETS["CNN (teacher)"].recipe) == ("sgd", 0.01, "constant", 20, 128, "labels")
+    assert of(mimic.NETS["CNN (teacher)"].recipe) == ("sgd", 0.01, "constant", 30, 128, "labels")
+    assert {net.recipe.epochs for net in mimic.NETS.values()} == {30}
+    assert {name: job.recipe.epochs for name, job in mimic.notebook_jobs(with_teacher=True).items()} == {
+        "SNN-mimic-8k L2": 20,
+        "SNN-mimic-8k KL": 20,
+    }
+    assert mimic.notebook_jobs(with_teacher=False)["DNN 3 x 64"].recipe.epochs == 50
     assert mimic.NETS["SNN-mimic-8k L2"].recipe.loss == "probabilities"
     assert mimic.NETS["SNN-mimic-8k KL"].recipe.loss == "kl"
     stopped = reduce_cnn.documents_jobs(1)["approach 1"].recipe
     assert of(stopped) == ("adam-keras", 0.001, "constant", 30, 32, "labels")
-    assert stopped.patience > 0
+    assert (stopped.patience, reduce_cnn.NOTEBOOK.patience, reduce_cnn.NOTEBOOK.epochs) == (2, 1, 10)
 
 
 def test_what_was_published_is_in_the_rows(reports: dict[str, Report]) -> None:

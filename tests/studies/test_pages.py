@@ -45,7 +45,9 @@ def regressed(rates: dict[int, float]) -> Regressed:
 
 def mimicked(*course: mimic.Lesson) -> mimic.Mimicked:
     ablation: dict[str, dict[str, Runs]] = {"fashion-mnist": {}, "mnist": {}}
-    return mimic.Mimicked(rows=(), theirs={}, ablation=ablation, course=course, logit_seconds=1.0)
+    return mimic.Mimicked(
+        rows=(), theirs={}, notebook={}, ablation=ablation, half_ablation=ablation, course=course, logit_seconds=1.0
+    )
 
 
 def test_whether_a_figure_is_met_follows_from_it() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from statistics import fmean, stdev
 from typing import Any
 
@@ -54,7 +54,7 @@ class Effort:
 
 
 EFFORTS = {
-    "full": Effort("full", 10, 10e12, 1.0, 100e12),
+    "full": Effort("full", 10, 140e12, 1.0, 100e12),
     "quick": Effort("quick", 1, 0.3e12, 0.12, 0.6e12),
 }
 
@@ -220,6 +220,20 @@ class Bench:
         """Return the context with the logits of the teacher's best seed."""
         found = context_with_teacher(self.study.store, context, *teacher.best, self.study.workers)
         return replace(found, starts={})
+
+    def training_accuracy(self, context: TrainingContext, runs: Runs) -> float:
+        """Return the mean accuracy of the runs' networks on their training images; the store keeps it."""
+        train = context.dataset.train
+
+        def rate(trial: Trial, outcome: Outcome) -> Array:
+            logits = classify(context, trial.spec, outcome.weights, train, self.study.workers)
+            return np.asarray([(logits.argmax(axis=1) == train.labels).mean()])
+
+        def kept(trial: Trial, outcome: Outcome) -> float:
+            key = f"{trial.key} {context.dataset.digest} training accuracy"
+            return float(self.array(key, partial(rate, trial, outcome))[0])
+
+        return fmean(map(kept, runs.trials, runs.outcomes))
 
     def array(self, key: str, make: Callable[[], Array]) -> Array:
         """Return an array from the store, which is made if the store does not have it."""
