@@ -2,8 +2,8 @@
 
 A CNN teaches shallow networks with one hidden layer behind a linear bottleneck. The slides train for 30 epochs. Three
 facts that the slides do not give and the author's notebook does: its "L2" compares softmax *probabilities*, not logits,
-its DNN has 3 x 64 units, not 3 x 2000, and it trains the DNN for 50 epochs and the students for 20. Both DNNs are trained
-here, the L2 row three ways, and the rows of the notebook for its epochs too.
+its DNN has 3 x 64 units, not 3 x 2000, and it trains the DNN for 50 epochs and the students for 20. Both DNNs are
+trained here, the L2 row three ways, and the rows of the notebook for its epochs too.
 """
 
 from __future__ import annotations
