@@ -16,6 +16,7 @@ and depend on the labels and `split_seed` alone. Data without a test split has a
     catalogue.py             what the commands `smidgen data list`, `fetch` and `show` print
     readers/                 one file format a module
     checks.py                raw arrays -> images and labels, or an error that says what is wrong
+    copies.py                exact copies are found, counted and kept in one split
     splits.py                which images belong to which split
     framework_datasets.py    data sets of torch and Hugging Face -> arrays
     published.py             the data sets that load by name; sources.py and cache.py fetch and keep them
@@ -27,9 +28,10 @@ from smidgen.data.augment import with_copies
 from smidgen.data.build import as_images, from_arrays, from_dataset, oversampled, without_test_split
 from smidgen.data.cache import CachedDataset
 from smidgen.data.catalogue import DataSummary, fetch, list, show, summary
-from smidgen.data.dataset import Dataset, Origin, Split
+from smidgen.data.dataset import Dataset, Split
 from smidgen.data.facts import facts_of
 from smidgen.data.loading import load, load_with
+from smidgen.data.origin import Origin
 from smidgen.data.published import NAMES
 from smidgen.data.readers import NO_OPTIONS, ReadOptions
 

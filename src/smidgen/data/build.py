@@ -19,10 +19,12 @@ from smidgen.data.checks import (
     to_images,
     with_common_type,
 )
-from smidgen.data.dataset import Dataset, Images, Labels, Origin, Split, digest_of
+from smidgen.data.copies import counted_in_test, keeping_copies_together
+from smidgen.data.dataset import Dataset, Images, Labels, Split, digest_of
 from smidgen.data.framework_datasets import arrays_of
+from smidgen.data.origin import Origin
 from smidgen.data.readers import Contents, Raw
-from smidgen.data.splits import Cut, cut_validation, oversampled_rows
+from smidgen.data.splits import Cut, oversampled_rows
 from smidgen.errors import DataError
 
 
@@ -96,7 +98,8 @@ def without_test_split(X: npt.ArrayLike, y: npt.ArrayLike, name: str = "arrays",
     every = np.arange(len(labels))
     rows = (every, every, every)
     if np.bincount(labels).min() >= MIN_IMAGES_PER_CLASS:
-        rows = cut_validation(labels, every, split_seed)
+        cut, _ = keeping_copies_together(Cut(split_seed, None, class_names), images, labels, True)
+        rows = cut.validation(labels, every)
     train, selection, confirmation = (Split(images[some], labels[some], some) for some in rows)
     digest = digest_of(class_names, (train, selection, confirmation, confirmation))
     return Dataset(name, class_names, train, selection, confirmation, confirmation, split_seed, digest)
@@ -152,17 +155,19 @@ def build(
     values, labels = _classes(contents, len(images), len(class_names), order)
     names = class_names or values
     cut = Cut(split_seed, _groups(train, test, len(images)), names)
+    cut, copies = keeping_copies_together(cut, images, labels, test is not None, is_published=bool(class_names))
     if test is None:
         kept, test_rows = cut.test(labels)
         test_split = Split(images[test_rows], labels[test_rows], test_rows)
     else:
         kept = np.arange(len(labels))
         images, test_split = _given_test_split(images, test, values)
+        copies = counted_in_test(copies, images, test_split.images)
     parts = cut.validation(labels, kept)
     train_split, selection, confirmation = (Split(images[rows], labels[rows], rows) for rows in parts)
     digest = digest_of(names, (train_split, selection, confirmation, test_split))
     splits = (train_split, selection, confirmation, test_split)
-    origin = Origin(contents.label_source, contents.feature_names, contents.notes)
+    origin = Origin(contents.label_source, contents.feature_names, contents.notes, copies)
     return Dataset(name, names, *splits, split_seed, digest, origin=origin)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.data.origin import UNKNOWN_ORIGIN, Origin
 from smidgen.spec import UNSTATED, InputSpec, Shape
 
 Images = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
@@ -104,21 +105,6 @@ class Split:
         return made
 
 
-@dataclass(frozen=True)
-class Origin:
-    """What was understood when data was read, before anything was scaled.
-
-    Attributes:
-        label_source: The column of a table that has the labels, and why it was taken; "" for other data.
-        feature_names: The columns of a table that are features, in the order of the values; () for other data.
-        notes: What else a user should know of how the data was read, one sentence each.
-    """
-
-    label_source: str = ""
-    feature_names: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Examples for a classifier, in four splits that share no image.
@@ -146,7 +132,7 @@ class Dataset:
     split_seed: int
     digest: str
     input: InputSpec = UNSTATED
-    origin: Origin = Origin()
+    origin: Origin = UNKNOWN_ORIGIN
 
     def __post_init__(self) -> None:
         if not self.input.is_stated:

@@ -17,7 +17,7 @@ def facts_of(data: Dataset) -> tuple[str, ...]:
     source = data.origin.label_source
     other = "; --label names another" if "," in source else ""
     told = [f"labels are {source}{other}"] if source else []
-    return (*told, *data.origin.notes, *_constant(data), *_majority(data))
+    return (*told, *data.origin.notes, *data.origin.copies.facts, *_constant(data), *_majority(data))
 
 
 def class_counts(data: Dataset) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

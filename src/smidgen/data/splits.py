@@ -74,8 +74,10 @@ class Cut:
                     "because a group counts for its majority class; give at least four groups of each class, or leave "
                     "the groups out"
                 )
-            middles = np.cumsum(sizes[mine]) - sizes[mine] / 2
+            # A group above the quota stays, as long as there are others: taken alone it would be most of the split.
             quota = sizes[mine].sum() * count / len(labels)
+            mine = mine[np.argsort(sizes[mine] > quota, kind="stable")]
+            middles = np.cumsum(sizes[mine]) - sizes[mine] / 2
             number = int(np.clip((middles < quota).sum(), limits[0], len(mine) - limits[1]))
             taken[mine[:number]] = True
         return np.flatnonzero(~taken[codes]), np.flatnonzero(taken[codes])
