@@ -37,9 +37,9 @@ void BatchLoader::load_warped(const Images& images, const float* affine_maps, co
         rows[lane] = scratch + (lane < count ? lane : 0) * pixels_;
         if (lane >= count) continue;
         const ptrdiff_t image = order[lane];
-        const Warp warp{.channels = input_.channels,
-                        .height = input_.height,
-                        .width = input_.width,
+        const Warp warp{.channels = int(input_.channels),
+                        .height = int(input_.height),
+                        .width = int(input_.width),
                         .map = affine_maps + image * 6,
                         .padded = scratch + LANES * pixels_,
                         .out = scratch + lane * pixels_};

@@ -9,7 +9,7 @@ namespace smidgen {
 
 namespace {
 
-Map channel_of(Map map, int channel) {
+Map channel_of(Map map, ptrdiff_t channel) {
     map.data += channel * map.plane;
     map.channels = 1;
     return map;
@@ -17,11 +17,11 @@ Map channel_of(Map map, int channel) {
 
 }  // namespace
 
-Normalization Network::normalization(const Layer& l, const Batch& batch, int chunk, int channel) {
-    const int channels = l.out.channels;
+Normalization Network::normalization(const Layer& l, const Batch& batch, int chunk, ptrdiff_t channel) {
+    const ptrdiff_t channels = l.out.channels;
     const float* scale = used_weights().data() + l.weights + channel;
     const float* mean = batch_statistics_.data() + l.batch_statistics + channel;
-    return {.in = channel_of(l.in.at(chunk_memory(chunk)), channel),
+    return {.in = channel_of(l.in.map.at(chunk_memory(chunk)), channel),
             .out = channel_of(l.out.at(chunk_memory(chunk)), channel),
             .lanes = batch.images_in(chunk),
             .mean = mean,
@@ -33,26 +33,26 @@ Normalization Network::normalization(const Layer& l, const Batch& batch, int chu
 }
 
 // The mean of a channel over the whole batch; around a centre, of the squares.
-float Network::channel_mean(const Layer& l, const Batch& batch, int channel, const float* centre) {
+float Network::channel_mean(const Layer& l, const Batch& batch, ptrdiff_t channel, const float* centre) {
     double total = 0;
     for (int chunk = 0; chunk < batch.chunks(); ++chunk) {
         float sum;
-        const ChannelSums sums{.map = channel_of(l.in.at(chunk_memory(chunk)), channel),
+        const ChannelSums sums{.map = channel_of(l.in.map.at(chunk_memory(chunk)), channel),
                                .lanes = batch.images_in(chunk),
                                .centre = centre,
                                .sums = &sum};
         centre ? kernels_.channel_squares(sums) : kernels_.channel_sums(sums);
         total += sum;
     }
-    return float(total / (double(batch.count) * l.out.height * l.out.width));
+    return float(total / (double(batch.count) * double(l.out.height * l.out.width)));
 }
 
 // Normalizes by the mean and the biased variance of the batch, and updates the running statistics with them.
 void Network::normalize_forward(const Layer& l, const Batch& batch) {
-    const int channels = l.out.channels;
+    const ptrdiff_t channels = l.out.channels;
     float* statistics = batch_statistics_.data() + l.batch_statistics;
     float* running_stats = weights_.data() + l.biases + channels;  // mean and variance
-    team_->each(channels, [&](int c, int) {
+    team_->each(int(channels), [&](int c, int) {
         const float mean = channel_mean(l, batch, c, nullptr), variance = channel_mean(l, batch, c, &mean);
         statistics[c] = mean;
         statistics[channels + c] = inverse_deviation(variance);
@@ -62,26 +62,34 @@ void Network::normalize_forward(const Layer& l, const Batch& batch) {
     });
 }
 
+// The means over the batch of a channel's gradients, and of the gradients times the normalized values.
+std::array<float, 2> Network::gradient_means(const Layer& l, const Batch& batch, ptrdiff_t channel, double values) {
+    double totals[2] = {};
+    for (int chunk = 0; chunk < batch.chunks(); ++chunk) {
+        float sums[2];
+        Normalization n = normalization(l, batch, chunk, channel);
+        n.sums = sums;
+        kernels_.normalize_sums(n);
+        totals[0] += sums[0], totals[1] += sums[1];
+    }
+    return {float(totals[0] / values), float(totals[1] / values)};
+}
+
 void Network::normalize_backward(const Layer& l, const Batch& batch) {
-    const double values = double(batch.count) * l.out.height * l.out.width;
-    team_->each(l.out.channels, [&](int c, int) {
-        double totals[2] = {};
-        for (int chunk = 0; chunk < batch.chunks(); ++chunk) {
-            float sums[2];
-            Normalization n = normalization(l, batch, chunk, c);
-            n.sums = sums;
-            kernels_.normalize_sums(n);
-            totals[0] += sums[0], totals[1] += sums[1];
-        }
-        float means[2] = {float(totals[0] / values), float(totals[1] / values)};
+    const double values = double(batch.count) * double(l.out.height * l.out.width);
+    if (l.in.copies) team_->each(batch.chunks(), [&](int chunk, int) { copy_inputs(l, chunk_memory(chunk)); });
+    team_->each(int(l.out.channels), [&](int c, int) {
+        std::array<float, 2> means = gradient_means(l, batch, c, values);
         gradient_[l.weights + c] += means[1] * float(values);
         gradient_[l.biases + c] += means[0] * float(values);
-        for (int chunk = 0; chunk < batch.chunks() && l.needs_input_gradient; ++chunk) {
+        for (int chunk = 0; chunk < batch.chunks() && l.in.needed; ++chunk) {
             Normalization n = normalization(l, batch, chunk, c);
-            n.sums = means, n.slope = l.in_slope, n.ceiling = l.in_ceiling;
+            n.in = channel_of(l.in.gradient.at(chunk_memory(chunk)), c);
+            n.sums = means.data(), n.slope = l.in.slope, n.ceiling = l.in.ceiling;
             kernels_.normalize_backward(n);
         }
     });
+    if (!l.in.sums.empty()) team_->each(batch.chunks(), [&](int chunk, int) { sum_gradients(l, chunk_memory(chunk)); });
 }
 
 }  // namespace smidgen

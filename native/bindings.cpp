@@ -162,10 +162,11 @@ void check_weights(const Plan& plan, size_t length) {
     require(ptrdiff_t(length) == plan.parameters, "the network has a different number of weights");
 }
 
-void make_network(Network* self, const std::vector<LayerRequest>& layers, std::array<int, 3> input_shape,
+void make_network(Network* self, const std::vector<LayerRequest>& layers, std::array<ptrdiff_t, 3> input_shape,
                   const Array<float, nb::ndim<1>>& weights, int batch_size, int threads, uint64_t seed,
-                  const std::string& instruction_set) {
-    Plan plan(layers, input_shape[0], input_shape[1], input_shape[2]);
+                  const std::string& instruction_set, bool training) {
+    const Size input{input_shape[0], input_shape[1], input_shape[2]};
+    Plan plan(layers, input, training ? Purpose::training : Purpose::prediction);
     check_weights(plan, weights.shape(0));
     require(batch_size >= 1 && batch_size <= MAX_BATCH, "batch_size is below 1 or too large");
     check_threads(threads);
@@ -178,9 +179,14 @@ void start(Network& self, const Array<float, nb::ndim<1>>& weights, const Constr
     self.start(weights.data(), constraints);
 }
 
+void check_training(const Network& self) {
+    require(self.plan().purpose == Purpose::training, "the network was made for prediction; give training=True");
+}
+
 double train(Network& self, const ExampleArrays& arrays, const OrderArray& order,
              const Array<float, nb::ndim<1>>& rates, const LossSettings& loss, const OptimizerSettings& optimizer,
              float average, const MapsArray& affine_maps) {
+    check_training(self);
     const TrainingExamples examples = arrays.checked(self.plan());
     const TrainingOrder checked = checked_order(examples, self.plan(), order, affine_maps);
     require(rates.shape(0) * size_t(self.batch_size()) >= order.shape(0), "too few learning rates");
@@ -191,6 +197,7 @@ double train(Network& self, const ExampleArrays& arrays, const OrderArray& order
 
 double gradient(Network& self, const ExampleArrays& arrays, const OrderArray& order, const LossSettings& loss,
                 const Output<float, nb::ndim<1>>& out) {
+    check_training(self);
     const TrainingExamples examples = arrays.checked(self.plan());
     const TrainingOrder checked = checked_order(examples, self.plan(), order, std::nullopt);
     require(out.shape(0) == self.gradient().size(), "out must have the length of the weights");
@@ -232,7 +239,9 @@ void bind_kinds(nb::module_& m) {
         .value("DENSE", LayerKind::dense)
         .value("DROPOUT", LayerKind::dropout)
         .value("BATCH_NORM", LayerKind::batch_norm)
-        .value("PRELU", LayerKind::prelu);
+        .value("PRELU", LayerKind::prelu)
+        .value("CRELU", LayerKind::crelu)
+        .value("ADD", LayerKind::add);
     nb::enum_<LossKind>(m, "LossKind")
         .value("LABELS", LossKind::labels)
         .value("KL", LossKind::kl)
@@ -247,15 +256,21 @@ void bind_kinds(nb::module_& m) {
 }
 
 void bind_structs(nb::module_& m) {
-    nb::class_<LayerRequest>(m, "Layer", "One layer. A pool with kernel (0, 0) is global.")
+    nb::class_<LayerRequest>(m, "Layer", "One layer. A pool with kernel (0, 0) is global; its stride is its kernel. Without inputs it reads the layer before.")
         .def("__init__",
-             [](LayerRequest* self, LayerKind kind, int out, std::array<int, 2> kernel, bool same, bool bias, float slope,
-                float rate, int source) {
+             [](LayerRequest* self, LayerKind kind, ptrdiff_t out, std::array<ptrdiff_t, 2> kernel,
+                std::optional<std::array<ptrdiff_t, 2>> stride, bool same, bool bias, float slope, float ceiling,
+                float rate, ptrdiff_t shared, int source, std::vector<int> inputs) {
+                 const bool pools = kind == LayerKind::max_pool || kind == LayerKind::avg_pool;
+                 const auto steps = stride.value_or(pools && kernel[0] ? kernel : std::array<ptrdiff_t, 2>{1, 1});
                  new (self) LayerRequest{.kind = kind, .out = out, .kernel_y = kernel[0], .kernel_x = kernel[1],
-                                         .same = same, .bias = bias, .slope = slope, .rate = rate, .source = source};
+                                         .stride_y = steps[0], .stride_x = steps[1], .same = same, .bias = bias,
+                                         .slope = slope, .ceiling = ceiling, .rate = rate, .shared = shared,
+                                         .source = source, .inputs = std::move(inputs)};
              },
-             "kind"_a, nb::kw_only(), "out"_a = 0, "kernel"_a = std::array<int, 2>{1, 1}, "same"_a = false,
-             "bias"_a = false, "slope"_a = 1.0f, "rate"_a = 0.0f, "source"_a = -1);
+             "kind"_a, nb::kw_only(), "out"_a = 0, "kernel"_a = std::array<ptrdiff_t, 2>{1, 1},
+             "stride"_a = nb::none(), "same"_a = false, "bias"_a = false, "slope"_a = 1.0f, "ceiling"_a = NO_CEILING,
+             "rate"_a = 0.0f, "shared"_a = 0, "source"_a = -1, "inputs"_a = std::vector<int>());
     nb::class_<ExampleArrays>(m, "Examples", "Images, labels and a teacher's targets; the arrays are not copied.")
         .def("__init__",
              [](ExampleArrays* self, ImageArray images, Array<int32_t, nb::ndim<1>> labels,
@@ -292,7 +307,7 @@ void bind_structs(nb::module_& m) {
 void bind_network(nb::module_& m) {
     nb::class_<Network>(m, "Network")
         .def("__init__", &make_network, nb::kw_only(), "layers"_a, "input_shape"_a, "weights"_a.noconvert(),
-             "batch_size"_a, "threads"_a, "seed"_a, "instruction_set"_a)
+             "batch_size"_a, "threads"_a, "seed"_a, "instruction_set"_a, "training"_a = true)
         .def("start", &start, "weights"_a.noconvert(), "constraints"_a,
              "Set the first weights and their constraints, before training.")
         .def("train", &train, "examples"_a, nb::kw_only(), "order"_a.noconvert(), "rates"_a.noconvert(), "loss"_a,
@@ -303,6 +318,8 @@ void bind_network(nb::module_& m) {
         .def("weights", &weights, "out"_a.noconvert(), "Copy the trained weights to `out`.")
         .def_prop_rw("threads", &Network::threads, &set_threads,
                      "The threads that share a batch: 1 unless a layer needs the whole batch. No bit depends on it.")
+        .def_prop_ro("activation_floats", [](const Network& self) { return self.plan().chunk_floats; },
+                     "The floats of all maps of sixteen images; for prediction, those that are needed at once.")
         .def("predict", &predict, "images"_a.noconvert(), "first"_a, "logits"_a.noconvert(),
              "Write the logits of the images from `first` on to `logits`, as many as it has rows.");
 }

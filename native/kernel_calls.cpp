@@ -6,7 +6,7 @@
 namespace smidgen {
 namespace {
 
-ptrdiff_t kernel_size(const Layer& l) { return ptrdiff_t(l.kernel_y) * l.kernel_x; }
+ptrdiff_t kernel_size(const Layer& l) { return l.kernel_y * l.kernel_x; }
 
 // A map without a halo as channels of one value each.
 Map flat(const MapLayout& layout, float* chunk) {
@@ -20,22 +20,22 @@ bool is_overlapping(const Layer& l) {
 }
 
 size_t winograd_floats(const Layer& l) {
-    const int ins = l.in.channels, outs = l.out.channels, columns = (l.out.width + 1) / 2;
-    return std::max({winograd_scratch_floats(ins, columns), winograd_scratch_floats(outs, (l.in.width + 1) / 2),
+    const int ins = int(l.in.map.channels), outs = int(l.out.channels), columns = int((l.out.width + 1) / 2);
+    return std::max({winograd_scratch_floats(ins, columns), winograd_scratch_floats(outs, int((l.in.map.width + 1) / 2)),
                      winograd_gradient_scratch_floats(ins, outs, columns)});
 }
 
 }  // namespace
 
 Convolution forward_convolution(const Layer& l, const float* parameters, float* chunk) {
-    return {.in = l.in.at(chunk),
+    return {.in = l.in.map.at(chunk),
             .out = l.out.at(chunk),
             .kernel_y = l.kernel_y,
             .kernel_x = l.kernel_x,
             .row0 = -l.pad_y,
             .col0 = -l.pad_x,
             .weights = parameters + l.weights,
-            .w_out = l.in.channels * kernel_size(l),
+            .w_out = l.in.map.channels * kernel_size(l),
             .w_in = kernel_size(l),
             .w_y = l.kernel_x,
             .w_x = 1,
@@ -49,32 +49,32 @@ Convolution forward_convolution(const Layer& l, const float* parameters, float* 
 
 Convolution backward_convolution(const Layer& l, const float* parameters, float* chunk) {
     return {.in = l.out.at(chunk),
-            .out = l.in.at(chunk),
+            .out = l.in.gradient.at(chunk),
             .kernel_y = l.kernel_y,
             .kernel_x = l.kernel_x,
             .row0 = l.pad_y - (l.kernel_y - 1),
             .col0 = l.pad_x - (l.kernel_x - 1),
             .weights = parameters + l.weights + kernel_size(l) - 1,
             .w_out = kernel_size(l),
-            .w_in = l.in.channels * kernel_size(l),
+            .w_in = l.in.map.channels * kernel_size(l),
             .w_y = -l.kernel_x,
             .w_x = -1,
             .backward = true,
-            .slope = l.in_slope,
-            .ceiling = l.in_ceiling,
+            .slope = l.in.slope,
+            .ceiling = l.in.ceiling,
             .stride_y = l.stride_y,
             .stride_x = l.stride_x};
 }
 
 Convolution dense_forward(const Layer& l, const float* parameters, float* chunk, int chunks, ptrdiff_t chunk_stride) {
-    Convolution c{.in = flat(l.in, chunk),
+    Convolution c{.in = flat(l.in.map, chunk),
                   .out = l.out.at(chunk),
                   .kernel_y = 1,
                   .kernel_x = 1,
                   .row0 = 0,
                   .col0 = 0,
                   .weights = parameters + l.weights,
-                  .w_out = l.in.values(),
+                  .w_out = l.in.map.values(),
                   .w_in = 1,
                   .w_y = 0,
                   .w_x = 0,
@@ -89,19 +89,19 @@ Convolution dense_forward(const Layer& l, const float* parameters, float* chunk,
 
 Convolution dense_backward(const Layer& l, const float* parameters, float* chunk, int chunks, ptrdiff_t chunk_stride) {
     Convolution c{.in = l.out.at(chunk),
-                  .out = flat(l.in, chunk),
+                  .out = flat(l.in.gradient, chunk),
                   .kernel_y = 1,
                   .kernel_x = 1,
                   .row0 = 0,
                   .col0 = 0,
                   .weights = parameters + l.weights,
                   .w_out = 1,
-                  .w_in = l.in.values(),
+                  .w_in = l.in.map.values(),
                   .w_y = 0,
                   .w_x = 0,
                   .backward = true,
-                  .slope = l.in_slope,
-                  .ceiling = l.in_ceiling,
+                  .slope = l.in.slope,
+                  .ceiling = l.in.ceiling,
                   .chunk_stride = chunks > 1 ? chunk_stride : 0};
     c.out.width = chunks;
     return c;
@@ -121,7 +121,7 @@ void convolve_channels(const Kernels& kernels, Convolution c, ptrdiff_t weights,
 }
 
 WeightGradient weight_gradient_of(const Layer& l, float* gradient, float* chunk, float* scratch) {
-    return {.in = l.in.at(chunk),
+    return {.in = l.in.map.at(chunk),
             .gradient = l.out.at(chunk),
             .kernel_y = l.kernel_y,
             .kernel_x = l.kernel_x,
@@ -138,14 +138,14 @@ WeightGradient weight_gradient_of(const Layer& l, float* gradient, float* chunk,
 
 DenseGradient dense_gradient_of(const Layer& l, float* gradient, float* chunk, int chunks, ptrdiff_t chunk_stride,
                                 float* scratch) {
-    return {.inputs = l.in.at(chunk).data,
+    return {.inputs = l.in.map.at(chunk).data,
             .gradient = l.out.at(chunk).data,
             .input_stride = chunk_stride,
             .gradient_stride = chunk_stride,
             .chunks = chunks,
-            .in_count = int(l.in.values()),
+            .in_count = int(l.in.map.values()),
             .first = 0,
-            .last = l.out.channels,
+            .last = int(l.out.channels),
             .weights = gradient + l.weights,
             .bias = bias_of(l, gradient),
             .scratch = scratch};
@@ -153,37 +153,65 @@ DenseGradient dense_gradient_of(const Layer& l, float* gradient, float* chunk, i
 
 float inverse_deviation(float variance) { return 1.0f / std::sqrt(variance + BATCH_NORM_EPSILON); }
 
-Pool pool_of(const Layer& l, float* chunk, float* scratch) {
-    return {.in = l.in.at(chunk),
+Pool pool_of(const Layer& l, const MapLayout& in, float* chunk, float* scratch) {
+    return {.in = in.at(chunk),
             .out = l.out.at(chunk),
             .size_y = l.kernel_y,
             .size_x = l.kernel_x,
             .stride_y = l.stride_y,
             .stride_x = l.stride_x,
-            .slope = l.in_slope,
-            .ceiling = l.in_ceiling,
+            .slope = l.in.slope,
+            .ceiling = l.in.ceiling,
             .scratch = scratch};
 }
 
 Dropout dropout_of(const Layer& l, float* chunk, uint64_t seed) {
-    return {.map = l.in.at(chunk), .rate = l.rate, .seed = seed};
+    return {.map = l.in.map.at(chunk), .rate = l.rate, .seed = seed};
 }
 
-PRelu prelu_of(const Layer& l, const float* parameters, float* gradient, float* chunk) {
-    return {.in = l.in.at(chunk),
+PRelu prelu_of(const Layer& l, const MapLayout& in, const float* parameters, float* gradient, float* chunk) {
+    return {.in = in.at(chunk),
             .out = l.out.at(chunk),
             .slopes = parameters + l.weights,
             .gradient = gradient ? gradient + l.weights : nullptr,
-            .in_slope = l.in_slope,
-            .needs_input_gradient = l.needs_input_gradient,
-            .in_ceiling = l.in_ceiling};
+            .in_slope = l.in.slope,
+            .needs_input_gradient = l.in.needed,
+            .in_ceiling = l.in.ceiling};
+}
+
+CRelu crelu_of(const Layer& l, const MapLayout& in, float* chunk) {
+    return {.in = in.at(chunk), .out = l.out.at(chunk), .slope = l.in.slope, .ceiling = l.in.ceiling};
+}
+
+Addition addition_of(const Layer& l, float* chunk) {
+    return {.first = l.in.map.at(chunk),
+            .second = l.shortcut.map.at(chunk),
+            .out = l.out.at(chunk),
+            .slope = l.slope,
+            .ceiling = l.ceiling};
+}
+
+Addition added_gradient(const Layer& l, const Input& in, float* chunk) {
+    return {.first = l.out.at(chunk),
+            .second = {},
+            .out = in.gradient.at(chunk),
+            .slope = in.slope,
+            .ceiling = in.ceiling};
+}
+
+Addition summed_gradient(const Input& in, const GradientSum& sum, float* chunk) {
+    return {.first = sum.first.at(chunk),
+            .second = sum.second.at(chunk),
+            .out = sum.out.at(chunk),
+            .slope = sum.last ? in.sum_slope : 1.0f,
+            .ceiling = sum.last ? in.sum_ceiling : NO_CEILING};
 }
 
 Normalization normalization_by_running_stats(const Layer& l, const float* parameters, float* chunk, float* scratch) {
-    const int channels = l.out.channels;
+    const ptrdiff_t channels = l.out.channels;
     const float *scale = parameters + l.weights, *shift = scale + channels, *mean = shift + channels;
-    for (int c = 0; c < channels; ++c) scratch[c] = inverse_deviation(mean[channels + c]);
-    return {.in = l.in.at(chunk),
+    for (ptrdiff_t c = 0; c < channels; ++c) scratch[c] = inverse_deviation(mean[channels + c]);
+    return {.in = l.in.map.at(chunk),
             .out = l.out.at(chunk),
             .lanes = LANES,
             .mean = mean,
@@ -197,15 +225,15 @@ Normalization normalization_by_running_stats(const Layer& l, const float* parame
 size_t scratch_floats(const Plan& plan, int chunks) {
     const MapLayout& in = plan.input;
     const size_t loss = size_t(5) * plan.classes * LANES;
-    const size_t warp = size_t(LANES) * in.values() + size_t(in.height + 3) * (in.width + 3);
+    const size_t warp = size_t(LANES * in.values() + (in.height + 3) * (in.width + 3));
     size_t most = std::max(loss, warp);
     for (const Layer& l : plan.layers) {
         if (l.winograd) most = std::max(most, winograd_floats(l));
-        if (is_overlapping(l)) most = std::max(most, pool_scratch_floats(l.in.height, l.in.width));
-        if (l.batched) most = std::max(most, size_t(l.out.channels) * LANES);
+        if (is_overlapping(l)) most = std::max(most, pool_scratch_floats(int(l.in.map.height), int(l.in.map.width)));
+        if (l.batched) most = std::max(most, size_t(l.out.channels * LANES));
         if (l.kind == LayerKind::batch_norm) most = std::max(most, size_t(l.out.channels));
         if (l.kind == LayerKind::dense)
-            most = std::max(most, dense_scratch_floats(l.batched ? chunks : 1, int(l.in.values()), l.out.channels));
+            most = std::max(most, dense_scratch_floats(l.batched ? chunks : 1, int(l.in.map.values()), int(l.out.channels)));
     }
     return most;
 }

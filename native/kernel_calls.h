@@ -35,11 +35,18 @@ WeightGradient weight_gradient_of(const Layer& l, float* gradient, float* chunk,
 DenseGradient dense_gradient_of(const Layer& l, float* gradient, float* chunk, int chunks, ptrdiff_t chunk_stride,
                                 float* scratch);
 
-Pool pool_of(const Layer& l, float* chunk, float* scratch);
+// `in` is the layer's input or, in the backward pass, the place of its gradient, which has a copy of the input.
+Pool pool_of(const Layer& l, const MapLayout& in, float* chunk, float* scratch);
+CRelu crelu_of(const Layer& l, const MapLayout& in, float* chunk);
 Dropout dropout_of(const Layer& l, float* chunk, uint64_t seed);
 
 // gradient: null in the forward pass.
-PRelu prelu_of(const Layer& l, const float* parameters, float* gradient, float* chunk);
+PRelu prelu_of(const Layer& l, const MapLayout& in, const float* parameters, float* gradient, float* chunk);
+
+// An add forward, the gradient of one of its inputs, and a step of the sum of the gradients of one map.
+Addition addition_of(const Layer& l, float* chunk);
+Addition added_gradient(const Layer& l, const Input& in, float* chunk);
+Addition summed_gradient(const Input& in, const GradientSum& sum, float* chunk);
 
 float inverse_deviation(float variance);
 

@@ -7,6 +7,13 @@
 
 namespace smidgen {
 
+namespace {
+
+// The length of what only a training needs: one number a parameter.
+size_t trained_floats(const Plan& plan) { return plan.purpose == Purpose::training ? size_t(plan.parameters) : 0; }
+
+}  // namespace
+
 Network::Network(Plan plan, const Kernels& kernels, int batch_size, int threads, uint64_t seed)
     : plan_(std::move(plan)),
       kernels_(kernels),
@@ -15,16 +22,16 @@ Network::Network(Plan plan, const Kernels& kernels, int batch_size, int threads,
       chunks_((batch_size + LANES - 1) / LANES),
       seed_(seed),
       weights_(plan_.parameters),
-      gradient_(plan_.parameters),
-      first_(plan_.parameters),
-      second_(plan_.parameters),
+      gradient_(trained_floats(plan_)),
+      first_(trained_floats(plan_)),
+      second_(trained_floats(plan_)),
       memory_(size_t(plan_.layered ? chunks_ : 1) * plan_.chunk_floats),
       transformed_(plan_.transformed_floats),
       batch_statistics_(plan_.batch_statistics_floats) {
     ptrdiff_t unbatched = 0;
     for (const Layer& l : plan_.layers)
         if (!l.batched) unbatched = std::max(unbatched, l.weights + l.count);
-    if (plan_.layered) chunk_gradients_.assign(chunks_, std::vector<float>(unbatched));
+    if (plan_.layered && plan_.purpose == Purpose::training) chunk_gradients_.assign(chunks_, std::vector<float>(unbatched));
     set_threads(threads);
 }
 
@@ -42,12 +49,13 @@ void Network::start(const float* weights, ConstraintSettings constraints) {
         quantized_.resize(weights_.size());
         constraints_.project(weights_, quantized_);
     }
-    const auto trains = [&](const Layer& l) {
-        return l.count > 0 && !constraints_.all_fixed(l.weights, l.weights + l.count);
-    };
-    const auto first = std::find_if(plan_.layers.begin(), plan_.layers.end(), trains);
-    first_trained_ = size_t(first - plan_.layers.begin());
-    for (size_t i = 0; i <= first_trained_ && i < plan_.layers.size(); ++i) plan_.layers[i].needs_input_gradient = false;
+    std::vector<bool> needed(size_t(plan_.tensors));  // the gradient of a tensor: a layer below it is trained
+    for (Layer& l : plan_.layers) {
+        for (Input* in : {&l.in, &l.shortcut}) in->needed = in->tensor >= 0 && needed[size_t(in->tensor)];
+        const bool trains = l.count > 0 && !constraints_.all_fixed(l.weights, l.weights + l.count);
+        l.runs_backward = trains || l.in.needed || l.shortcut.needed;
+        needed[size_t(l.tensor)] = l.runs_backward;
+    }
 }
 
 std::vector<float> Network::trained_weights() const {
@@ -66,7 +74,7 @@ uint64_t Network::mask_seed(int chunk, size_t layer) const {
 
 float* Network::transformed(const Layer& l, bool backward) {
     return transformed_.data() + l.transformed +
-           (backward ? winograd_weight_floats(l.in.channels, l.out.channels) : 0);
+           (backward ? winograd_weight_floats(l.in.map.channels, l.out.channels) : 0);
 }
 
 void Network::transform_weights() {
@@ -74,7 +82,7 @@ void Network::transform_weights() {
     for (const Layer& l : plan_.layers) {
         if (!l.winograd) continue;
         kernels_.winograd_weights(forward_convolution(l, weights, chunk_memory(0)), transformed(l, false));
-        if (!l.needs_input_gradient) continue;
+        if (!l.in.needed) continue;
         kernels_.winograd_weights(backward_convolution(l, weights, chunk_memory(0)), transformed(l, true));
     }
 }
@@ -85,24 +93,44 @@ void Network::convolve(const Layer& l, Convolution c, float* scratch) {
     else kernels_.convolve(c);
 }
 
+// Zeroes the columns on either side of a map, where other maps have been.
+void clear_halo(const MapLayout& map, float* memory) {
+    std::fill(memory + map.begin(), memory + map.offset, 0.0f);
+    for (ptrdiff_t y = 0; y < map.channels * map.height; ++y)
+        std::fill(memory + map.offset + y * map.row + map.width * LANES, memory + map.offset + (y + 1) * map.row, 0.0f);
+    std::fill(memory + map.offset + map.channels * map.plane, memory + map.end(), 0.0f);
+}
+
 void Network::forward(const Layer& l, float* memory, int chunks, bool training, uint64_t seed, float* scratch) {
     const float* weights = used_weights().data();
+    for (int chunk = 0; l.clears_halo && chunk < chunks; ++chunk)
+        clear_halo(l.out, memory + chunk * plan_.chunk_floats);
     switch (l.kind) {
         case LayerKind::conv:
         case LayerKind::depthwise: return convolve(l, forward_convolution(l, weights, memory), scratch);
         case LayerKind::dense: return kernels_.convolve(dense_forward(l, weights, memory, chunks, plan_.chunk_floats));
-        case LayerKind::max_pool: return kernels_.max_pool(pool_of(l, memory, scratch));
-        case LayerKind::avg_pool: return kernels_.avg_pool(pool_of(l, memory, scratch));
+        case LayerKind::max_pool: return kernels_.max_pool(pool_of(l, l.in.map, memory, scratch));
+        case LayerKind::avg_pool: return kernels_.avg_pool(pool_of(l, l.in.map, memory, scratch));
         case LayerKind::dropout: return training ? kernels_.dropout(dropout_of(l, memory, seed)) : void();
         case LayerKind::batch_norm:
             return kernels_.normalize(normalization_by_running_stats(l, weights, memory, scratch));
-        case LayerKind::prelu: return kernels_.prelu(prelu_of(l, weights, nullptr, memory));
+        case LayerKind::prelu: return kernels_.prelu(prelu_of(l, l.in.map, weights, nullptr, memory));
+        case LayerKind::crelu: return kernels_.crelu(crelu_of(l, l.in.map, memory));
+        case LayerKind::add: return kernels_.add(addition_of(l, memory));
     }
 }
 
 void Network::backward(const Layer& l, float* memory, float* gradient, uint64_t seed, float* scratch) {
-    const bool down = l.needs_input_gradient;
+    copy_inputs(l, memory);
+    own_gradients(l, memory, gradient, seed, scratch);
+    sum_gradients(l, memory);
+}
+
+// The gradients of a layer's weights and of its inputs, those that other layers leave not counted.
+void Network::own_gradients(const Layer& l, float* memory, float* gradient, uint64_t seed, float* scratch) {
+    const bool down = l.in.needed;
     const float* weights = used_weights().data();
+    const MapLayout& in = l.in.gradient;
     switch (l.kind) {
         case LayerKind::conv:
         case LayerKind::depthwise:
@@ -111,11 +139,37 @@ void Network::backward(const Layer& l, float* memory, float* gradient, uint64_t 
         case LayerKind::dense:
             kernels_.dense_gradient(dense_gradient_of(l, gradient, memory, 1, 0, scratch));
             return down ? kernels_.convolve(dense_backward(l, weights, memory, 1, 0)) : void();
-        case LayerKind::max_pool: return down ? kernels_.max_pool_backward(pool_of(l, memory, scratch)) : void();
-        case LayerKind::avg_pool: return down ? kernels_.avg_pool_backward(pool_of(l, memory, scratch)) : void();
+        case LayerKind::max_pool: return down ? kernels_.max_pool_backward(pool_of(l, in, memory, scratch)) : void();
+        case LayerKind::avg_pool: return down ? kernels_.avg_pool_backward(pool_of(l, in, memory, scratch)) : void();
         case LayerKind::dropout: return down ? kernels_.dropout(dropout_of(l, memory, seed)) : void();
-        case LayerKind::prelu: return kernels_.prelu_backward(prelu_of(l, weights, gradient, memory));
+        case LayerKind::prelu: return kernels_.prelu_backward(prelu_of(l, in, weights, gradient, memory));
+        case LayerKind::crelu: return down ? kernels_.crelu_backward(crelu_of(l, in, memory)) : void();
+        case LayerKind::add:
+            for (const Input* input : {&l.in, &l.shortcut})
+                if (input->needed && input->written) kernels_.add_backward(added_gradient(l, *input, memory));
+            return;
         case LayerKind::batch_norm: return;  // it needs the whole batch, see normalize_backward
+    }
+}
+
+// A backward kernel that works in place finds its input where it writes the gradient.
+void Network::copy_inputs(const Layer& l, float* memory) {
+    if (!l.in.copies || !(l.in.needed || l.count > 0)) return;
+    const MapLayout &from = l.in.map, &to = l.in.gradient;
+    for (ptrdiff_t y = 0; y < from.channels * from.height; ++y) {
+        const float* row = memory + from.offset + y * from.row;
+        std::copy(row, row + from.width * LANES, memory + to.offset + y * to.row);
+    }
+}
+
+// Sums the gradients that all readers of an input have left: this layer is the last of them in the backward pass.
+void Network::sum_gradients(const Layer& l, float* memory) {
+    for (const Input* in : {&l.in, &l.shortcut}) {
+        if (!in->needed) continue;
+        for (const GradientSum& sum : in->sums) {
+            const Addition addition = summed_gradient(*in, sum, memory);
+            sum.last ? kernels_.add_backward(addition) : kernels_.add(addition);
+        }
     }
 }
 
@@ -138,8 +192,9 @@ void Network::forward_chunk(int chunk, size_t first, size_t last, float* scratch
 }
 
 void Network::backward_chunk(int chunk, size_t first, size_t last, float* gradient, float* scratch) {
-    for (size_t i = last; i-- > std::max(first, first_trained_);)
-        backward(plan_.layers[i], chunk_memory(chunk), gradient, mask_seed(chunk, i), scratch);
+    for (size_t i = last; i-- > first;)
+        if (plan_.layers[i].runs_backward)
+            backward(plan_.layers[i], chunk_memory(chunk), gradient, mask_seed(chunk, i), scratch);
 }
 
 double Network::chunk_loss(const Batch& batch, int chunk, float* scratch) {
@@ -221,7 +276,7 @@ double Network::loss_of_batch(const Batch& batch) {
 void Network::forward_by_layer(const Batch& batch) {
     const std::vector<Layer>& layers = plan_.layers;
     for (size_t begin = 0, end; begin < layers.size(); begin = end) {
-        for (end = begin; end < layers.size() && !layers[end].needs_whole_batch();) ++end;
+        for (end = begin; end < layers.size() && !plan_.needs_whole_batch(layers[end]);) ++end;
         if (end > begin) {
             team_->each(batch.chunks(),
                         [&](int chunk, int thread) { forward_chunk(chunk, begin, end, scratch(thread)); });
@@ -234,8 +289,8 @@ void Network::forward_by_layer(const Batch& batch) {
 
 void Network::backward_by_layer(const Batch& batch) {
     const std::vector<Layer>& layers = plan_.layers;
-    for (size_t end = layers.size(), begin; end > first_trained_; end = begin) {
-        for (begin = end; begin > 0 && !layers[begin - 1].needs_whole_batch();) --begin;
+    for (size_t end = layers.size(), begin; end > 0; end = begin) {
+        for (begin = end; begin > 0 && !plan_.needs_whole_batch(layers[begin - 1]);) --begin;
         if (begin < end) {
             team_->each(batch.chunks(), [&](int chunk, int thread) {
                 backward_chunk(chunk, begin, end, chunk_gradients_[chunk].data(), scratch(thread));
@@ -243,12 +298,13 @@ void Network::backward_by_layer(const Batch& batch) {
             continue;
         }
         const Layer& layer = layers[--begin];
+        if (!layer.runs_backward) continue;
         if (!layer.batched) {
             normalize_backward(layer, batch);
             continue;
         }
         batched_weight_gradient(layer, batch.chunks());
-        if (layer.needs_input_gradient) batched_input_gradient(layer, batch.chunks());
+        if (layer.in.needed) batched_input_gradient(layer, batch.chunks());
     }
 }
 
@@ -260,21 +316,24 @@ void Network::add_chunk_gradients() {
                 gradient_[k] += part[k], part[k] = 0;
 }
 
+// Where part `part` of `parts` about equal parts of `count` begins.
+int share(ptrdiff_t count, ptrdiff_t part, ptrdiff_t parts) { return int(count * part / parts); }
+
 void Network::batched_forward(const Layer& l, int chunks) {
     const int parts = std::min(chunks, team_->size());
     team_->each(parts, [&](int part, int) {
-        const int begin = chunks * part / parts, end = chunks * (part + 1) / parts;
+        const int begin = share(chunks, part, parts), end = share(chunks, part + 1, parts);
         forward(l, chunk_memory(begin), end - begin, true, 0, nullptr);
     });
 }
 
 void Network::batched_weight_gradient(const Layer& l, int chunks) {
-    const int outs = l.out.channels, blocks = std::min(outs, team_->size());
+    const int outs = int(l.out.channels), blocks = std::min(outs, team_->size());
     team_->each(blocks, [&](int block, int thread) {
         DenseGradient part =
             dense_gradient_of(l, gradient_.data(), chunk_memory(0), chunks, plan_.chunk_floats, scratch(thread));
-        part.first = int(ptrdiff_t(outs) * block / blocks);
-        part.last = int(ptrdiff_t(outs) * (block + 1) / blocks);
+        part.first = share(outs, block, blocks);
+        part.last = share(outs, block + 1, blocks);
         kernels_.dense_gradient(part);
     });
 }
@@ -282,11 +341,12 @@ void Network::batched_weight_gradient(const Layer& l, int chunks) {
 void Network::batched_input_gradient(const Layer& l, int chunks) {
     const int parts = std::min(chunks, team_->size());
     team_->each(parts, [&](int part, int thread) {
-        const int begin = chunks * part / parts, end = chunks * (part + 1) / parts;
+        const int begin = share(chunks, part, parts), end = share(chunks, part + 1, parts);
         Convolution c =
             dense_backward(l, used_weights().data(), chunk_memory(begin), end - begin, plan_.chunk_floats);
         c.scratch = scratch(thread);
         kernels_.convolve(c);
+        for (int chunk = begin; chunk < end; ++chunk) sum_gradients(l, chunk_memory(chunk));
     });
 }
 
@@ -356,6 +416,7 @@ void Network::predict_block(const Images& images, ptrdiff_t first, ptrdiff_t cou
         const ptrdiff_t done = ptrdiff_t(chunk) * LANES;
         uint32_t order[LANES];
         for (int lane = 0; lane < LANES; ++lane) order[lane] = uint32_t(first + done + lane);
+        if (plan_.clears_input_halo) clear_halo(plan_.input, chunk_memory(chunk));
         loader_.load(images, order, int(std::min<ptrdiff_t>(LANES, count - done)), chunk_memory(chunk));
     }
     for (const Layer& l : plan_.layers) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -95,6 +96,9 @@ class Network {
     void convolve(const Layer& layer, Convolution convolution, float* scratch);
     void forward(const Layer& layer, float* memory, int chunks, bool training, uint64_t mask_seed, float* scratch);
     void backward(const Layer& layer, float* memory, float* gradient, uint64_t mask_seed, float* scratch);
+    void own_gradients(const Layer& layer, float* memory, float* gradient, uint64_t mask_seed, float* scratch);
+    void copy_inputs(const Layer& layer, float* memory);
+    void sum_gradients(const Layer& layer, float* memory);
 
     // Several layers of one chunk.
     void load_chunk(const Batch& batch, int chunk, float* scratch);
@@ -116,8 +120,9 @@ class Network {
     void predict_block(const Images& images, ptrdiff_t first, ptrdiff_t count, float* logits);
 
     // Batch norm, in batch_norm.cpp.
-    Normalization normalization(const Layer& layer, const Batch& batch, int chunk, int channel);
-    float channel_mean(const Layer& layer, const Batch& batch, int channel, const float* centre);
+    Normalization normalization(const Layer& layer, const Batch& batch, int chunk, ptrdiff_t channel);
+    float channel_mean(const Layer& layer, const Batch& batch, ptrdiff_t channel, const float* centre);
+    std::array<float, 2> gradient_means(const Layer& layer, const Batch& batch, ptrdiff_t channel, double values);
     void normalize_forward(const Layer& layer, const Batch& batch);
     void normalize_backward(const Layer& layer, const Batch& batch);
 
@@ -136,7 +141,6 @@ class Network {
     WeightConstraints constraints_;
     std::vector<float> quantized_;  // the weights at their levels; empty without constraints
     std::vector<float> average_;    // of the weights; empty if none is taken
-    size_t first_trained_ = 0;      // layers below have no weights or fixed ones: they need no gradients
     AlignedFloats memory_;          // of one chunk, or of all chunks of a layered plan
     std::vector<std::vector<float>> chunk_gradients_;  // of a layered plan: each chunk adds into its own
     AlignedFloats transformed_;                        // weights for Winograd's algorithm, once a batch

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <string>
+
+#include "lifetimes.h"
+#include "limits.h"
 
 namespace smidgen {
 
@@ -11,194 +15,198 @@ namespace {
 // weights once for a whole batch then saves more than it costs to keep the activations of every chunk.
 constexpr ptrdiff_t BATCHED_WEIGHTS = 1 << 13, BATCHED_RATIO = 4;
 
-// Channels, in and out, from which Winograd's algorithm is worth its transforms.
-constexpr int WINOGRAD_CHANNELS = 16;
-
-// Far above what fits in memory, and low enough that the values of a map can be counted in an int.
-constexpr int MAX_KERNEL = 7, MAX_SIDE = 1 << 15, MAX_CHANNELS = 1 << 24;
-constexpr ptrdiff_t MAX_FLOATS = ptrdiff_t(1) << 31;
-
-bool is_between(int value, int least, int most) { return value >= least && value <= most; }
-
-// Whether the core has such a layer, with such sizes.
-bool is_possible(const LayerRequest& r) {
-    if (r.source < -1) return false;
-    const int small = std::min(r.kernel_y, r.kernel_x), large = std::max(r.kernel_y, r.kernel_x);
-    const bool global = small == 0 && large == 0;
-    switch (r.kind) {
-        case LayerKind::conv: return is_between(r.out, 1, MAX_CHANNELS) && small >= 1 && large <= MAX_KERNEL;
-        case LayerKind::depthwise: return small >= 1 && large <= MAX_KERNEL;
-        case LayerKind::max_pool:
-        case LayerKind::avg_pool: return global || (small >= 1 && small == large);
-        case LayerKind::dense: return is_between(r.out, 1, MAX_CHANNELS) && small == 1 && large == 1;
-        case LayerKind::dropout: return r.rate >= 0.0f && r.rate < 1.0f && small == 1 && large == 1;
-        case LayerKind::batch_norm:
-        case LayerKind::prelu: return small == 1 && large == 1;
-    }
-    return false;
+bool is_batched(const Layer& l, ptrdiff_t chunk_floats) {
+    return l.kind == LayerKind::dense && l.count >= BATCHED_WEIGHTS && l.count >= BATCHED_RATIO * chunk_floats / LANES;
 }
 
-bool convolves(const LayerRequest& r) { return r.kind == LayerKind::conv || r.kind == LayerKind::depthwise; }
-
-int pad_low(const LayerRequest& r, int kernel) { return r.same ? (kernel - 1) / 2 : 0; }
-
-// The halo that a convolution reads around its input.
-Halo read_forward(const LayerRequest& r) {
-    if (!convolves(r) || !r.same) return {};
-    const int low = pad_low(r, r.kernel_x);
-    return {low, r.kernel_x - 1 - low};
+// Whether the backward kernel reads the input where it writes the gradient, so that it must be there.
+bool works_in_place(LayerKind kind) {
+    return kind != LayerKind::conv && kind != LayerKind::depthwise && kind != LayerKind::dense;
 }
 
-// The halo that its backward pass reads around the gradient of its output.
-Halo read_backward(const LayerRequest& r) {
-    if (!convolves(r)) return {};
-    const int low = pad_low(r, r.kernel_x);
-    return {r.kernel_x - 1 - low, r.same ? low : r.kernel_x - 1};
+// A map and its halo that begin at 0.
+MapLayout layout_of(const Size& size, Halo halo) {
+    const ptrdiff_t row = (size.width + std::max(halo.left, halo.right)) * LANES;
+    return {.offset = halo.left * LANES,
+            .channels = size.channels,
+            .height = size.height,
+            .width = size.width,
+            .plane = size.height * row,
+            .row = row,
+            .halo = halo};
 }
 
-// Appends a map and its halo to a chunk's memory. The columns right of a row are those left of the next.
-MapLayout place(int channels, int height, int width, Halo halo, ptrdiff_t& end) {
-    if (channels < 1 || height < 1 || width < 1) throw std::invalid_argument("a layer has no output");
-    if (channels > MAX_CHANNELS || std::max(height, width) > MAX_SIDE) throw std::invalid_argument("a layer is too large");
-    const ptrdiff_t row = ptrdiff_t(width + std::max(halo.left, halo.right)) * LANES;
-    const MapLayout map{.offset = end + ptrdiff_t(halo.left) * LANES,
-                        .channels = channels,
-                        .height = height,
-                        .width = width,
-                        .plane = height * row,
-                        .row = row};
-    end += ptrdiff_t(halo.left + halo.right) * LANES + channels * map.plane;
-    if (end > MAX_FLOATS) throw std::invalid_argument("a layer is too large");
+MapLayout moved(MapLayout map, ptrdiff_t by) {
+    map.offset += by;
     return map;
 }
 
-void shape_of(const LayerRequest& r, const MapLayout& in, int& channels, int& height, int& width) {
-    channels = r.kind == LayerKind::conv || r.kind == LayerKind::dense ? r.out : in.channels;
-    height = in.height, width = in.width;
-    if (r.kind == LayerKind::dense) height = width = 1;
-    if (convolves(r) && !r.same) height -= r.kernel_y - 1, width -= r.kernel_x - 1;
-    if (r.kind == LayerKind::max_pool || r.kind == LayerKind::avg_pool) height /= r.kernel_y, width /= r.kernel_x;
+void check_most(ptrdiff_t count, ptrdiff_t most, const char* what) {
+    if (count > most)
+        throw std::invalid_argument("the network has " + std::to_string(count) + what + "; the most are " +
+                                    std::to_string(most) + ": use fewer channels or units, or a smaller input");
 }
 
-ptrdiff_t weight_count(const LayerRequest& r, const MapLayout& in) {
-    const ptrdiff_t kernel = ptrdiff_t(r.kernel_y) * r.kernel_x;
-    if (r.kind == LayerKind::conv) return ptrdiff_t(r.out) * in.channels * kernel;
-    if (r.kind == LayerKind::depthwise) return in.channels * kernel;
-    if (r.kind == LayerKind::dense) return r.out * in.values();
-    if (r.kind == LayerKind::batch_norm || r.kind == LayerKind::prelu) return in.channels;
-    return 0;
-}
-
-// Biases; of a batch norm its shifts and, behind them, its running statistics.
-ptrdiff_t bias_count(const LayerRequest& r, const MapLayout& out) {
-    if (r.kind == LayerKind::batch_norm) return ptrdiff_t(3) * out.channels;
-    return r.bias && r.kind != LayerKind::prelu ? out.channels : 0;
-}
-
-bool winograd_pays(const LayerRequest& r, const MapLayout& in) {
-    return r.kind == LayerKind::conv && r.kernel_y == 3 && r.kernel_x == 3 &&
-           std::min(in.channels, r.out) >= WINOGRAD_CHANNELS;
-}
-
-// Dense layers and the loss read maps without a halo: an average pool of size 1 copies a map to one.
-constexpr LayerRequest COPY = {.kind = LayerKind::avg_pool};
-
-std::vector<LayerRequest> with_copies(const std::vector<LayerRequest>& requests) {
-    std::vector<LayerRequest> all;
-    for (size_t index = 0; index < requests.size(); ++index) {
-        LayerRequest r = requests[index];
-        if (!is_possible(r)) throw std::invalid_argument("the core has no such layer, or not with such sizes");
-        r.index = int(index);
-        if (r.kind == LayerKind::dense) all.push_back(COPY);
-        all.push_back(r);
-        if (r.kind == LayerKind::dense) all.push_back(COPY);
-    }
-    all.push_back(COPY);
-    return all;
-}
-
-// What the next layer from `index` on reads around its input; a dropout works in place.
-Halo halo_before(const std::vector<LayerRequest>& requests, size_t index) {
-    while (index < requests.size() && requests[index].kind == LayerKind::dropout) ++index;
-    return index < requests.size() ? read_forward(requests[index]) : Halo{};
-}
-
-bool is_needless_copy(const LayerRequest& r, const MapLayout& in, Halo after) {
-    return r.kind == LayerKind::avg_pool && r.kernel_y == 1 && in.is_compact() && !after.left && !after.right;
-}
-
-bool is_batched(const Layer& l, ptrdiff_t chunk_floats) {
-    return l.kind == LayerKind::dense && l.count >= BATCHED_WEIGHTS &&
-           l.count >= BATCHED_RATIO * chunk_floats / LANES;
+// Whether another map, which is not one written in its place, uses a part of a map's memory.
+bool shares_memory(const std::vector<MapLayout>& maps, const Graph& graph, size_t index) {
+    const MapLayout& map = maps[index];
+    for (size_t other = 0; other < maps.size(); ++other)
+        if (graph.tensors[other].home != graph.tensors[index].home && maps[other].begin() < map.end() &&
+            map.begin() < maps[other].end())
+            return true;
+    return false;
 }
 
 }  // namespace
 
-Plan::Plan(const std::vector<LayerRequest>& given, int channels, int height, int width) : owners_(given.size()) {
-    const std::vector<LayerRequest> requests = with_copies(given);
-    output = input = place(channels, height, width, halo_before(requests, 0), chunk_floats);
-    float slope = 1.0f;
-    for (size_t i = 0; i < requests.size(); ++i) {
-        const Halo after = halo_before(requests, i + 1);
-        if (is_needless_copy(requests[i], output, after)) continue;
-        add_layer(requests[i], output, slope, after);
-        output = layers.back().out;
-        if (requests[i].kind != LayerKind::dropout) slope = layers.back().slope;
-    }
+Plan::Plan(const std::vector<LayerRequest>& requests, const Size& input_size, Purpose purpose_)
+    : purpose(purpose_), owners_(requests.size()) {
+    const Graph graph(requests, input_size, purpose);
+    std::vector<MapLayout> maps;
+    for (const Tensor& tensor : graph.tensors) maps.push_back(layout_of(tensor.size, tensor.halo));
+    purpose == Purpose::training ? place_in_sequence(graph, maps) : place_by_lifetime(graph, maps);
+    for (const Node& node : graph.nodes) add_layer(graph, node, maps);
+    if (purpose == Purpose::training)
+        for (size_t i = 0; i < maps.size(); ++i) place_gradients(graph.tensors[i], maps[i]);
+    else
+        clear_halos(graph, maps);
+    input = maps[0], output = maps[size_t(graph.output)];
+    tensors = int(maps.size());
     classes = int(output.values());
     for (Layer& l : layers) {
         l.batched = is_batched(l, chunk_floats);
-        layered |= l.needs_whole_batch();
+        layered |= needs_whole_batch(l);
     }
 }
 
-void Plan::add_layer(const LayerRequest& request, MapLayout in, float in_slope, Halo after) {
-    LayerRequest r = request;
-    if (r.kernel_y == 0) r.kernel_y = in.height, r.kernel_x = in.width;
-    Layer layer{.kind = r.kind, .in = in, .out = in, .in_slope = in_slope, .needs_input_gradient = parameters > 0};
-    if (r.kind == LayerKind::dropout) {
-        layer.rate = r.rate;
-    } else {
-        int c, h, w;
-        shape_of(r, in, c, h, w);
-        const Halo backward = layer.needs_input_gradient ? read_backward(r) : Halo{};
-        layer.out = place(c, h, w, {std::max(after.left, backward.left), std::max(after.right, backward.right)},
-                          chunk_floats);
-        layer.kernel_y = r.kernel_y, layer.kernel_x = r.kernel_x;
-        if (r.kind == LayerKind::max_pool || r.kind == LayerKind::avg_pool)
-            layer.stride_y = r.kernel_y, layer.stride_x = r.kernel_x;
-        layer.pad_y = pad_low(r, r.kernel_y), layer.pad_x = pad_low(r, r.kernel_x);
-        place_weights(r, layer);
+// --- memory ------------------------------------------------------------------------------------------
+
+// Places a map behind all others.
+MapLayout Plan::append(MapLayout map) {
+    map = moved(map, chunk_floats);
+    chunk_floats = map.end();
+    check_most(chunk_floats, MAX_FLOATS, " floats of activations for sixteen images");
+    return map;
+}
+
+void Plan::place_in_sequence(const Graph& graph, std::vector<MapLayout>& maps) {
+    for (size_t i = 0; i < maps.size(); ++i) {
+        const size_t home = size_t(graph.tensors[i].home);
+        maps[i] = home == i ? append(maps[i]) : maps[home];
     }
+}
+
+// A map lives from the layer that writes it to the last that reads it, or that reads what is written in its place.
+void Plan::place_by_lifetime(const Graph& graph, std::vector<MapLayout>& maps) {
+    std::vector<Lifetime> lifetimes;
+    for (size_t i = 0; i < maps.size(); ++i) {
+        const Tensor& tensor = graph.tensors[i];
+        const int first = std::max(tensor.node, 0);
+        lifetimes.push_back({.floats = size_t(tensor.home) == i ? maps[i].end() : 0, .first = first, .last = first});
+        int& last = lifetimes[size_t(tensor.home)].last;
+        for (const Reader& reader : tensor.readers) last = std::max(last, reader.node);
+        if (int(i) == graph.output) last = int(graph.nodes.size());
+    }
+    chunk_floats = place_by_lifetimes(lifetimes);
+    check_most(chunk_floats, MAX_FLOATS, " floats of activations for sixteen images");
+    for (size_t i = 0; i < maps.size(); ++i) maps[i] = moved(maps[i], lifetimes[size_t(graph.tensors[i].home)].offset);
+}
+
+void Plan::clear_halos(const Graph& graph, const std::vector<MapLayout>& maps) {
+    const auto is_soiled = [&](size_t i) {
+        return size_t(graph.tensors[i].home) == i && maps[i].halo != Halo{} && shares_memory(maps, graph, i);
+    };
+    clears_input_halo = is_soiled(0);
+    for (Layer& l : layers) l.clears_halo = is_soiled(size_t(l.tensor));
+}
+
+// --- layers ------------------------------------------------------------------------------------------
+
+void Plan::add_layer(const Graph& graph, const Node& node, const std::vector<MapLayout>& maps) {
+    const LayerRequest& r = node.request;
+    const auto input_of = [&](int tensor) {
+        const Tensor& t = graph.tensors[size_t(tensor)];
+        const MapLayout& map = maps[size_t(tensor)];
+        return Input{.map = map, .gradient = map, .slope = t.slope, .ceiling = t.ceiling, .tensor = tensor};
+    };
+    const Tensor& in = graph.tensors[size_t(node.inputs[0])];
+    const Tensor& out = graph.tensors[size_t(node.output)];
+    const Padding pad = padding(r, in.size);
+    Layer layer{.kind = r.kind, .in = input_of(node.inputs[0]), .out = maps[size_t(node.output)], .tensor = node.output};
+    if (r.kind == LayerKind::add) {
+        layer.shortcut = input_of(node.inputs[1]);
+        layer.in.written = in.home != out.home;
+    }
+    layer.kernel_y = int(r.kernel_y), layer.kernel_x = int(r.kernel_x);
+    layer.stride_y = int(r.stride_y), layer.stride_x = int(r.stride_x);
+    layer.pad_y = int(pad.y), layer.pad_x = int(pad.x);
+    layer.shared = int(r.shared), layer.rate = r.rate, layer.slope = out.slope, layer.ceiling = out.ceiling;
+    place_weights(in.size, node, layer);
     layers.push_back(layer);
 }
 
 // Decides where a layer's weights are: they are its own, or those of the layer that it repeats.
-void Plan::place_weights(const LayerRequest& r, Layer& l) {
-    const ptrdiff_t weights = weight_count(r, l.in), biases = weights ? bias_count(r, l.out) : 0;
-    l.slope = weights && r.kind != LayerKind::prelu ? r.slope : 1.0f;
+void Plan::place_weights(const Size& in, const Node& node, Layer& l) {
+    const LayerRequest& r = node.request;
+    const ptrdiff_t weights = weight_count(r, in), biases = weights ? bias_count(r, in) : 0;
     l.bias = biases > 0;
     l.count = weights + biases;
     l.weights = parameters;
     if (r.source >= 0) {
-        if (r.source >= r.index || owners_[r.source].kind != r.kind || owners_[r.source].count != l.count)
+        if (r.source >= node.index || owners_[size_t(r.source)].kind != r.kind || owners_[size_t(r.source)].count != l.count)
             throw std::invalid_argument("a layer cannot use the weights of the layer that it names");
-        l.weights = owners_[r.source].weights;
+        l.weights = owners_[size_t(r.source)].weights;
     } else {
         parameters += l.count;
     }
-    if (parameters > MAX_FLOATS) throw std::invalid_argument("a layer is too large");
+    check_most(parameters, MAX_PARAMETERS, " parameters");
     l.biases = l.weights + weights;
-    if ((l.winograd = winograd_pays(r, l.in))) {
+    if ((l.winograd = winograd_pays(r, in))) {
         l.transformed = transformed_floats;
-        transformed_floats += winograd_weight_floats(l.in.channels, l.out.channels) +
-                              winograd_weight_floats(l.out.channels, l.in.channels);
+        transformed_floats += ptrdiff_t(winograd_weight_floats(in.channels, l.out.channels) +
+                                        winograd_weight_floats(l.out.channels, in.channels));
     }
     if (r.kind == LayerKind::batch_norm) {
         l.batch_statistics = batch_statistics_floats;
-        batch_statistics_floats += ptrdiff_t(2) * l.out.channels;
+        batch_statistics_floats += 2 * l.out.channels;
     }
-    if (r.index >= 0) owners_[r.index] = l;
+    if (node.index >= 0) owners_[size_t(node.index)] = l;
+}
+
+// --- gradients of maps that several layers read --------------------------------------------------------
+
+// Where the readers of a map leave its gradient, in their order: an add does so in the gradient of its own output.
+std::vector<MapLayout> Plan::place_parts(const Tensor& tensor) {
+    std::vector<MapLayout> parts;
+    for (const Reader& reader : tensor.readers) {
+        Layer& l = layers[size_t(reader.node)];
+        Input& in = reader.slot ? l.shortcut : l.in;
+        in.slope = 1.0f, in.ceiling = NO_CEILING;
+        if (l.kind == LayerKind::add) {
+            in.written = false;
+            parts.push_back(l.out);
+        } else {
+            in.gradient = append(layout_of(tensor.size, {}));
+            in.copies = works_in_place(l.kind);
+            parts.push_back(in.gradient);
+        }
+    }
+    return parts;
+}
+
+void Plan::place_gradients(const Tensor& tensor, const MapLayout& map) {
+    if (tensor.readers.size() < 2 || !tensor.trained) return;
+    const Reader& reader = tensor.readers[0];
+    const std::vector<MapLayout> parts = place_parts(tensor);
+    Input& in = reader.slot ? layers[size_t(reader.node)].shortcut : layers[size_t(reader.node)].in;
+    in.sum_slope = tensor.slope, in.sum_ceiling = tensor.ceiling;
+    MapLayout sum = parts[0];
+    if (parts.size() > 2 && layers[size_t(reader.node)].kind == LayerKind::add) sum = append(layout_of(tensor.size, {}));
+    for (size_t i = 1; i < parts.size(); ++i) {
+        const bool last = i + 1 == parts.size();
+        const MapLayout& first = i == 1 ? parts[0] : sum;
+        in.sums.push_back({.first = first, .second = parts[i], .out = last ? map : sum, .last = last});
+    }
 }
 
 }  // namespace smidgen

@@ -138,16 +138,30 @@ def test_the_arguments_that_are_changed_below_are_right():
         layer("CONV", 2**31, (3, 3)),
         layer("CONV", 2, (0, 0)),
         layer("CONV", 2, (-3, 3)),
-        layer("CONV", 2, (3, 8), same=True),
+        layer("CONV", 2, (2, 12), same=True),
+        layer("CONV", 2, (1, 64), same=True),
         layer("CONV", 2, (7, 7)),
+        layer("CONV", 2, (3, 3), stride=(0, 1)),
+        layer("CONV", 2, (3, 3), stride=(-1, 1)),
+        layer("CONV", 2, (3, 3), stride=(1, 2**40)),
+        layer("CONV", 2, (3, 3), ceiling=0.0),
+        layer("CONV", 2, (3, 3), ceiling=np.nan),
+        layer("CONV", 2, (3, 3), shared=1),
+        layer("CONV", 2, (3, 3), inputs=[0]),
+        layer("CONV", 2, (3, 3), inputs=[-2]),
+        layer("CONV", 2, (3, 3), inputs=[-1, -1]),
+        layer("CONV", 2, (3, 3), inputs=[2**31 - 1]),
         layer("CONV", 2, (3, 3, 3)),
         layer("DEPTHWISE", kernel=(3, 0)),
-        layer("DEPTHWISE", kernel=(9, 9), same=True),
+        layer("DEPTHWISE", kernel=(12, 12), same=True),
+        layer("DEPTHWISE", kernel=(3, 3), shared=-1),
+        layer("DEPTHWISE", kernel=(3, 3), shared=2**40),
         layer("MAX_POOL", kernel=(2, 0)),
         layer("MAX_POOL", kernel=(0, 2)),
         layer("MAX_POOL", kernel=(-2, -2)),
         layer("MAX_POOL", kernel=(7, 7)),
-        layer("AVG_POOL", kernel=(1, 2)),
+        layer("AVG_POOL", kernel=(1, 2), stride=(0, 1)),
+        layer("AVG_POOL", kernel=(1, 2), stride=(1, 2**31)),
         layer("DENSE", 0),
         layer("DENSE", -5),
         layer("DENSE", 2**31 - 1),
@@ -158,6 +172,14 @@ def test_the_arguments_that_are_changed_below_are_right():
         layer("DROPOUT", rate=-0.5),
         layer("BATCH_NORM"),  # without its weights
         layer("PRELU"),
+        layer("CRELU", kernel=(1, 2)),
+        layer("CRELU", stride=(1, 2)),
+        layer("ADD"),
+        layer("ADD", inputs=[-1]),
+        layer("ADD", inputs=[-1, -1, -1]),
+        layer("ADD", inputs=[-1, 0]),
+        layers(conv(3), conv(3) | {"inputs": [-1]}, HEAD, weights=131),  # nothing reads the first
+        layers(plain("MAX_POOL", kernel=(2, 2)), plain("ADD") | {"inputs": [0, -1]}, HEAD, weights=30),
         # Layers that would use the weights of another:
         layer("CONV", 2, (3, 3), same=True, source=0),
         layer("CONV", 2, (3, 3), same=True, source=1),
@@ -177,6 +199,8 @@ def test_the_arguments_that_are_changed_below_are_right():
         {"input_shape": [1, -6, -6]},
         {"input_shape": [2**31 - 1, 2**31 - 1, 2**31 - 1]},
         {"input_shape": [2**24, 2**15, 2**15]},
+        {"input_shape": [1, 2**26 + 1, 1]},
+        {"input_shape": [2**62, 2**62, 4]},
         {"input_shape": [1, 2**31, 6]},
         {"weights": np.zeros(46, np.float32)},
         {"weights": np.zeros(48, np.float32)},
@@ -207,7 +231,7 @@ def test_layers_of_another_type_are_refused(layers):
 
 @pytest.mark.parametrize("kinds", [_core.LayerKind, _core.LossKind, _core.OptimizerKind])
 def test_kinds_that_do_not_exist_are_refused(kinds):
-    for number in (-1, 8, 99):
+    for number in (-1, len(kinds), 99):
         with pytest.raises(REFUSED):
             kinds(number)
     for struct in (_core.Layer, _core.Loss, _core.Optimizer):

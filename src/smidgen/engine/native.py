@@ -17,13 +17,13 @@ from smidgen import environment
 from smidgen.engine.interface import DEFAULT_CONTROL, Examples, Images, TrainControl, Trained
 from smidgen.engine.losses import prepare
 from smidgen.engine.start import Start, check_start
-from smidgen.errors import EngineError
 from smidgen.records import OPTIMIZERS, Recipe, Weights
 from smidgen.spec import (
     Add,
     AvgPool,
     BatchNorm,
     Conv,
+    CReLU,
     Dense,
     Depthwise,
     Dropout,
@@ -35,7 +35,6 @@ from smidgen.spec import (
     Pointwise,
     PReLU,
     Shape,
-    is_first_language,
 )
 from smidgen.streams import affine_maps, epoch_order, initial_weights
 
@@ -125,7 +124,8 @@ def predict(
     bounds = [len(images) * part // threads for part in range(threads + 1)]
 
     def part(first: int, last: int) -> None:
-        _network(spec, input_shape, weights, PREDICT_BATCH, 1, 0).predict(pixels, first, logits[first:last])
+        network = _network(spec, input_shape, weights, PREDICT_BATCH, 1, 0, training=False)
+        network.predict(pixels, first, logits[first:last])
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(part, bounds[:-1], bounds[1:]))
@@ -219,7 +219,15 @@ def _constraints(start: Start) -> Constraints:
     )
 
 
-def _network(spec: NetSpec, input_shape: Shape, weights: Weights, batch_size: int, threads: int, seed: int) -> Network:
+def _network(
+    spec: NetSpec,
+    input_shape: Shape,
+    weights: Weights,
+    batch_size: int,
+    threads: int,
+    seed: int,
+    training: bool = True,
+) -> Network:
     from smidgen import _core
 
     return _core.Network(
@@ -230,6 +238,7 @@ def _network(spec: NetSpec, input_shape: Shape, weights: Weights, batch_size: in
         threads=threads,
         seed=seed % 2**64,
         instruction_set=environment.instruction_set(),
+        training=training,
     )
 
 
@@ -238,32 +247,41 @@ def _core_layer(plan: LayerPlan) -> CoreLayer:
 
     kind, settings = _kind_and_settings(plan.layer)
     source = -1 if plan.source is None else plan.source
-    return _core.Layer(_core.LayerKind[kind], source=source, **settings)
+    return _core.Layer(_core.LayerKind[kind], source=source, inputs=list(plan.inputs), **settings)
 
 
 def _kind_and_settings(layer: PlannedLayer) -> tuple[str, dict[str, Any]]:
     """The name in the core's `LayerKind`, and the keyword arguments of the core's `Layer`."""
-    if isinstance(layer, Add) or not is_first_language(layer):
-        raise EngineError(f"the native core has no '{layer}'; use engine='torch'")
     match layer:
-        case Conv(channels, kernel, same, slope, bias):
-            return "CONV", {"out": channels, "kernel": kernel, "same": same, "slope": slope, "bias": bias}
-        case Depthwise(kernel, same, slope, bias):
-            return "DEPTHWISE", {"kernel": kernel, "same": same, "slope": slope, "bias": bias}
-        case Pointwise(channels, slope, bias):
-            return "CONV", {"out": channels, "same": True, "slope": slope, "bias": bias}
-        case MaxPool(window):
-            return "MAX_POOL", {"kernel": window}
-        case AvgPool(window):
-            return "AVG_POOL", {"kernel": window}
+        case Conv(channels, kernel, same):
+            return "CONV", {"out": channels, "kernel": kernel, "same": same} | _strided(layer)
+        case Depthwise(kernel, same):
+            return "DEPTHWISE", {"kernel": kernel, "same": same, "shared": layer.shared} | _strided(layer)
+        case Pointwise(channels):
+            return "CONV", {"out": channels} | _strided(layer)
+        case MaxPool(window, stride):
+            return "MAX_POOL", {"kernel": window, "stride": stride}
+        case AvgPool(window, stride):
+            return "AVG_POOL", {"kernel": window, "stride": stride}
         case GlobalAvgPool():
             return "AVG_POOL", {"kernel": (0, 0)}
-        case Dense(units, slope, bias):
-            return "DENSE", {"out": units, "slope": slope, "bias": bias}
+        case Dense(units):
+            return "DENSE", {"out": units, "bias": layer.bias} | _activation(layer)
         case Dropout(rate):
             return "DROPOUT", {"rate": rate}
-        case BatchNorm(slope):
-            return "BATCH_NORM", {"slope": slope, "bias": True}
+        case BatchNorm():
+            return "BATCH_NORM", {"bias": True} | _activation(layer)
         case PReLU():
             return "PRELU", {}
-    raise EngineError(f"the native core has no '{layer}'; use engine='torch'")
+        case CReLU():
+            return "CRELU", {}
+        case Add():
+            return "ADD", _activation(layer)
+
+
+def _strided(layer: Conv | Depthwise | Pointwise) -> dict[str, Any]:
+    return {"stride": layer.stride, "bias": layer.bias} | _activation(layer)
+
+
+def _activation(layer: Conv | Depthwise | Pointwise | Dense | BatchNorm | Add) -> dict[str, float]:
+    return {"slope": layer.slope, "ceiling": layer.ceiling}
