@@ -59,6 +59,29 @@ def layer_texts(draw: st.DrawFn) -> str:
         f"dropout {draw(st.sampled_from([0, 0.5, 0.1, 0.30000000000000004]))}",
         f"repeat {draw(st.integers(1, 4))} [depthwise 3x3 same{bias}{act}, batchnorm]",
     )
+    return draw(st.sampled_from(texts) | newer_texts())
+
+
+@st.composite
+def newer_texts(draw: st.DrawFn) -> str:
+    """Layers of version 2 of the format."""
+    act = draw(st.sampled_from([*ACTIVATIONS, " relu6"]))
+    stride = draw(st.sampled_from(["", " stride 2", " stride 1x3", " stride 5x2"]))
+    kernel = draw(st.sampled_from(["3x3", "8x1", "1x63", "11x9"]))
+    channels = draw(st.integers(1, 4))
+    pools = draw(st.sampled_from(["1x4", "3 stride 2", "2 stride 1x2", "2x1"]))
+    texts = (
+        f"conv {channels}x{kernel}{stride} same{act}",
+        f"depthwise {kernel} shared {channels}{stride} same nobias{act}",
+        f"pointwise {channels}{stride}{act}",
+        f"maxpool {pools}",
+        f"avgpool {pools}",
+        f"dense 4{act}, crelu",
+        f"batchnorm{act}, crelu",
+        f"residual [depthwise 3x3 same{act}, residual [prelu, batchnorm], dropout 0.5]{act}",
+        f"residual [conv {channels}x3x3{stride} same, prelu | pointwise {channels}{stride} nobias, batchnorm]{act}",
+        f"repeat 3 [repeat 2 [depthwise 3x3 same{act}], residual [batchnorm{act}, prelu]]",
+    )
     return draw(st.sampled_from(texts))
 
 

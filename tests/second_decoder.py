@@ -20,6 +20,8 @@ KINDS = {
     "11011": "prelu",
     "11100": "repeat",
     "11101": "dropout",
+    "11110": "residual",
+    "11111": "crelu",
 }
 
 
@@ -65,7 +67,7 @@ class Model:
 
 
 class Stream:
-    def __init__(self, data):
+    def __init__(self, data, version):
         self.data, self.place = data, 0
         self.code = 0
         for _ in range(4):
@@ -74,6 +76,7 @@ class Stream:
         self.range = 0xFFFFFFFF
         self.half = Model(2**21, 0, frozen=True)
         self.flags = {}
+        self.version = version
 
     def next(self):
         need(self.place < len(self.data) + 4, "past the end")
@@ -119,27 +122,37 @@ def unzigzag(v):
 # --- layers ----------------------------------------------------------------------------------
 
 
-def read_layers(s):
-    return [read_layer(s) for _ in range(s.exp_golomb(2))]
+def read_layers(s, k=2):
+    return [read_layer(s) for _ in range(s.exp_golomb(k))]
 
 
 def read_layer(s):
     bits = ""
     while bits not in KINDS:
-        need(len(bits) < 5, "unknown kind")
         bits += str(s.number(1))
+    need(s.version == 2 or bits < "11110", "unknown kind")
     layer = {"kind": KINDS[bits]}
     if layer["kind"] in ("conv", "pointwise", "dense"):
         layer["out"] = 1 + s.exp_golomb(2)
     if layer["kind"] in ("conv", "depthwise"):
-        layer["kernel"] = (3, 3) if s.flag("three by three") else (s.number(3), s.number(3))
+        layer["kernel"] = read_kernel(s)
         layer["same"] = not s.flag("valid")
+    if layer["kind"] == "depthwise" and s.version == 2 and not s.flag("own kernels"):
+        layer["shared"] = 1 + s.exp_golomb(1)
+    if layer["kind"] in ("conv", "depthwise", "pointwise"):
+        layer["stride"] = (1, 1)
+        if s.version == 2 and not s.flag("unit stride"):
+            layer["stride"] = (2, 2) if s.flag("stride two") else pair(s, 0)
     if layer["kind"] in ("maxpool", "avgpool"):
-        layer["size"] = 2 if s.flag("two") else 1 + s.exp_golomb(2)
+        read_pool(s, layer)
+    if layer["kind"] == "residual":
+        layer["layers"] = read_layers(s)
+        need(layer["layers"], "a residual of nothing")
+        layer["shortcut"] = read_layers(s, 0)
     if layer["kind"] in ("conv", "pointwise", "depthwise", "dense"):
         layer["bias"] = bool(s.flag("bias"))
-    if layer["kind"] in ("conv", "pointwise", "depthwise", "dense", "batchnorm"):
-        layer["slope"] = 0.0 if s.flag("relu") else 1.0 if s.flag("linear") else fraction(s)
+    if layer["kind"] in ("conv", "pointwise", "depthwise", "dense", "batchnorm", "residual"):
+        read_slope(s, layer)
     if layer["kind"] == "dropout":
         layer["rate"] = fraction(s)
     if layer["kind"] == "repeat":
@@ -148,33 +161,55 @@ def read_layer(s):
     return layer
 
 
+def pair(s, k):
+    return (1 + s.exp_golomb(k), 1 + s.exp_golomb(k))
+
+
+def read_kernel(s):
+    if s.flag("three by three"):
+        return (3, 3)
+    return (s.number(3), s.number(3)) if s.version == 1 else pair(s, 1)
+
+
+def read_pool(s, layer):
+    layer["window"] = (2, 2)
+    if not s.flag("two"):
+        side = 1 + s.exp_golomb(2)
+        layer["window"] = (side, side if s.version == 1 else 1 + s.exp_golomb(2))
+    layer["stride"] = layer["window"]
+    if s.version == 2 and not s.flag("disjoint"):
+        layer["stride"] = pair(s, 0)
+
+
+def read_slope(s, layer):
+    layer["slope"] = 0.0 if s.flag("relu") else 1.0 if s.flag("linear") else None
+    if layer["slope"] is None:
+        layer["relu6"] = s.version == 2 and bool(s.flag("relu6"))
+        layer["slope"] = 0.0 if layer["relu6"] else fraction(s)
+
+
 def fraction(s):
     digits = s.exp_golomb(3)
     return digits / 10 ** s.exp_golomb(0)
 
 
 def tensor_shapes(layers, shape):
-    """[("weight" or "other", [axes])] of a list of layers, and the shape that comes out."""
+    """[("weight" or "other", [axes], of a batch norm?)] of a list of layers, and the shape that comes out."""
     shapes = []
     for layer in layers:
         if layer["kind"] == "repeat":
             for turn in range(layer["times"]):
                 inner, shape = tensor_shapes(layer["layers"], shape)
-                shapes += inner if turn == 0 else later_round(layer["layers"], inner)
+                shapes += inner if turn == 0 else [tensor for tensor in inner if tensor[2]]
+        elif layer["kind"] == "residual":
+            block, after = tensor_shapes(layer["layers"], shape)
+            beside, shape = tensor_shapes(layer["shortcut"], shape)
+            need(after == shape, "a sum of two shapes")
+            shapes += block + beside
         else:
             own, shape = place(layer, shape)
             shapes += own
     return shapes, shape
-
-
-def later_round(layers, shapes):
-    """Of the tensors of a round, those that every round has for itself: the batch norms'."""
-    kept, at = [], 0
-    for layer in layers:
-        count = {"batchnorm": 4, "prelu": 1}.get(layer["kind"], 1 + layer["bias"] if "bias" in layer else 0)
-        kept += shapes[at : at + count] if layer["kind"] == "batchnorm" else []
-        at += count
-    return kept
 
 
 def place(layer, shape):
@@ -184,23 +219,32 @@ def place(layer, shape):
         ky, kx = layer["kernel"]
         out = layer.get("out", channels)
         weight = [out, channels if kind == "conv" else 1, ky, kx]
-        size = (height, width) if layer["same"] else (height - ky + 1, width - kx + 1)
-        return with_bias(layer, weight), (out, *size)
+        if kind == "depthwise":
+            weight[0] = layer.get("shared", channels)
+        sizes = steps((height, width), (1, 1) if layer["same"] else (ky, kx), layer["stride"])
+        return with_bias(layer, weight, out), (out, *sizes)
     if kind == "pointwise":
-        return with_bias(layer, [layer["out"], channels, 1, 1]), (layer["out"], height, width)
+        sizes = steps((height, width), (1, 1), layer["stride"])
+        return with_bias(layer, [layer["out"], channels, 1, 1], layer["out"]), (layer["out"], *sizes)
     if kind == "dense":
-        return with_bias(layer, [layer["out"], channels * height * width]), (layer["out"], 1, 1)
+        return with_bias(layer, [layer["out"], channels * height * width], layer["out"]), (layer["out"], 1, 1)
     if kind in ("maxpool", "avgpool"):
-        return [], (channels, height // layer["size"], width // layer["size"])
+        return [], (channels, *steps((height, width), layer["window"], layer["stride"]))
+    if kind == "crelu":
+        return [], (2 * channels, height, width)
     if kind == "globalavgpool":
         return [], (channels, 1, 1)
     if kind == "batchnorm":
-        return [("weight", [channels])] + [("other", [channels])] * 3, shape
-    return ([("weight", [channels])] if kind == "prelu" else []), shape
+        return [("weight", [channels], True)] + [("other", [channels], True)] * 3, shape
+    return ([("weight", [channels], False)] if kind == "prelu" else []), shape
 
 
-def with_bias(layer, weight):
-    return [("weight", weight)] + ([("other", [weight[0]])] if layer["bias"] else [])
+def steps(sizes, window, stride):
+    return [(size - k) // step + 1 for size, k, step in zip(sizes, window, stride, strict=True)]
+
+
+def with_bias(layer, weight, out):
+    return [("weight", weight, False)] + ([("other", [out], False)] if layer["bias"] else [])
 
 
 # --- tensors ---------------------------------------------------------------------------------
@@ -376,11 +420,11 @@ def read_tensor(s, previous, shape):
 
 
 def decode(content):
-    need(len(content) >= 4 and content[0] == 0xB5 and content[1] % 16 == 1, "not such a file")
+    need(len(content) >= 4 and content[0] == 0xB5 and content[1] % 16 in (1, 2), "not such a file")
     width = 2 if len(content) < 4096 else 4
     body = content[:-width]
     need((crc16 if width == 2 else crc32)(body) == content[-width:], "checksum")
-    s = Stream(body[2:])
+    s = Stream(body[2:], content[1] % 16)
     channels, height = 1 + s.exp_golomb(0), 1 + s.exp_golomb(4)
     shape = (channels, height, height if s.flag("square") else 1 + s.exp_golomb(4))
     layers = read_layers(s)
@@ -389,7 +433,7 @@ def decode(content):
     if s.number(1):
         names = [bytes(s.number(8) for _ in range(s.exp_golomb(3))).decode() for _ in range(classes)]
     tensors, last, any_last = [], {}, None
-    for kind, axes in shapes:
+    for kind, axes, _ in shapes:
         any_last, bits = read_tensor(s, last.get(kind, any_last), axes)
         last[kind] = any_last
         tensors.append(bits)

@@ -58,7 +58,7 @@ def test_a_cut_that_would_pass_by_chance_is_kept_from_passing() -> None:
     """About one file in some hundred has such a cut with the usual second byte; the writer takes another."""
     rng, changed = random.Random(0), 0
     for _ in range(1500):
-        content = _with_checksum(rng.randbytes(300))
+        content = _with_checksum(rng.randbytes(300), 1)
         changed += content[1] != 0x51
         checksums = {end: crc_hqx(content[: end - 2], 0xFFFF).to_bytes(2) for end in range(4, len(content))}
         assert not [end for end, found in checksums.items() if content[end - 2 : end] == found]
@@ -71,8 +71,8 @@ def test_a_cut_that_would_pass_by_chance_is_kept_from_passing() -> None:
         (b"", "at byte 0 there is nothing: this is not a .smidgen file"),
         (b"PK\x03\x04", "at byte 0 there is 504b: this is not a .smidgen file"),
         (
-            b"\xb5\x52aaaaaaa",
-            "at byte 1 the file says version 2, and this program reads version 1; install a newer Smidgen",
+            b"\xb5\x53aaaaaaa",
+            "at byte 1 the file says version 3, and this program reads versions up to 2; install a newer Smidgen",
         ),
         (b"\xb5\x51", "at byte 0 the checksum is wrong: the file was cut or damaged"),
         (b"\xb5\x51aaaaaaaaaaa", "at byte 11 the checksum is wrong"),
@@ -89,7 +89,7 @@ def test_what_is_no_such_file_is_refused_with_its_byte(content: bytes, message: 
 def header_of(text: str, shape: Shape) -> bytes:
     """A file that ends after its layers."""
     encoder = Encoder()
-    write_spec(encoder, parse_spec(text), shape)
+    write_spec(encoder, parse_spec(text), shape, 1)
     encoder.uint(0, 1)
     return sealed(b"\xb5\x51" + encoder.finish())
 
@@ -116,15 +116,23 @@ def test_a_header_that_asks_for_too_much_is_refused_before_memory_is_taken(
 def test_a_repeat_of_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smidgen.model.coding.spec_coding._check_size", lambda *_: None)
     encoder = Encoder()
-    write_spec(encoder, NetSpec((Repeat(2, ()),)), (1, 2, 2))
+    write_spec(encoder, NetSpec((Repeat(2, ()),)), (1, 2, 2), 1)
     with pytest.raises(ModelFileError, match="has a repeat of nothing"):
         decode(sealed(b"\xb5\x51" + encoder.finish()))
+
+
+NEWER = (
+    "conv 4x3x5 stride 2 same relu6, crelu, residual [conv 8x3x3 same relu, repeat 2 [residual [prelu]] | "
+    "pointwise 8 nobias] relu, depthwise 1x3 shared 3, maxpool 3x2 stride 1, globalavgpool, dense 3"
+)
+"""A network of version 2."""
 
 
 def damaged_files(count: int, seed: int) -> Iterator[bytes]:
     """Small golden files with bytes changed, cut, or of noise altogether, each with a checksum that is right again."""
     rng = random.Random(seed)
     bodies = [path.read_bytes()[:-2] for path in GOLDEN_FILES if path.stat().st_size < LARGE_BYTES]
+    bodies += 2 * [encode(a_quantized_model(NEWER, (1, 12, 12)))[:-2]]
     for _ in range(count):
         body = bytearray(rng.choice(bodies))
         if rng.random() < 0.2:

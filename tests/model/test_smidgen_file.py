@@ -58,17 +58,29 @@ def check_second_decoder(quantized: QuantizedModel, content: bytes) -> None:
 def text_of(layer: dict[str, Any]) -> str:
     """A layer of the second decoder as the package writes it."""
     kind, words = layer["kind"], []
+    inner = ", ".join(map(text_of, layer.get("layers", ())))
     if kind == "repeat":
-        return f"repeat {layer['times']} [{', '.join(map(text_of, layer['layers']))}]"
+        return f"repeat {layer['times']} [{inner}]"
+    if kind == "residual":
+        beside = ", ".join(map(text_of, layer["shortcut"]))
+        words = [f"[{inner} | {beside}]" if beside else f"[{inner}]"]
     kernel = [str(axis) for axis in layer.get("kernel", ())]
     words += ["x".join([*([str(layer["out"])] if "out" in layer else []), *kernel])] if kernel or "out" in layer else []
-    words += [str(layer["size"])] if "size" in layer else []
+    words += [square(layer["window"])] if "window" in layer else []
+    words += [f"shared {layer['shared']}"] if "shared" in layer else []
+    usual = layer.get("window", (1, 1))
+    words += [f"stride {square(layer['stride'])}"] if layer.get("stride", usual) != usual else []
     words += [str(layer["rate"]).removesuffix(".0")] if "rate" in layer else []
     words += ["same"] if layer.get("same") else []
     words += [] if layer.get("bias", True) else ["nobias"]
     slope = layer.get("slope", 1.0)
-    words += [] if slope == 1.0 else ["relu"] if slope == 0.0 else [f"leaky_relu({slope})"]
+    relu = "relu6" if layer.get("relu6") else "relu"
+    words += [] if slope == 1.0 else [relu] if slope == 0.0 else [f"leaky_relu({slope})"]
     return " ".join([kind, *words])
+
+
+def square(size: tuple[int, int]) -> str:
+    return str(size[0]) if size[0] == size[1] else f"{size[0]}x{size[1]}"
 
 
 @settings(max_examples=25)
@@ -108,6 +120,49 @@ def test_a_file_of_an_earlier_version_is_read_as_ever(path: Path) -> None:
 @pytest.mark.parametrize("path", GOLDEN_FILES, ids=lambda path: path.stem)
 def test_the_newest_version_is_written_as_it_was(path: Path) -> None:
     assert encode(load_smidgen(path)) == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        (SMALL, 1),
+        ("conv 2x7x7 same leaky_relu(0.1), maxpool 3, repeat 2 [prelu], dense 2", 1),
+        ("conv 2x1x8, dense 2", 2),
+        ("conv 2x3x3 stride 2, dense 2", 2),
+        ("pointwise 2 stride 1x2, dense 2", 2),
+        ("maxpool 2x1, dense 2", 2),
+        ("avgpool 2 stride 1, dense 2", 2),
+        ("depthwise 3x3 shared 1, dense 2", 2),
+        ("dense 2 relu6, dense 2", 2),
+        ("crelu, dense 2", 2),
+        ("residual [prelu], dense 2", 2),
+        ("repeat 2 [repeat 2 [prelu]], dense 2", 2),
+    ],
+)
+def test_a_network_is_written_in_the_lowest_version_that_can_say_it(text: str, version: int) -> None:
+    quantized = a_quantized_model(text, (1, 28, 28))
+    content = check_round_trip(quantized)
+    assert content[1] % 16 == version
+    check_second_decoder(quantized, content)
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("conv 8x3x3 stride 2 same relu, globalavgpool, dense 3", 6),
+        ("pointwise 2, avgpool 1x2, conv 4x1x7 stride 1x2 relu, globalavgpool, dense 4", 11),
+        (
+            "residual [conv 8x3x3 same, batchnorm relu, conv 8x3x3 same, batchnorm] relu, "
+            "residual [conv 16x3x3 stride 2 same, batchnorm relu, conv 16x3x3 same, batchnorm "
+            "| pointwise 16 stride 2] relu, globalavgpool, dense 10",
+            19,
+        ),
+    ],
+)
+def test_layers_of_version_2_take_few_bytes(text: str, size_bytes: int) -> None:
+    parts = size_report(encode(a_quantized_model(text, (8, 24, 24))))
+    (bits,) = (part.bits for part in parts if part.name == "input and layers")
+    assert bits / 8 <= size_bytes
 
 
 def test_every_coder_is_in_some_golden_file() -> None:

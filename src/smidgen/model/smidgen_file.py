@@ -19,8 +19,10 @@ from pathlib import Path
 from smidgen.atomic_files import write_checked
 from smidgen.errors import ModelFileError, SpecError
 from smidgen.model.coding.coders import is_rising
+from smidgen.model.coding.layer_codes import VERSIONS, version_of
 from smidgen.model.coding.range_coder import Decoder, Encoder
-from smidgen.model.coding.spec_coding import read_spec, write_spec
+from smidgen.model.coding.spec_coding import write_spec
+from smidgen.model.coding.spec_reading import read_spec
 from smidgen.model.coding.tensor_stream import TensorStream
 from smidgen.model.model import Model, tensor_shapes
 from smidgen.model.quantized import QuantizedModel, Tensor, check_tensor, dequantize, equal_networks
@@ -28,8 +30,8 @@ from smidgen.model.safetensors_file import load_safetensors
 from smidgen.spec import NetSpec, Shape
 
 MAGIC = 0xB5
-VERSION, USUAL_NIBBLE = 1, 5
-"""Halves of the second byte. The high half is 5 unless a truncated file would then pass the checksum."""
+USUAL_NIBBLE = 5
+"""High half of the second byte, unless a truncated file would then pass the checksum; the low half is the version."""
 START_BYTES = 2
 LARGE_BYTES = 4096
 MAX_WEIGHTS = 2**26
@@ -80,7 +82,8 @@ def encode(quantized: QuantizedModel) -> bytes:
         ModelFileError: the tensors are not the network's, or something exceeds a limit of the format.
     """
     _check(quantized)
-    return _with_checksum(min((_stream_of(quantized, *coders) for coders in _coder_choices(quantized)), key=len))
+    streams = (_stream_of(quantized, *coders) for coders in _coder_choices(quantized))
+    return _with_checksum(min(streams, key=len), version_of(quantized.spec))
 
 
 def _coder_choices(quantized: QuantizedModel) -> list[tuple[str, str]]:
@@ -95,7 +98,7 @@ def _coder_choices(quantized: QuantizedModel) -> list[tuple[str, str]]:
 
 def _stream_of(quantized: QuantizedModel, weights: str, rest: str) -> bytes:
     encoder, tensors = Encoder(), TensorStream()
-    write_spec(encoder, quantized.spec, quantized.input_shape)
+    write_spec(encoder, quantized.spec, quantized.input_shape, version_of(quantized.spec))
     _write_names(encoder, quantized.class_names)
     for name, tensor in quantized.tensors.items():
         coder = weights if name.endswith(".weight") else rest
@@ -161,13 +164,13 @@ def checksum_width(file_bytes: int) -> int:
     return 2 if file_bytes < LARGE_BYTES else 4
 
 
-def _with_checksum(stream: bytes) -> bytes:
+def _with_checksum(stream: bytes, version: int) -> bytes:
     """Add the start and the checksum.
 
     One truncation in 65,536 ends in its own checksum by chance; another high half of the second byte changes them all.
     """
     for free in range(16):
-        content = bytes([MAGIC, (USUAL_NIBBLE + free) % 16 << 4 | VERSION]) + stream
+        content = bytes([MAGIC, (USUAL_NIBBLE + free) % 16 << 4 | version]) + stream
         whole = content + checksum(content, checksum_width(len(content) + 2))
         if not _truncation_passes(whole):
             break
@@ -238,7 +241,7 @@ def size_report(content: bytes) -> list[Part]:
 def _read(content: bytes) -> tuple[QuantizedModel, list[Part]]:
     stream, marks = _stream(content), [Part("start", 0.0)]
     decoder = Decoder(stream, first=START_BYTES)
-    spec, input_shape = read_spec(decoder)
+    spec, input_shape = read_spec(decoder, content[1] % 16)
     shapes = _shapes(decoder, spec, input_shape)
     marks.append(Part("input and layers", decoder.bits_read))
     class_names = _read_names(decoder, spec.output_shape(input_shape)[0])
@@ -261,9 +264,9 @@ def _stream(content: bytes) -> bytes:
             f"at byte 0 there is {content[:2].hex() or 'nothing'}: this is not a .smidgen file; give one that Smidgen "
             "wrote, for example by smidgen compress"
         )
-    if content[1] % 16 != VERSION:
+    if content[1] % 16 not in VERSIONS:
         raise ModelFileError(
-            f"at byte 1 the file says version {content[1] % 16}, and this program reads version {VERSION}; "
+            f"at byte 1 the file says version {content[1] % 16}, and this program reads versions up to {VERSIONS[-1]}; "
             "install a newer Smidgen"
         )
     width = checksum_width(len(content))

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from smidgen.model.coding.coders import CODERS, counts_by
 from smidgen.model.coding.contexts import Counts, Levels, fresh_models, zero_counts
+from smidgen.model.coding.layer_codes import FLAG_PROBABILITY, FLAG_SEEN
 from smidgen.model.coding.range_coder import BitModels, Decoder, Encoder, unzigzag, zigzag
-from smidgen.model.coding.spec_coding import FLAG_PROBABILITY, FLAG_SEEN
 from smidgen.model.quantized import COARSE_STEPS, MAX_CODEBOOK_ENTRIES, Codebook, Grid, Tensor, Uniform
 
 CHANGE_ORDER = 2
