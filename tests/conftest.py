@@ -8,17 +8,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from commands import Said
+from searches import SMALL
 from services import Server, postgresql
 from smidgen.data import Dataset, load
 from smidgen.engine import native
-from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS
 from smidgen.search.effort import EFFORTS, Effort
 from smidgen.search.result import ShrinkResult
 from smidgen.search.shrink import shrink
@@ -27,16 +26,7 @@ from smidgen.trials.store import Store
 settings.register_profile("smidgen", deadline=None)
 settings.load_profile("smidgen")
 
-QUICK = EFFORTS["quick"]
-SHORTER = {name: steps // 8 for name, steps in asdict(QUICK).items() if name.endswith("_steps")}
-SMALL_BYTE_SEARCH = replace(BYTE_SEARCH_EFFORTS["glance"], networks=1, children=2, steps=300)
-SMALL = replace(
-    QUICK, first=12, generations=2, children=8, seeds=2, fresh_seeds=2, byte_search=SMALL_BYTE_SEARCH, **SHORTER
-)
-"""A search that takes a second or two on small data."""
-
-
-pytest.register_assert_rewrite("oracle", "store_samples")
+pytest.register_assert_rewrite("oracle", "store_samples", "faults")
 
 
 def instruction_sets() -> list[str]:
@@ -112,7 +102,8 @@ def answer_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def answer(digits: Dataset, answer_store: Path) -> ShrinkResult:
     """What a small search finds on the digits at 0.9; its trainings are in `answer_store`."""
-    return shrink(digits, 0.9, effort=SMALL, store=Store(answer_store))
+    with Store(answer_store) as store:
+        return shrink(digits, 0.9, effort=SMALL, store=store)
 
 
 @pytest.fixture

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from smidgen.data import Dataset
 from smidgen.records import Floor
-from smidgen.search.effort import Effort
+from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS
+from smidgen.search.effort import EFFORTS, Effort
 from smidgen.search.goal import Goal
 from smidgen.search.result import ShrinkResult, TrainedCandidate
 from smidgen.search.shrink import shrink
 from smidgen.trials.store import Store
+
+QUICK = EFFORTS["quick"]
+SHORTER = {name: steps // 8 for name, steps in asdict(QUICK).items() if name.endswith("_steps")}
+SMALL_BYTE_SEARCH = replace(BYTE_SEARCH_EFFORTS["glance"], networks=1, children=2, steps=300)
+SMALL = replace(
+    QUICK, first=12, generations=2, children=8, seeds=2, fresh_seeds=2, byte_search=SMALL_BYTE_SEARCH, **SHORTER
+)
+"""A search that takes a second or two on small data."""
 
 
 def before_confirmation(answer: ShrinkResult) -> list[TrainedCandidate]:
@@ -23,4 +33,5 @@ def shrink_without_file(
     data: Dataset, goal: Goal | Floor | float, effort: Effort, store: Path, *, seed: int = 0
 ) -> ShrinkResult:
     """Search a network but no file, which takes a third of the time."""
-    return shrink(data, goal, effort=effort, seed=seed, store=Store(store), with_file=False)
+    with Store(store) as opened:
+        return shrink(data, goal, effort=effort, seed=seed, store=opened, with_file=False)

@@ -114,22 +114,24 @@ def postgresql() -> Iterator[Server]:
 class Cluster:
     """A scheduler and workers, each a process that a test may kill and start again.
 
-    Arguments of the methods: `inside` is put before the command, for example `ip netns exec NAME`; `environment`
+    With the scheme "tls" the processes find their certificates in Dask's environment variables. Arguments of the
+    methods: `inside` is put before the command, for example `ip netns exec NAME`; `environment`
     is added to this process's environment.
     """
 
     folder: Path
     host: str = "127.0.0.1"
     port: int = field(default_factory=free_port)
+    scheme: str = "tcp"
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def address(self) -> str:
-        return f"tcp://{self.host}:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     def scheduler(self, *inside: str) -> subprocess.Popen[bytes]:
         place = ("--host", self.host, "--port", str(self.port), "--no-dashboard", "--no-show")
-        return self._start("scheduler", inside, *place, "--no-jupyter")
+        return self._start("scheduler", inside, *place, "--no-jupyter", "--protocol", self.scheme)
 
     def worker(self, *inside: str, host: str = "127.0.0.1", **environment: str) -> subprocess.Popen[bytes]:
         """Start a worker without a nanny, so that the process is the worker; it has a cache of its own."""
@@ -165,10 +167,10 @@ class Cluster:
 
 
 @contextmanager
-def dask_cluster(folder: Path, workers: int = 0, host: str = "127.0.0.1") -> Iterator[Cluster]:
+def dask_cluster(folder: Path, workers: int = 0, host: str = "127.0.0.1", scheme: str = "tcp") -> Iterator[Cluster]:
     """Run a scheduler and `workers` workers while the block runs; skip the test if Dask is not installed."""
     pytest.importorskip("distributed", reason="needs Dask (pip install 'smidgen[cluster]')")
-    cluster = Cluster(folder, host)
+    cluster = Cluster(folder, host, scheme=scheme)
     try:
         if workers:
             cluster.scheduler()

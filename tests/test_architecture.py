@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -110,3 +111,9 @@ def test_what_the_package_names_is_there() -> None:
     assert set(dir(smidgen)) == set(smidgen.__all__)
     with pytest.raises(AttributeError, match="no attribute 'shrimp'"):
         _ = smidgen.shrimp
+
+
+def test_no_test_imports_a_conftest() -> None:
+    """Several folders have one, and which is meant depends on what ran before; what tests share has modules."""
+    tests = (ROOT / "tests").rglob("*.py")
+    assert [str(path) for path in tests if re.search(r"^\s*(import|from) conftest\b", path.read_text(), re.M)] == []

@@ -125,10 +125,10 @@ def shrink(
         copies: augment with this many copies of each image, 2..N randomly shifted, rotated and scaled.
         split_seed: seed of the split into training and validation images.
         out: folder for report.html, the pictures, trials.csv and the networks; True: runs/DATA-FLOOR.
-        store: path, database URL or `Store` that remembers trainings; a `Store` is closed at the end.
+        store: path, database URL or `Store` that remembers trainings; a `Store` stays open.
         workers: trainings at once; None: one for each CPU.
         cluster: where to train instead of in threads of this process, with the same result: the address of a Dask
-            scheduler ("tcp://host:8786"), "local:4" for processes of this machine, or a `Pool`.
+            scheduler ("tls://host:8786"), "local:4" for processes of this machine, or a `Pool`.
         engine: what trains: "auto", "native" or "torch".
         reporter: is told of the progress (`smidgen.reporter.Reporter`).
         command: the command line that the report shows.
@@ -197,7 +197,7 @@ def sweep(
         resize: (height, width) to which the pictures of a folder are brought.
         split_seed: seed of the split into training and validation images.
         out: folder for sweep.csv and sweep.png; True: runs/DATA-FAMILY.
-        store: path, database URL or `Store` that remembers trainings; a `Store` is closed at the end.
+        store: path, database URL or `Store` that remembers trainings; a `Store` stays open.
         workers: trainings at once; None: one for each CPU.
         cluster: where to train instead of in threads of this process, as in `shrink`.
         engine: what trains: "auto", "native" or "torch".
@@ -274,7 +274,7 @@ def compress(
         copies: augment with this many copies of each image, 2..N randomly shifted, rotated and scaled.
         split_seed: seed of the split that the network was trained on.
         out: the .smidgen file to write, with its curve as .png and all candidates as .csv; True: beside the first file.
-        store: path, database URL or `Store` that remembers trainings; a `Store` is closed at the end.
+        store: path, database URL or `Store` that remembers trainings; a `Store` stays open.
         workers: trainings at once; None: one for each CPU.
         cluster: where to train instead of in threads of this process, as in `shrink`.
         engine: what trains: "auto", "native" or "torch".
@@ -328,7 +328,7 @@ def reproduce(
         name: "logit-regression", "width-sweeps", "mimic", "reduce-cnn", "deep-compression", or "all".
         quick: take minutes instead of hours: fewer epochs, fewer seeds, and no large networks.
         out: folder for the tables, findings and pictures of each document, and index.md.
-        store: path, database URL or `Store` that remembers trainings; a `Store` is closed at the end.
+        store: path, database URL or `Store` that remembers trainings; a `Store` stays open.
         workers: trainings at once; None: one for each CPU.
         engine: what trains: "auto", "native" or "torch".
         reporter: is told of the progress (`smidgen.reporter.Reporter`).

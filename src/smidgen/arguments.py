@@ -18,7 +18,7 @@ from smidgen.search.goal import Goal, Limits, Target
 from smidgen.teacher import Teacher
 from smidgen.text_forms import accuracy, path_of, points, shortened, whole_number
 from smidgen.trials.dask_pool import connect
-from smidgen.trials.store import Store, default_path
+from smidgen.trials.store import Store, open_store
 from smidgen.trials.workers import Pool, default_workers
 
 Data = str | Path | Dataset | tuple[npt.ArrayLike, npt.ArrayLike]
@@ -207,10 +207,10 @@ def recipe_of(optimizer: str | None, epochs: int | None) -> Recipe | None:
 
 @contextmanager
 def opened(store: Store | str | Path | None) -> Iterator[Store]:
-    """Open the store; it is closed at the end."""
+    """Open the store, and close it at the end; a `Store` stays open, because it is the caller's."""
     if store is not None and not isinstance(store, Store | str | Path):
         raise RequestError(f"store={shortened(store)} is not a store; give a path, a database URL or a Store")
-    with store if isinstance(store, Store) else Store(store or default_path()) as ready:
+    with open_store(store) as ready:
         yield ready
 
 

@@ -33,7 +33,7 @@ from smidgen.search.goal import Goal, Limits, Target
 from smidgen.search.result import ShrinkResult
 from smidgen.search.shrink import shrink
 from smidgen.spec import NetSpec, PReLU, Shape
-from smidgen.trials.store import Store
+from smidgen.trials.store import Store, open_store
 from smidgen.trials.workers import default_workers
 
 
@@ -231,8 +231,10 @@ class Smallest:
             class_floor=self.class_floor,
             fallback_to_best=True,
         )
-        with TemporaryDirectory(prefix="smidgen-") as folder:
-            store = self.store if isinstance(self.store, Store) else Store(self.store or Path(folder) / "store.sqlite")
+        with (
+            TemporaryDirectory(prefix="smidgen-") as folder,
+            open_store(self.store or Path(folder) / "store.sqlite") as store,
+        ):
             return shrink(
                 data,
                 goal,

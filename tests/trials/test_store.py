@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import sqlite3
 from dataclasses import replace
@@ -10,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from smidgen.data import Dataset
 from smidgen.errors import StoreError
 from smidgen.records import Augmentation, Recipe, Score, Trial
+from smidgen.search.sweep import sweep
 from smidgen.spec import parse_spec
-from smidgen.trials.store import Store
+from smidgen.trials.store import Store, open_store
 from store_samples import OUTCOME, RECIPE, TRIAL, WEIGHTS, assert_same, fields
 
 pytest_plugins = ("store_samples",)
@@ -249,3 +252,37 @@ def test_a_url_of_sqlite_is_the_same_store(file_store: Store, path: Path) -> Non
     file_store.put(TRIAL, OUTCOME)
     with Store(f"sqlite:///{path}") as other:
         assert_same(other.get(TRIAL), OUTCOME)
+
+
+# --- whose store it is -------------------------------------------------------------------------
+
+
+def has_connections(store: Store) -> bool:
+    return "Connections in pool: 0" not in store._database.engine.pool.status()
+
+
+def test_a_store_of_the_callers_stays_open_and_one_of_a_path_is_closed(path: Path) -> None:
+    with Store(path) as mine:
+        mine.put(TRIAL, OUTCOME)
+        with open_store(mine) as used:
+            assert used is mine
+        assert has_connections(mine)
+    assert not has_connections(mine)
+    with open_store(path) as own:
+        assert_same(own.get(TRIAL), OUTCOME)
+        assert has_connections(own)
+    assert not has_connections(own)
+
+
+def test_a_search_leaves_the_callers_store_open(digits: Dataset, own_store: Path) -> None:
+    with Store(own_store) as mine:
+        sweep(digits, "mlp1", [1], seeds=1, recipe=Recipe(epochs=1), store=mine)
+        assert has_connections(mine)
+
+
+def test_a_store_that_nobody_holds_is_closed(path: Path) -> None:
+    store = Store(path)
+    engine = store._database.engine
+    del store
+    gc.collect()
+    assert "Connections in pool: 0" in engine.pool.status()

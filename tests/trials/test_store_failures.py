@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from services import PASSWORD, Server, postgresql
+from small_disk import on_a_small_disk
 from smidgen.errors import StoreError
 from smidgen.trials.store import SCHEMA, Store
 from store_samples import OUTCOME, SEEDS, TRIAL, assert_same
@@ -169,23 +170,9 @@ def test_a_limit_on_the_size_of_a_file_leaves_what_was_stored(path: Path) -> Non
         assert_same(store.get(TRIAL), OUTCOME)
 
 
-ON_A_SMALL_DISK = """
-mount -t tmpfs -o size=1m tmpfs "$1" || exit 77
-exec "$2" -c "$3" "$1/store.sqlite"
-"""
-
-
 @posix
-def test_a_full_disk_is_said_and_leaves_what_was_stored(tmp_path: Path) -> None:
-    command = ["unshare", "--mount", "--map-root-user", "sh", "-c", ON_A_SMALL_DISK, "sh"]
-    command += [str(tmp_path), sys.executable, FILLS_THE_DISK]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    try:
-        finished = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
-    except FileNotFoundError:
-        pytest.skip("needs unshare (Linux)")
-    if finished.returncode == 77 or "unshare" in finished.stderr:
-        pytest.skip(f"no small disk can be mounted here: {finished.stderr.strip()}")
+def test_a_full_disk_is_said_and_leaves_what_was_stored(work: Path) -> None:
+    finished = on_a_small_disk(work, "1m", '"$@" "$disk/store.sqlite"', sys.executable, "-c", FILLS_THE_DISK)
     assert finished.returncode == 0, finished.stderr
     check_what_a_full_disk_left(finished.stdout, "store.sqlite failed: database or disk is full; free some space")
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
 from itertools import pairwise
 from multiprocessing import get_context
@@ -278,3 +278,63 @@ def test_default_workers_obeys_the_quota_of_the_control_group(
     monkeypatch.setattr(workers, "CGROUP_QUOTA", quota)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
     assert default_workers() == expected
+
+
+# --- executors that lose their tasks ----------------------------------------------------------
+
+
+class Deaf(Executor):
+    """Fails at the first task, and never says a word about the others, cancelled or not."""
+
+    def __init__(self) -> None:
+        self.tasks = 0
+
+    def submit(self, fn: Callable[..., object], /, *args: object, **kwargs: object) -> Future[object]:  # type: ignore[override]
+        future: Future[object] = Future()
+        self.tasks += 1
+        if self.tasks == 1:
+            future.set_exception(ZeroDivisionError())
+        return future
+
+
+def test_tasks_that_never_answer_hold_nobody_up() -> None:
+    """As Dask's do when its scheduler was killed at the wrong moment."""
+    ended: list[type[BaseException]] = []
+
+    def work() -> None:
+        try:
+            list(map_unordered(abs, [1, 2, 3], 2, Deaf()))
+        except ZeroDivisionError:
+            ended.append(ZeroDivisionError)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_SECONDS)
+    assert ended == [ZeroDivisionError]
+
+
+def test_a_cluster_that_has_gone_is_noticed_while_its_tasks_are_waited_for() -> None:
+    def gone() -> int:
+        if executor.tasks > 1:
+            raise OSError("gone")
+        return 1
+
+    executor = Deaf()
+    executor.tasks = 1
+    with pytest.raises(OSError, match="gone"):
+        list(map_unordered(abs, [1, 2, 3], gone, executor))
+
+
+class Lost(Executor):
+    """Cancels what it is given, as Dask does when its scheduler is gone."""
+
+    def submit(self, fn: Callable[..., object], /, *args: object, **kwargs: object) -> Future[object]:  # type: ignore[override]
+        future: Future[object] = Future()
+        future.cancel()
+        future.set_running_or_notify_cancel()
+        return future
+
+
+def test_a_task_that_was_cancelled_by_others_does_not_hang() -> None:
+    with pytest.raises(CancelledError), closing(map_unordered(abs, [1, 2], 1, Lost())) as results:
+        next(results)

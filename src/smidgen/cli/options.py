@@ -45,7 +45,7 @@ StoreOption = Annotated[str | None, option("--store", "Where trainings are remem
 WorkersOption = Annotated[int | None, option("--workers", "Trainings at once; default: one for each CPU.", RUN)]
 ClusterOption = Annotated[
     str | None,
-    option("--cluster", "Where to train: a Dask scheduler as tcp://host:8786, or local:4 for 4 processes.", RUN),
+    option("--cluster", "Where to train: a Dask scheduler as tls://host:8786, or local:4 for 4 processes.", RUN),
 ]
 EngineOption = Annotated[str, option("--engine", "What trains and predicts: auto, native or torch.", RUN)]
 

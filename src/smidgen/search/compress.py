@@ -34,7 +34,7 @@ from smidgen.search.judge import HALVES, Judge, Requirement, shown_floor
 from smidgen.teacher import Teacher, context_with_model, run_teacher
 from smidgen.transforms import grid_steps, quantize_model, with_coder
 from smidgen.trials.evaluate import TrainingContext, score
-from smidgen.trials.store import Store, default_path
+from smidgen.trials.store import Store, open_store
 from smidgen.trials.study import Study
 from smidgen.trials.workers import Pool
 
@@ -152,7 +152,7 @@ def compress(
     networks = [models] if isinstance(models, Model) else list(models)
     goal, effort = as_goal(goal), effort_named(effort, BYTE_SEARCH_EFFORTS)
     _check(networks, data)
-    with store or Store(default_path()) as opened:
+    with open_store(store) as opened:
         study, context = Study(opened, workers, reporter, pool), TrainingContext(data, engine)
         networks.sort(key=lambda model: -sum(_half_scores(context, model).values(), Score(0, 0)).rate)
         context = _with_logits(study, context, networks[0] if teacher is None else teacher)

@@ -41,7 +41,7 @@ from smidgen.search.state import Search
 from smidgen.search.teacher_stage import prepare_teacher
 from smidgen.teacher import TeacherOutputs
 from smidgen.trials.evaluate import TrainingContext
-from smidgen.trials.store import Store, default_path
+from smidgen.trials.store import Store, open_store
 from smidgen.trials.study import Study
 from smidgen.trials.workers import Pool
 
@@ -89,7 +89,7 @@ def shrink(
     data = oversampled(data) if goal.balanced else data
     if goal.target and goal.target.accuracy_floor:
         needed_rate(data, goal.target.accuracy_floor, goal.balanced)  # before anything is trained
-    with store or Store(default_path()) as opened:
+    with open_store(store) as opened:
         study = Study(opened, workers, reporter, pool)
         outputs, context = prepare_teacher(study, TrainingContext(data, engine), goal, effort, seed, teacher)
         requirement = Requirement.of(goal, data, outputs.halves if outputs else None)

@@ -19,7 +19,7 @@ from smidgen.spec import NetSpec
 from smidgen.spec.families import family
 from smidgen.text_forms import counted
 from smidgen.trials.evaluate import TrainingContext, score
-from smidgen.trials.store import Store, default_path
+from smidgen.trials.store import Store, open_store
 from smidgen.trials.study import Study
 from smidgen.trials.workers import Pool
 
@@ -153,7 +153,7 @@ def sweep(
     _check_fits_vectors(data, family_name, specs[min(specs)])
     recipes = {width: recipe or _default_recipe_of(spec, data) for width, spec in specs.items()}
     trials = [context.trial(spec, recipes[width], seed) for width, spec in specs.items() for seed in range(seeds)]
-    with store or Store(default_path()) as opened:
+    with open_store(store) as opened:
         study = Study(opened, workers, reporter, pool)
         outcomes = study.run(context, trials, f"{family_name} at {len(specs)} widths")
     rows = [

@@ -20,7 +20,7 @@ from smidgen.studies import deep_compression, logit_regression, mimic, reduce_cn
 from smidgen.studies.document import Document, Finding, Report, Table
 from smidgen.studies.output import write, write_index
 from smidgen.studies.trainings import EFFORTS, Bench, Effort
-from smidgen.trials.store import Store, default_path
+from smidgen.trials.store import Store, open_store
 from smidgen.trials.study import Study
 
 __all__ = ["DOCUMENTS", "Finding", "Report", "Table", "run", "wanted", "write", "write_index"]
@@ -61,7 +61,7 @@ def run(
     limits = effort or EFFORTS["quick" if quick else "full"]
 
     def reports() -> Iterator[Report]:
-        with store or Store(default_path()) as opened:
+        with open_store(store) as opened:
             for document in map(DOCUMENTS.__getitem__, names):
                 bench = Bench(Study(opened, workers, reporter), limits, engine, document.name)
                 yield document.reproduce(bench, {each: load_once(each) for each in document.data})

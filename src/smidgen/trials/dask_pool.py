@@ -1,7 +1,11 @@
 """A Dask cluster as a `workers.Pool`: one that runs already, or processes of this machine.
 
-    with connect("tcp://host:8786") as pool: ...
+    with connect("tls://host:8786") as pool: ...
     with connect("local:4") as pool: ...
+
+Whoever reaches a scheduler's port can run code on its workers, because Dask sends pickles. So the processes of this
+machine take connections only with a certificate that is made for the run and never written down, and a scheduler at
+`tls://` is reached with the certificates of Dask's configuration (`dask_certificates`).
 
 Dask runs a task again if the worker with its result dies. A trial gives the same bits each time, so this costs only
 time. A worker asks the scheduler once for each piece of content that it does not have.
@@ -10,16 +14,16 @@ time. A worker asks the scheduler once for each piece of content that it does no
 from __future__ import annotations
 
 import logging
-import math
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from smidgen.errors import EngineError, RequestError, RunError
+from smidgen.trials.dask_certificates import check_certificates
+from smidgen.trials.dask_workers import DaskWorkers
 from smidgen.trials.workers import Pool
 
 if TYPE_CHECKING:
@@ -29,17 +33,16 @@ CONNECT_SECONDS = 10
 WORKER_SECONDS = 60
 """How long (s) to wait for a scheduler, and for the first of its workers."""
 
-WORKERLESS_SECONDS = 300
-"""How long (s) a cluster may have no worker, while it grows, before the run fails."""
+TALKERS = ("distributed", "distributed.client", "distributed.comm.tcp", "tornado.application", "asyncio")
+"""Loggers of Dask that print tracebacks where this module raises an error of one line, and of refused connections."""
 
-CAPACITY_SECONDS = 1.0
-"""Poll interval (s) for the number of workers, which changes slowly."""
-
-TALKERS = ("distributed", "distributed.client", "tornado.application", "asyncio")
-"""Loggers of Dask that print tracebacks where this module raises an error of one line."""
-
-FAILURES_OF_A_TASK = 20
-"""Workers of a local cluster that may die under one task before Dask blames the task."""
+LOCAL_SETTINGS = {
+    "distributed.scheduler.allowed-failures": 20,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
+"""Dask's settings for processes of this machine: 20 workers may die under one task before Dask blames the task, and
+its web servers, which ask for no certificate, show nothing."""
 
 
 @contextmanager
@@ -47,14 +50,15 @@ def connect(address: str) -> Iterator[Pool]:
     """Connect to the workers of a cluster, for as long as the block runs.
 
     Args:
-        address: a scheduler (`tcp://host:8786`, `tls://host:8786`), or `local:N` for N processes of this machine.
+        address: a scheduler (`tls://host:8786`; `tcp://host:8786` on a network where everyone is trusted), or
+            `local:N` for N processes of this machine.
 
     Yields:
         The workers as a pool.
 
     Raises:
         RequestError: the address cannot be read.
-        EngineError: Dask is not installed, or no scheduler or no worker answers.
+        EngineError: Dask is not installed, a certificate is missing or refused, or no scheduler or no worker answers.
         RunError: the cluster, or its last worker, went away during the run, or a task ends its workers.
     """
     try:
@@ -66,8 +70,8 @@ def connect(address: str) -> Iterator[Pool]:
         client = _client(opened, address, _scheduler(opened, address))
         lost = (CancelledError, distributed.comm.CommClosedError, TimeoutError, OSError)
         try:
-            capacity = _Capacity(client, address)
-            yield Pool(client.get_executor(pure=False), capacity, lambda key, data: _offer(client, key, data))
+            workers = DaskWorkers(client, address)
+            yield Pool(workers, workers.capacity, lambda key, data: _offer(client, key, data), workers.require)
         except distributed.scheduler.KilledWorker as error:
             raise RunError(
                 f"a task of the cluster {address} has lost its worker {error.allowed_failures + 1} times, at last "
@@ -77,8 +81,8 @@ def connect(address: str) -> Iterator[Pool]:
             if client.status == "running" and not isinstance(error, lost[:2]):
                 raise  # a timeout or a file error of the block's own
             raise RunError(
-                f"the cluster {address} has gone away; start it again, and the same line goes on from here: "
-                "what had come back is kept"
+                f"the cluster {address} has gone away; start the scheduler and its workers again (workers end with "
+                "their scheduler), and the same line goes on from here: what had come back is kept"
             ) from error
 
 
@@ -104,26 +108,6 @@ def is_wanted() -> bool:
 
     task = get_worker().state.tasks.get(thread_state.key)
     return task is not None and task.state != "cancelled"
-
-
-class _Capacity:
-    """How many tasks the cluster runs at once: the threads of all workers, polled every `CAPACITY_SECONDS`."""
-
-    def __init__(self, client: Client, address: str) -> None:
-        self.client, self.address = client, address
-        self.threads, self.asked, self.seen = 0, -math.inf, time.monotonic()
-
-    def __call__(self) -> int:
-        """Return the number of threads; raise RunError if there has been no worker for `WORKERLESS_SECONDS`."""
-        if time.monotonic() - self.asked > CAPACITY_SECONDS:
-            self.threads, self.asked = sum(self.client.nthreads().values()), time.monotonic()
-            self.seen = self.asked if self.threads else self.seen
-            if self.asked - self.seen > WORKERLESS_SECONDS:
-                raise RunError(
-                    f"the cluster {self.address} has had no worker for {WORKERLESS_SECONDS} s; start one (dask worker "
-                    f"{self.address}), and the same line goes on from here: what had come back is kept"
-                )
-        return self.threads
 
 
 @contextmanager
@@ -162,18 +146,41 @@ def _quiet() -> Iterator[None]:
 
 def _scheduler(opened: ExitStack, address: str) -> str | LocalCluster:
     kind, _, rest = address.partition(":")
-    if kind in ("tcp", "tls", "ws", "wss") and rest.startswith("//"):
+    if kind in ("tls", "wss") and rest.startswith("//"):
+        check_certificates(address, CONNECT_SECONDS)
+        return address
+    if kind in ("tcp", "ws") and rest.startswith("//"):
         return address
     if kind != "local" or not rest.isdecimal() or int(rest) < 1:
-        raise RequestError(f"--cluster {address} cannot be read; give tcp://host:8786, or local:4 for four processes")
+        raise RequestError(f"--cluster {address} cannot be read; give tls://host:8786, or local:4 for four processes")
+    return _local_cluster(opened, int(rest))
+
+
+def _local_cluster(opened: ExitStack, workers: int) -> LocalCluster:
+    """Start processes of this machine that no other user can connect to: they take a new certificate only."""
     import dask
     from distributed import LocalCluster
+    from distributed.security import Security
 
-    opened.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": FAILURES_OF_A_TASK}))
-    # Any free port for the dashboard: another cluster may use the default one.
-    options: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    try:
+        security = Security.temporary()
+    except ImportError as error:
+        raise EngineError(
+            "--cluster local:N needs the package cryptography, for the certificates that keep other users out; "
+            "pip install 'smidgen[cluster]'"
+        ) from error
+    opened.enter_context(dask.config.set(LOCAL_SETTINGS))
+    # Any free port for the web servers, which cannot be left out: another cluster may use the default one.
+    options: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "protocol": "tls://",
+        "security": security,
+        "threads_per_worker": 1,
+        "dashboard_address": "127.0.0.1:0",
+        "scheduler_kwargs": {"dashboard": False},
+    }
     with _without_ctrl_c():
-        return opened.enter_context(LocalCluster(n_workers=int(rest), threads_per_worker=1, **options))
+        return opened.enter_context(LocalCluster(n_workers=workers, **options))
 
 
 def _client(opened: ExitStack, address: str, target: str | LocalCluster) -> Client:
@@ -188,7 +195,8 @@ def _client(opened: ExitStack, address: str, target: str | LocalCluster) -> Clie
         ) from error
     except (OSError, ValueError) as error:
         raise EngineError(
-            f"no scheduler answers at {address}; start one (dask scheduler), or leave out --cluster"
+            f"no scheduler answers at {address}; start one (dask scheduler), or leave out --cluster; "
+            "one that has certificates answers at tls:// only"
         ) from error
     return client
 

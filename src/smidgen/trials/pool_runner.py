@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 
 from smidgen.errors import EngineError
 from smidgen.reporter import Reporter
 from smidgen.trials import remote
 from smidgen.trials.evaluate import TrainingContext
+from smidgen.trials.identity import identity
 from smidgen.trials.thread_runner import Batches, Results
 from smidgen.trials.workers import Pool, map_unordered
 
@@ -37,7 +39,14 @@ class PoolRunner:
         self._sent_again: set[str] = set()
 
     def results(self, context: TrainingContext, batches: Batches, threads: int) -> Results:
-        """Train every batch; one whose content a worker did not find is left out, for the caller's next round."""
+        """Train every batch; one that a worker could not train is left out, for the caller's next round.
+
+        Raises:
+            EngineError: no worker gives the bits that the trials' keys stand for, or content was sent twice in vain.
+        """
+        if self.pool.require:
+            wanted = identity(context.engine)
+            self.pool.require(partial(identity, context.engine), wanted, self.reporter.say)
         sender = remote.TaskSender(self.pool, context, 0 if threads > 1 else 1, self._sent)
         tasks: list[remote.Task] = []
 
@@ -46,11 +55,12 @@ class PoolRunner:
                 tasks.append(sender.task(batch))
                 yield tasks[-1]
 
-        trained, incomplete = 0, None
+        trained, incomplete, refused = 0, None, ""
         with closing(map_unordered(remote.run, made(), self.pool.capacity, self.pool.executor)) as results:
             for index, result in results:
-                if result.missing:
-                    incomplete = result
+                if result.missing or result.refused:
+                    incomplete = result if result.missing else incomplete
+                    refused = result.refused or refused
                     continue
                 cost = sum(map(context.cost, tasks[index].trials))
                 if threads == 1:
@@ -59,6 +69,8 @@ class PoolRunner:
                 trained += len(result.outcomes)
                 yield index, result.outcomes
                 self.reporter.advance(cost)
+        if refused and not trained:
+            raise EngineError(refused)
         if incomplete:
             self._send_again(incomplete, trained)
 

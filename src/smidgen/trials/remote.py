@@ -4,8 +4,8 @@ A task is a batch of trials and the names of what they need: the data, a teacher
 A name is the SHA-256 of the content. A worker looks for it in its memory, then in a folder of its cache, and only
 then asks the scheduler, so content reaches a worker once. The test split is not sent: candidates take no part in it.
 
-**The same key, the same bits.** A worker trains a trial only if it runs the coordinator's version of Smidgen and its
-engine has the name in the trial, which says engine and arithmetic. Otherwise it raises EngineError.
+**The same key, the same bits.** A worker trains a trial only if it runs the coordinator's version and code of Smidgen
+and its engine has the name in the trial, which says engine and arithmetic (`identity`). Otherwise it refuses the task.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import smidgen
-from smidgen.engine import TrainControl, choose
-from smidgen.errors import EngineError
+from smidgen.engine import TrainControl
 from smidgen.records import Outcome, Trial
 from smidgen.trials import content
 from smidgen.trials.dask_pool import content_of_scheduler, is_wanted
 from smidgen.trials.evaluate import TrainingContext, evaluate
+from smidgen.trials.identity import code_digest, described, identity
 from smidgen.trials.workers import Pool, default_workers
 
 THINGS_IN_MEMORY = 16
@@ -42,7 +41,7 @@ class Task:
         teacher: name of the teacher's logits, or "".
         starts: (`Trial.start_digest`, name) of every start.
         engine: as in `TrainingContext.engine`.
-        version: the coordinator's version of Smidgen.
+        code: the digest of the coordinator's code (`identity.code_digest`).
         threads: threads of each training; 0 for every CPU of the worker, for a single large network.
     """
 
@@ -51,23 +50,25 @@ class Task:
     teacher: str
     starts: tuple[tuple[str, str], ...]
     engine: str
-    version: str
+    code: str
     threads: int
 
 
 @dataclass(frozen=True, eq=False)
 class TaskResult:
-    """The outcomes of a task, or the content that the worker did not find.
+    """The outcomes of a task, the content that the worker did not find, or why it refuses the task.
 
     Attributes:
-        worker: the worker's host and process, its version and its engines.
-        outcomes: one for each trial, in their order; empty if content is missing.
+        worker: the worker's host, its process and what it runs.
+        outcomes: one for each trial, in their order; empty if content is missing or the task is refused.
         missing: SHA-256 of the missing content, or "".
+        refused: why the worker would not give the bits that the trials' keys stand for, or "".
     """
 
     worker: str
     outcomes: tuple[Outcome, ...] = ()
     missing: str = ""
+    refused: str = ""
 
 
 class TaskAbandoned(Exception):
@@ -98,7 +99,7 @@ class TaskSender:
             teacher="" if logits is None else self._send(name, lambda: content.pack_logits(logits)),
             starts=tuple(self._starts(trials)),
             engine=context.engine,
-            version=smidgen.__version__,
+            code=code_digest(),
             threads=self.threads,
         )
 
@@ -124,17 +125,15 @@ def run(task: Task) -> TaskResult:
     """Train a task's trials one after the other.
 
     Raises:
-        EngineError: this worker would not give the bits that the trials' keys stand for.
+        EngineError: the engine is not installed.
         TaskAbandoned: the coordinator no longer waits for the task.
     """
-    worker = f"{socket.gethostname()} process {os.getpid()}"
-    if task.version != smidgen.__version__:
-        raise EngineError(
-            f"worker {worker} runs Smidgen {smidgen.__version__} and this run {task.version}, which may give other "
-            "bits; install the same version on both"
-        )
-    names = {_checked_engine(worker, task.engine, trial) for trial in task.trials}
-    worker = f"{worker}, Smidgen {smidgen.__version__}, {', '.join(sorted(names))}"
+    runs = identity(task.engine)
+    worker = f"{socket.gethostname()} process {os.getpid()}, {runs}"
+    for trial in task.trials:
+        wanted = described(task.code, trial.engine_name)
+        if runs != wanted:
+            return TaskResult(worker, refused=_refusal(worker, wanted))
     try:
         context = _context(task)
     except _NotFound as missing:
@@ -143,14 +142,11 @@ def run(task: Task) -> TaskResult:
     return TaskResult(worker, tuple(evaluate(context, trial, control) for trial in task.trials))
 
 
-def _checked_engine(worker: str, wanted: str, trial: Trial) -> str:
-    name = choose(wanted).name()
-    if name != trial.engine_name:
-        raise EngineError(
-            f"worker {worker} computes with {name} and this run with {trial.engine_name}, which gives other bits; "
-            "use workers of one kind, or set the same SMIDGEN_INSTRUCTION_SET on all machines"
-        )
-    return name
+def _refusal(worker: str, wanted: str) -> str:
+    return (
+        f"worker {worker}, may give other bits: this run needs {wanted}; install the same Smidgen everywhere and set "
+        "the same SMIDGEN_INSTRUCTION_SET"
+    )
 
 
 def _progress(_done: int, _total: int) -> None:

@@ -43,11 +43,14 @@ class Pool:
         capacity: returns how many tasks run at once; called before each task, because a cluster grows and shrinks.
         offer: called as `offer(sha256_in_hex, content)` to put what tasks need where workers find it; None if the
             workers see the folder of this process's cache (`smidgen.trials.content`).
+        require: called as `require(question, answer, say)` to give tasks only to workers on which `question()` returns
+            `answer`, and to `say` which do not; None if workers cannot be told apart.
     """
 
     executor: Executor
     capacity: Callable[[], int]
     offer: Callable[[str, bytes], None] | None = None
+    require: Callable[[Callable[[], str], str, Callable[[str], None]], None] | None = None
 
 
 def map_unordered(

@@ -30,7 +30,9 @@ Modules:
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +63,7 @@ from smidgen.trials.store.schema import SCHEMA, insert_once, tables
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Table
 
-__all__ = ["SCHEMA", "Store", "default_path"]
+__all__ = ["SCHEMA", "Store", "default_path", "open_store"]
 
 LOGGER = logging.getLogger(__name__)
 
@@ -90,6 +92,7 @@ class Store:
         self._database = Database(url_or_path)
         self.location: str = self._database.location
         self._claims = Claims(self._database.engine) if self._database.is_server else None
+        weakref.finalize(self, _close, self._database, self._claims).atexit = False
         try:
             with self._database.transaction() as connection:
                 prepare(connection, self.location)
@@ -209,9 +212,7 @@ class Store:
 
     def close(self) -> None:
         """Close the connections and end all claims; the next call of a method opens connections again."""
-        if self._claims is not None:
-            self._claims.close()
-        self._database.close()
+        _close(self._database, self._claims)
 
     def __enter__(self) -> Store:
         return self
@@ -271,6 +272,23 @@ class Store:
         )
 
 
+@contextmanager
+def open_store(store: Store | str | Path | None) -> Iterator[Store]:
+    """Open a store for as long as the block runs; a `Store` is the caller's and stays open.
+
+    Args:
+        store: a `Store`, what `Store` takes, or None for `default_path()`.
+
+    Raises:
+        StoreError: the store cannot be opened.
+    """
+    if isinstance(store, Store):
+        yield store
+        return
+    with Store(store or default_path()) as opened:
+        yield opened
+
+
 def default_path() -> str | Path:
     """Return the store that is used where none is named: `SMIDGEN_STORE`, else `store.sqlite` in the cache.
 
@@ -289,6 +307,12 @@ def default_path() -> str | Path:
             f"cannot make {directory}: {error.strerror}; set SMIDGEN_CACHE to a directory that you may write to"
         ) from error
     return directory / "store.sqlite"
+
+
+def _close(database: Database, claims: Claims | None) -> None:
+    if claims is not None:
+        claims.close()
+    database.close()
 
 
 def _parts(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
