@@ -136,16 +136,9 @@ def _compiled(compiler: str, path: Path, main: str, folder: Path, flags: tuple[s
     source, program = folder / "main.c", folder / "program"
     text = main.replace("HEADER", header.name).replace("IMAGE_BYTES", f"{name}_IMAGE_BYTES")
     source.write_text(text.replace("CLASSIFY", classify))
-    line = [
-        compiler,
-        *WARNINGS,
-        *flags,
-        f"-I{path.parent.absolute()}",
-        str(source),
-        str(path.absolute()),
-        "-o",
-        str(program),
-    ]
+    # Absolute: the compiler would take a name that begins with - or @ for an option or a file of options.
+    place = path.absolute()
+    line = [compiler, *WARNINGS, *flags, f"-I{place.parent}", str(source), str(place), "-o", str(program)]
     finished = subprocess.run(line, capture_output=True, text=True)
     if finished.returncode:
         raise RunError(f"{path} does not compile: {finished.stderr[-400:]}; report it")

@@ -123,16 +123,15 @@ def contact_sheet(
     from matplotlib.figure import Figure
 
     sheet = _mosaic(_displayable(images), np.asarray(labels), len(class_names))
-    left = 24 + LETTER_PIXELS * max(4, *(len(shown(name)) for name in class_names))
+    names = [shown(name) for name in class_names]
+    left = 24 + LETTER_PIXELS * max(4, *map(len, names))
     height, width = sheet.shape[0], sheet.shape[1] + left
     figure = Figure(figsize=(width / DOTS_PER_INCH, height / DOTS_PER_INCH), dpi=DOTS_PER_INCH, facecolor="white")
     FigureCanvasAgg(figure)
     figure.figimage(sheet, xo=left, yo=0, origin="upper")
-    for row, name in enumerate(class_names):
+    for row, name in enumerate(names):
         middle = 1 - (row + 0.5) / len(class_names)
-        figure.text(
-            (left - 12) / width, middle, shown(name), ha="right", va="center", color=INK, fontsize=9, parse_math=False
-        )
+        figure.text((left - 12) / width, middle, name, ha="right", va="center", color=INK, fontsize=9, parse_math=False)
     save(figure, path)
 
 
