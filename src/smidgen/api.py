@@ -24,12 +24,14 @@ from smidgen.exporters import export
 from smidgen.model import Model, inspect, open_model, unpack
 from smidgen.predictor import load, predict, save
 from smidgen.report.folder import write, write_compressed
+from smidgen.report.run_files import files_of_run
 from smidgen.report.sweep_folder import write_sweep
 from smidgen.reporter import Reporter, SilentReporter
 from smidgen.search.byte_search import ByteSearchEffort
 from smidgen.search.compress import CompressResult
 from smidgen.search.compress import compress as search_files
 from smidgen.search.effort import Effort
+from smidgen.search.goal import Goal
 from smidgen.search.result import ShrinkResult
 from smidgen.search.shrink import shrink as search_networks
 from smidgen.search.sweep import SweepResult
@@ -124,7 +126,8 @@ def shrink(
         seed: seed of the search and of every training.
         copies: augment with this many copies of each image, 2..N randomly shifted, rotated and scaled.
         split_seed: seed of the split into training and validation images.
-        out: folder for report.html, the pictures, trials.csv and the networks; True: runs/DATA-FLOOR.
+        out: folder for report.html, the pictures, trials.csv and the networks; True: runs/DATA-FLOOR, with the rule,
+            the effort and the seed where they are not the default.
         store: path, database URL or `Store` that remembers trainings; a `Store` stays open.
         workers: trainings at once; None: one for each CPU.
         cluster: where to train instead of in threads of this process, with the same result: the address of a Dask
@@ -146,7 +149,7 @@ def shrink(
     limits = {"bytes": bytes, "params": params, "macs": macs, "ram": ram}
     goal = arguments.goal_of(floor, within, limits, rule=rule, balanced=balanced, class_floor=class_floor)
     imitated = arguments.teacher_of(teacher, weights, teacher_logits, teacher_input)
-    folder = _place(out, Path("runs") / f"{arguments.data_stem(data)}-{goal.slug}")
+    folder = _place(out, Path("runs") / _run_stem(data, goal, effort, seed))
     dataset = arguments.dataset(data, split_seed=split_seed, reading=reading, copies=copies, reporter=reporter)
     with arguments.opened(store) as memo, arguments.connected(cluster) as pool:
         result = search_networks(
@@ -273,7 +276,8 @@ def compress(
         seed: seed of the search and of every training.
         copies: augment with this many copies of each image, 2..N randomly shifted, rotated and scaled.
         split_seed: seed of the split that the network was trained on.
-        out: the .smidgen file to write, with its curve as .png and all candidates as .csv; True: beside the first file.
+        out: the .smidgen file to write, with its curve as .png and all candidates as .csv; True: beside the first file,
+            as NAME-compressed.smidgen.
         store: path, database URL or `Store` that remembers trainings; a `Store` stays open.
         workers: trainings at once; None: one for each CPU.
         cluster: where to train instead of in threads of this process, as in `shrink`.
@@ -416,8 +420,21 @@ def _file_place(out: Out, first: Path | None) -> Path | None:
         return None
     if out is True and first is None:
         raise RequestError("out=True is beside the first file, and a Model was given; give out='NAME.smidgen'")
-    path = first.with_suffix(".smidgen") if out is True and first is not None else path_of(out, "out")
+    beside = None if first is None else first.with_name(f"{first.stem}-compressed.smidgen")
+    path = beside if beside is not None and out is True else path_of(out, "out")
     if path.suffix != ".smidgen":
         raise RequestError(f"--out {path} must end in .smidgen; give for example {path.with_suffix('.smidgen')}")
     arguments.writable(path.parent)
+    if path.name in files_of_run(path.parent):
+        raise RequestError(
+            f"{path} is a file of the run in {path.parent}, whose report would no longer describe it; "
+            "give another --out"
+        )
     return path
+
+
+def _run_stem(data: Data, goal: Goal, effort: str | Effort, seed: int) -> str:
+    """The name of a run's folder: data, goal, and effort and seed where they are not the usual ones."""
+    words = [arguments.data_stem(data), goal.slug]
+    words += [effort if isinstance(effort, str) else "own-effort"] if effort != "normal" else []
+    return "-".join([*words, f"seed-{seed}"] if seed else words)

@@ -34,7 +34,7 @@ from smidgen.trials.store import Store
 
 FILES = (
     *("winner.safetensors", "teacher.safetensors", "winner.png", "winner.csv", "winner.smidgen"),
-    *("report.html", "frontier.png", "trials.csv"),
+    *("report.html", "frontier.png", "trials.csv", "run.json"),
 )
 """The files of a run folder, in the order in which they are written."""
 
@@ -59,7 +59,7 @@ def scored(model: Model, split: Split) -> Score:
 # --- what is written -------------------------------------------------------------------------
 
 
-def test_there_are_eight_files_and_nothing_else(written: Path) -> None:
+def test_there_are_nine_files_and_nothing_else(written: Path) -> None:
     assert set(content_of(written)) == set(FILES)
 
 

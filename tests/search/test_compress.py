@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -147,15 +148,17 @@ def test_the_command_writes_the_file_its_curve_and_its_table(
     save_safetensors(model, tmp_path / "teacher.safetensors")
     said = command("compress", str(tmp_path / "winner.safetensors"), "--floor", "0.9", "--effort", "glance")
     assert (said.code, said.err) == (0, "")
-    quantized = load_smidgen(tmp_path / "winner.smidgen")
-    size = (tmp_path / "winner.smidgen").stat().st_size
+    quantized = load_smidgen(tmp_path / "winner-compressed.smidgen")
+    content = (tmp_path / "winner-compressed.smidgen").read_bytes()
+    size = len(content)
     assert f"{size:,} bytes hold 90 % on digits" in said.out
     assert all(len(line) <= 80 for line in said.out.splitlines() if not line.startswith("file "))
     assert str(quantized.spec) == "conv 6x3x3 relu, maxpool 2, dense 10"
-    assert (tmp_path / "winner.png").read_bytes()[:4] == b"\x89PNG"
-    rows = (tmp_path / "winner.csv").read_text().splitlines()
+    assert (tmp_path / "winner-compressed.png").read_bytes()[:4] == b"\x89PNG"
+    rows = (tmp_path / "winner-compressed.csv").read_text().splitlines()
     assert rows[0].startswith("stage,spec,parameters,file_bytes")
     assert any(f",{size}," in row for row in rows[1:])
+    assert {row.rpartition(",")[2] for row in rows} == {"run", sha256(content).hexdigest()[:16]}
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from smidgen.data import Dataset
 from smidgen.errors import RequestError, SpecError
 from smidgen.records import Recipe, Score
 from smidgen.report.csv import sweep_csv
+from smidgen.report.run_files import read_manifest
 from smidgen.report.sweep_folder import write_sweep
 from smidgen.search.frontier import TurningPoint, turning_point
 from smidgen.search.sweep import SweepResult, default_recipe, mean_and_spread, sweep
@@ -136,10 +137,14 @@ def test_the_csv_has_a_row_a_seed(swept: SweepResult) -> None:
 def test_it_writes_a_table_and_a_picture(swept: SweepResult, tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     write_sweep(swept, folder)
-    assert {path.name for path in folder.iterdir()} == {"sweep.csv", "sweep.png"}
-    assert (folder / "sweep.csv").read_text("utf-8") == sweep_csv(swept)
+    assert {path.name for path in folder.iterdir()} == {"sweep.csv", "sweep.png", "run.json"}
+    run = read_manifest(folder)["run"]
+    table = list(csv.DictReader((folder / "sweep.csv").read_text("utf-8").splitlines()))
+    assert {row.pop("run") for row in table} == {run}
+    assert table == list(csv.DictReader(sweep_csv(swept).splitlines()))
     with Image.open(folder / "sweep.png") as picture:
         picture.load()
+        assert picture.info["Run"] == run
         assert min(picture.size) > 300
 
 
@@ -159,7 +164,7 @@ def test_the_command_prints_the_table_and_names_its_files(
     line = ["sweep", "digits", "--family", "mlp2", "--widths", "2,1", "--seeds", "2", "--epochs", "1"]
     said = command(*line)
     assert (said.code, said.err) == (0, "")
-    assert {path.name for path in Path("runs/digits-mlp2").iterdir()} == {"sweep.csv", "sweep.png"}
+    assert {path.name for path in Path("runs/digits-mlp2").iterdir()} == {"sweep.csv", "sweep.png", "run.json"}
     assert "mlp2 on digits, 2 seeds for each width" in said.out
     assert "4 trainings, 0 remembered" in said.out
     assert "No turning point" in said.out, "two sizes are no curve"

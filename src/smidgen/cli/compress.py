@@ -71,7 +71,9 @@ def compress(
     seed: SeedOption = 0,
     copies: CopiesOption = 1,
     split_seed: SplitOption = 0,
-    out: Annotated[Path | None, option("--out", "The .smidgen file to write; default: beside the first.", RUN)] = None,
+    out: Annotated[
+        Path | None, option("--out", "The .smidgen file to write; default: NAME-compressed beside the first.", RUN)
+    ] = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
     cluster: ClusterOption = None,
@@ -79,9 +81,9 @@ def compress(
 ) -> None:
     """Find the shortest file of a network that holds an accuracy floor.
 
-    Writes NAME.smidgen, the curve of accuracy against bytes as NAME.png,
-    and all candidates as NAME.csv. Run the same line again and nothing is
-    trained twice; stop it, and it continues where it was.
+    Writes NAME-compressed.smidgen, the curve of accuracy against bytes as
+    .png, and all candidates as .csv beside it. Run the same line again and
+    nothing is trained twice; stop it, and it continues where it was.
     """
     from smidgen import api
 

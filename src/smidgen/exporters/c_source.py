@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.atomic_files import write_checked
-from smidgen.errors import RequestError
+from smidgen.atomic_files import cannot_write, draft_files, write_checked
+from smidgen.errors import ModelFileError, RequestError
 from smidgen.exporters.c_integer import integer_parts
 from smidgen.exporters.c_text import Parts, array, dims, whole_kernel
 from smidgen.exporters.forward import affine_of, arrays_of, check_layers, padding
@@ -68,11 +68,14 @@ def export_c(
         raise RequestError(f"{path} is not the name of a C source; give one that ends in .c")
     check_c_include(header_path.name)
     source, header = c_program(quantized, name, form, images, header_path.name)
-    sizes = [
-        write_checked(place, text.encode(), lambda draft, text=text: _check(draft, text))  # type: ignore[misc]
-        for place, text in ((path, source), (header_path, header))
-    ]
-    return sum(sizes)
+    texts = {path.name: source, header_path.name: header}
+    try:
+        with draft_files(path.parent, list(texts)) as draft:
+            for file, text in texts.items():
+                write_checked(draft / file, text.encode(), lambda written, text=text: _check(written, text))  # type: ignore[misc]
+    except OSError as error:
+        raise ModelFileError(cannot_write(path, error)) from error
+    return sum(len(text.encode()) for text in texts.values())
 
 
 def _check(draft: Path, text: str) -> None:

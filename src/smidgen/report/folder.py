@@ -6,23 +6,24 @@ With a byte search, also the shortest file, its curve and the table of files:
 
     winner.smidgen  winner.png  winner.csv
 
-A teacher that the user gave is not written again.
+and run.json, which names the run and its files. A teacher that the user gave is not written again.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 import smidgen
-from smidgen.atomic_files import draft_folder
+from smidgen.atomic_files import cannot_write, draft_files
 from smidgen.errors import ModelFileError, RequestError
 from smidgen.model import Model, save_safetensors, save_smidgen
 from smidgen.records import Outcome, Trial
 from smidgen.report.csv import files_csv, trials_csv
 from smidgen.report.page import write_page
 from smidgen.report.plots import frontier_picture
+from smidgen.report.run_files import RUN_DIGITS, run_folder, run_name, stamp
 from smidgen.report.view import PageView
 from smidgen.search.byte_search import FileCandidate
 from smidgen.search.compress import CompressResult
@@ -31,7 +32,7 @@ from smidgen.search.result import ShrinkResult
 
 
 def write(result: ShrinkResult, folder: Path, command: str = "") -> None:
-    """Write the run folder, which is made if it is missing.
+    """Write the run folder, all at once and in place of an older run; it is made if it is missing.
 
     Args:
         result: The result of the search.
@@ -41,15 +42,11 @@ def write(result: ShrinkResult, folder: Path, command: str = "") -> None:
     Raises:
         RequestError: The folder cannot be written to; its earlier content is left as it was.
     """
-    made = not folder.exists()
+    run = _run_of(result)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with draft_folder(folder) as draft:
-            _write_all(result, draft, command)
+        with run_folder(folder, run, "shrink") as draft:
+            _write_all(result, draft, command, run)
     except (OSError, ModelFileError) as error:
-        if made:
-            with suppress(OSError):
-                folder.rmdir()
         raise RequestError(
             f"cannot write to {folder}: {_reason(error)}; give another place by --out, everything that was trained "
             "is kept"
@@ -57,31 +54,52 @@ def write(result: ShrinkResult, folder: Path, command: str = "") -> None:
 
 
 def write_compressed(found: CompressResult, path: Path) -> None:
-    """Write the file, its curve beside it as .png, and all candidate files as .csv; the file itself comes last.
+    """Write the file, its curve beside it as .png, and all candidate files as .csv.
+
+    The picture and the table name the file that they belong to by the first digits of its SHA-256. A kill leaves files
+    of one search only.
 
     Raises:
-        ModelFileError: The file cannot be written.
-        RequestError: The picture or the table cannot be written.
+        ModelFileError: A file cannot be written.
     """
-    points = [_file_point(file) for file in found.candidates]
-    winner = _file_point(found.winner)
-    with draft_folder(path.parent) as draft:
-        picture, rows = draft / f"{path.stem}.png", draft / f"{path.stem}.csv"
-        frontier_picture(points, pareto([*points, winner]), found.floor.accuracy, winner, None, picture, "bytes")
-        rows.write_text(files_csv(found), encoding="utf-8")
+    others = [f"{path.stem}.png", f"{path.stem}.csv"]
+    try:
+        with draft_files(path.parent, [path.name, *others]) as draft:
+            _write_file(found, draft / path.name)
+            run = sha256((draft / path.name).read_bytes()).hexdigest()[:RUN_DIGITS]
+            for name in others:
+                stamp(draft / name, run)
+    except OSError as error:
+        raise ModelFileError(cannot_write(path, error)) from error
+
+
+def _write_file(found: CompressResult, path: Path) -> None:
     save_smidgen(found.winner.quantized, path)
+    points = [_file_point(file) for file in found.candidates]
+    winner, picture = _file_point(found.winner), path.with_suffix(".png")
+    frontier_picture(points, pareto([*points, winner]), found.floor.accuracy, winner, None, picture, "bytes")
+    path.with_suffix(".csv").write_text(files_csv(found), encoding="utf-8")
+
+
+def _run_of(result: ShrinkResult) -> str:
+    """Return the name of the run: it depends on what was asked for and on everything that was trained."""
+    trained = [candidate.trial.key for candidate in result.candidates]
+    files = [file.trial.key for file in result.file.candidates] if result.file else []
+    teacher = result.teacher.key if result.teacher else ""
+    return run_name("shrink", result.goal, result.data.digest, teacher, result.winner.key, *trained, *files)
 
 
 def _file_point(file: FileCandidate) -> Point:
     return Point(file.file_bytes, file.outcome.validation, str(file.quantized.spec), file.trial.seed)
 
 
-def _write_all(result: ShrinkResult, folder: Path, command: str) -> None:
-    size_bytes = save_safetensors(_model(result, result.winner, result.outcome), folder / "winner.safetensors")
+def _write_all(result: ShrinkResult, folder: Path, command: str, run: str) -> None:
+    size_bytes = save_safetensors(_model(result, result.winner, result.outcome, run), folder / "winner.safetensors")
     if result.teacher and result.teacher.trial and result.teacher.outcome:
-        save_safetensors(_model(result, result.teacher.trial, result.teacher.outcome), folder / "teacher.safetensors")
+        teacher = _model(result, result.teacher.trial, result.teacher.outcome, run)
+        save_safetensors(teacher, folder / "teacher.safetensors")
     if result.file:
-        write_compressed(result.file, folder / "winner.smidgen")
+        _write_file(result.file, folder / "winner.smidgen")
     view = PageView.of(result, size_bytes, command)
     write_page(view, folder / "report.html")
     front = pareto([*view.points, view.winner])
@@ -96,8 +114,9 @@ def _reason(error: OSError | ModelFileError) -> str:
     return os.strerror(cause.errno) if isinstance(cause, OSError) and cause.errno else str(error)
 
 
-def _model(result: ShrinkResult, trial: Trial, outcome: Outcome) -> Model:
+def _model(result: ShrinkResult, trial: Trial, outcome: Outcome, run: str) -> Model:
     metadata = {
+        "run": run,
         "trial": trial.key,
         "data": result.data.name,
         "data_digest": result.data.digest,

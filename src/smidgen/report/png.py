@@ -32,6 +32,12 @@ def png_bytes(image: npt.NDArray[np.uint8]) -> bytes:
     return SIGNATURE + b"".join(_chunk(kind, body) for kind, body in chunks)
 
 
+def with_text(png: bytes, keyword: str, text: str) -> bytes:
+    """Return a PNG file with one more text chunk (tEXt, section 11.3.4.3) before its end; both texts are Latin-1."""
+    end = len(png) - len(_chunk(b"IEND", b""))
+    return png[:end] + _chunk(b"tEXt", f"{keyword}\0{text}".encode("latin-1")) + png[end:]
+
+
 def data_uri(image: npt.NDArray[np.uint8]) -> str:
     """Return an image as a data URI, for the `src` of an HTML image."""
     return "data:image/png;base64," + base64.b64encode(png_bytes(image)).decode("ascii")

@@ -1,26 +1,27 @@
-"""The folder of a sweep: a table of every training and a picture of the curve."""
+"""The folder of a sweep: a table of every training, a picture of the curve, and run.json."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from smidgen.atomic_files import draft_folder
 from smidgen.errors import RequestError
 from smidgen.report.csv import sweep_csv
+from smidgen.report.run_files import run_folder, run_name
 from smidgen.search.sweep import SweepResult
 
 
 def write_sweep(result: SweepResult, folder: Path) -> None:
-    """Write sweep.csv and sweep.png into `folder`, which is made if it is missing.
+    """Write sweep.csv, sweep.png and run.json into `folder`, all at once and in place of an older run.
 
     Raises:
         RequestError: the folder cannot be written to.
     """
     from smidgen.report.plots import sweep_picture
 
+    trained = [(row.width, row.parameters, row.validation, row.test) for row in result.widths]
+    run = run_name("sweep", result.data.digest, result.family, result.recipe, *trained)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with draft_folder(folder) as draft:
+        with run_folder(folder, run, "sweep") as draft:
             (draft / "sweep.csv").write_text(sweep_csv(result), encoding="utf-8")
             groups = {row.name: (row.parameters, row.validation) for row in result.widths}
             sweep_picture(groups, result.turning_point, draft / "sweep.png")

@@ -130,11 +130,14 @@ class Goal:
 
     @property
     def slug(self) -> str:
-        """A name for a folder: "0.97", "within-0.005", "1000-parameters"."""
+        """A name for a folder: "0.97", "within-0.005", "1000-parameters", "0.9-rate-balanced"."""
         target = self.target
         words = [f"{target.floor:g}"] if target and target.floor is not None else []
         words += [f"within-{target.within:g}"] if target and target.within is not None else []
-        return "-".join((*words, *(f"{limit}-{LIMIT_NAMES[name][0]}" for name, limit in self.limits.given.items())))
+        words += [f"{limit}-{LIMIT_NAMES[name][0]}" for name, limit in self.limits.given.items()]
+        words += ["rate"] if target and target.rule == "rate" else []
+        words += ["balanced"] if self.balanced else []
+        return "-".join([*words, f"classes-{self.class_floor:g}"] if self.class_floor else words)
 
     def satisfies(self, spec: NetSpec, shape: Shape) -> bool:
         """Whether a network for inputs of this shape is within the limits."""

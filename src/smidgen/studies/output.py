@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from smidgen.atomic_files import draft_folder, write_whole
+from smidgen.atomic_files import write_whole
+from smidgen.atomic_folders import changed_folder
 from smidgen.errors import RequestError
 from smidgen.report.csv import csv_text
 from smidgen.studies.document import Finding, Report, Table
@@ -29,16 +30,16 @@ def write(report: Report, folder: Path) -> list[Path]:
         "table.md": "\n".join(map(markdown, report.tables)),
         "findings.md": findings_text(report.findings),
     }
+    names = [*texts, *(picture.file for picture in report.pictures)]
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        with draft_folder(place) as draft:
+        with changed_folder(place, names.__contains__, last="findings.md") as draft:
             for file, text in texts.items():
                 (draft / file).write_text(text, encoding="utf-8")
             for picture in report.pictures:
                 picture.draw(draft / picture.file)
     except OSError as error:
         raise RequestError(f"cannot write to {place}: {error.strerror or error}; give another --out") from error
-    return [place / file for file in (*texts, *(picture.file for picture in report.pictures))]
+    return [place / file for file in names]
 
 
 def write_index(reports: Sequence[Report], folder: Path) -> Path:
