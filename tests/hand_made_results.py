@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.data import Dataset, Split
+from smidgen.data import Dataset, Origin, Split
 from smidgen.records import Floor, Outcome, Recipe, Score, Trial
 from smidgen.report.view import PageView
 from smidgen.search.frontier import TurningPoint
@@ -19,6 +19,7 @@ from smidgen.trials.evaluate import TrainingContext
 
 CONFUSION = np.array([[90, 3, 0], [7, 80, 1], [0, 0, 99]])
 TURNING = TurningPoint(932, 0.981, 800, 1200, "found in 990 of 1,000 curves drawn again from the seeds of each size")
+NOTE = "20 of 30 images are exact copies of <others>"
 NO_NUMBERS = np.zeros(0, np.float32)
 
 
@@ -34,7 +35,7 @@ def a_page(
     half = Split(np.zeros((2500, 1, 28, 28), np.uint8), np.arange(2500, dtype=np.int32) % len(class_names))
     images = np.random.default_rng(0).integers(0, 256, (len(labels), 1, 28, 28)).astype(np.uint8)
     test = Split(images, labels.astype(np.int32))
-    data = Dataset(data_name, tuple(class_names), half, half, half, test, 0, "3f0c9a1b")
+    data = Dataset(data_name, tuple(class_names), half, half, half, test, 0, "3f0c9a1b", origin=Origin(notes=(NOTE,)))
     logits = 4.2 * np.eye(len(class_names), dtype=np.float32)[predicted]
     return PageView(_result(data, candidates), logits, 512, "smidgen shrink mnist --floor 97")
 

@@ -127,7 +127,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "empty.png").write_bytes(b"")
     for path in (tmp_path / "text.png", tmp_path / "empty.png", tmp_path):
-        with pytest.raises(DataError, match="cannot be read as a picture"):
+        with pytest.raises(DataError, match=r"(cannot read .*|is no regular file); replace or remove it"):
             predict(model, path)
 
 
@@ -150,7 +150,7 @@ def test_a_damaged_picture_is_refused_or_read_and_never_a_traceback(tmp_path: Pa
 def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(bar(28, 28, 0.7), tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(DataError, match="cannot be read as a picture"):
+    with pytest.raises(DataError, match=r"cannot read .*; replace or remove it"):
         predict(side_model(), path)
 
 

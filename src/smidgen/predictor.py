@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.data import as_images
+from smidgen.data.readers.image_file import read_image
 from smidgen.engine import choose, softmax
 from smidgen.errors import DataError, RequestError
 from smidgen.model import Model, as_quantized, open_model, save_safetensors, save_smidgen
@@ -144,23 +145,16 @@ def read_picture(path: Path, model: Model) -> npt.NDArray[np.uint8]:
     Raises:
         DataError: The file is not a picture, or the network does not take pictures.
     """
-    from PIL import Image
-
     channels, height, width = model.input_shape
     if channels not in (1, 3) or min(height, width) < 2:
         shape = "x".join(map(str, model.input_shape))
         raise DataError(f"the network takes {shape} values and not pictures; use smidgen.load from Python")
-    try:
-        with Image.open(path) as opened:
-            picture = opened.convert("L" if channels == 1 else "RGB")
-            if picture.size != (width, height):
-                picture = picture.resize((width, height), Image.Resampling.BOX)
-            pixels = np.asarray(picture, np.uint8).reshape(height, width, channels)
-    except FileNotFoundError:
-        raise DataError(f"no picture at {path}; give the path of a PNG or JPEG file") from None
-    # Pillow raises SyntaxError for broken PNG chunks.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be read as a picture: {error}; give a PNG or JPEG file") from error
+    if not path.exists():
+        raise DataError(f"no picture at {path}; give the path of a PNG or JPEG file")
+    picture = read_image(path, (height, width), channels)
+    if picture.dtype != np.uint8:
+        raise DataError(f"{path} has more than 8 bits a channel; save it with 8 bits, or use smidgen.load from Python")
+    pixels = picture.reshape(height, width, channels)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 

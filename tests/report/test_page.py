@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hand_made_results import TURNING, a_page
+from hand_made_results import NOTE, TURNING, a_page
 from smidgen.records import Score
 from smidgen.report.axes import percent_text, rate_ticks, rate_window, short_percent_text, size_ticks, size_window
 from smidgen.report.chart import BOTTOM, LEFT, RIGHT, TOP, lay_out
@@ -89,6 +89,7 @@ def test_the_page_says_the_facts(tmp_path: Path) -> None:
         "73.4 s for 412 trials",
         "smidgen shrink mnist --floor 97",
         "3f0c9a1b",
+        NOTE,
     ):
         assert fact in words
 

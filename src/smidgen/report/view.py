@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.data import facts_of
 from smidgen.records import Score
 from smidgen.report.axes import count_text, interval_text, percent_text
 from smidgen.report.chart import Chart, lay_out
@@ -122,6 +123,11 @@ class PageView:
             for fresh in result.fresh_seeds
         ]
         return sorted(scores, key=lambda scored: -scored[0].rate)
+
+    @property
+    def data_facts(self) -> tuple[str, ...]:
+        """How the data was understood, and what in it can mislead, one sentence each."""
+        return facts_of(self.result.data)
 
     @property
     def seeds(self) -> list[int]:

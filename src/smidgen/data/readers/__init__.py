@@ -38,7 +38,7 @@ def read(path: Path, options: ReadOptions = NO_OPTIONS) -> Contents:
         _check_options(path, reader, options)
         return reader(path, options)
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {error.filename or path}: {error.strerror or error}") from error
 
 
 def _reader(path: Path) -> Reader:

@@ -125,8 +125,12 @@ def decoding(path: Path, remedy: str) -> Iterator[None]:
     """
     try:
         yield
-    except (DataError, OSError):
+    except DataError:
         raise
+    except OSError as error:
+        if error.errno is not None:  # of the file system; decoders raise it without a number
+            raise
+        raise DataError(f"cannot read {path}: {error}; {remedy}") from error
     except MemoryError as error:
         raise DataError(f"{path} needs more memory than there is; {remedy}") from error
     except Exception as error:
