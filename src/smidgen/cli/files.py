@@ -18,7 +18,8 @@ INSPECT_EPILOG = "Example:\n\nsmidgen inspect winner.smidgen"
 UNPACK_EPILOG = "Example:\n\nsmidgen unpack winner.smidgen --to winner.safetensors"
 EXPORT_EPILOG = (
     "Examples:\n\nsmidgen export winner.smidgen --to onnx --data mnist\n\n"
-    "smidgen export winner.smidgen --to c --form integer --data mnist"
+    "smidgen export winner.smidgen --to c --form integer --data mnist\n\n"
+    "smidgen export winner.smidgen --to html"
 )
 
 FileArgument = Annotated[Path, typer.Argument(help="A .smidgen file, as compress writes it.")]
@@ -63,7 +64,7 @@ def unpack(
 
 def export(
     file: Annotated[Path, typer.Argument(help="A .smidgen or .safetensors file.")],
-    to: Annotated[str, option("--to", "What to write: onnx, c or safetensors.")],
+    to: Annotated[str, option("--to", "What to write: onnx, c, js, html or safetensors.")],
     form: Annotated[
         str | None,
         option(

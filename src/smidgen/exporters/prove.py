@@ -39,6 +39,15 @@ void start(void) { for (;;) main(); }
 """
 
 
+_NODE_MAIN = """import { readFileSync } from "node:fs";
+import { classify, shape } from "./network.mjs";
+const pixels = readFileSync(0), size = shape[0] * shape[1] * shape[2];
+const classes = new Uint8Array(pixels.length / size);
+for (let i = 0; i < classes.length; i++) classes[i] = classify(pixels.subarray(i * size, (i + 1) * size)).index;
+process.stdout.write(classes);
+"""
+
+
 @dataclass(frozen=True)
 class ProgramSize:
     """Size of a linked program that contains nothing but the network.
@@ -99,6 +108,34 @@ def classes_by_c(path: Path, images: Images, flags: tuple[str, ...] = ("-Os",)) 
         finished = subprocess.run([program], input=images.tobytes(), capture_output=True)
     if finished.returncode or len(finished.stdout) != len(images):
         raise RunError(f"the program of {path} failed: {finished.stderr.decode(errors='replace')[-400:]}; report it")
+    return np.frombuffer(finished.stdout, np.uint8).astype(np.intp)
+
+
+def classes_by_js(module: str, images: Images) -> Classes:
+    """Classify images with Node.
+
+    Args:
+        module: The text of a module that `smidgen.exporters.javascript` writes.
+        images: uint8 [n, channels, height, width].
+
+    Returns:
+        The class of each image: intp [n].
+
+    Raises:
+        RequestError: Node is not installed.
+        RunError: The program fails.
+    """
+    node = shutil.which("node")
+    if not node:
+        raise RequestError(
+            "running a JavaScript export needs Node, and 'node' is not installed; on Debian: apt-get install nodejs"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "network.mjs").write_text(module, "utf-8")
+        (Path(folder) / "main.mjs").write_text(_NODE_MAIN, "utf-8")
+        finished = subprocess.run([node, "main.mjs"], cwd=folder, input=images.tobytes(), capture_output=True)
+    if finished.returncode or len(finished.stdout) != len(images):
+        raise RunError(f"the JavaScript program failed: {finished.stderr.decode(errors='replace')[-400:]}; report it")
     return np.frombuffer(finished.stdout, np.uint8).astype(np.intp)
 
 

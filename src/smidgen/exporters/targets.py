@@ -12,8 +12,9 @@ from smidgen.data import Dataset, load
 from smidgen.engine import choose
 from smidgen.errors import ModelFileError, RequestError, RunError
 from smidgen.exporters.c_source import export_c
+from smidgen.exporters.javascript import HTML_MARK, JS_MARK, export_html, export_js, js_module
 from smidgen.exporters.onnx_file import export_onnx
-from smidgen.exporters.prove import ProgramSize, classes_by_c, classes_by_onnx, program_size
+from smidgen.exporters.prove import ProgramSize, classes_by_c, classes_by_js, classes_by_onnx, program_size
 from smidgen.model import (
     QuantizedModel,
     as_quantized,
@@ -25,11 +26,13 @@ from smidgen.model import (
 )
 from smidgen.reporter import Reporter
 
-TARGETS = {"onnx": ".onnx", "c": ".c", "safetensors": ".safetensors"}
+TARGETS = {"onnx": ".onnx", "c": ".c", "js": ".mjs", "html": ".html", "safetensors": ".safetensors"}
 """Target formats, and the suffix of the file that each writes by default."""
 
-_MARKS = {"onnx": b"smidgen", "c": b"/* Made by Smidgen"}
+_MARKS = {"onnx": b"smidgen", "c": b"/* Made by Smidgen", "js": JS_MARK.encode(), "html": HTML_MARK.encode()}
 """Bytes near the start of every file that an export writes."""
+
+_RUNNERS = {"onnx": "onnxruntime", "c": "cc -Os", "js": "node", "html": "node"}
 
 Images = npt.NDArray[np.uint8]
 
@@ -43,7 +46,7 @@ class Proof:
         agreeing: images to which the export and the decoded network give the same class.
         correct: images that the export classifies correctly.
         network_correct: images that the decoded network classifies correctly.
-        runner: what ran the export: "onnxruntime" or "cc -Os".
+        runner: what ran the export: "onnxruntime", "cc -Os" or "node".
     """
 
     images: int
@@ -84,7 +87,7 @@ def export(
 
     Args:
         file: a `.smidgen` or `.safetensors` file.
-        to: "onnx", "c" or "safetensors".
+        to: "onnx", "c", "js", "html" or "safetensors".
         form: how C stores the weights, a key of `FORMS`; None is "levels". Other targets take no form.
         data: data set, or its name or path, whose test images the export must classify as the network does.
             The C form "integer" also calibrates on its training images.
@@ -154,8 +157,9 @@ def _equals(path: Path, quantized: QuantizedModel) -> bool:
 
 
 def _write(quantized: QuantizedModel, path: Path, to: str, form: str, dataset: Dataset | None) -> int:
-    if to == "onnx":
-        return export_onnx(quantized, path)
+    writers = {"onnx": export_onnx, "js": export_js, "html": export_html}
+    if to in writers:
+        return writers[to](quantized, path)
     return export_c(quantized, path, form, _bytes(dataset.train.images) if dataset is not None else None)
 
 
@@ -163,18 +167,25 @@ def _prove(quantized: QuantizedModel, path: Path, to: str, form: str, dataset: D
     images, labels = _bytes(dataset.test.images), dataset.test.labels
     logits = choose().predict(quantized.spec, flat_weights(quantized), images, 1)
     wanted = logits.argmax(axis=1)
-    found = classes_by_onnx(path, images) if to == "onnx" else classes_by_c(path, images)
+    found = _classes(quantized, path, to, images)
     proof = Proof(
         images=len(images),
         agreeing=int((found == wanted).sum()),
         correct=int((found == labels).sum()),
         network_correct=int((wanted == labels).sum()),
-        runner="onnxruntime" if to == "onnx" else "cc -Os",
+        runner=_RUNNERS[to],
     )
     if proof.agreeing < proof.images and not (to == "c" and form == "integer"):
         differing = proof.images - proof.agreeing
         raise RunError(f"{path} differs from the decoded network on {differing} of {proof.images} images; report it")
     return proof
+
+
+def _classes(quantized: QuantizedModel, path: Path, to: str, images: Images) -> npt.NDArray[np.intp]:
+    """Classify images with what was exported; of a page, with the module that it contains."""
+    if to == "onnx":
+        return classes_by_onnx(path, images)
+    return classes_by_c(path, images) if to == "c" else classes_by_js(js_module(quantized), images)
 
 
 def _bytes(images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> Images:
