@@ -135,7 +135,9 @@ def classes_by_js(module: str, images: Images) -> Classes:
         (Path(folder) / "main.mjs").write_text(_NODE_MAIN, "utf-8")
         finished = subprocess.run([node, "main.mjs"], cwd=folder, input=images.tobytes(), capture_output=True)
     if finished.returncode or len(finished.stdout) != len(images):
-        raise RunError(f"the JavaScript program failed: {finished.stderr.decode(errors='replace')[-400:]}; report it")
+        said = finished.stderr.decode(errors="replace")
+        reason = next((line for line in said.splitlines() if line.startswith("Error")), said[-400:])
+        raise RunError(f"the JavaScript program failed: {reason}; report it")
     return np.frombuffer(finished.stdout, np.uint8).astype(np.intp)
 
 

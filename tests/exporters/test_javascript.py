@@ -1,0 +1,144 @@
+"""JavaScript modules and pages: Node computes the decoded network's logits."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exported_networks import NETWORKS, network_with_grids, some_images, torch_logits
+from quantized_networks import GOLDEN
+from smidgen.data import Dataset
+from smidgen.errors import RequestError, RunError
+from smidgen.exporters import classes_by_js, export, export_html, export_js
+from smidgen.exporters.javascript import declarations_of, js_module, runtime
+from smidgen.model import QuantizedModel, decode, encode, flat_weights, save_smidgen
+from smidgen.spec import Shape
+
+needs_node = pytest.mark.skipif(not shutil.which("node"), reason="Node is not installed")
+
+NEWER: dict[str, tuple[str, Shape]] = {
+    "strides": ("conv 4x3x3 stride 2 same relu6, conv 3x5x1 stride 1x2, pointwise 4 stride 2, dense 3", (2, 19, 17)),
+    "a signal": (
+        "conv 4x1x63 stride 1x2 same relu, maxpool 1x4, depthwise 1x9 shared 3 stride 1x2, dense 3",
+        (3, 1, 128),
+    ),
+    "pools": ("maxpool 3 stride 2, crelu, avgpool 2x3 stride 1x2, prelu, dense 4", (2, 12, 15)),
+    "residuals": (
+        "conv 4x3x3 same relu, residual [conv 6x3x3 stride 2 same, batchnorm relu | pointwise 6 stride 2 nobias] relu, "
+        "repeat 2 [residual [depthwise 3x3 same, prelu, pointwise 6] leaky_relu(0.1), batchnorm], "
+        "globalavgpool, dense 3",
+        (1, 10, 10),
+    ),
+    "nested": ("repeat 2 [repeat 2 [depthwise 3x3 same relu], residual [batchnorm, prelu] relu6], dense 3", (2, 6, 6)),
+}
+
+_LOGITS = """import { readFileSync } from "node:fs";
+import { open } from "./network.mjs";
+const found = JSON.parse(readFileSync(0)).map(({ file, inputs }) => {
+  const network = open(Uint8Array.from(atob(file), (c) => c.charCodeAt(0)));
+  return inputs.map((values) => Array.from(network.outputs(values).pop()));
+});
+console.log(JSON.stringify(found));
+"""
+
+
+def logits_by_node(networks: list[QuantizedModel], inputs: list[np.ndarray], folder: Path) -> list[np.ndarray]:
+    """Run the program of the exports on several files at once."""
+    jobs = [
+        {"file": base64.b64encode(encode(network)).decode(), "inputs": values.reshape(len(values), -1).tolist()}
+        for network, values in zip(networks, inputs, strict=True)
+    ]
+    (folder / "network.mjs").write_text(runtime(), "utf-8")
+    (folder / "main.mjs").write_text(_LOGITS, "utf-8")
+    line = ["node", "main.mjs"]
+    done = subprocess.run(line, cwd=folder, input=json.dumps(jobs), capture_output=True, text=True, check=True)
+    return [np.array(found, np.float32) for found in json.loads(done.stdout)]
+
+
+@needs_node
+def test_node_computes_the_decoded_networks_logits(tmp_path: Path) -> None:
+    every = NETWORKS | {f"newer: {name}": network for name, network in NEWER.items()}
+    networks = [network_with_grids(*network) for network in every.values()]
+    networks += [decode((GOLDEN / f"{name}.smidgen").read_bytes()) for name in ("v1-digits", "v1-sparse")]
+    images = [some_images(network.input_shape, 20) for network in networks]
+    found = logits_by_node(networks, images, tmp_path)
+    for network, given, made in zip(networks, images, found, strict=True):
+        np.testing.assert_allclose(made, torch_logits(network, given), rtol=1e-4, atol=1e-4, err_msg=str(network.spec))
+
+
+@needs_node
+def test_node_decodes_every_value_of_the_golden_files(tmp_path: Path) -> None:
+    script = """import { readFileSync } from "node:fs";
+import { open } from "./network.mjs";
+const network = open(new Uint8Array(readFileSync(0)));
+const values = network.plans.filter((plan) => plan.source === undefined).flatMap((plan) => plan.values);
+for (const each of values) process.stdout.write(new Uint8Array(each.buffer));
+"""
+    (tmp_path / "network.mjs").write_text(runtime(), "utf-8")
+    (tmp_path / "main.mjs").write_text(script, "utf-8")
+    for path in sorted(GOLDEN.glob("*.smidgen")):
+        content = path.read_bytes()
+        done = subprocess.run(["node", "main.mjs"], cwd=tmp_path, input=content, capture_output=True, check=True)
+        assert done.stdout == flat_weights(decode(content)).tobytes(), path.name
+
+
+@needs_node
+def test_the_export_is_proved_on_the_test_images(trained: QuantizedModel, digits: Dataset, tmp_path: Path) -> None:
+    file = tmp_path / "winner.smidgen"
+    save_smidgen(trained, file)
+    for to, name in (("js", "winner.mjs"), ("html", "winner.html")):
+        made = export(file, to=to, data=digits)
+        assert made.path == tmp_path / name
+        assert made.size_bytes == made.path.stat().st_size
+        assert made.proof is not None
+        assert made.proof.agreeing == made.proof.images == len(digits.test.images)
+        assert made.proof.correct == made.proof.network_correct > 0.8 * made.proof.images
+        assert made.proof.runner == "node"
+        export(file, to=to)  # an earlier export is replaced
+    assert (tmp_path / "winner.d.mts").read_text().count("export declare") == 4
+
+
+@needs_node
+def test_the_program_alone_is_small(trained: QuantizedModel, tmp_path: Path) -> None:
+    assert len(gzip.compress(runtime().encode(), 9)) <= 8 * 1024
+    assert "//" not in runtime()
+    size = export_js(trained, tmp_path / "a.mjs")
+    assert size < len(runtime()) + len(encode(trained)) * 4 / 3 + 600
+
+
+@needs_node
+def test_a_damaged_file_and_a_wrong_number_of_values_are_refused(trained: QuantizedModel) -> None:
+    module = js_module(trained)
+    content = bytearray(encode(trained))
+    content[len(content) // 2] ^= 4
+    damaged = module.replace(base64.b64encode(encode(trained)).decode(), base64.b64encode(content).decode())
+    with pytest.raises(RunError, match="wrong checksum"):
+        classes_by_js(damaged, some_images(trained.input_shape, 1))
+    with pytest.raises(RunError, match="give 64 values, not 32"):
+        classes_by_js(module.replace("classify = network.classify", "classify = (v) => network.classify(v.slice(32))"),
+                      some_images(trained.input_shape, 1))  # fmt: skip
+
+
+def test_node_that_is_missing_is_named(trained: QuantizedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smidgen.exporters.prove.shutil.which", lambda name: None)
+    with pytest.raises(RequestError, match="'node' is not installed"):
+        classes_by_js(js_module(trained), some_images(trained.input_shape, 1))
+
+
+def test_names_of_files_and_classes_stay_text_in_the_page(trained: QuantizedModel, tmp_path: Path) -> None:
+    path = tmp_path / "<img src=x onerror=alert(1)>.html"
+    named = QuantizedModel(
+        trained.spec, trained.input_shape, tuple(f"</script>{name}" for name in trained.class_names), trained.tensors
+    )
+    export_html(named, path)
+    page = path.read_text("utf-8")
+    assert "<img" not in page
+    assert page.count("</script>") == 1, "class names stand in the file's bytes alone"
+    assert declarations_of(Path("a.mjs")) == Path("a.d.mts")
