@@ -121,6 +121,15 @@ def test_every_shell_line_is_a_command_that_is_there() -> None:
             assert {word for word in words if word.startswith("--")} <= options, f"{path.name}: {line}"
 
 
+def test_no_shell_line_has_prose_behind_it() -> None:
+    """A shell would take its words for arguments; what is said beside a command is a comment."""
+    for path, text in PAGES.items():
+        blocks = re.findall(r"^```(?:bash)?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        for line in (line for block in blocks for line in block.splitlines()):
+            if re.match(r"(smidgen|make|python|pip|dask|[A-Z_]+=\S+) ", line):
+                assert not re.search(r"\S {2,}[^#\s]", line), f"{path.name}: {line}"
+
+
 @pytest.mark.slow
 def test_the_tutorial_runs_as_written(tmp_path: Path) -> None:
     bin_folder = Path(sys.executable).parent

@@ -1,8 +1,9 @@
 """Faults at random moments: after a kill, a cut or a full disk, the same command finishes with the same bits.
 
 Each fault has a short form in the default run and a long one marked slow, whose counts can be raised:
-SMIDGEN_FAULTS=100 python -m pytest -m slow tests/trials/test_faults.py -s. The moments are drawn from a seed; where
-they fall still depends on the machine. After each fault, everything that was stored is there, as in an undisturbed run.
+SMIDGEN_FAULTS=100 python -m pytest -m slow tests/trials/test_faults.py -s (clusters: test_cluster_faults.py).
+The moments are drawn from a seed; where they fall still depends on the machine. After each fault, everything that was
+stored is there, as in an undisturbed run.
 """
 
 from __future__ import annotations

@@ -264,12 +264,15 @@ class Store:
         delete = table.delete().where(table.c.checksum == row["checksum"])
         for column, value in keys:
             delete = delete.where(column == value)
-        self._database.write(lambda connection: connection.execute(delete))
-        name = shown(", ".join(str(value) for _, value in keys))
-        LOGGER.warning(
-            "the store %s has a damaged row in its table %s (%s); it was deleted, and is computed again when needed",
-            *(self.location, table.name, name),
+        name, done = (
+            shown(", ".join(str(value) for _, value in keys)),
+            "it was deleted, and is computed again when needed",
         )
+        try:
+            self._database.write(lambda connection: connection.execute(delete))
+        except StoreError as error:  # a role may have no right to delete
+            done = f"it is computed again each time, because it cannot be deleted ({error})"
+        LOGGER.warning("the store %s has a damaged row in its table %s (%s); %s", self.location, table.name, name, done)
 
 
 @contextmanager

@@ -220,7 +220,15 @@ def is_away(error: Exception) -> bool:
     return error.connection_invalidated or (isinstance(error, OperationalError) and state[:2] in ("", "57", "08"))
 
 
+_GRANTS = "GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO this role"
 _REMEDIES = (
+    (
+        "permission denied for schema",
+        "the store's tables are not there and this role may not make them; let the owner of the database open the "
+        f"store once and then {_GRANTS}",
+    ),
+    ("permission denied for table", f"let the owner of the tables {_GRANTS}"),
+    ("must be owner of", "the store has an older schema, which the owner of its tables must open once"),
     (
         "disk is full",
         "free some space or give another place (--store or SMIDGEN_STORE); what was stored before is intact",

@@ -36,8 +36,10 @@ def prepare(connection: Connection, location: str) -> None:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
     meta = tables().meta
     meta.metadata.create_all(connection)
-    connection.execute(insert_once(connection, meta, [{"key": "schema", "value": SCHEMA}]))
-    found = connection.execute(meta.select().where(meta.c.key == "schema")).one().value
+    row = connection.execute(meta.select().where(meta.c.key == "schema")).one_or_none()
+    if row is None:  # otherwise nothing is written: a role that may only read and add rows can open the store
+        connection.execute(insert_once(connection, meta, [{"key": "schema", "value": SCHEMA}]))
+    found = SCHEMA if row is None else row.value
     if found > SCHEMA:
         raise StoreError(
             f"the store {location} has schema {found} and this Smidgen knows {SCHEMA}; "
