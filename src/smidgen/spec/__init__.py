@@ -67,7 +67,7 @@ from smidgen.spec.layers import (
     inner_layers,
     is_first_language,
 )
-from smidgen.spec.limits import MAX_LAYERS, MAX_MACS, MAX_PARAMETERS, MAX_VALUES
+from smidgen.spec.limits import MAX_LAYERS, MAX_MACS, MAX_PARAMETERS, MAX_VALUES, planned_count
 from smidgen.spec.liveness import Lifetime, lifetimes
 from smidgen.spec.placing import same_padding
 from smidgen.spec.plan import NetSpec
@@ -116,5 +116,6 @@ __all__ = [
     "is_first_language",
     "lifetimes",
     "parse_spec",
+    "planned_count",
     "same_padding",
 ]

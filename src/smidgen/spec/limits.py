@@ -43,10 +43,19 @@ def check_layer_count(layers: tuple[Layer, ...]) -> None:
 def _written_out(layers: Iterable[Layer], depth: int) -> int:
     if depth > MAX_DEPTH:
         raise SpecError(f"brackets nest deeper than {MAX_DEPTH}; write a repeat or a residual out")
-    return sum(_layers_of(layer, depth) for layer in layers)
+    return sum(planned_count(layer, depth) for layer in layers)
 
 
-def _layers_of(layer: Layer, depth: int) -> int:
+def planned_count(layer: Layer, depth: int = 0) -> int:
+    """Return how many layers a plan has for this one.
+
+    Args:
+        layer: The layer.
+        depth: In how many brackets it stands.
+
+    Raises:
+        SpecError: Brackets nest deeper than `MAX_DEPTH`.
+    """
     inner = inner_layers(layer)
     if not inner:
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from smidgen.transforms.channels import sort_channels, take_channels, without_channels
+from smidgen.transforms.dead_channels import without_dead_channels
 from smidgen.transforms.prune import (
     gradual_shares,
     prunable,
@@ -19,7 +20,7 @@ from smidgen.transforms.quantize import (
     with_coder,
 )
 from smidgen.transforms.sharing import k_means, shared_start, with_codebooks
-from smidgen.transforms.simplify import fold_batch_norm, without_constant_inputs, without_dead_channels
+from smidgen.transforms.simplify import fold_batch_norm, without_constant_inputs
 
 __all__ = [
     "Steps",

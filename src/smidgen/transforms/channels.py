@@ -1,8 +1,8 @@
 """Reorder or remove the hidden channels of a network.
 
 A permutation and a subset of a layer's channels are both an index, applied by `take_channels`: to the layer that makes
-the channels, to those that keep them (batch norms, depthwise convolutions, ...), and to the inputs of the next layer
-that mixes them.
+the channels, to those that keep them (batch norms, depthwise convolutions, ...), to whatever is added to them, and to
+the inputs of the next layers that mix them (`channel_groups`).
 
 The hidden channels of a network can stand in any order. A layer with n of them has n! orders, so log2(n!) bits of a
 file carry no information (29 bits for n = 12). Sorted by their biases, the coder "rising" saves some of them.
@@ -10,22 +10,24 @@ file carry no information (29 bits for n = 12). Sorted by their biases, the code
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import RequestError
 from smidgen.model import QuantizedModel, Tensor, Uniform
-from smidgen.spec import Conv, Dense, LayerPlan, NetSpec, Pointwise, Repeat, Shape
+from smidgen.spec import Conv, Dense, Depthwise, Layer, LayerPlan, NetSpec, Pointwise, Residual, Shape
+from smidgen.transforms.channel_groups import ChannelGroup, channel_groups, has_repeat
 
 Channels = Sequence[int] | npt.NDArray[np.intp]
 
 
 def take_channels(quantized: QuantizedModel, place: int, channels: Channels) -> QuantizedModel:
     """Return the network with these output channels of one hidden layer, in this order.
+
+    Channels that are added to these are taken with them.
 
     Args:
         quantized: the network. Pass a `Model` as `as_quantized(model)`; `dequantize` turns it back unchanged.
@@ -36,16 +38,18 @@ def take_channels(quantized: QuantizedModel, place: int, channels: Channels) -> 
         RequestError: the layer has no hidden channels, an index is out of range, none is left, or the network has
             a repeat.
     """
-    _check_hidden(quantized.spec, quantized.input_shape, place)
+    group = _hidden_group(quantized.spec, quantized.input_shape, place)
     plans, tensors = quantized.spec.plan(quantized.input_shape), dict(quantized.tensors)
     index = _checked(plans[place], channels)
-    reader = next(after for after in mixing_layers(plans) if after > place)
-    for between in range(place, reader):
-        _take_rows(tensors, between, index)
-    tensors[f"{reader}.weight"] = _take_inputs(tensors[f"{reader}.weight"], plans[reader].input_shape[0], index)
-    layers = list(quantized.spec.layers)
-    layers[place] = _with_width(plans[place], len(index))
-    return replace(quantized, spec=NetSpec(tuple(layers)), tensors=tensors)
+    for own in group.places:
+        _take_rows(tensors, own, plans[own], group.expanded(index, plans[own].output_shape[0]))
+    for reader in group.readers:
+        count = plans[reader].input_shape[0]
+        weight = tensors[f"{reader}.weight"]
+        tensors[f"{reader}.weight"] = _take_inputs(weight, count, group.expanded(index, count))
+    widths = {own: len(group.expanded(index, plans[own].output_shape[0])) for own in group.producers}
+    spec = NetSpec(_with_widths(quantized.spec.layers, widths, iter(range(len(plans)))))
+    return replace(quantized, spec=spec, tensors=tensors)
 
 
 def sort_channels(quantized: QuantizedModel) -> QuantizedModel:
@@ -56,10 +60,10 @@ def sort_channels(quantized: QuantizedModel) -> QuantizedModel:
     """
     if has_repeat(quantized.spec):
         return quantized
-    for place, reader in pairwise(mixing_layers(quantized.spec.plan(quantized.input_shape))):
-        order = _order(quantized.tensors, place, reader)
+    for group in hidden_groups(quantized.spec.plan(quantized.input_shape)):
+        order = _order(quantized.tensors, group)
         if order is not None:
-            quantized = take_channels(quantized, place, order)
+            quantized = take_channels(quantized, group.producers[0], order)
     return quantized
 
 
@@ -68,45 +72,52 @@ def without_channels(quantized: QuantizedModel, dropped: Mapping[int, Collection
 
     Args:
         quantized: the network.
-        dropped: indices of the channels to remove, by the index of their layer (see `take_channels`).
+        dropped: indices of the channels to remove, by the index of their layer (see `take_channels`). Channels that
+            are added to others are named once, by any of their layers.
 
     Raises:
         RequestError: the layer has no hidden channels, an index is out of range, none is left, or the network has
             a repeat.
     """
     for place, channels in dropped.items():
-        _check_hidden(quantized.spec, quantized.input_shape, place)
+        _hidden_group(quantized.spec, quantized.input_shape, place)
         plan = quantized.spec.plan(quantized.input_shape)[place]
         _checked(plan, list(channels), least=0)
         quantized = take_channels(quantized, place, sorted(set(range(plan.output_shape[0])) - set(channels)))
     return quantized
 
 
-def mixing_layers(plans: Sequence[LayerPlan]) -> list[int]:
-    """Return the indices of the layers that compute each output channel from all input channels."""
-    return [place for place, plan in enumerate(plans) if isinstance(plan.layer, Conv | Pointwise | Dense)]
+def hidden_groups(plans: Sequence[LayerPlan]) -> tuple[ChannelGroup, ...]:
+    """Return the groups whose channels can be removed: those of a plan without repeats that `take_channels` takes."""
+    groups = channel_groups(plans)
+    return tuple(
+        group for group in groups if group.is_free and plans[group.producers[0]].output_shape[0] == group.width
+    )
 
 
-def has_repeat(spec: NetSpec) -> bool:
-    """Return whether a network repeats layers, whose channels then depend on each other."""
-    return any(isinstance(layer, Repeat) for layer in spec.layers)
-
-
-def _order(tensors: Mapping[str, Tensor], place: int, reader: int) -> npt.NDArray[np.intp] | None:
+def _order(tensors: Mapping[str, Tensor], group: ChannelGroup) -> npt.NDArray[np.intp] | None:
     """Return the order of the first quantized biases that these channels have; None if they have none."""
-    for between in range(place, reader):
-        bias = tensors.get(f"{between}.bias")
-        if bias is not None and bias.grid is not None:
+    for place in group.places:
+        bias = tensors.get(f"{place}.bias")
+        if bias is not None and bias.grid is not None and bias.levels.size == group.width:
             return np.argsort(bias.levels, kind="stable")
     return None
 
 
-def _check_hidden(spec: NetSpec, input_shape: Shape, place: int) -> None:
+def _hidden_group(spec: NetSpec, input_shape: Shape, place: int) -> ChannelGroup:
     if has_repeat(spec):
         raise RequestError(f"'{spec}' repeats layers, whose channels depend on each other; prune single weights")
-    hidden = mixing_layers(spec.plan(input_shape))[:-1]
+    plans = spec.plan(input_shape)
+    hidden = {
+        own: group
+        for group in hidden_groups(plans)
+        for own in group.producers
+        if plans[own].output_shape[0] == group.width
+    }
     if place not in hidden:
-        raise RequestError(f"layer {place} of '{spec}' has no hidden channels; such layers are {hidden or 'none'}")
+        known = list(hidden) or "none"
+        raise RequestError(f"layer {place} of '{spec}' has no hidden channels; such layers are {known}")
+    return hidden[place]
 
 
 def _checked(plan: LayerPlan, channels: Channels, least: int = 1) -> npt.NDArray[np.intp]:
@@ -118,17 +129,33 @@ def _checked(plan: LayerPlan, channels: Channels, least: int = 1) -> npt.NDArray
     return index
 
 
-def _with_width(plan: LayerPlan, channels: int) -> Conv | Pointwise | Dense:
-    layer = plan.layer
+def _with_widths(layers: tuple[Layer, ...], widths: Mapping[int, int], places: Iterator[int]) -> tuple[Layer, ...]:
+    """Return the layers with new widths, by their places in the plan; `places` counts through it."""
+    made: list[Layer] = []
+    for layer in layers:
+        if isinstance(layer, Residual):
+            block = _with_widths(layer.layers, widths, places)
+            shortcut = _with_widths(layer.shortcut, widths, places)
+            next(places)  # the add
+            made.append(replace(layer, layers=block, shortcut=shortcut))
+        else:
+            place = next(places)
+            made.append(_with_width(layer, widths[place]) if place in widths else layer)
+    return tuple(made)
+
+
+def _with_width(layer: Layer, channels: int) -> Layer:
     if isinstance(layer, Dense):
         return replace(layer, units=channels)
     assert isinstance(layer, Conv | Pointwise)
     return replace(layer, channels=channels)
 
 
-def _take_rows(tensors: dict[str, Tensor], place: int, index: npt.NDArray[np.intp]) -> None:
-    """Index everything that a layer stores per output channel."""
-    for name in (f"{place}.{part}" for part in ("weight", "bias", "mean", "variance")):
+def _take_rows(tensors: dict[str, Tensor], place: int, plan: LayerPlan, index: npt.NDArray[np.intp]) -> None:
+    """Index everything that a layer stores per output channel; a kernel that all channels share stays."""
+    is_shared = isinstance(plan.layer, Depthwise) and plan.layer.shared > 0
+    for part in ("bias", "mean", "variance") if is_shared else ("weight", "bias", "mean", "variance"):
+        name = f"{place}.{part}"
         if name in tensors:
             grid = tensors[name].grid
             if isinstance(grid, Uniform) and len(grid.steps) > 1:

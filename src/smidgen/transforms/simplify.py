@@ -1,4 +1,4 @@
-"""Make a network smaller without changing its function: fold batch norms, drop constant inputs and dead channels.
+"""Make a network smaller without changing its function: fold batch norms, drop constant inputs.
 
 A batch norm is x -> (x - mean) * scale / sqrt(variance + epsilon) + shift: a factor and an offset per channel (Jacob et
 al. 2018, arXiv 1712.05877, section 3.2), which the weights and biases of a linear layer before it can absorb.
@@ -6,15 +6,14 @@ al. 2018, arXiv 1712.05877, section 3.2), which the weights and biases of a line
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from smidgen.model import Model, QuantizedModel, Tensor, full_precision, named_arrays, values_of
+from smidgen.model import Model, named_arrays
 from smidgen.spec import (
     BATCH_NORM_EPSILON,
     LINEAR,
@@ -29,10 +28,9 @@ from smidgen.spec import (
     MaxPool,
     NetSpec,
     Pointwise,
-    PReLU,
-    Repeat,
+    Residual,
+    planned_count,
 )
-from smidgen.transforms.channels import has_repeat, mixing_layers, without_channels
 from smidgen.transforms.prune import Mask
 
 Floats = npt.NDArray[np.float32]
@@ -41,38 +39,50 @@ Floats = npt.NDArray[np.float32]
 def fold_batch_norm(model: Model) -> Model:
     """Fold each batch norm that follows a linear layer into that layer, and remove dropouts.
 
-    A batch norm after an activation, a pool or the input stays, and so does everything in a repeat, where each round
-    has a batch norm of its own.
+    A batch norm after an activation, a pool, a sum or the input stays, and so do one after a convolution with shared
+    kernels and everything in a repeat, where each round has a batch norm of its own.
     """
-    groups = _groups(model)
-    layers: list[Layer] = []
-    kept: list[list[npt.NDArray[np.float32]]] = []
-    for layer, arrays in groups:
-        if isinstance(layer, Dropout):
+    groups: list[list[Floats]] = [[] for _ in model.spec.plan(model.input_shape)]
+    for name, array in named_arrays(model.spec, model.input_shape, model.weights).items():
+        groups[int(name.partition(".")[0])].append(array)
+    layers, kept = _without_norms(model.spec.layers, iter(groups))
+    weights = np.concatenate([array.ravel() for array in kept], dtype=np.float32) if kept else np.zeros(0, np.float32)
+    return replace(model, spec=NetSpec(layers), weights=weights)
+
+
+def _without_norms(layers: tuple[Layer, ...], arrays: Iterator[list[Floats]]) -> tuple[tuple[Layer, ...], list[Floats]]:
+    """Return the layers without their foldable batch norms and without dropouts, and all their tensors in order.
+
+    Args:
+        layers: of the network, or of one list within it.
+        arrays: the tensors of each planned layer, from the first of `layers` on.
+    """
+    made: list[Layer] = []
+    kept: list[list[Floats]] = []
+    for layer in layers:
+        folded, own = _layer_without_norms(layer, arrays)
+        if isinstance(folded, Dropout) and len(layers) > 1:
             continue
-        if isinstance(layer, BatchNorm) and layers and _can_absorb(layers[-1]):
-            layers[-1], kept[-1] = _folded(layers[-1], kept[-1], layer, arrays)
+        if isinstance(folded, BatchNorm) and made and _can_absorb(made[-1]):
+            made[-1], kept[-1] = _folded(made[-1], kept[-1], folded, own)
         else:
-            layers.append(layer)
-            kept.append(arrays)
-    flat = [array.ravel() for arrays in kept for array in arrays]
-    weights = np.concatenate(flat, dtype=np.float32) if flat else np.zeros(0, np.float32)
-    return replace(model, spec=NetSpec(tuple(layers)), weights=weights)
+            made.append(folded)
+            kept.append(own)
+    return tuple(made), [array for own in kept for array in own]
 
 
-def _groups(model: Model) -> list[tuple[Layer, list[npt.NDArray[np.float32]]]]:
-    """Pair each layer of the spec with its tensors; a repeat has those of all its rounds."""
-    arrays = named_arrays(model.spec, model.input_shape, model.weights)
-    groups, place = [], 0
-    for layer in model.spec.layers:
-        places = layer.times * len(layer.layers) if isinstance(layer, Repeat) else 1
-        names = [name for name in arrays if place <= int(name.partition(".")[0]) < place + places]
-        groups.append((layer, [arrays[name] for name in names]))
-        place += places
-    return groups
+def _layer_without_norms(layer: Layer, arrays: Iterator[list[Floats]]) -> tuple[Layer, list[Floats]]:
+    if isinstance(layer, Residual):
+        block, own = _without_norms(layer.layers, arrays)
+        shortcut, beside = _without_norms(layer.shortcut, arrays)
+        next(arrays)  # the add, which has none
+        return replace(layer, layers=block, shortcut=shortcut), own + beside
+    return layer, [array for _ in range(planned_count(layer)) for array in next(arrays)]
 
 
 def _can_absorb(layer: Layer) -> bool:
+    if isinstance(layer, Depthwise) and layer.shared:
+        return False
     return isinstance(layer, Conv | Depthwise | Pointwise | Dense) and layer.slope == LINEAR
 
 
@@ -90,7 +100,7 @@ def _folded(
     factor = scale / np.sqrt(variance + BATCH_NORM_EPSILON)
     new_weight = weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
     new_bias = (bias - mean) * factor + shift
-    made = replace(layer, slope=norm.slope, bias=True)
+    made = replace(layer, slope=norm.slope, ceiling=norm.ceiling, bias=True)
     return made, [new_weight.astype(np.float32), new_bias.astype(np.float32)]
 
 
@@ -99,7 +109,7 @@ def without_constant_inputs(model: Model, images: npt.NDArray[np.uint8] | Floats
 
     The biases absorb what these inputs contributed, so the function is the same on these images (up to rounding;
     exactly where the constant is zero). A network that does not begin with a dense layer, after pools and dropouts at
-    most, is returned unchanged.
+    most, or that repeats this layer, is returned unchanged.
 
     Args:
         model: the network.
@@ -112,7 +122,7 @@ def without_constant_inputs(model: Model, images: npt.NDArray[np.uint8] | Floats
     plans = model.spec.plan(model.input_shape)
     first = next(place for place, plan in enumerate(plans) if not isinstance(plan.layer, MaxPool | AvgPool | Dropout))
     layer = plans[first].layer
-    if not isinstance(layer, Dense):
+    if not isinstance(layer, Dense) or any(plan.source == first for plan in plans):
         return model, mask
     low, high = (_pooled(plans[:first], _as_values(end)) for end in (images.min(axis=0), images.max(axis=0)))
     constant = (low == high) & (layer.bias | (low == 0))
@@ -137,79 +147,3 @@ def _pooled(plans: Sequence[LayerPlan], image: Floats) -> Floats:
             windows = sliding_window_view(image, (rows, columns), (1, 2))[:, ::step_y, ::step_x]
             image = windows.max((3, 4)) if isinstance(plan.layer, MaxPool) else windows.mean((3, 4))
     return image.reshape(-1)
-
-
-def without_dead_channels(quantized: QuantizedModel) -> QuantizedModel:
-    """Remove the channels that no layer reads and those that are constant; the function stays the same.
-
-    A constant channel can be removed if it is zero, or if the next layer's biases can absorb it: they are in full
-    precision, and the layer does not pad. Removing channels can leave others dead, so this repeats until none is.
-    A network with a repeat is returned unchanged.
-    """
-    if has_repeat(quantized.spec):
-        return quantized
-    plans = quantized.spec.plan(quantized.input_shape)
-    for first, last in pairwise(mixing_layers(plans)):
-        dead, tensors = _dead(quantized, plans, first, last)
-        if dead:
-            return without_dead_channels(without_channels(replace(quantized, tensors=tensors), {first: dead}))
-    return quantized
-
-
-def _dead(
-    quantized: QuantizedModel, plans: Sequence[LayerPlan], first: int, last: int
-) -> tuple[list[int], dict[str, Tensor]]:
-    """Return the removable channels between two mixing layers (never all), and the tensors with updated biases."""
-    weight, channels = values_of(quantized.tensors[f"{last}.weight"]), plans[last].input_shape[0]
-    reading = weight.astype(np.float64).reshape(len(weight), channels, -1)
-    constant = _constant(quantized, plans, first, last)
-    unread = ~reading.any(axis=(0, 2))
-    silent = constant == 0
-    absorbed = ~np.isnan(constant) & _absorbs_constants(quantized, plans[last], last)
-    dead = np.flatnonzero(unread | silent | absorbed)[: channels - 1]
-    absorbed &= np.isin(np.arange(channels), dead)
-    tensors = dict(quantized.tensors)
-    if absorbed.any():
-        added = reading[:, absorbed].sum(axis=2) @ constant[absorbed]
-        tensors[f"{last}.bias"] = full_precision((values_of(tensors[f"{last}.bias"]) + added).astype(np.float32))
-    return dead.tolist(), tensors
-
-
-def _absorbs_constants(quantized: QuantizedModel, plan: LayerPlan, place: int) -> bool:
-    """Return whether a layer's biases can absorb constants: they are in full precision, and it does not pad."""
-    bias = quantized.tensors.get(f"{place}.bias")
-    return bias is not None and bias.grid is None and not getattr(plan.layer, "same", False)
-
-
-def _constant(quantized: QuantizedModel, plans: Sequence[LayerPlan], first: int, last: int) -> npt.NDArray[np.float64]:
-    """Return each channel's constant value at the input of layer `last`, NaN if it varies: float64 [channels]."""
-    constant = np.full(plans[first].output_shape[0], np.nan)
-    for place in range(first, last):
-        tensors = {
-            part: values_of(quantized.tensors[f"{place}.{part}"]).astype(np.float64)
-            for part in ("weight", "bias", "mean", "variance")
-            if f"{place}.{part}" in quantized.tensors
-        }
-        constant = _through(plans[place], tensors, constant)
-    return constant
-
-
-def _through(
-    plan: LayerPlan, tensors: Mapping[str, npt.NDArray[np.float64]], constant: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Return the constants after one layer; NaN stays NaN."""
-    layer, bias = plan.layer, tensors.get("bias", np.zeros(len(constant)))
-    if isinstance(layer, Conv | Pointwise | Dense | Depthwise):
-        rows = tensors["weight"].reshape(len(constant), -1)
-        sums = np.full(len(constant), np.nan) if not isinstance(layer, Depthwise) else constant * rows.sum(axis=1)
-        if getattr(layer, "same", False):
-            sums = np.where(constant == 0, 0.0, np.nan)
-        sums = np.where(rows.any(axis=1), sums, 0.0) + bias
-        return np.where(sums < 0, layer.slope * sums, sums)
-    if isinstance(layer, BatchNorm):
-        scaled = (constant - tensors["mean"]) * tensors["weight"] / np.sqrt(tensors["variance"] + BATCH_NORM_EPSILON)
-        sums = np.where(tensors["weight"] == 0, 0.0, scaled) + bias
-        return np.where(sums < 0, layer.slope * sums, sums)
-    if isinstance(layer, PReLU):
-        return np.where(constant < 0, tensors["weight"] * constant, constant)
-    return constant
