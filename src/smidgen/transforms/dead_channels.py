@@ -143,8 +143,11 @@ def _sums(plan: LayerPlan, tensors: Mapping[str, Doubles], constant: Doubles) ->
     if getattr(plan.layer, "same", False):
         sums = np.where(constant == 0, 0.0, np.nan)
     made: Doubles = np.where(rows.any(axis=1), sums, 0.0)
-    return made + tensors["bias"] if "bias" in tensors else made
+    if "bias" in tensors:
+        made = made + tensors["bias"]
+    return made
 
 
 def _activated(layer: Conv | Pointwise | Dense | Depthwise | BatchNorm | Add, sums: Doubles) -> Doubles:
-    return np.minimum(np.where(sums < 0, layer.slope * sums, sums), layer.ceiling)
+    made: Doubles = np.minimum(np.where(sums < 0, layer.slope * sums, sums), layer.ceiling)
+    return made
