@@ -37,7 +37,7 @@ from smidgen.search.shrink import shrink as search_networks
 from smidgen.search.sweep import SweepResult
 from smidgen.search.sweep import sweep as train_widths
 from smidgen.spec import NetSpec, parse_spec
-from smidgen.spec.families import FAMILIES
+from smidgen.spec.families import NAMES
 from smidgen.spec.families import family as network_of
 from smidgen.spec.summary import NetworkSummary
 from smidgen.text_forms import path_of, whole_number, whole_numbers
@@ -367,7 +367,7 @@ def reproduce(
 def show(
     network: str | Path | Model | NetSpec,
     *,
-    width: int = 2,
+    width: int | None = None,
     input: Sequence[int] | str = "1x28x28",
     classes: int = 10,
 ) -> NetworkSummary:
@@ -375,7 +375,7 @@ def show(
 
     Args:
         network: the name of a family, the text of a network, a network file, a `Model` or a `NetSpec`.
-        width: width of a family.
+        width: width of a family or published network; None for 2, or for the published width.
         input: (channels, height, width) or "1x28x28"; a file and a `Model` have their own.
         classes: classes of a family.
 
@@ -392,16 +392,16 @@ def show(
     return NetworkSummary(spec, (channels, height, columns))
 
 
-def _spec_of(text: str, width: int, classes: int) -> NetSpec:
+def _spec_of(text: str, width: int | None, classes: int) -> NetSpec:
     """The network of a family's name or of a text."""
-    if text in FAMILIES:
-        width = whole_number(width, "width", "leave it out for 2")
+    if text in NAMES:
+        width = arguments.optional_whole(width, "width", "leave it out for 2, or for the published width")
         return network_of(text, width, whole_number(classes, "classes", "leave it out for 10"))
     try:
         return parse_spec(text)
     except SpecError as error:
         if re.fullmatch(r"\S*[.\d]\S*", text) and "," not in text:
-            known = f"a family ({', '.join(FAMILIES)})"
+            known = f"a family ({', '.join(NAMES)})"
             raise SpecError(
                 f"'{text}' is neither a network file (.safetensors, .smidgen), {known} nor a network's text; "
                 "give for example cnn2 or 'conv 2x3x3 relu, maxpool 2, dense 10'"

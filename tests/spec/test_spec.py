@@ -272,7 +272,8 @@ def test_heads_that_fit():
 
 def test_unknown_families_and_widths_are_refused():
     with pytest.raises(
-        RequestError, match=r"no family 'cnn3' \(did you mean 'cnn\d'\?\); known: mlp1, mlp2, cnn1, cnn2"
+        RequestError,
+        match=r"no family 'cnn3' \(did you mean 'cnn\d'\?\); known: mlp1, mlp2, cnn1, cnn2, ds-cnn, ",
     ):
         family("cnn3", 2)
     with pytest.raises(RequestError, match="width=0 must be at least 1"):

@@ -19,8 +19,8 @@ LEAST_MEBIBYTES = 0.1
 
 
 def show(
-    network: Annotated[str, typer.Argument(help="The name of a family, the text of a network, or a network file.")],
-    width: Annotated[int, option("--width", "Width of a family.")] = 2,
+    network: Annotated[str, typer.Argument(help="A family or published network, the text of a network, or a file.")],
+    width: Annotated[int | None, option("--width", "Width of a family (2 unless given) or published network.")] = None,
     input: Annotated[str, option("--input", "Channels x height x width of the input; a file has its own.")] = "1x28x28",
     classes: Annotated[int, option("--classes", "Classes of a family.")] = 10,
 ) -> None:

@@ -31,7 +31,9 @@ EPILOG = "Example:\n\nsmidgen sweep mnist --family cnn2 --widths 32,16,8,4,2,1 -
 
 def sweep(
     data: DataArgument,
-    family: Annotated[str, option("--family", "mlp1, mlp2, cnn1 or cnn2.")] = "cnn2",
+    family: Annotated[
+        str, option("--family", "mlp1, mlp2, cnn1, cnn2, ds-cnn, resnet8, mobilenet-0.25, tcn.")
+    ] = "cnn2",
     widths: Annotated[str, option("--widths", "Widths to train, separated by commas.")] = "8,4,2,1",
     seeds: Annotated[int, option("--seeds", "Trainings of each width.")] = 3,
     epochs: Annotated[int | None, option("--epochs", "Epochs; default: as each width's recipe says.")] = None,

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from smidgen.errors import RequestError
 from smidgen.spec.layers import RELU, Conv, Dense, Dropout, MaxPool
 from smidgen.spec.plan import NetSpec
+from smidgen.spec.references import REFERENCES
 
 Family = Callable[[int, int], NetSpec]
 """A function of (width, classes)."""
@@ -58,23 +59,31 @@ def cnn2(width: int, classes: int) -> NetSpec:
 
 
 FAMILIES: dict[str, Family] = {"mlp1": mlp1, "mlp2": mlp2, "cnn1": cnn1, "cnn2": cnn2}
+"""The families that a search tries."""
+
+NAMES = (*FAMILIES, *REFERENCES)
+"""Every name that stands for a network of a width."""
+
+DEFAULT_WIDTH = 2
 
 
-def family(name: str, width: int, classes: int = 10) -> NetSpec:
-    """Return the network of a family at a width.
+def family(name: str, width: int | None = None, classes: int = 10) -> NetSpec:
+    """Return the network of a family, or a published one (`smidgen.spec.references`), at a width.
 
     Args:
-        name: A key of `FAMILIES`.
-        width: The width, at least 1.
+        name: A key of `FAMILIES` or `REFERENCES`.
+        width: The width, at least 1; None for 2, or for the published width.
         classes: How many outputs the network has.
 
     Raises:
         RequestError: There is no such family, or the width is below 1.
     """
-    if name not in FAMILIES:
-        near = get_close_matches(str(name), FAMILIES, n=1)
+    if name not in NAMES:
+        near = get_close_matches(str(name), NAMES, n=1)
         hint = f" (did you mean '{near[0]}'?)" if near else ""
-        raise RequestError(f"no family '{name}'{hint}; known: {', '.join(FAMILIES)}")
-    if width < 1:
+        raise RequestError(f"no family '{name}'{hint}; known: {', '.join(NAMES)}")
+    if width is not None and width < 1:
         raise RequestError(f"width={width} must be at least 1; give for example 2")
-    return FAMILIES[name](width, classes)
+    if name in FAMILIES:
+        return FAMILIES[name](width or DEFAULT_WIDTH, classes)
+    return REFERENCES[name].build(width or REFERENCES[name].width, classes)

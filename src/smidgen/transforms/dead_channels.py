@@ -127,9 +127,11 @@ def _through(plan: LayerPlan, tensors: Mapping[str, Doubles], constant: Doubles,
             scaled = (constant - tensors["mean"]) * scale / np.sqrt(tensors["variance"] + BATCH_NORM_EPSILON)
             return _activated(layer, np.where(scale == 0, 0.0, scaled) + tensors["bias"])
         case PReLU():
-            return np.where(constant < 0, tensors["weight"] * constant, constant)
+            sloped: Doubles = np.where(constant < 0, tensors["weight"] * constant, constant)
+            return sloped
         case CReLU():
-            return np.maximum(np.concatenate([constant, -constant]), 0.0)
+            doubled: Doubles = np.maximum(np.concatenate([constant, -constant]), 0.0)
+            return doubled
         case Add():
             return _activated(layer, constant + others[0])
     return constant
