@@ -1,5 +1,6 @@
-// The largest network that the core takes. All sizes and indices are computed in 64 bits; Plan checks these limits once,
-// before anything of that size is made. spec/limits.py has the same ones for the texts that people write.
+// The largest network that the core takes; Plan checks these limits once, before anything of that size is made. Each side,
+// channel and count within them fits an int, and their products are computed in 64 bits. spec/limits.py has the same limits
+// for the texts that people write.
 #pragma once
 
 #include <cstddef>

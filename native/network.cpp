@@ -121,9 +121,9 @@ void Network::forward(const Layer& l, float* memory, int chunks, bool training, 
 }
 
 void Network::backward(const Layer& l, float* memory, float* gradient, uint64_t seed, float* scratch) {
-    copy_inputs(l, memory);
+    if (l.shares_input) copy_inputs(l, memory);
     own_gradients(l, memory, gradient, seed, scratch);
-    sum_gradients(l, memory);
+    if (l.shares_input) sum_gradients(l, memory);
 }
 
 // The gradients of a layer's weights and of its inputs, those that other layers leave not counted.

@@ -182,6 +182,7 @@ std::vector<MapLayout> Plan::place_parts(const Tensor& tensor) {
         Layer& l = layers[size_t(reader.node)];
         Input& in = reader.slot ? l.shortcut : l.in;
         in.slope = 1.0f, in.ceiling = NO_CEILING;
+        l.shares_input = true;
         if (l.kind == LayerKind::add) {
             in.written = false;
             parts.push_back(l.out);

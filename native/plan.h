@@ -57,6 +57,7 @@ struct Layer {
     bool bias = false;
     ptrdiff_t weights = 0, biases = 0, count = 0;  // offsets into the parameters, and how many there are
     bool runs_backward = false;      // it or a layer below is trained
+    bool shares_input = false;       // other layers read an input of it
     bool winograd = false;           // a 3x3 convolution with enough channels for Winograd's algorithm to be faster
     ptrdiff_t transformed = 0;       // offset of its transformed weights: those for forward, then those for backward
     bool batched = false;            // a dense layer so large that all chunks of a batch share one pass over its weights

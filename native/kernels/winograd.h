@@ -188,11 +188,11 @@ void product_of(int columns, const float* u, const float* v, int channels, ptrdi
 
 // The products of all tiles of a band with `outs` output channels, at one position.
 void products(const float* u, const float* v, int channels, int outs, int tiles, float* m) {
-    const int parts = (tiles + PRODUCT_COLUMNS - 1) / PRODUCT_COLUMNS;
+    const ptrdiff_t parts = (tiles + PRODUCT_COLUMNS - 1) / PRODUCT_COLUMNS;
     const ptrdiff_t row = ptrdiff_t(tiles) * LANES;
     for (int o = 0; o < outs; o += WINOGRAD_OUTS)
-        for (int part = 0; part < parts; ++part) {
-            const int begin = tiles * part / parts, end = tiles * (part + 1) / parts;
+        for (ptrdiff_t part = 0; part < parts; ++part) {
+            const int begin = int(tiles * part / parts), end = int(tiles * (part + 1) / parts);
             product_of(end - begin, u + ptrdiff_t(o) * channels, v + ptrdiff_t(begin) * LANES, channels, row,
                        m + o * row + ptrdiff_t(begin) * LANES);
         }
@@ -265,9 +265,9 @@ void winograd_band_of(const Convolution& c, Band band) {
 
 void winograd_convolve(const Convolution& c) {
     const int rows = (c.out.height + 1) / 2, columns = (c.out.width + 1) / 2;
-    const int bands = (rows - 1) / winograd_band(c.in.channels, columns) + 1;
-    for (int band = 0; band < bands; ++band) {
-        const int begin = rows * band / bands, end = rows * (band + 1) / bands;
+    const ptrdiff_t bands = (rows - 1) / winograd_band(c.in.channels, columns) + 1;
+    for (ptrdiff_t band = 0; band < bands; ++band) {
+        const int begin = int(rows * band / bands), end = int(rows * (band + 1) / bands);
         winograd_band_of(c, {.first = begin, .rows = end - begin, .columns = columns});
     }
 }

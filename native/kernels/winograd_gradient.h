@@ -160,9 +160,9 @@ void winograd_gradient_of(const WeightGradient& w, ptrdiff_t w_out, int band_row
     const ptrdiff_t totals = smidgen::winograd_weight_floats(ins, outs);
     for (ptrdiff_t k = 0; k < totals; ++k) w.scratch[k] = 0.0f;
     const int rows = (w.gradient.height + 1) / 2, columns = (w.gradient.width + 1) / 2;
-    const int bands = (rows - 1) / band_rows + 1;
-    for (int band = 0; band < bands; ++band) {
-        const int begin = rows * band / bands, end = rows * (band + 1) / bands;
+    const ptrdiff_t bands = (rows - 1) / band_rows + 1;
+    for (ptrdiff_t band = 0; band < bands; ++band) {
+        const int begin = int(rows * band / bands), end = int(rows * (band + 1) / bands);
         winograd_gradient_of_band(w, {.first = begin, .rows = end - begin, .columns = columns}, w.scratch);
     }
     for (int o = 0; o < outs; o += WINOGRAD_OUTS)
@@ -175,8 +175,8 @@ void winograd_gradient_of(const WeightGradient& w, ptrdiff_t w_out, int band_row
 void winograd_gradient(const WeightGradient& w) {
     const int ins = w.in.channels, blocks = smidgen::winograd_blocks(ins);
     const int band_rows = winograd_band((ins + blocks - 1) / blocks, (w.gradient.width + 1) / 2);
-    for (int block = 0; block < blocks; ++block) {
-        const int begin = ins * block / blocks, end = ins * (block + 1) / blocks;
+    for (ptrdiff_t block = 0; block < blocks; ++block) {
+        const int begin = int(ins * block / blocks), end = int(ins * (block + 1) / blocks);
         WeightGradient part = w;
         part.in.data += begin * w.in.plane, part.in.channels = end - begin;
         part.weights += 9 * begin;

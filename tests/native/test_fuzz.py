@@ -14,18 +14,11 @@ from smidgen.spec import parse_spec
 
 def random_text(random, shape):
     """A random spec of up to six layers that fit, and its number of outputs."""
-    pieces, map_shape = [], shape
-    for _ in range(random.integers(0, 7)):
-        piece = random_layer(random, map_shape)
-        try:
-            map_shape = parse_spec(piece).output_shape(map_shape)
-        except SpecError:
-            continue
-        pieces.append(piece)
+    pieces, map_shape = random_layers(random, shape, random.integers(0, 7), depth=0)
     classes = random.integers(2, 13)
     _, height, width = map_shape
     heads = [f"dense {classes}", f"pointwise {classes}, globalavgpool", f"dense {classes}, batchnorm"]
-    if max(height, width) <= 7:
+    if max(height, width) <= 11:
         heads.append(f"conv {classes}x{height}x{width}")
     return ", ".join([*pieces, random.choice(heads, p=weights_of(heads))]), classes
 
@@ -36,58 +29,137 @@ def weights_of(heads):
     return weights / weights.sum()
 
 
-def random_layer(random, shape):
-    channels, units = random.integers(1, 20), random.integers(1, 160)
-    kernel, same, nobias, act = random_settings(random)
-    size = random.integers(1, 4)
-    layers = {
-        f"conv {channels}x{kernel}{same}{nobias}{act}": 0.24,
-        f"depthwise {kernel}{same}{nobias}{act}": 0.1,
-        f"pointwise {channels}{nobias}{act}": 0.08,
-        f"maxpool {size}": 0.11,
-        f"avgpool {size}": 0.07,
-        f"dense {units}{nobias}{act}": 0.08,
-        f"batchnorm{act}": 0.12,
-        "prelu": 0.06,
-        random_repeat(random, shape): 0.09,
-        "dropout 0": 0.03,
-        "globalavgpool": 0.02,
+def random_layers(random, shape, count, depth):
+    """At most `count` random layers, those that fit, and the shape that they end in."""
+    pieces = []
+    for _ in range(count):
+        piece = random_layer(random, shape, depth)
+        after = shape_after([piece], shape)
+        if after is not None and math.prod(after) <= 40_000:
+            pieces.append(piece)
+            shape = after
+    return pieces, shape
+
+
+def shape_after(pieces, shape):
+    """The shape that layers end in, or None if they do not fit."""
+    try:
+        return parse_spec(", ".join(pieces)).output_shape(shape)
+    except SpecError:
+        return None
+
+
+def random_layer(random, shape, depth):
+    kind = str(random.choice(list(KINDS), p=list(KINDS.values())))
+    if kind == "residual":
+        return random_residual(random, shape, depth + 1) if depth < 3 else "crelu"
+    if kind == "repeat":
+        return random_repeat(random, shape, depth + 1) if depth < 3 else "prelu"
+    return plain_layer(random, kind, random_kernel(random, shape), random_stride(random))
+
+
+KINDS = {
+    "conv": 0.2,
+    "depthwise": 0.1,
+    "pointwise": 0.07,
+    "maxpool": 0.08,
+    "avgpool": 0.06,
+    "dense": 0.06,
+    "batchnorm": 0.1,
+    "prelu": 0.05,
+    "crelu": 0.04,
+    "repeat": 0.07,
+    "residual": 0.12,
+    "dropout": 0.03,
+    "globalavgpool": 0.02,
+}
+
+
+def plain_layer(random, kind, kernel, stride, same="", channels=None):
+    """A layer of this kind without brackets; in `channels` channels or units, or in some."""
+    same, nobias = same or random.choice(["", " same"]), random.choice(["", "", " nobias"])
+    act = random.choice(["", " relu", " leaky_relu(0.2)", " relu6"])
+    shared = random.choice(["", "", f" shared {random.integers(1, 5)}"])
+    texts = {
+        "conv": f"conv {channels or random.integers(1, 20)}x{kernel}{stride}{same}{nobias}{act}",
+        "depthwise": f"depthwise {kernel}{shared}{stride}{same}{nobias}{act}",
+        "pointwise": f"pointwise {channels or random.integers(1, 20)}{stride}{nobias}{act}",
+        "maxpool": f"maxpool {random.integers(1, 4)}x{random.integers(1, 4)}{random_stride(random)}",
+        "avgpool": f"avgpool {random.integers(1, 4)}x{random.integers(1, 4)}{random_stride(random)}",
+        "dense": f"dense {channels or random.integers(1, 160)}{nobias}{act}",
+        "batchnorm": f"batchnorm{act}",
+        "dropout": "dropout 0",
     }
-    return str(random.choice(list(layers), p=list(layers.values())))
+    return str(texts.get(kind, kind))
 
 
-def random_repeat(random, shape):
+def random_kernel(random, shape):
+    """Mostly up to 7x7, sometimes up to 11x11 or one long row."""
+    largest = random.choice([7, 7, 7, 11])
+    if random.random() < 0.1:
+        return f"1x{random.integers(1, 1 + min(63, 2 * shape[2]))}"
+    return "{}x{}".format(*random.integers(1, 1 + largest, 2))
+
+
+def random_stride(random):
+    return random.choice(["", "", "", " stride 2", " stride {}x{}".format(*random.integers(1, 5, 2))])
+
+
+def random_repeat(random, shape, depth):
     """A repeat, one to four times, of one to three layers that keep the shape of their input."""
-    layers = [random_repeated(random, shape) for _ in range(random.integers(1, 4))]
+    kinds = ["conv", "depthwise", "pointwise", "batchnorm", "prelu", "dropout", "residual"]
+    layers = []
+    for kind in random.choice(kinds, random.integers(1, 4)):
+        if kind == "residual":
+            layers.append(f"residual [{keeping(random, 'conv', shape)}] relu" if depth < 3 else "prelu")
+        else:
+            layers.append(keeping(random, kind, shape))
     return f"repeat {random.integers(1, 5)} [{', '.join(layers)}]"
 
 
-def random_repeated(random, shape):
-    kernel, same, nobias, act = random_settings(random)
-    layers = {
-        f"conv {shape[0]}x{kernel} same{nobias}{act}": 0.25,
-        f"depthwise {kernel}{same}{nobias}{act}": 0.2,
-        f"pointwise {shape[0]}{nobias}{act}": 0.15,
-        f"dense {min(math.prod(shape), 60)}{nobias}{act}": 0.05,
-        f"batchnorm{act}": 0.15,
-        "prelu": 0.1,
-        "maxpool 2": 0.05,
-        "dropout 0": 0.05,
-    }
-    return str(random.choice(list(layers), p=list(layers.values())))
+def keeping(random, kind, shape):
+    """A layer that keeps the shape of its input."""
+    return plain_layer(random, str(kind), random_kernel(random, shape), "", " same", shape[0])
 
 
-def random_settings(random):
-    """Kernel, padding, bias and activation, as a spec writes them."""
-    kernel = "{}x{}".format(*random.integers(1, 8, 2))
-    same, nobias = random.choice(["", " same"]), random.choice(["", "", " nobias"])
-    return kernel, same, nobias, random.choice(["", " relu", " leaky_relu(0.2)"])
+def random_residual(random, shape, depth):
+    """A block of random layers, and a shortcut that ends in the block's shape."""
+    block, after = random_layers(random, shape, random.integers(1, 4), depth)
+    beside = [] if after == shape else [random_projection(random, shape, after)]
+    if random.random() < 0.2:
+        beside.append(keeping(random, random.choice(["batchnorm", "prelu", "conv", "dropout"]), after))
+    act = random.choice(["", " relu", " leaky_relu(0.2)", " relu6"])
+    return f"residual [{', '.join(block) or 'prelu'}{' | ' * bool(beside)}{', '.join(beside)}]{act}"
+
+
+def random_projection(random, shape, after):
+    """A layer from one shape to the other; one that does not fit if there is none."""
+    channels, height, width = after
+    if (height, width) == (1, 1):
+        return str(random.choice([f"dense {channels}", f"globalavgpool, pointwise {channels}"]))
+    strides = [-(-side // goal) for side, goal in zip(shape[1:], (height, width), strict=True)]
+    kernel = [side - stride * (goal - 1) for side, goal, stride in zip(shape[1:], after[1:], strides, strict=True)]
+    stride = "stride {}x{}".format(*strides)
+    texts = [f"pointwise {channels} {stride}", f"conv {channels}x3x3 {stride} same"]
+    if min(kernel) > 0:
+        texts.append("conv {}x{}x{} {}".format(channels, *kernel, stride))
+        texts.append("maxpool {}x{} {}, pointwise {}".format(*kernel, stride, channels))
+    fitting = [text for text in texts if shape_after([text], shape) == after]
+    return str(random.choice(fitting)) if fitting else texts[0]
+
+
+def random_shape(random):
+    """Maps of up to 16x16, rows of up to 130, and up to 16 channels."""
+    channels = int(random.choice([1, 2, 3, random.integers(1, 17)]))
+    if random.random() < 0.15:
+        return channels, 1, int(random.integers(1, 131))
+    return channels, int(random.integers(1, 17)), int(random.integers(1, 17))
 
 
 def fuzz(seed):
     """Compare one random network on one random batch with torch."""
     random = np.random.default_rng([seed, 77])
-    shape = (int(random.integers(1, 4)), int(random.integers(1, 17)), int(random.integers(1, 17)))
+    shape = random_shape(random)
     text, classes = random_text(random, shape)
     recipe = RECIPES[random.integers(len(RECIPES))]
     images, pixels = int(random.integers(1, 41)), random.choice(["bytes", "floats"])
