@@ -84,6 +84,9 @@ def shrink(
     drop: Sequence[str] | None = None,
     classes: Sequence[str] | str | None = None,
     group_column: str = "",
+    window: int | None = None,
+    step: int | None = None,
+    time_column: str = "",
     resize: Sequence[int] | str | None = None,
     effort: str | Effort = "normal",
     seed: int = 0,
@@ -121,6 +124,9 @@ def shrink(
         drop: columns of a table to leave out.
         classes: names of the classes in the order of the outputs: ("low", "high") or "low,high".
         group_column: column that names each row's group; rows of one group stay in one split.
+        window: rows of a table in long form that make one window of a signal; None: each row is an example.
+        step: rows from the begin of one window to that of the next; None: windows follow one another.
+        time_column: column of a table in long form that has the times; "": rows are in order.
         resize: (height, width) to which the pictures of a folder are brought.
         effort: "glance", "quick", "normal", "thorough" or an `Effort`.
         seed: seed of the search and of every training.
@@ -144,7 +150,7 @@ def shrink(
         FloorNotMet: no network that was trained holds the floor; the message names the best.
     """
     arguments.check_data(data)
-    reading = ReadOptions.of(resize, group_column, label, drop, classes)
+    reading = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column)
     seed, workers = arguments.seed_of(seed), arguments.workers_of(workers)
     limits = {"bytes": bytes, "params": params, "macs": macs, "ram": ram}
     goal = arguments.goal_of(floor, within, limits, rule=rule, balanced=balanced, class_floor=class_floor)
@@ -174,6 +180,9 @@ def sweep(
     drop: Sequence[str] | None = None,
     classes: Sequence[str] | str | None = None,
     group_column: str = "",
+    window: int | None = None,
+    step: int | None = None,
+    time_column: str = "",
     resize: Sequence[int] | str | None = None,
     split_seed: int = 0,
     out: Out = None,
@@ -197,6 +206,9 @@ def sweep(
         drop: columns of a table to leave out.
         classes: names of the classes in the order of the outputs: ("low", "high") or "low,high".
         group_column: column that names each row's group; rows of one group stay in one split.
+        window: rows of a table in long form that make one window of a signal; None: each row is an example.
+        step: rows from the begin of one window to that of the next; None: windows follow one another.
+        time_column: column of a table in long form that has the times; "": rows are in order.
         resize: (height, width) to which the pictures of a folder are brought.
         split_seed: seed of the split into training and validation images.
         out: folder for sweep.csv and sweep.png; True: runs/DATA-FAMILY.
@@ -213,7 +225,7 @@ def sweep(
         RequestError: there is no such family or optimizer, or a number is below 1.
     """
     arguments.check_data(data)
-    reading = ReadOptions.of(resize, group_column, label, drop, classes)
+    reading = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column)
     seeds, workers = whole_number(seeds, "seeds", "leave it out for 3"), arguments.workers_of(workers)
     folder = _place(out, Path("runs") / f"{arguments.data_stem(data)}-{family}")
     sizes, recipe = whole_numbers(widths, "widths"), arguments.recipe_of(optimizer, epochs)
@@ -241,6 +253,9 @@ def compress(
     drop: Sequence[str] | None = None,
     classes: Sequence[str] | str | None = None,
     group_column: str = "",
+    window: int | None = None,
+    step: int | None = None,
+    time_column: str = "",
     resize: Sequence[int] | str | None = None,
     teacher: object = None,
     effort: str | ByteSearchEffort = "normal",
@@ -269,6 +284,9 @@ def compress(
         drop: columns of a table to leave out.
         classes: names of the classes in the order of the outputs: ("low", "high") or "low,high".
         group_column: column that names each row's group; rows of one group stay in one split.
+        window: rows of a table in long form that make one window of a signal; None: each row is an example.
+        step: rows from the begin of one window to that of the next; None: windows follow one another.
+        time_column: column of a table in long form that has the times; "": rows are in order.
         resize: (height, width) to which the pictures of a folder are brought.
         teacher: what to learn from while the weights are quantized; None: teacher.safetensors beside the first file if
             there is one, else the network itself.
@@ -294,7 +312,7 @@ def compress(
     """
     seed, workers = arguments.seed_of(seed), arguments.workers_of(workers)
     goal = arguments.goal_of(floor, within, {"bytes": bytes}, rule=rule)
-    reading = ReadOptions.of(resize, group_column, label, drop, classes)
+    reading = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column)
     given = list(files) if isinstance(files, Sequence) and not isinstance(files, str) else [files]
     if not given:
         raise RequestError("no network was given; give at least one")

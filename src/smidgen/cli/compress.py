@@ -27,7 +27,10 @@ from smidgen.cli.options import (
     RuleOption,
     SeedOption,
     SplitOption,
+    StepOption,
     StoreOption,
+    TimeOption,
+    WindowOption,
     WorkersOption,
     option,
 )
@@ -62,6 +65,9 @@ def compress(
     drop: DropOption = None,
     classes: ClassesOption = None,
     group_column: GroupOption = "",
+    window: WindowOption = None,
+    step: StepOption = None,
+    time_column: TimeOption = "",
     resize: ResizeOption = None,
     teacher: Annotated[
         str | None,
@@ -90,7 +96,8 @@ def compress(
     with bars() as reporter:
         result = api.compress(
             files, floor, within=within, bytes=bytes, rule=rule, data=data, label=label, drop=drop, classes=classes,
-            group_column=group_column, resize=resize, teacher=teacher, effort=effort, seed=seed, copies=copies,
+            group_column=group_column, window=window, step=step, time_column=time_column, resize=resize,
+            teacher=teacher, effort=effort, seed=seed, copies=copies,
             split_seed=split_seed, out=out or True, store=store, workers=workers, cluster=cluster, engine=engine,
             reporter=reporter,
         )  # fmt: skip

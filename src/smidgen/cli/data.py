@@ -15,6 +15,9 @@ from smidgen.cli.options import (
     LabelOption,
     ResizeOption,
     SplitOption,
+    StepOption,
+    TimeOption,
+    WindowOption,
     option,
 )
 from smidgen.cli.screen import Lines, console, table
@@ -67,6 +70,9 @@ def show(
     drop: DropOption = None,
     classes: ClassesOption = None,
     group_column: GroupOption = "",
+    window: WindowOption = None,
+    step: StepOption = None,
+    time_column: TimeOption = "",
     resize: ResizeOption = None,
     split_seed: SplitOption = 0,
     out: Annotated[Path, option("--out", "The picture to write.")] = Path("contact-sheet.png"),
@@ -75,7 +81,8 @@ def show(
     from smidgen import data as datasets
 
     found = datasets.show(
-        data, split_seed, reporter=Lines(), resize=resize, group_column=group_column, label=label, drop=drop,
+        data, split_seed, reporter=Lines(), resize=resize, group_column=group_column, window=window, step=step,
+        time_column=time_column, label=label, drop=drop,
         classes=classes,
     )  # fmt: skip
     picture = draw(found.dataset, out)

@@ -39,6 +39,11 @@ ClassesOption = Annotated[
     str | None, option("--classes", "Classes in the order of the outputs: low,mid,high; default: sorted.", DATA)
 ]
 GroupOption = Annotated[str, option("--group-column", "Keep rows with one value of this column in one split.", DATA)]
+WindowOption = Annotated[
+    int | None, option("--window", "Rows of a table in long form that make a window of a signal.", DATA)
+]
+StepOption = Annotated[int | None, option("--step", "A window begins at every STEP rows; default: no overlap.", DATA)]
+TimeOption = Annotated[str, option("--time-column", "Column with the times of rows; default: in order.", DATA)]
 ResizeOption = Annotated[str | None, option("--resize", "Resize a folder's pictures: height x width, as 32x32.", DATA)]
 
 StoreOption = Annotated[str | None, option("--store", "Where trainings are remembered: a file or a database URL.", RUN)]

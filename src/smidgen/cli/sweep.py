@@ -16,7 +16,10 @@ from smidgen.cli.options import (
     LabelOption,
     ResizeOption,
     SplitOption,
+    StepOption,
     StoreOption,
+    TimeOption,
+    WindowOption,
     WorkersOption,
     option,
 )
@@ -48,6 +51,9 @@ def sweep(
     drop: DropOption = None,
     classes: ClassesOption = None,
     group_column: GroupOption = "",
+    window: WindowOption = None,
+    step: StepOption = None,
+    time_column: TimeOption = "",
     resize: ResizeOption = None,
     split_seed: SplitOption = 0,
     out: Annotated[Path | None, option("--out", "The folder to write; default: runs/DATA-FAMILY.", RUN)] = None,
@@ -62,7 +68,8 @@ def sweep(
     with bars() as reporter:
         result = api.sweep(
             data, family=family, widths=widths, seeds=seeds, epochs=epochs, optimizer=optimizer, label=label,
-            drop=drop, classes=classes, group_column=group_column, resize=resize, split_seed=split_seed,
+            drop=drop, classes=classes, group_column=group_column, window=window, step=step, time_column=time_column,
+            resize=resize, split_seed=split_seed,
             out=out or True, store=store, workers=workers, cluster=cluster, engine=engine, reporter=reporter,
         )  # fmt: skip
     print_sweep(result)

@@ -67,6 +67,9 @@ def show(
     label: str = "",
     drop: Sequence[str] | None = None,
     classes: Sequence[str] | str | None = None,
+    window: int | None = None,
+    step: int | None = None,
+    time_column: str = "",
 ) -> DataSummary:
     """Load a data set and summarize it: classes, shapes, value range, split sizes and digest.
 
@@ -80,11 +83,14 @@ def show(
         label: The column of a table with the labels; "" finds it.
         drop: Columns of a table to leave out.
         classes: The names of the classes in the order of the outputs: ("low", "high") or "low,high".
+        window: Rows of a table in long form that make one window of a signal; None: each row is an example.
+        step: Rows from the begin of one window to that of the next; None: windows follow one another.
+        time_column: The column of a table in long form that has the times; "" if rows are in order.
 
     Raises:
         DataError: The data is not found, not readable, or does not fit a classifier.
     """
-    options = ReadOptions.of(resize, group_column, label, drop, classes)
+    options = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column)
     return summary(load_with(data, options, split_seed, cache, reporter))
 
 

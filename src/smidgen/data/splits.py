@@ -66,6 +66,10 @@ class Cut:
         """
         codes, owners, sizes, order = _in_order(labels, groups, self.split_seed, stream)
         taken = np.zeros(len(sizes), bool)
+        if len(self.class_names) and np.bincount(owners, minlength=len(self.class_names)).min() < sum(limits):
+            mixed = _mixed_groups(labels, codes, sizes, order, count, limits)
+            if mixed is not None:
+                return np.flatnonzero(~mixed[codes]), np.flatnonzero(mixed[codes])
         for owner, name in enumerate(self.class_names):
             mine = order[owners[order] == owner]
             if len(mine) < sum(limits):
@@ -164,10 +168,31 @@ def _first_half(labels: Labels, groups: npt.NDArray[Any], split_seed: int) -> np
     counts = np.zeros((2, int(labels.max()) + 1), np.int64)
     for group in sorted(order.tolist(), key=lambda group: -sizes[group]):
         owner = owners[group]
-        half = int(counts[0, owner] > counts[1, owner])
+        totals = counts.sum(axis=1)
+        half = int((counts[0, owner], totals[0]) > (counts[1, owner], totals[1]))
         first[group] = half == 0
         counts[half, owner] += sizes[group]
     return first[codes]
+
+
+def _mixed_groups(
+    labels: Labels, codes: Indices, sizes: Indices, order: Indices, count: int, limits: tuple[int, int]
+) -> npt.NDArray[np.bool_] | None:
+    """Which groups are taken where groups have images of many classes, as the recordings of one person do.
+
+    Groups are taken in random order, beginning at the first place that gives every class `limits[0]` groups among those
+    that are taken and `limits[1]` among the rest; None if there is no such place.
+    """
+    present = np.zeros((len(sizes), int(labels.max()) + 1), bool)
+    present[codes, labels] = True
+    for first in range(len(order)):
+        turned = np.roll(order, -first)
+        number = int((np.cumsum(sizes[turned]) - sizes[turned] / 2 < count).sum())
+        taken = turned[: np.clip(number, limits[0], max(limits[0], len(order) - limits[1]))]
+        inside = present[taken].sum(axis=0)
+        if inside.min() >= limits[0] and (present.sum(axis=0) - inside).min() >= limits[1]:
+            return np.isin(np.arange(len(sizes)), taken)
+    return None
 
 
 def _in_order(

@@ -6,6 +6,7 @@ classifier, for every format alike. Nothing is ever unpickled.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from smidgen.data.readers.base import NO_OPTIONS, Contents, Raw, Reader, ReadOptions
@@ -57,8 +58,9 @@ def _reader(path: Path) -> Reader:
 def _check_options(path: Path, reader: Reader, options: ReadOptions) -> None:
     if options.resize is not None and reader is not read_image_folder:
         raise DataError(f"{path} is not a folder of images, and nothing else can be resized; leave out --resize")
-    if (options.label or options.drop) and reader not in TABLES:
-        raise DataError(f"{path} is not a table; leave out --label and --drop, which are for .csv, .tsv and .parquet")
+    of_tables = replace(options, resize=None, group_column="", classes=())
+    if of_tables != NO_OPTIONS and reader not in TABLES:
+        raise DataError(f"{path} is not a table; leave out {of_tables.given} (for .csv, .tsv and .parquet)")
     if options.group_column and path.is_dir():
         raise DataError(
             f"{path} is a folder and has no columns; give a .csv, .parquet or .npz, or groups to smidgen.from_arrays"

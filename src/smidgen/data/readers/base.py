@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy.typing as npt
 
-from smidgen.errors import DataError
-from smidgen.text_forms import whole_numbers
+from smidgen.errors import DataError, RequestError
+from smidgen.text_forms import whole_number, whole_numbers
 
 Array = npt.NDArray[Any]
 
@@ -40,8 +40,10 @@ class Contents:
         train: The examples, without those of `test`.
         test: The test split; None if the file has none of its own.
         label_source: The column of a table that has the labels, and why it was taken; "" for other data.
+        layout: The axes of an example if the file tells them: "time-channels" for windows of a signal; "" if not.
         feature_names: The columns of a table that are features, in the order of the values; () for other data.
         notes: What else a user should know of how the data was read, one sentence each.
+        layout: The axes of an example if the file tells them, as "time-channels"; "" if its shape must.
     """
 
     train: Raw
@@ -49,6 +51,7 @@ class Contents:
     label_source: str = ""
     feature_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    layout: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,9 @@ class ReadOptions:
         label: The column of a table with the labels; "" finds it.
         drop: Columns of a table that are left out.
         classes: The names of the classes in the order of the network's outputs; () orders them by number or alphabet.
+        window: How many rows of a table in long form make a window of a signal; 0 if each row is an example.
+        step: At every how many rows a window begins; 0 for windows that follow one another.
+        time_column: The column of a table in long form with the times; "" for the order of the file.
     """
 
     resize: tuple[int, int] | None = None
@@ -68,6 +74,9 @@ class ReadOptions:
     label: str = ""
     drop: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    window: int = 0
+    step: int = 0
+    time_column: str = ""
 
     @classmethod
     def of(
@@ -77,6 +86,9 @@ class ReadOptions:
         label: str = "",
         drop: Sequence[str] | str | None = None,
         classes: Sequence[str] | str | None = None,
+        window: int | None = None,
+        step: int | None = None,
+        time_column: str = "",
     ) -> ReadOptions:
         """Read the options as a user gives them: `resize` may be "32x32", `classes` "low,high", `drop` one name.
 
@@ -86,9 +98,14 @@ class ReadOptions:
         sides = whole_numbers(resize, "resize", separator="x", count=2) if resize is not None else ()
         dropped = (drop,) if isinstance(drop, str) else tuple(drop or ())
         names = classes.split(",") if isinstance(classes, str) else map(str, classes or ())
+        rows = 0 if window is None else whole_number(window, "window", "leave it out for an example in each row", 2)
+        every = 0 if step is None else whole_number(step, "step", "leave it out for windows that do not overlap")
+        if not rows and (every or time_column):
+            raise RequestError("--step and --time-column are for windows; give --window too")
         return cls(
-            (sides[0], sides[1]) if sides else None, group_column, label, dropped, tuple(name.strip() for name in names)
-        )
+            (sides[0], sides[1]) if sides else None, group_column, label, dropped,
+            tuple(name.strip() for name in names), rows, every, time_column,
+        )  # fmt: skip
 
     @property
     def given(self) -> str:

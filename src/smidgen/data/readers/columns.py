@@ -28,6 +28,8 @@ LABEL_NAMES = (
 """A column of one of these names has the labels, whatever its place. `y` has them too, unless it is an axis."""
 INDEX_NAMES = ("", "id", "index", "row", "unnamed: 0")
 """A column of one of these names whose values are all different whole numbers only numbers the rows."""
+TIME_NAMES = ("time", "timestamp", "datetime", "date", "t")
+"""In a table in long form, a column of one of these names is no channel of the signal."""
 MOST_LABELS = 255
 ROWS_PER_LABEL = 5
 """A column of whole numbers looks like labels if each stands, on average, in so many rows."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -34,7 +34,7 @@ class _Layout:
         decimal_comma: Whether numbers are written as 1,5.
         names: The names of the columns; those of a table without a header are "1", "2" and so on.
         has_header: Whether the first line is a header.
-        texts: The places of the columns that may have text: labels, groups.
+        texts: The places of the columns that may have text: labels, groups, times.
         dropped: The places of the columns that are not read.
         label: The place of the column with the labels; None if only its content can tell it.
     """
@@ -66,7 +66,7 @@ def read_csv(path: Path, options: ReadOptions = NO_OPTIONS) -> Contents:
     notes = [note] if note else []
     if layout.decimal_comma:
         notes.append("numbers have decimal commas")
-    return Contents(contents.train, None, contents.label_source, contents.feature_names, (*notes, *contents.notes))
+    return replace(contents, notes=(*notes, *contents.notes))
 
 
 def _read_table(path: Path, lines: IO[str], layout: _Layout, options: ReadOptions) -> Table:
@@ -98,7 +98,8 @@ def _layout(path: Path, sample: list[str], options: ReadOptions) -> _Layout:
     label = label_by_name(path, kept, options.label)
     texts = _may_be_labels(rows[has_header:], kept) if label is None else {label}
     comma = delimiter != "," and any(_DECIMAL_COMMA.fullmatch(field) for row in rows[has_header:] for field in row)
-    texts |= set() if group is None else {group}
+    time = column(path, kept, options.time_column, "--time-column")
+    texts |= {place for place in (group, time) if place is not None}
     return _Layout(delimiter, comma, names, has_header, frozenset(texts), frozenset(dropped), label)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from smidgen.data.readers.base import Array, Contents, Raw, ReadOptions
 from smidgen.data.readers.columns import (
     MISSING,
+    TIME_NAMES,
     Fault,
     Table,
     column,
@@ -19,6 +20,7 @@ from smidgen.data.readers.columns import (
     numbers_the_rows,
     refuse,
 )
+from smidgen.data.readers.windows import Recording, cut_windows
 from smidgen.errors import DataError
 
 
@@ -30,6 +32,7 @@ class Roles:
         label: The place of the column with the labels.
         label_source: The column in words, and why it was taken.
         group: The place of the column with the groups; None if there is none.
+        time: The place of the column with the times; None if there is none.
         features: The places of the features.
         left_out: (name, reason) of each column that is none of these and that the user did not leave out.
     """
@@ -37,6 +40,7 @@ class Roles:
     label: int
     label_source: str
     group: int | None
+    time: int | None
     features: tuple[int, ...]
     left_out: tuple[tuple[str, str], ...]
 
@@ -51,11 +55,13 @@ def contents_of(table: Table, options: ReadOptions) -> Contents:
     check_labels(table, roles)
     check_features(table, roles)
     images = np.stack([table.columns[place].astype(np.float64) for place in roles.features], axis=1)
-    groups = None if roles.group is None else table.columns[roles.group]
-    names = tuple(table.names[place] for place in roles.features)
-    return Contents(
-        Raw(images, table.columns[roles.label], groups), None, roles.label_source, names, tuple(notes_of(table, roles))
-    )
+    labels, groups = table.columns[roles.label], _column(table, roles.group)
+    names, notes = tuple(table.names[place] for place in roles.features), notes_of(table, roles)
+    if not options.window:
+        return Contents(Raw(images, labels, groups), None, roles.label_source, names, tuple(notes))
+    cut = cut_windows(Recording(table.path, images, labels, groups, _column(table, roles.time)), options)
+    raw = Raw(cut.values, cut.labels, cut.groups)
+    return Contents(raw, None, roles.label_source, names, (*notes, *cut.notes), layout="time-channels")
 
 
 def roles_of(table: Table, options: ReadOptions) -> Roles:
@@ -63,10 +69,13 @@ def roles_of(table: Table, options: ReadOptions) -> Roles:
     path, names = table.path, table.names
     dropped = {column(path, names, name, "--drop") for name in options.drop}
     group = column(path, names, options.group_column, "--group-column")
+    time = column(path, names, options.time_column, "--time-column")
     kept = ["" if place in dropped or name in table.index else name for place, name in enumerate(names)]
     label = label_by_name(path, list(names) if options.label else kept, options.label)
-    rest = [place for place in range(len(names)) if place not in dropped and place not in (group, label)]
+    rest = [place for place in range(len(names)) if place not in dropped and place not in (group, label, time)]
     reasons = {place: _left_out(table, place) for place in rest}
+    if options.window:
+        reasons = {place: reason or _clock(table, place, group) for place, reason in reasons.items()}
     features = [place for place in rest if not reasons[place]]
     why = ""
     if label is None:
@@ -80,7 +89,7 @@ def roles_of(table: Table, options: ReadOptions) -> Roles:
         # The row numbers of a sorted table would give every label away.
         raise DataError(f"{path} has a column without a name that is no index; name it or write the table without it")
     left_out = tuple((names[place], reason) for place, reason in reasons.items() if reason)
-    return Roles(label, label_source(table, label, why), group, tuple(features), left_out)
+    return Roles(label, label_source(table, label, why), group, time, tuple(features), left_out)
 
 
 def check_labels(table: Table, roles: Roles) -> None:
@@ -152,6 +161,22 @@ def _is_number(text: str) -> bool:
 def _left_out(table: Table, place: int) -> str:
     name = table.names[place]
     return "is the index of the file" if name in table.index else numbers_the_rows(name, table.columns[place])
+
+
+def _clock(table: Table, place: int, group: int | None) -> str:
+    """Say that a column of a table in long form only tells the time; "" if it does not."""
+    values, groups = table.columns[place], _column(table, group)
+    if table.names[place].strip().lower() in TIME_NAMES:
+        return "tells the time; --time-column sorts by it"
+    if values.dtype.kind not in "iuf" or len(values) < 2:
+        return ""
+    same = np.ones(len(values) - 1, bool) if groups is None else groups[1:] == groups[:-1]
+    rises = same.any() and (np.diff(values.astype(np.float64))[same] > 0).all()
+    return "rises within each group, as a clock does; --time-column sorts by it" if rises else ""
+
+
+def _column(table: Table, place: int | None) -> Array | None:
+    return None if place is None else table.columns[place]
 
 
 def _missing(values: Array) -> Array:
