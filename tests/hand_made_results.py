@@ -64,7 +64,7 @@ def _result(data: Dataset, candidates: int) -> ShrinkResult:
         teacher=_teacher(),
         teacher_test=Score(9915, 10_000),
         fresh_seeds=tuple(fresh),
-        fresh_seeds_met=1,
+        fresh_seeds_hold=(True, False),
         recipes={"labels": tuple(labels)},
         candidates=tuple(_candidate_number(index) for index in range(candidates)),
         rejected=(),

@@ -89,6 +89,8 @@ def shrink(
     time_column: str = "",
     resize: Sequence[int] | str | None = None,
     effort: str | Effort = "normal",
+    minutes: float | str | None = None,
+    work: float | str | None = None,
     seed: int = 0,
     copies: int = 1,
     split_seed: int = 0,
@@ -129,6 +131,10 @@ def shrink(
         time_column: column of a table in long form that has the times; "": rows are in order.
         resize: (height, width) to which the pictures of a folder are brought.
         effort: "glance", "quick", "normal", "thorough" or an `Effort`.
+        minutes: minutes that the search may take on this machine, in place of an effort. Before anything is trained
+            they are turned into work, which the result keeps.
+        work: multiply-accumulates of training that the search may take, in place of an effort: 1.2e12. The same work
+            gives the same networks on every machine.
         seed: seed of the search and of every training.
         copies: augment with this many copies of each image, 2..N randomly shifted, rotated and scaled.
         split_seed: seed of the split into training and validation images.
@@ -155,12 +161,13 @@ def shrink(
     limits = {"bytes": bytes, "params": params, "macs": macs, "ram": ram}
     goal = arguments.goal_of(floor, within, limits, rule=rule, balanced=balanced, class_floor=class_floor)
     imitated = arguments.teacher_of(teacher, weights, teacher_logits, teacher_input)
-    folder = _place(out, Path("runs") / _run_stem(data, goal, effort, seed))
+    budget = arguments.budget_of(minutes, work, effort)
+    folder = _place(out, Path("runs") / _run_stem(data, goal, budget.slug or effort, seed))
     dataset = arguments.dataset(data, split_seed=split_seed, reading=reading, copies=copies, reporter=reporter)
     with arguments.opened(store) as memo, arguments.connected(cluster) as pool:
         result = search_networks(
             dataset, goal, teacher=imitated, effort=effort, seed=seed,
-            store=memo, workers=workers, engine=engine, reporter=reporter, pool=pool,
+            store=memo, workers=workers, engine=engine, reporter=reporter, pool=pool, budget=budget,
         )  # fmt: skip
     if folder is None:
         return result

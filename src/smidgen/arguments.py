@@ -15,6 +15,7 @@ from smidgen.model import Model, open_model
 from smidgen.records import OPTIMIZERS, RULES, Recipe
 from smidgen.reporter import Reporter, SilentReporter
 from smidgen.search.goal import Goal, Limits, Target
+from smidgen.search.planning import Budget
 from smidgen.teacher import Teacher
 from smidgen.text_forms import accuracy, path_of, points, shortened, whole_number
 from smidgen.trials.dask_pool import connect
@@ -57,6 +58,25 @@ def goal_of(
         target = Target(None if floor is None else accuracy(floor), None if within is None else points(within), rule)
     lowest = 0.0 if class_floor is None else accuracy(class_floor, "class_floor")
     return Goal(target, highest, balanced, lowest)
+
+
+def budget_of(minutes: float | str | None, work: float | str | None, effort: object) -> Budget:
+    """The budget that the options describe.
+
+    Raises:
+        RequestError: two budgets, a budget beside an effort, or a value that is not a number above 0.
+    """
+    budget = Budget(_number(minutes, "minutes"), _number(work, "work"))
+    if budget and effort != "normal":
+        raise RequestError(f"effort={shortened(repr(effort))} and a budget exclude each other; give one of them")
+    return budget
+
+
+def _number(value: float | str | None, name: str) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError):
+        raise RequestError(f"{name}={shortened(repr(value))} is not a number; give for example 5") from None
 
 
 def optional_whole(value: int | str | None, name: str, remedy: str) -> int | None:

@@ -36,7 +36,7 @@ def test_fresh_seeds_are_counted_only_where_there_are_any(capsys: pytest.Capture
     result = a_page().result
     print_result(result)
     assert "1 of 2 fresh seeds hold the floor" in capsys.readouterr().out
-    print_result(replace(result, fresh_seeds=(), fresh_seeds_met=0))
+    print_result(replace(result, fresh_seeds=(), fresh_seeds_hold=()))
     assert "fresh seeds" not in capsys.readouterr().out
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from smidgen.data import Dataset
-from smidgen.errors import FloorNotMet, RequestError
+from smidgen.data import Dataset, from_arrays
+from smidgen.errors import FloorNotMet, RequestError, TeacherError
 from smidgen.records import Floor, Score
-from smidgen.search.effort import Effort
+from smidgen.search.effort import WIDENING_WORK, Effort
 from smidgen.search.goal import Goal, Target
 from smidgen.search.judge import Judge, Requirement, needed_rate
-from smidgen.search.parameter_search import train_wider_designs
+from smidgen.search.parameter_search import train_wider_designs, without_useless_teacher
 from smidgen.search.shrink import shrink
 from smidgen.search.state import Search
 from smidgen.spec import parse_spec
@@ -73,3 +75,61 @@ def test_a_floor_that_so_few_images_cannot_show_is_refused_before_anything_runs(
     assert Score(359, 359).interval()[0] == pytest.approx(0.9894, abs=1e-4)
     assert "0.9894" in str(told.value)
     assert Store(own_store).rows() == []
+
+
+def a_search(digits: Dataset, store: Store, effort: Effort, goal: Goal) -> Search:
+    context = TrainingContext(digits)
+    return Search(Study(store), context, goal, effort, 0, Judge(Requirement.of(goal, digits), context))
+
+
+def test_growth_ends_once_a_network_is_confirmed(digits: Dataset, own_store: Path, small_effort: Effort) -> None:
+    """It need not exceed the floor by a margin, which no network does on few images."""
+    with Store(own_store) as store:
+        easy = a_search(digits, store, small_effort, Goal(Target(0.1)))
+        (known,) = easy.train(easy.trials([parse_spec("conv 3x3x3 relu, maxpool 2, dense 10")], 400), "known")
+        worse = min(score.rate for score in known.outcome.halves.values())
+        search = a_search(digits, store, small_effort, Goal(Target(worse - 0.02, rule="rate")))
+        search.train_long([known.trial], "known")
+        assert not search.judge.is_met_with_margin(known.trial, known.outcome)
+        train_wider_designs(search)
+    assert [candidate.trial for candidate in search.history.candidates] == [known.trial]
+
+
+def test_growth_ends_after_a_multiple_of_the_work_before_it(
+    digits: Dataset, own_store: Path, small_effort: Effort
+) -> None:
+    with Store(own_store) as store:
+        search = a_search(digits, store, small_effort, Goal(Target(0.9999, rule="rate")))
+        search.train_long(search.trials([parse_spec("conv 1x3x3 relu, maxpool 2, dense 10")], 200), "known")
+        before = search.history.work
+        train_wider_designs(search)
+        last = search.context.cost(search.history.candidates[-1].trial)
+    assert before < search.history.work <= (1 + WIDENING_WORK) * before + 2 * small_effort.finalists * last
+
+
+def test_a_teacher_that_is_no_better_than_a_candidate_is_left_out_and_that_is_said(
+    digits: Dataset, own_store: Path, small_effort: Effort
+) -> None:
+    with Store(own_store) as store:
+        search = a_search(digits, store, small_effort, Goal(Target(0.5)))
+        logits = np.zeros((len(digits.train), 10), np.float32)
+        context = replace(search.context, teacher_key="a teacher", teacher_logits=logits)
+        (known,) = search.train(search.trials([parse_spec("dense 10")], 200), "known")
+        right = known.outcome.selection
+        for correct, is_used in ((right.correct, False), (right.correct + 1, True)):
+            teacher = replace(known.outcome, parameters=9_000, selection=Score(correct, right.total))
+            left = without_useless_teacher(replace(search, context=context, own_teacher=teacher))
+            assert (left.context.teacher_logits is not None) == is_used
+        (note,) = search.history.notes
+    assert "the teacher that was trained here (9,000 parameters)" in note and "candidates learn from the labels" in note
+
+
+def test_a_teacher_that_learned_nothing_is_not_used(own_store: Path, small_effort: Effort) -> None:
+    generator = np.random.default_rng(0)
+    noise = from_arrays(generator.normal(size=(400, 3)), generator.integers(0, 2, 400))
+    goal = Goal(Target(0.5, rule="rate"), fallback_to_best=True)
+    found = shrink(noise, goal, effort=small_effort, with_file=False, store=Store(own_store))
+    assert found.teacher is None and found.recipes == {}
+    assert "hardly more than always naming the commonest class" in found.notes[0]
+    with pytest.raises(TeacherError, match="--within measures from a teacher, and the one that was trained here"):
+        shrink(noise, Goal(Target(within=0.01)), effort=small_effort, with_file=False, store=Store(own_store))

@@ -14,7 +14,7 @@ from smidgen.data import Dataset, load
 from smidgen.records import Outcome, Recipe, Trial
 from smidgen.spec import Dense, parse_spec
 from smidgen.teacher import context_with_teacher, default_recipe, default_spec, trained
-from smidgen.teacher.trained import MIN_STEPS
+from smidgen.teacher.trained import MIN_STEPS, PARAMETERS_AN_IMAGE
 from smidgen.trials.evaluate import TrainingContext, classify, evaluate
 from smidgen.trials.store import Store
 
@@ -37,19 +37,31 @@ def teacher(context: TrainingContext) -> tuple[Trial, Outcome]:
 
 
 def test_on_mnist_it_is_the_documents_teacher() -> None:
-    assert default_spec((1, 28, 28), 10).parameters((1, 28, 28)) == 1_199_882
+    assert default_spec((1, 28, 28), 10, 50_000).parameters((1, 28, 28)) == 1_199_882
+    assert default_recipe(50_000).optimizer == "nesterov"
+
+
+@pytest.mark.parametrize(("shape", "images"), [((3, 40, 32), 360), ((1, 8, 8), 1_079), ((6, 1, 1), 100)])
+def test_on_few_images_it_is_small(shape: tuple[int, int, int], images: int) -> None:
+    spec = default_spec(shape, 3, images)
+    larger = default_spec(shape, 3, 10 * images)
+    assert images < spec.parameters(shape) <= PARAMETERS_AN_IMAGE * images < larger.parameters(shape)
 
 
 @given(
-    channels=st.sampled_from((1, 3, 5)), height=st.integers(1, 80), width=st.integers(1, 80), classes=st.integers(2, 30)
+    channels=st.sampled_from((1, 3, 5)),
+    height=st.integers(1, 80),
+    width=st.integers(1, 80),
+    classes=st.integers(2, 30),
+    images=st.sampled_from((10, 1_000, 50_000)),
 )
-@example(channels=1, height=6, width=300, classes=2)
-@example(channels=3, height=224, width=224, classes=255)
-@example(channels=1, height=1, width=5_000, classes=2)
-@example(channels=784, height=1, width=1, classes=10)
-def test_it_fits_every_input(channels: int, height: int, width: int, classes: int) -> None:
+@example(channels=1, height=6, width=300, classes=2, images=1_000)
+@example(channels=3, height=224, width=224, classes=255, images=1_000)
+@example(channels=1, height=1, width=5_000, classes=2, images=1_000)
+@example(channels=784, height=1, width=1, classes=10, images=1_000)
+def test_it_fits_every_input(channels: int, height: int, width: int, classes: int, images: int) -> None:
     shape = (channels, height, width)
-    spec = default_spec(shape, classes)
+    spec = default_spec(shape, classes, images)
     spec.check_head(shape, classes)
     first_dense = next(plan for plan in spec.plan(shape) if isinstance(plan.layer, Dense))
     if min(height, width) >= 6:

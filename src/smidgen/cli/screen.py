@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,9 +19,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from smidgen.records import Score
+    from smidgen.reporter import Reporter
 
 WIDTH = 80
 """Columns of every output, so that it fits a plain terminal and a pipe gives the same text."""
+
+LINE_SECONDS = 10.0
+"""Where standard error is no terminal, a run says at least so often what it does."""
 
 
 def console() -> Console:
@@ -83,9 +89,64 @@ class _Bars:
         say(text)
 
 
+class _TimedLines:
+    """Print a line about the stage every `LINE_SECONDS`, preceded by the messages since the last one.
+
+    A run that ends before the first line prints none.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._messages: list[str] = []
+        self._name, self._total, self._done, self._began = "the data", 0.0, 0.0, time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._print_lines, daemon=True)
+
+    def stage(self, name: str, total: float) -> None:
+        with self._lock:
+            self._name, self._total, self._done, self._began = name, total, 0.0, time.monotonic()
+
+    def advance(self, amount: float) -> None:
+        with self._lock:
+            self._done += amount
+
+    def say(self, text: str) -> None:
+        with self._lock:
+            self._messages.append(text)
+
+    @contextmanager
+    def running(self) -> Iterator[_TimedLines]:
+        """Print lines while the block runs."""
+        self._thread.start()
+        try:
+            yield self
+        finally:
+            self._ended.set()
+            self._thread.join()
+
+    def _print_lines(self) -> None:
+        while not self._ended.wait(LINE_SECONDS):
+            with self._lock:
+                lines, self._messages = [*self._messages, self._line()], []
+            for line in lines:
+                typer.echo(line, err=True)
+
+    def _line(self) -> str:
+        """The stage, how much of it is done, and how long the rest will take at the speed so far."""
+        seconds = time.monotonic() - self._began
+        share = min(1.0, self._done / self._total) if self._total else 0.0
+        if not share:
+            return f"{self._name}: {seconds:.0f} s"
+        return f"{self._name}: {100 * share:.0f} %, {seconds * (1 - share) / share:.0f} s of this stage left"
+
+
 @contextmanager
-def bars() -> Iterator[_Bars]:
-    """Draw progress bars on standard error while the block runs; nothing where that is no terminal."""
+def bars() -> Iterator[Reporter]:
+    """Show progress on standard error while the block runs: bars on a terminal, else a line every few seconds."""
+    if not sys.stderr.isatty():
+        with _TimedLines().running() as lines:
+            yield lines
+        return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -104,8 +165,7 @@ def bars() -> Iterator[_Bars]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    screen = Console(stderr=True)
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as shown:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         yield _Bars(shown)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from smidgen.cli.options import (
     GOAL,
     RUN,
+    SEARCH,
     TEACHER,
     BytesOption,
     ClassesOption,
@@ -81,6 +82,12 @@ def shrink(
     time_column: TimeOption = "",
     resize: ResizeOption = None,
     effort: EffortOption = "normal",
+    minutes: Annotated[
+        float | None, option("--minutes", "Minutes it may take here, in place of --effort; turned into --work.", SEARCH)
+    ] = None,
+    work: Annotated[
+        float | None, option("--work", "Multiply-accumulates of training it may take: 1.2e12.", SEARCH)
+    ] = None,
     seed: SeedOption = 0,
     copies: CopiesOption = 1,
     split_seed: SplitOption = 0,
@@ -105,9 +112,9 @@ def shrink(
             data, floor, within=within, bytes=bytes, params=params, macs=macs, ram=ram, rule=rule, balanced=balanced,
             class_floor=class_floor, teacher=teacher, weights=weights, teacher_logits=teacher_logits,
             teacher_input=teacher_input, label=label, drop=drop, classes=classes, group_column=group_column,
-            window=window, step=step, time_column=time_column, resize=resize, effort=effort, seed=seed,
-            copies=copies, split_seed=split_seed, out=out or True, store=store, workers=workers, cluster=cluster,
-            engine=engine, reporter=reporter, command=command_line(),
+            window=window, step=step, time_column=time_column, resize=resize, effort=effort, minutes=minutes,
+            work=work, seed=seed, copies=copies, split_seed=split_seed, out=out or True, store=store, workers=workers,
+            cluster=cluster, engine=engine, reporter=reporter, command=command_line(),
         )  # fmt: skip
     print_result(result)
 
@@ -123,9 +130,10 @@ def print_result(result: ShrinkResult) -> None:
     teacher, file = result.teacher, result.file
     for note in teacher.notes if teacher else ():
         screen.print(f"- {note}")
-    seeds = len(result.fresh_seeds)
-    if seeds:
-        screen.print(f"{result.fresh_seeds_met} of {seeds} fresh seeds hold the floor on all validation images.")
+    for note in result.notes:
+        screen.print(f"- {note}", markup=False)
+    if result.fresh_seeds:
+        screen.print(_fresh_seeds(result))
     if turn := result.turning_point:
         screen.print(f"Turning point: {turn.parameters:,} parameters ({turn.low:,} to {turn.high:,}).")
     if file:
@@ -151,6 +159,16 @@ def _scores(result: ShrinkResult) -> Table:
     if teacher and result.teacher_test:
         score_row(rows, "its teacher, test", teacher.parameters, result.teacher_test)
     return rows
+
+
+def _fresh_seeds(result: ShrinkResult) -> str:
+    """How many fresh seeds hold the floor, and which."""
+    each = [
+        f"{100 * fresh.outcome.validation.rate:.2f} %{'' if holds else ' (below)'}"
+        for fresh, holds in zip(result.fresh_seeds, result.fresh_seeds_hold, strict=True)
+    ]
+    met, seeds = result.fresh_seeds_met, len(each)
+    return f"{met} of {seeds} fresh seeds hold the floor on all validation images: {', '.join(each)}."
 
 
 def _against_teacher(result: ShrinkResult, parameters: int) -> str:

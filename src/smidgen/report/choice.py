@@ -16,9 +16,14 @@ def how_chosen(result: ShrinkResult) -> tuple[str, ...]:
         f"{len(data.selection):,} other images of the training data, the selection half of the validation split.",
         *(_by_floor(result) if result.goal.target else _by_limits(result)),
         *(result.teacher.notes if result.teacher else ()),
+        *map(_sentence, result.notes),
         f"The {len(data.test):,} test images were scored once, after the choice.",
         *_fresh_seeds(result),
     )
+
+
+def _sentence(note: str) -> str:
+    return f"{note[:1].upper()}{note[1:]}."
 
 
 def _by_floor(result: ShrinkResult) -> tuple[str, str]:

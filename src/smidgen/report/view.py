@@ -13,7 +13,7 @@ from smidgen.records import Score
 from smidgen.report.axes import count_text, interval_text, percent_text
 from smidgen.report.chart import Chart, lay_out
 from smidgen.search.frontier import Point
-from smidgen.search.judge import Judge, Requirement, needed_rate
+from smidgen.search.judge import needed_rate
 from smidgen.search.result import ShrinkResult, TrainedCandidate
 from smidgen.spec import LayerPlan
 from smidgen.teacher import TeacherOutputs
@@ -115,13 +115,8 @@ class PageView:
     @property
     def fresh_seeds(self) -> list[tuple[Score, bool]]:
         """The validation score of each fresh seed and whether it holds the floor, the best first."""
-        result = self.result
-        teacher = result.teacher.halves if result.teacher else None
-        judge = Judge(Requirement.of(result.goal, result.data, teacher), result.context)
-        scores = [
-            (fresh.outcome.validation, judge.is_met_overall(fresh.trial, fresh.outcome, result.floor))
-            for fresh in result.fresh_seeds
-        ]
+        found = [fresh.outcome.validation for fresh in self.result.fresh_seeds]
+        scores = list(zip(found, self.result.fresh_seeds_hold, strict=True))
         return sorted(scores, key=lambda scored: -scored[0].rate)
 
     @property

@@ -135,6 +135,18 @@ def effort_named(effort: str | AnyEffort, efforts: Mapping[str, AnyEffort]) -> A
     return efforts[effort]
 
 
+MOST_SHORT_EPOCHS, MOST_EPOCHS = 60, 300
+"""Epochs of a short and of a long training at most. Few images are an epoch of few steps: 360 pictures would be passed
+267 times in 1,600 steps and 2,000 times in 12,000. Accuracy on fresh pictures (229 parameters, four seeds) was 91.9 %
+after 120 epochs, 91.9 % after 250 and 93.3 % after 500; no error was left on the 360 pictures after 250."""
+
+
+def epochs_of(effort: Effort, steps: int, images: int) -> int:
+    """The epochs of a training of about `steps` optimizer steps on so many images, by the recipes of a search."""
+    most = MOST_EPOCHS if steps >= effort.long_steps else MOST_SHORT_EPOCHS
+    return min(most, max(1, round(steps / DISTILLATION_RECIPES["labels"].steps(images))))
+
+
 MOST_PARAMETERS, LEAST_MACS = 20_000, 80_000
 """Upper limit of a candidate's parameters, above which it would not be small; multiply-accumulates that any candidate
 may have."""
@@ -164,6 +176,12 @@ FINALIST_SEEDS = 2
 WIDENINGS, WIDENING_FACTOR, WIDENING_MACS = 6, 1.4, 16
 """If no network meets the floor: how often the best designs are widened, the factor of each width, and the factor of
 the multiply-accumulates that they may have."""
+
+BUDGET_SHARES = {"generations": 0.5, "finalists": 0.75, "wider designs": 0.85, "fresh seeds": 0.95}
+"""The share of a budget of work that is spent at most by the end of each stage; the file has the rest."""
+
+WIDENING_WORK = 2.0
+"""Work of the wider designs at most, as a multiple of all the work before them."""
 
 CURVE_SEEDS, CURVE_REACH = 2, 4
 """Seeds of each size on the curve; the largest size on it, as a multiple of the winner's."""

@@ -9,9 +9,10 @@ from itertools import pairwise
 from smidgen.errors import FloorNotMet
 from smidgen.model import Model
 from smidgen.records import Score
+from smidgen.search.byte_search import FIRST_PRICES, FIRST_STEPS, ByteSearchEffort
 from smidgen.search.compress import CompressResult, search_bytes
 from smidgen.search.confirm import confirm
-from smidgen.search.effort import CURVE_REACH, CURVE_SEEDS
+from smidgen.search.effort import BUDGET_SHARES, CURVE_REACH, CURVE_SEEDS
 from smidgen.search.frontier import TurningPoint, turning_point
 from smidgen.search.goal import Goal, Target
 from smidgen.search.judge import Judge, Requirement
@@ -44,11 +45,9 @@ def choose_winner(search: Search) -> Choice:
     Raises:
         FloorNotMet: No network meets the requirement, and the goal does not fall back to the best.
     """
-    candidates = search.history.candidates
-    by_size = sorted(candidates, key=lambda candidate: (candidate.outcome.parameters, search.score(candidate).error))
     if search.goal.target is None:
         return Choice(_most_accurate(search), is_met=True)
-    confirmed = confirm(by_size, search.is_met)
+    confirmed = confirm(search.by_size(), search.is_met)
     if confirmed.candidate:
         return Choice(confirmed.candidate, True, confirmed.rejected)
     if search.goal.fallback_to_best:
@@ -97,7 +96,7 @@ def train_fresh_seeds(search: Search, winner: TrainedCandidate) -> tuple[Trained
     """Train the winner's network and recipe from seeds that took no part in the search."""
     first = 1_000_003 * (search.seed + 1)
     trials = [winner.trial.with_seed(first + k) for k in range(search.effort.fresh_seeds)]
-    return tuple(search.train(trials, "fresh seeds"))
+    return tuple(search.train(search.affordable(trials, BUDGET_SHARES["fresh seeds"]), "fresh seeds"))
 
 
 def draw_curve(search: Search, winner: TrainedCandidate) -> TurningPoint | None:
@@ -115,7 +114,7 @@ def draw_curve(search: Search, winner: TrainedCandidate) -> TurningPoint | None:
     specs = [best[doubling].spec for doubling in sorted(best)]
     trials = search.trials(specs, search.effort.curve_steps, seeds=CURVE_SEEDS)
     groups: dict[int, list[Score]] = {}
-    for candidate in search.train(trials, "the curve"):
+    for candidate in search.train(search.affordable(trials, BUDGET_SHARES["fresh seeds"]), "the curve"):
         groups.setdefault(candidate.outcome.parameters, []).append(candidate.outcome.validation)
     return turning_point(groups)
 
@@ -147,7 +146,7 @@ def search_file(search: Search, winner: TrainedCandidate, test: Score) -> Compre
             _with_logits(search, models[0]),
             models,
             goal=_file_goal(search.goal),
-            effort=search.effort.byte_search,
+            effort=_file_effort(search),
             seed=search.seed,
             requirement=search.judge.requirement if search.goal.target else None,
             given_test=test,
@@ -156,6 +155,18 @@ def search_file(search: Search, winner: TrainedCandidate, test: Score) -> Compre
         if search.goal.limits.file_bytes is not None:
             raise
         return None
+
+
+def _file_effort(search: Search) -> ByteSearchEffort:
+    """How much is tried for fewer bytes; with a budget of work, what is left of it."""
+    effort = search.effort.byte_search
+    if search.most_work is None:
+        return effort
+    left = max(0.0, search.most_work - search.history.work)
+    trainings = len(FIRST_STEPS) * len(FIRST_PRICES) * effort.networks + effort.children
+    return replace(
+        effort, training_macs=min(effort.training_macs, left / trainings), total_macs=min(effort.total_macs, left)
+    )
 
 
 def _file_goal(goal: Goal) -> Goal:

@@ -45,7 +45,7 @@ class ShrinkResult:
         teacher: The teacher; None if none was given and the effort trains none.
         teacher_test: The teacher's score on the test split; None if its logits for those images are unknown.
         fresh_seeds: The winner's network and recipe, trained from seeds that took no part in the search.
-        fresh_seeds_met: How many of them hold the floor on the whole validation split.
+        fresh_seeds_hold: Whether each of them holds the floor on the whole validation split.
         recipes: The trainings that compared recipes, by the recipe's name; empty without a teacher.
         candidates: Every training of a candidate, in order.
         rejected: Networks that met the floor on the selection half and failed on the confirmation half.
@@ -54,6 +54,8 @@ class ShrinkResult:
         seconds: How long the search took.
         trained: Trainings that were run.
         remembered: Trainings that were found in the store.
+        work: The budget in multiply-accumulates of training; None without one.
+        notes: What was found out on the way, one sentence each.
         written_to: The folder of its report; None if none was written.
     """
 
@@ -68,7 +70,7 @@ class ShrinkResult:
     teacher: TeacherOutputs | None
     teacher_test: Score | None
     fresh_seeds: tuple[TrainedCandidate, ...]
-    fresh_seeds_met: int
+    fresh_seeds_hold: tuple[bool, ...]
     recipes: RecipeComparison
     candidates: tuple[TrainedCandidate, ...]
     rejected: tuple[TrainedCandidate, ...]
@@ -77,6 +79,8 @@ class ShrinkResult:
     seconds: float
     trained: int
     remembered: int
+    work: float | None = None
+    notes: tuple[str, ...] = ()
     written_to: Path | None = None
 
     def __str__(self) -> str:
@@ -102,6 +106,11 @@ class ShrinkResult:
             distance = f", within {points_text(target.within)} of its teacher"
         balanced = " balanced accuracy" if self.goal.balanced else ""
         return f"{self.outcome.parameters:,} parameters {verb} {accuracy}{balanced} on {self.data.name}{distance}"
+
+    @property
+    def fresh_seeds_met(self) -> int:
+        """How many of the fresh seeds hold the floor."""
+        return sum(self.fresh_seeds_hold)
 
     @property
     def has_another_network_in_file(self) -> bool:

@@ -10,6 +10,7 @@ larger one is confirmed. The test split is scored once, at the end.
 
 What is trained depends on the arguments and never on the clock, so the same call again finds every trial in the store.
 
+    smidgen.search.planning           the time that it will take, and the effort that a budget allows
     smidgen.search.goal               what is searched for
     smidgen.search.judge              what that requires of a network, and whether a network meets it
     smidgen.search.effort             how much is tried
@@ -23,7 +24,7 @@ What is trained depends on the arguments and never on the clock, so the same cal
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from smidgen.data import Dataset, oversampled
 from smidgen.errors import RequestError
@@ -36,14 +37,18 @@ from smidgen.search.frontier import TurningPoint
 from smidgen.search.goal import Goal, as_goal
 from smidgen.search.judge import Judge, Requirement, needed_rate, shown_floor
 from smidgen.search.parameter_search import run_generations, train_finalists, train_more_seeds, train_wider_designs
+from smidgen.search.planning import Budget, SearchPlan, plan_search
+from smidgen.search.progress import Progress
 from smidgen.search.result import RecipeComparison, ShrinkResult, TrainedCandidate
-from smidgen.search.state import Search
+from smidgen.search.state import History, Search
 from smidgen.search.teacher_stage import prepare_teacher
 from smidgen.teacher import TeacherOutputs
 from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.store import Store, open_store
 from smidgen.trials.study import Study
 from smidgen.trials.workers import Pool
+
+NO_BUDGET = Budget()
 
 
 def shrink(
@@ -59,6 +64,7 @@ def shrink(
     reporter: Reporter | None = None,
     pool: Pool | None = None,
     with_file: bool = True,
+    budget: Budget = NO_BUDGET,
 ) -> ShrinkResult:
     """Find the smallest network that meets a goal on a data set.
 
@@ -76,6 +82,7 @@ def shrink(
         pool: Workers in other processes or on other machines (`smidgen.trials.dask_pool.connect`); the result is the
             same.
         with_file: Whether the shortest file is searched for at the end.
+        budget: Minutes or multiply-accumulates that the search may take; it then takes the place of `effort`.
 
     Raises:
         RequestError: The goal, the effort or the seed is invalid, or the data is too small to show the floor.
@@ -91,11 +98,30 @@ def shrink(
         needed_rate(data, goal.target.accuracy_floor, goal.balanced)  # before anything is trained
     with open_store(store) as opened:
         study = Study(opened, workers, reporter, pool)
-        outputs, context = prepare_teacher(study, TrainingContext(data, engine), goal, effort, seed, teacher)
-        requirement = Requirement.of(goal, data, outputs.halves if outputs else None)
-        search = Search(study, context, goal, effort, seed, Judge(requirement, context))
+        context = TrainingContext(data, engine)
+        plan = plan_search(study, context, goal, effort, seed, budget=budget, trains_teacher=teacher is None)
+        outputs, context, notes = prepare_teacher(study, context, goal, plan.effort, seed, teacher)
+        search = _search(study, context, goal, seed, replace(plan, notes=(*plan.notes, *notes)), outputs)
         found = _run_stages(search, outputs, with_file)
-        return _result(found, time.perf_counter() - started)
+        return _result(found, plan, time.perf_counter() - started)
+
+
+def _search(
+    study: Study, context: TrainingContext, goal: Goal, seed: int, plan: SearchPlan, teacher: TeacherOutputs | None
+) -> Search:
+    requirement = Requirement.of(goal, context.dataset, teacher.halves if teacher else None)
+    return Search(
+        study=study,
+        context=context,
+        goal=goal,
+        effort=plan.effort,
+        seed=seed,
+        judge=Judge(requirement, context),
+        own_teacher=teacher.outcome if teacher else None,
+        most_work=plan.candidates_work,
+        progress=Progress.begin(plan.expected_work) if study.is_followed else None,
+        history=History(notes=list(plan.notes)),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +149,7 @@ def _run_stages(search: Search, teacher: TeacherOutputs | None, with_file: bool)
     choice = choose_winner(search)
     fresh_seeds = train_fresh_seeds(search, choice.winner)
     turning_point = draw_curve(search, choice.winner)
+    teacher = teacher if search.context.teacher_key or (search.goal.target and search.goal.target.within) else None
     test, teacher_test = score_on_test(search, choice.winner), teacher.test() if teacher else None
     file = search_file(search, choice.winner, test) if with_file else None
     return _Found(
@@ -138,10 +165,10 @@ def _run_stages(search: Search, teacher: TeacherOutputs | None, with_file: bool)
     )
 
 
-def _result(found: _Found, seconds: float) -> ShrinkResult:
+def _result(found: _Found, plan: SearchPlan, seconds: float) -> ShrinkResult:
     search, winner, judge = found.search, found.choice.winner, found.search.judge
     floor = judge.requirement.floor or shown_floor(winner.outcome)
-    met = [judge.is_met_overall(fresh.trial, fresh.outcome, floor) for fresh in found.fresh_seeds]
+    holds = tuple(judge.is_met_overall(fresh.trial, fresh.outcome, floor) for fresh in found.fresh_seeds)
     return ShrinkResult(
         data=search.data,
         context=search.context,
@@ -154,7 +181,7 @@ def _result(found: _Found, seconds: float) -> ShrinkResult:
         teacher=found.teacher,
         teacher_test=found.teacher_test,
         fresh_seeds=found.fresh_seeds,
-        fresh_seeds_met=sum(met),
+        fresh_seeds_hold=holds,
         recipes=found.recipes,
         candidates=tuple(search.history.candidates),
         rejected=found.choice.rejected,
@@ -163,4 +190,6 @@ def _result(found: _Found, seconds: float) -> ShrinkResult:
         seconds=seconds,
         trained=search.study.trained,
         remembered=search.study.remembered,
+        work=plan.work,
+        notes=tuple(search.history.notes),
     )

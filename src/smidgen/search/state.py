@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, islice
 
 from smidgen.data import Dataset
-from smidgen.records import Trial
+from smidgen.records import Outcome, Trial
 from smidgen.search.effort import (
     DISTILLATION_RECIPES,
     LEAST_MACS,
     MOST_PARAMETERS,
     Effort,
+    epochs_of,
 )
 from smidgen.search.goal import Goal
 from smidgen.search.judge import Judge
+from smidgen.search.progress import Progress
 from smidgen.search.proposals import Space
 from smidgen.search.ranking import CandidateScore, expected_share
 from smidgen.search.result import TrainedCandidate
@@ -32,9 +35,13 @@ class History:
         candidates: Every training of a candidate once, in order.
         short_runs: Scores of the short trainings, which rank networks.
         long_runs: Scores of the long trainings.
+        work: Multiply-accumulates of all of them, whether they were trained or remembered.
+        notes: What was found out on the way, one sentence each.
     """
 
     candidates: list[TrainedCandidate] = field(default_factory=list)
+    work: float = 0.0
+    notes: list[str] = field(default_factory=list)
     short_runs: list[CandidateScore] = field(default_factory=list)
     long_runs: list[CandidateScore] = field(default_factory=list)
 
@@ -51,6 +58,9 @@ class Search:
         seed: Seed of the search and of every training.
         judge: Says whether an outcome meets the requirement.
         recipe_name: Which of `DISTILLATION_RECIPES` long trainings use.
+        own_teacher: The outcome of the teacher that was trained here; None if there is none.
+        progress: Estimates the time that is left; None if nobody listens.
+        most_work: Multiply-accumulates of all trainings at most; None for no limit.
         history: What was trained so far.
     """
 
@@ -61,6 +71,9 @@ class Search:
     seed: int
     judge: Judge
     recipe_name: str = "labels"
+    own_teacher: Outcome | None = None
+    most_work: float | None = None
+    progress: Progress | None = None
     history: History = field(default_factory=History)
 
     @property
@@ -78,9 +91,7 @@ class Search:
         Args:
             macs_factor: Multiplies the number of multiply-accumulates that the effort allows.
         """
-        shape = self.data.input_shape
-        macs = macs_factor * max(LEAST_MACS, self.effort.macs_a_value * math.prod(shape))
-        return self.goal.limited(Space(shape, self.data.classes, MOST_PARAMETERS, macs))
+        return space_of(self.data, self.goal, self.effort, macs_factor)
 
     def trials(
         self, specs: Sequence[NetSpec], steps: int, *, seeds: int = 1, first_seed: int = 0, recipe_name: str = ""
@@ -95,18 +106,35 @@ class Search:
             recipe_name: One of `DISTILLATION_RECIPES`; the search's own by default.
         """
         recipe = DISTILLATION_RECIPES[recipe_name or self.recipe_name]
-        recipe = replace(recipe, epochs=max(1, round(steps / recipe.steps(len(self.data.train)))))
+        recipe = replace(recipe, epochs=epochs_of(self.effort, steps, len(self.data.train)))
         first = self.seed + first_seed
         return [self.context.trial(spec, recipe, first + k) for spec in specs for k in range(seeds)]
 
     def train(self, trials: Sequence[Trial], stage: str) -> list[TrainedCandidate]:
         """Train, or look up, the trials of a stage, and add those that are new to the history."""
-        outcomes = self.study.run(self.context, trials, stage)
+        outcomes = self.study.run(self.context, trials, self._described(stage))
         trained = [TrainedCandidate(trial, outcome, stage) for trial, outcome in zip(trials, outcomes, strict=True)]
         known = {candidate.trial.key for candidate in self.history.candidates}
         new = {candidate.trial.key: candidate for candidate in trained if candidate.trial.key not in known}
         self.history.candidates += new.values()
+        self.history.work += sum(self.context.cost(candidate.trial) for candidate in new.values())
         return trained
+
+    def affordable(self, trials: Sequence[Trial], share: float = 1.0) -> list[Trial]:
+        """The first of these trainings whose work the budget still allows; all of them without a budget.
+
+        Args:
+            trials: Trainings, the most wanted first.
+            share: The share of the budget that may be spent up to the end of this stage.
+        """
+        if self.most_work is None:
+            return list(trials)
+        spent = accumulate((self.context.cost(trial) for trial in trials), initial=self.history.work)
+        return [
+            trial
+            for trial, after in zip(trials, islice(spent, 1, None), strict=True)
+            if after <= share * self.most_work
+        ]
 
     def train_long(self, trials: Sequence[Trial], stage: str) -> None:
         """Train the trials of a stage and add their scores to the long runs."""
@@ -120,3 +148,39 @@ class Search:
     def is_met(self, candidate: TrainedCandidate, half: str) -> bool:
         """Whether the candidate meets the requirement on "selection" or "confirmation"."""
         return self.judge.is_met(candidate.trial, candidate.outcome, half)
+
+    def by_size(self) -> list[TrainedCandidate]:
+        """All candidates in the order of confirmation: the smallest first, of equals the most accurate on selection."""
+        candidates = self.history.candidates
+        return sorted(candidates, key=lambda candidate: (candidate.outcome.parameters, self.score(candidate).error))
+
+    def tell(self, note: str) -> None:
+        """Keep a sentence for the report, and show it at once."""
+        self.history.notes.append(note)
+        self.study.reporter.say(note)
+
+    def _described(self, stage: str) -> str:
+        """The name of a stage with the best network so far and the time that is left, if somebody listens."""
+        if self.progress is None:
+            return stage
+        return "; ".join(filter(None, (stage, self._best_so_far(), self.progress.left(self.history.work))))
+
+    def _best_so_far(self) -> str:
+        """The smallest network that passes selection so far, or the most accurate."""
+        candidates = self.history.candidates
+        if not candidates:
+            return ""
+        passed = [candidate for candidate in candidates if self.goal.target and self.is_met(candidate, "selection")]
+        best = (
+            min(passed, key=lambda candidate: candidate.outcome.parameters)
+            if passed
+            else min(candidates, key=lambda candidate: self.score(candidate).error)
+        )
+        rate = 100 * (1 - self.score(best).error)
+        return f"best so far {best.outcome.parameters:,} parameters, {rate:.2f} %"
+
+
+def space_of(data: Dataset, goal: Goal, effort: Effort, macs_factor: int = 1) -> Space:
+    """The networks for some data within a goal's limits and an effort's multiply-accumulates times a factor."""
+    macs = macs_factor * max(LEAST_MACS, effort.macs_a_value * math.prod(data.input_shape))
+    return goal.limited(Space(data.input_shape, data.classes, MOST_PARAMETERS, macs))

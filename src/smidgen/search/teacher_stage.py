@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+from smidgen.errors import TeacherError
 from smidgen.records import Outcome, Score, Trial
 from smidgen.search.effort import Effort
 from smidgen.search.goal import Goal
 from smidgen.teacher import (
+    CHANCE_ERRORS,
     Teacher,
     TeacherOutputs,
+    chance_rate,
     context_with_teacher,
     default_recipe,
     default_spec,
@@ -31,24 +35,31 @@ CERTAIN_IMAGES = 20
 
 def prepare_teacher(
     study: Study, context: TrainingContext, goal: Goal, effort: Effort, seed: int, source: object
-) -> tuple[TeacherOutputs | None, TrainingContext]:
+) -> tuple[TeacherOutputs | None, TrainingContext, tuple[str, ...]]:
     """Run the teacher in `source`, or train one where the goal or the effort needs one.
 
     Returns:
-        The teacher, or None, and the context with its logits.
+        The teacher, or None; the context with its logits; and a note where the teacher that was trained here knows
+        nothing and is therefore not used.
 
     Raises:
-        TeacherError: The teacher cannot be read, or does not fit the data.
+        TeacherError: The teacher cannot be read, does not fit the data, or was trained here to measure a distance from
+            and knows nothing.
     """
     within = goal.target.within if goal.target else None
     if source is not None:
         teacher, context = _run(study, context, source if isinstance(source, Teacher) else Teacher(source))
     elif effort.compares_recipes or within is not None:
-        teacher, context = _train(study, context, seed)
+        teacher, taught = _train(study, context, seed)
+        if not _is_above_chance(teacher, context):
+            _refuse_distance(within, teacher)
+            study.reporter.say(note := unused_note(teacher))
+            return None, context, (note,)
+        context = taught
     else:
-        return None, context
+        return None, context, ()
     notes = _notes_on_distance(within, len(context.dataset.selection), source is not None)
-    return replace(teacher, notes=(*teacher.notes, *notes)), context
+    return replace(teacher, notes=(*teacher.notes, *notes)), context, ()
 
 
 def _run(study: Study, context: TrainingContext, teacher: Teacher) -> tuple[TeacherOutputs, TrainingContext]:
@@ -63,12 +74,40 @@ def _run(study: Study, context: TrainingContext, teacher: Teacher) -> tuple[Teac
 
 def _train(study: Study, context: TrainingContext, seed: int) -> tuple[TeacherOutputs, TrainingContext]:
     """Train a teacher with all workers' threads on the one network."""
-    data = context.dataset
-    spec = default_spec(data.input_shape, data.classes)
-    trial = context.trial(spec, default_recipe(len(data.train)), seed)
+    trial = teacher_trial(context, seed)
     (outcome,) = study.run(context, [trial], "teacher", threads=study.workers)
     context = context_with_teacher(study.store, context, trial, outcome, study.workers)
     return _trained_outputs(study, context, trial, outcome), context
+
+
+def teacher_trial(context: TrainingContext, seed: int) -> Trial:
+    """The training of the teacher that is trained here."""
+    data = context.dataset
+    spec = default_spec(data.input_shape, data.classes, len(data.train))
+    return context.trial(spec, default_recipe(len(data.train)), seed)
+
+
+def _is_above_chance(teacher: TeacherOutputs, context: TrainingContext) -> bool:
+    """Whether it is better than naming the commonest class, beyond doubt, on the selection half."""
+    found, chance = teacher.halves["selection"], chance_rate(context.dataset)
+    return found.rate > chance + CHANCE_ERRORS * math.sqrt(chance * (1 - chance) / found.total)
+
+
+def unused_note(teacher: TeacherOutputs) -> str:
+    """The sentence about a teacher that knows nothing."""
+    return (
+        f"the teacher that was trained here ({teacher.parameters:,} parameters) is right on "
+        f"{teacher.halves['selection']} of the selection half, hardly more than always naming the commonest class: "
+        "candidates learn from the labels"
+    )
+
+
+def _refuse_distance(within: float | None, teacher: TeacherOutputs) -> None:
+    if within is not None:
+        raise TeacherError(
+            f"--within measures from a teacher, and the one that was trained here is right on only "
+            f"{teacher.validation} of the validation images; give --teacher, or --floor in place of --within"
+        )
 
 
 def _trained_outputs(study: Study, context: TrainingContext, trial: Trial, outcome: Outcome) -> TeacherOutputs:

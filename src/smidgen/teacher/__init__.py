@@ -13,12 +13,14 @@ class_order.py     which output belongs to which class
 from __future__ import annotations
 
 from smidgen.teacher.external import Teacher, run_teacher
-from smidgen.teacher.outputs import TeacherOutputs
+from smidgen.teacher.outputs import CHANCE_ERRORS, TeacherOutputs, chance_rate
 from smidgen.teacher.trained import context_with_model, context_with_teacher, default_recipe, default_spec
 
 __all__ = [
+    "CHANCE_ERRORS",
     "Teacher",
     "TeacherOutputs",
+    "chance_rate",
     "context_with_model",
     "context_with_teacher",
     "default_recipe",

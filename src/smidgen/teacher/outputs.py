@@ -68,7 +68,7 @@ def outputs_from_logits(
     logits, *validation = (logits_of(split) for split in ("train", "selection", "confirmation"))
     assert logits is not None, "the training split is cut from the data that the logits belong to"
     own = _score(logits, data.train.labels)
-    _check_above_chance(logits, data, own, name)
+    _check_above_chance(data, own, name)
     halves = {}
     for half, found in zip(("selection", "confirmation"), validation, strict=True):
         assert found is not None, "the validation split is cut from the same data"
@@ -88,10 +88,15 @@ def _score(logits: Logits, labels: npt.NDArray[np.int32]) -> Score:
     return Score(int((logits.argmax(axis=1) == labels).sum()), len(labels))
 
 
-def _check_above_chance(logits: Logits, data: Dataset, own: Score, name: str) -> None:
-    """Refuse a teacher that knows nothing about the images; rows in another order look like that."""
+def chance_rate(data: Dataset) -> float:
+    """The accuracy of always naming the commonest class, on the training images."""
     counts = np.bincount(data.train.labels, minlength=data.classes)
-    chance = float(counts.max() / counts.sum())
+    return float(counts.max() / counts.sum())
+
+
+def _check_above_chance(data: Dataset, own: Score, name: str) -> None:
+    """Refuse a teacher that knows nothing about the images; rows in another order look like that."""
+    chance = chance_rate(data)
     if own.rate > chance + CHANCE_ERRORS * (chance * (1 - chance) / own.total) ** 0.5:
         return
     raise TeacherError(

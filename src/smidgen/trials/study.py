@@ -34,6 +34,7 @@ class Study:
         trained: trials that this study trained.
         remembered: trials that it found in the store.
         trained_by_worker: trials by the worker of the pool that trained them.
+        is_followed: whether somebody listens to the reporter.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class Study:
         self.store = store
         self.workers = default_workers() if workers is None else workers
         self.reporter: Reporter = reporter or SilentReporter()
+        self.is_followed = reporter is not None
+        self._pool = pool
         self.trained = 0
         self.remembered = 0
         self.trained_by_worker: Counter[str] = Counter()
@@ -64,6 +67,11 @@ class Study:
             self._runner = ThreadRunner(self.workers, self.reporter, evaluate)
         else:
             self._runner = PoolRunner(pool, self.reporter, self.trained_by_worker)
+
+    @property
+    def threads(self) -> int:
+        """How many trainings run at once: threads of this process, or tasks of the pool."""
+        return self.workers if self._pool is None else max(1, self._pool.capacity())
 
     def run(self, context: TrainingContext, trials: Sequence[Trial], stage: str, threads: int = 1) -> list[Outcome]:
         """Train trials, or find them in the store.

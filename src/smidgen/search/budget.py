@@ -1,0 +1,155 @@
+"""How much work a search is expected to be, and the effort that a budget of work allows.
+
+Work is counted in multiply-accumulates of training. It follows from the data and the arguments alone, so a search
+within a budget of work trains the same networks on every machine, however long that takes there. Time is work divided
+by the speed of the machine, which is measured (`smidgen.trials.speed`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from math import floor, log10
+from statistics import median
+
+from smidgen.errors import RequestError
+from smidgen.records import Trial
+from smidgen.search.byte_search import BATCH, FIRST_PRICES, FIRST_STEPS, ByteSearchEffort
+from smidgen.search.effort import (
+    CURVE_SEEDS,
+    DISTILLATION_RECIPES,
+    EFFORTS,
+    FINALIST_SEEDS,
+    RECIPE_SEEDS,
+    Effort,
+    epochs_of,
+)
+from smidgen.spec import NetSpec
+from smidgen.trials.evaluate import TrainingContext
+
+CURVE_SIZES = 8
+"""Doublings of the size that a curve usually has."""
+
+MOST_EXTENSION = 4
+"""Factor of a named effort's generations at most: on tiny networks the time goes elsewhere than into arithmetic."""
+
+LEAST_STEPS, SMALLEST_SHARE = 50, 0.001
+"""Steps of a training that a small budget leaves at least, and the smallest share of the usual steps that is tried."""
+
+TEACHER_SHARE = 0.25
+"""Share of a budget that a teacher may take."""
+
+
+@dataclass(frozen=True, eq=False)
+class WorkEstimate:
+    """What the search expects to train, before it has trained anything.
+
+    Attributes:
+        context: The data.
+        first: Returns the networks of an effort's first generation, which are known beforehand.
+        teacher: The training of the teacher; None if none is trained.
+    """
+
+    context: TrainingContext
+    first: Callable[[Effort], Sequence[NetSpec]]
+    teacher: Trial | None
+    _macs_memo: dict[tuple[int, int], list[int]] = field(default_factory=dict, repr=False)
+
+    @property
+    def teacher_work(self) -> float:
+        """The work of the teacher; 0 where none is trained."""
+        return self.context.cost(self.teacher) if self.teacher else 0.0
+
+    def __call__(self, effort: Effort) -> float:
+        """The expected multiply-accumulates of a search with this effort.
+
+        Later networks are taken to cost as much as the median of the first generation.
+        """
+        data = self.context.dataset
+        macs = self._first_macs(effort)
+        usual = median(macs) if macs else 0
+        images = 3 * len(data.train)
+        short, long, curve = (
+            images * epochs_of(effort, steps, len(data.train))
+            for steps in (effort.short_steps, effort.long_steps, effort.curve_steps)
+        )
+        comparisons = RECIPE_SEEDS * len(DISTILLATION_RECIPES) * effort.compares_recipes
+        total = short * sum(macs) + usual * (
+            short * effort.generations * effort.children
+            + long * _long_trainings(effort)
+            + curve * (comparisons + CURVE_SIZES * CURVE_SEEDS * bool(effort.curve_steps))
+        )
+        return (
+            total
+            + self.teacher_work * effort.compares_recipes
+            + _byte_search_work(effort.byte_search, 3 * BATCH * usual)
+        )
+
+    def _first_macs(self, effort: Effort) -> list[int]:
+        """The multiply-accumulates for one image of each network of the first generation."""
+        key = effort.first, effort.macs_a_value
+        if key not in self._macs_memo:
+            shape = self.context.dataset.input_shape
+            self._macs_memo[key] = [spec.macs(shape) for spec in self.first(effort)]
+        return self._macs_memo[key]
+
+
+def _long_trainings(effort: Effort) -> int:
+    promoted = effort.promoted * max(0, effort.generations - 1)
+    return promoted + effort.finalists * FINALIST_SEEDS + effort.near_misses * effort.seeds + effort.fresh_seeds
+
+
+def _byte_search_work(effort: ByteSearchEffort, step_macs: float) -> float:
+    training = min(effort.steps * step_macs, effort.training_macs)
+    first = effort.networks * len(FIRST_STEPS) * len(FIRST_PRICES) * training
+    return first + min(effort.generations * effort.children * training, effort.total_macs)
+
+
+def effort_within(work: float, expected: WorkEstimate) -> Effort:
+    """The largest effort whose expected work is within a budget.
+
+    It is the largest named effort that fits, with more generations where there is room for them, or "glance" with
+    shorter trainings. No teacher is trained that would take more than `TEACHER_SHARE` of the budget.
+
+    Args:
+        work: Multiply-accumulates of training.
+        expected: The expected work of an effort.
+
+    Raises:
+        RequestError: The budget is too small for any search.
+    """
+    teaches = expected.teacher_work <= TEACHER_SHARE * work
+    efforts = [replace(each, compares_recipes=each.compares_recipes and teaches) for each in EFFORTS.values()]
+    fitting = [effort for effort in efforts if expected(effort) <= work]
+    if not fitting:
+        return _shortened(work, expected)
+    effort = fitting[-1]
+    one_more = expected(replace(effort, generations=effort.generations + 1)) - expected(effort)
+    room = int((work - expected(effort)) / max(one_more, 1.0))
+    return replace(effort, generations=min(effort.generations + room, MOST_EXTENSION * effort.generations))
+
+
+def _shortened(work: float, expected: WorkEstimate) -> Effort:
+    glance = EFFORTS["glance"]
+    least = expected(_with_steps(glance, 0.0))
+    if work < least:
+        raise RequestError(
+            f"work={work:.3g} is too little for these data; the shortest search takes about {rounded(1.1 * least):.3g}"
+        )
+    share = 1.0
+    while expected(_with_steps(glance, share)) > work and share > SMALLEST_SHARE:
+        share *= 0.9
+    return _with_steps(glance, share)
+
+
+def _with_steps(effort: Effort, share: float) -> Effort:
+    """The effort with shorter trainings."""
+    short, long = (max(LEAST_STEPS, round(share * steps)) for steps in (effort.short_steps, effort.long_steps))
+    files = replace(effort.byte_search, steps=max(LEAST_STEPS, round(share * effort.byte_search.steps)))
+    return replace(effort, short_steps=short, long_steps=long, byte_search=files)
+
+
+def rounded(work: float) -> float:
+    """A budget to three digits, so that it can be typed: 1.23e12."""
+    digits = 2 - floor(log10(work)) if work > 0 else 0
+    return float(round(work, digits))

@@ -1,0 +1,168 @@
+"""Budgets of time and work: what a budget allows depends on the data and the budget alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from smidgen.data import Dataset
+from smidgen.errors import RequestError
+from smidgen.reporter import SilentReporter
+from smidgen.search.budget import MOST_EXTENSION, TEACHER_SHARE, WorkEstimate, effort_within, rounded
+from smidgen.search.effort import EFFORTS, MOST_EPOCHS, MOST_SHORT_EPOCHS, Effort, epochs_of
+from smidgen.search.goal import Goal, Target
+from smidgen.search.parameter_search import first_networks
+from smidgen.search.planning import Budget
+from smidgen.search.progress import Progress, duration
+from smidgen.search.shrink import shrink
+from smidgen.search.state import space_of
+from smidgen.search.teacher_stage import teacher_trial
+from smidgen.spec import parse_spec
+from smidgen.trials.evaluate import TrainingContext
+from smidgen.trials.speed import measured_speed
+from smidgen.trials.store import Store
+
+
+class Heard(SilentReporter):
+    """Keeps what is said and the stages."""
+
+    def __init__(self) -> None:
+        self.said, self.stages = list[str](), list[str]()
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def stage(self, name: str, total: float) -> None:
+        self.stages.append(name)
+
+
+@pytest.fixture
+def expected(digits: Dataset) -> WorkEstimate:
+    context, goal = TrainingContext(digits), Goal(Target(0.9))
+    first = lambda effort: first_networks(space_of(digits, goal, effort), effort, 0)  # noqa: E731
+    return WorkEstimate(context, first, teacher_trial(context, 0))
+
+
+# --- the effort that a budget allows ------------------------------------------------------------
+
+
+def test_a_larger_budget_allows_more_and_none_is_exceeded(expected: WorkEstimate) -> None:
+    budgets = [expected(EFFORTS["glance"]) * factor for factor in (0.3, 0.9, 1, 3, 30, 300, 3_000)]
+    efforts = [effort_within(work, expected) for work in budgets]
+    works = [expected(effort) for effort in efforts]
+    assert all(found <= work for found, work in zip(works, budgets, strict=True))
+    assert works == sorted(works)
+    assert efforts[-1].generations == MOST_EXTENSION * EFFORTS["thorough"].generations
+    assert efforts[0].long_steps < EFFORTS["glance"].long_steps
+
+
+def test_a_teacher_takes_at_most_its_share(expected: WorkEstimate) -> None:
+    for work in (expected.teacher_work, 2 * expected.teacher_work, 8 * expected.teacher_work):
+        effort = effort_within(work, expected)
+        assert not effort.compares_recipes or expected.teacher_work <= TEACHER_SHARE * work
+    assert effort_within(1e3 * expected.teacher_work, expected).compares_recipes
+
+
+def test_a_budget_for_nothing_is_refused_with_the_least(expected: WorkEstimate) -> None:
+    with pytest.raises(
+        RequestError, match=r"work=1e\+03 is too little for these data; the shortest search takes"
+    ) as told:
+        effort_within(1_000, expected)
+    effort_within(float(str(told.value).split()[-1]), expected)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "work", "message"),
+    [
+        (5, 1e12, "two budgets; give one"),
+        (0, None, "minutes=0 must be above 0"),
+        (None, -1e9, r"work=-1e\+09 must be above 0"),
+    ],
+)
+def test_budgets_that_cannot_be(minutes: float | None, work: float | None, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        Budget(minutes, work)
+
+
+def test_few_images_are_not_passed_without_end() -> None:
+    quick = EFFORTS["quick"]
+    assert [epochs_of(quick, quick.short_steps, images) for images in (50_000, 1_000, 100)] == [
+        2,
+        MOST_SHORT_EPOCHS,
+        MOST_SHORT_EPOCHS,
+    ]
+    assert [epochs_of(quick, quick.long_steps, images) for images in (50_000, 1_000, 100)] == [
+        15,
+        MOST_EPOCHS,
+        MOST_EPOCHS,
+    ]
+
+
+# --- a search within a budget ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_efforts(monkeypatch: pytest.MonkeyPatch, small_effort: Effort) -> None:
+    """A glance that takes a moment, and nothing above it."""
+    tiny = replace(
+        EFFORTS["glance"], first=6, children=3, short_steps=60, long_steps=200, byte_search=small_effort.byte_search
+    )
+    for name in EFFORTS:
+        monkeypatch.setitem(EFFORTS, name, tiny)
+
+
+def test_minutes_become_work_and_that_work_gives_the_same_networks(
+    digits: Dataset, tmp_path: Path, small_efforts: None
+) -> None:
+    heard = Heard()
+    goal = Goal(Target(0.5, rule="rate"))
+    first = shrink(
+        digits, goal, budget=Budget(minutes=0.02), reporter=heard, store=Store(tmp_path / "a.sqlite"), with_file=False
+    )
+    assert first.work is not None and first.work == rounded(first.work)
+    (note,) = [note for note in first.notes if "budget" in note]
+    assert note in heard.said and f"--work {first.work:.3g} gives the same networks on any machine" in note
+    again = shrink(
+        digits,
+        goal,
+        budget=Budget(work=float(f"{first.work:.3g}")),
+        workers=1,
+        store=Store(tmp_path / "b.sqlite"),
+        with_file=False,
+    )
+    assert [c.trial for c in again.candidates] == [c.trial for c in first.candidates]
+    assert again.outcome.weights.tobytes() == first.outcome.weights.tobytes()
+    context = TrainingContext(digits)
+    assert sum(context.cost(candidate.trial) for candidate in again.candidates) <= first.work
+
+
+def test_a_search_says_how_long_it_will_take_and_what_is_best_so_far(
+    digits: Dataset, own_store: Path, small_effort: Effort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from smidgen.search import planning
+
+    monkeypatch.setattr(planning, "STATED_SECONDS", 0.0)
+    heard = Heard()
+    shrink(digits, 0.5, effort=small_effort, reporter=heard, store=Store(own_store), with_file=False)
+    assert heard.said[0].startswith("expected: about ") and "measured" in heard.said[0]
+    assert any("best so far" in stage and "parameters" in stage for stage in heard.stages)
+    assert any(stage.endswith(" left") for stage in heard.stages)
+
+
+def test_the_speed_is_measured_on_small_and_large_networks(digits: Dataset) -> None:
+    specs = [parse_spec("dense 10"), parse_spec("conv 8x3x3 relu, maxpool 2, dense 10")]
+    assert 1e6 < measured_speed(TrainingContext(digits), specs) < 1e13
+    assert measured_speed(TrainingContext(digits), specs[:1]) > 0
+
+
+def test_times_as_one_says_them() -> None:
+    assert [duration(s) for s in (0.2, 1, 20, 170, 7_200)] == [
+        "1 second",
+        "1 second",
+        "20 seconds",
+        "3 minutes",
+        "2.0 hours",
+    ]
+    assert Progress.begin(10.0).left(0) == "" == Progress.begin(10.0).left(11)
