@@ -9,10 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smidgen.errors import DataError
 from smidgen.records import Augmentation
 from smidgen.spec import parse_spec
 from smidgen.spec.families import family
-from smidgen.streams import affine_maps, dropout_key, epoch_order, initial_weights, split_words
+from smidgen.streams import (
+    INDEX_BITS,
+    MAX_IMAGES,
+    affine_maps,
+    dropout_key,
+    epoch_order,
+    initial_weights,
+    split_words,
+)
 
 MNIST = (1, 28, 28)
 
@@ -189,3 +198,15 @@ def test_the_maps_never_change():
 def test_the_words_of_dropout_and_splits_never_change():
     assert dropout_key(7) == 3771778541474685616
     assert split_words(3, 7, 3).tolist() == [17986194428743177670, 16317385439118320161, 4279099214398288542]
+
+
+def test_more_images_than_an_order_can_hold_are_refused() -> None:
+    with pytest.raises(DataError, match="67,108,865 training images are too many; an epoch takes at most 67,108,864"):
+        epoch_order(MAX_IMAGES + 1, 0, 0)
+
+
+def test_an_order_holds_the_last_index_that_fits() -> None:
+    """Checked at a smaller limit: the indices of the largest order take every low bit of a key."""
+    order = epoch_order(2**16, 0, 0)
+    assert np.array_equal(np.sort(order), np.arange(2**16, dtype=np.uint32))
+    assert MAX_IMAGES == 2**INDEX_BITS

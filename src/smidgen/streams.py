@@ -20,13 +20,17 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.errors import DataError
 from smidgen.records import Augmentation, Weights
 from smidgen.spec import NetSpec, PReLU, Shape
 
 TEST_SPLIT, VALIDATION_SPLIT = 3, 4
 
 INDEX_BITS = 26
-"""Low bits of a sort key that carry an image's index: data sets have at most 67 million images."""
+"""Low bits of a sort key that carry an image's index."""
+
+MAX_IMAGES = 2**INDEX_BITS
+"""Most images that one epoch can put in an order: 67 million."""
 
 
 def initial_weights(spec: NetSpec, input_shape: Shape, seed: int) -> Weights:
@@ -53,7 +57,15 @@ def initial_weights(spec: NetSpec, input_shape: Shape, seed: int) -> Weights:
 
 
 def epoch_order(images: int, seed: int, epoch: int) -> npt.NDArray[np.uint32]:
-    """Draw the order in which an epoch (from 0) sees the images: a permutation, uint32 [images]."""
+    """Draw the order in which an epoch (from 0) sees the images: a permutation, uint32 [images].
+
+    Raises:
+        DataError: There are more than `MAX_IMAGES`: some would never be seen, and others twice.
+    """
+    if images > MAX_IMAGES:
+        raise DataError(
+            f"{images:,} training images are too many; an epoch takes at most {MAX_IMAGES:,}: give a part of them"
+        )
     raw = np.random.PCG64([seed, epoch, 2]).random_raw(images)
     index_mask = np.uint64(2**INDEX_BITS - 1)
     # Sorting keys that carry the index is faster than argsort.

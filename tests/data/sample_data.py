@@ -88,7 +88,10 @@ def tiny_publisher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
     monkeypatch.setenv("SMIDGEN_CACHE", str(tmp_path / "cache"))
     sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in idx_files().items()}
 
+    size_bytes = {name: len(content) for name, content in idx_files().items()}
+
     def publish(*source: sources.Source) -> None:
-        monkeypatch.setitem(published.PUBLISHED, "tiny", published.Published(sha256, source, ("red", "amber", "green")))
+        tiny = published.Published(sha256, source, ("red", "amber", "green"), size_bytes=size_bytes)
+        monkeypatch.setitem(published.PUBLISHED, "tiny", tiny)
 
     return publish

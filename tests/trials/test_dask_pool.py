@@ -110,10 +110,14 @@ def test_the_same_winner_on_threads_on_processes_and_on_a_scheduler(
 @pytest.mark.parametrize(
     ("typed", "shown"),
     [
-        ("postgresql://me:se:c@ret@host:5/db", "'postgresql://me:***@host:5/db'"),
+        ("postgresql://me:se:cret@host:5/db", "'postgresql://me:***@host:5/db'"),
+        ("postgresql://me:se:c@ret@host:5/db", "'postgresql://***'"),
         ("--store=postgresql+psycopg://me:secret@host/db", "'--store=postgresql+psycopg://me:***@host/db'"),
         ("postgresql://host/db?user=me&password=secret", "postgresql://host/db"),
         ("postgresql://me@host/db", "postgresql://me@host/db"),
+        ("postgresql://me:p@ss/word@host/db", "'postgresql://***'"),
+        ("--store=postgresql://me:p@ss@w@host/db?x=1", "'--store=postgresql://***'"),
+        ("--store=nonsense://me:secret@[::1", "'--store=nonsense://***'"),
         ("a file: with@signs", "'a file: with@signs'"),
         ("tcp://host:8786", "tcp://host:8786"),
     ],

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 from typing import Annotated, Any
 
 import typer
+
+from smidgen.trials.store.database import shown_argument
 
 GOAL, TEACHER, DATA, SEARCH, RUN = "Goal", "Teacher", "Data", "Search", "Run"
 """Panels of `--help`."""
@@ -57,9 +58,4 @@ EngineOption = Annotated[str, option("--engine", "What trains and predicts: auto
 
 def command_line() -> str:
     """Return what the user typed, for a report; passwords and parameters of URLs are removed."""
-    return shlex.join(["smidgen", *map(_without_secrets, sys.argv[1:])])
-
-
-def _without_secrets(argument: str) -> str:
-    without_password = re.sub(r"(://[^:@/?]*):.*@", r"\1:***@", argument)
-    return re.sub(r"(://[^?]*)\?.*", r"\1", without_password)
+    return shlex.join(["smidgen", *map(shown_argument, sys.argv[1:])])

@@ -72,7 +72,7 @@ def _fetch_missing(name: str, folder: Path, missing: list[str], reporter: Report
     for source in (*_user_folders(name), *PUBLISHED[name].sources):
         reporter.say(f"fetching {name}: {', '.join(missing)} from {source}")
         try:
-            for file, content in source.files(tuple(missing)):
+            for file, content in source.files({file: PUBLISHED[name].size_bytes[file] for file in missing}):
                 _check_sha256(file, content, PUBLISHED[name].sha256[file])
                 write_whole(folder / file, content)
                 missing.remove(file)

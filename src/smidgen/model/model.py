@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,9 @@ import numpy.typing as npt
 from smidgen.errors import ModelFileError, SpecError
 from smidgen.records import Weights
 from smidgen.spec import UNSTATED, InputSpec, NetSpec, Shape
+
+MAX_ACTIVATIONS = 2**25
+"""Most values alive at once for one image; the native core takes 16 images at a time, which is 2 GiB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,12 +117,43 @@ def check_tensors(
             )
 
 
+def check_activations(spec: NetSpec, input_shape: Shape, where: str) -> None:
+    """Raise ModelFileError if one image has more than `MAX_ACTIVATIONS` values, as a file of few bytes can ask for."""
+    values = spec.activation_count(input_shape)
+    if values > MAX_ACTIVATIONS:
+        raise ModelFileError(
+            f"{where}: the network has {values:,} values alive at once for one image, and a file's network may have "
+            f"{MAX_ACTIVATIONS:,}; use a smaller input, or strides and pools before the large maps"
+        )
+
+
+def read_regular(path: Path, most_bytes: int) -> bytes:
+    """Read a file of at most `most_bytes`; a pipe or a device, which may never end, is not opened.
+
+    Raises:
+        ModelFileError: it is no regular file, or is longer. OSError: it cannot be read.
+    """
+    check_regular(path, most_bytes)
+    with path.open("rb") as file:
+        return file.read(most_bytes + 1)
+
+
+def check_regular(path: Path, most_bytes: int) -> None:
+    """Raise ModelFileError unless the path is a regular file of at most `most_bytes`; OSError if there is none."""
+    found = path.stat()
+    if not S_ISREG(found.st_mode):
+        raise ModelFileError(f"{path} is not a regular file; give a model file")
+    if found.st_size > most_bytes:
+        raise ModelFileError(f"{path} has {found.st_size:,} bytes, and a model file has at most {most_bytes:,}")
+
+
 def check_model(model: Model, where: str) -> None:
     """Raise ModelFileError unless the classes fit the layers and every weight is finite."""
     try:
         model.spec.check_head(model.input_shape, len(model.class_names))
     except SpecError as error:
         raise ModelFileError(f"{where}: {error}") from error
+    check_activations(model.spec, model.input_shape, where)
     broken = int(np.count_nonzero(~np.isfinite(model.weights)))
     if broken:
         raise ModelFileError(

@@ -21,7 +21,15 @@ from typing import Any
 
 from smidgen.atomic_files import write_checked
 from smidgen.errors import ModelFileError, SpecError
-from smidgen.model.model import Model, check_model, check_tensors, flatten_arrays, named_arrays, tensor_shapes
+from smidgen.model.model import (
+    Model,
+    check_model,
+    check_regular,
+    check_tensors,
+    flatten_arrays,
+    named_arrays,
+    tensor_shapes,
+)
 from smidgen.records import Weights
 from smidgen.spec import UNSTATED, InputSpec, NetSpec, Shape, parse_spec
 
@@ -48,10 +56,12 @@ def load_safetensors(path: Path) -> Model:
         ModelFileError: the file does not exist or is not such a file; the message says what was found.
     """
     try:
-        if not path.is_file():
-            fact = "is not a regular file" if path.exists() else "does not exist"
-            raise ModelFileError(f"{path} {fact}; give a model file")
+        if not path.exists():
+            raise ModelFileError(f"{path} does not exist; give a model file")
+        check_regular(path, MAX_FILE_BYTES)
         return _read(path, path)
+    except MemoryError as error:
+        raise ModelFileError(f"{path} needs more memory than there is; use a machine with more") from error
     except OSError as error:
         raise ModelFileError(f"cannot read {path}: {error.strerror or error}; check that it may be read") from error
 
@@ -106,6 +116,12 @@ def _check_equal(decoded: Model, model: Model, path: Path) -> None:
 
 # --- file -> model ---------------------------------------------------------------------------
 
+MAX_FILE_BYTES = 2**30 + 2**26
+"""Longest file that is read: the most parameters (`spec.MAX_PARAMETERS`) as float32, and the longest header."""
+MAX_HEADER_BYTES = 2**23
+LARGEST_HEADER_BYTES = 100_000_000
+"""From here on, the package safetensors refuses a header itself: the first bytes are then of some other format."""
+
 _DTYPE_NAMES = {"F32": "float32", "F16": "float16", "F64": "float64", "BF16": "bfloat16"}
 
 _SIGNATURES = (
@@ -120,6 +136,7 @@ def _read(file_path: Path, path: Path) -> Model:
     """Read the model in `file_path`, a draft perhaps; messages name `path`, its final name."""
     from safetensors import SafetensorError, safe_open
 
+    _check_header_length(file_path, path)
     try:
         with safe_open(file_path, framework="numpy") as file:  # typed Any below: it has no types of its own
             return _decode(file, path)
@@ -128,6 +145,17 @@ def _read(file_path: Path, path: Path) -> Model:
             f"{path} is not a model file: {_first_bytes(file_path)} ({error}); "
             "give a .safetensors or .smidgen file that Smidgen wrote"
         ) from error
+
+
+def _check_header_length(file_path: Path, path: Path) -> None:
+    """Raise ModelFileError if the header is longer than a network's; it is read into memory whole."""
+    with file_path.open("rb") as file:
+        header_bytes = int.from_bytes(file.read(8), "little")
+    if MAX_HEADER_BYTES < header_bytes < LARGEST_HEADER_BYTES:
+        raise ModelFileError(
+            f"{path} has a header of {header_bytes:,} bytes, and a network's has at most {MAX_HEADER_BYTES:,}; "
+            "give a file that Smidgen wrote"
+        )
 
 
 def _decode(file: Any, path: Path) -> Model:
@@ -150,7 +178,7 @@ def _model(
     try:
         described = UNSTATED if text is None else InputSpec.from_json(text)
         return Model(spec, shape, names, weights, metadata, described)
-    except SpecError as error:
+    except (SpecError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise ModelFileError(f"{path} has metadata that do not describe a network: {error}") from error
 
 

@@ -24,7 +24,7 @@ from smidgen.model.coding.range_coder import Decoder, Encoder
 from smidgen.model.coding.spec_coding import write_spec
 from smidgen.model.coding.spec_reading import read_spec
 from smidgen.model.coding.tensor_stream import TensorStream
-from smidgen.model.model import Model, tensor_shapes
+from smidgen.model.model import Model, check_activations, read_regular, tensor_shapes
 from smidgen.model.quantized import QuantizedModel, Tensor, check_tensor, dequantize, equal_networks
 from smidgen.model.safetensors_file import load_safetensors
 from smidgen.spec import NetSpec, Shape
@@ -36,6 +36,8 @@ START_BYTES = 2
 LARGE_BYTES = 4096
 MAX_WEIGHTS = 2**26
 MAX_NAME_BYTES = 2**12
+MAX_FILE_BYTES = 2**29
+"""Longest file that is read: more than the most weights in full precision and the longest names."""
 FEW_WEIGHTS = 2**13
 """For networks of fewer weights, `encode` also tries one coder for all tensors instead of one per tensor."""
 
@@ -208,11 +210,13 @@ def load_with_parts(path: Path) -> tuple[QuantizedModel, list[Part]]:
         ModelFileError: the file does not exist or is not a `.smidgen` file; the message gives the byte.
     """
     try:
-        return _read(path.read_bytes())
+        return _read(read_regular(path, MAX_FILE_BYTES))
     except OSError as error:
         raise ModelFileError(f"cannot read {path}: {error.strerror or error}; give a .smidgen file") from error
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
+    except MemoryError as error:
+        raise ModelFileError(f"{path} needs more memory than there is; use a machine with more") from error
 
 
 def open_model(path: Path) -> Model:
@@ -282,6 +286,7 @@ def _shapes(decoder: Decoder, spec: NetSpec, input_shape: Shape) -> dict[str, tu
         spec.check_head(input_shape)
     except SpecError as error:
         raise decoder.error(f"has a network that cannot be ({error})") from error
+    check_activations(spec, input_shape, "the file")
     weights = sum(plan.parameters + plan.running_stats for plan in spec.plan(input_shape))
     most = min(MAX_WEIGHTS, decoder.decisions_left)
     if weights > most:

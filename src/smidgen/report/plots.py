@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.atomic_files import write_whole
 from smidgen.foreign_text import shown
 from smidgen.records import Score
 from smidgen.report.axes import (
@@ -298,4 +300,7 @@ def _mosaic(images: Bytes, labels: npt.NDArray[np.integer], classes: int) -> Byt
 
 
 def save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    """Write a figure as a PNG file, which appears whole or not at all."""
+    content = BytesIO()
+    figure.savefig(content, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    write_whole(path, content.getvalue())

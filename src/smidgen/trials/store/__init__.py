@@ -31,10 +31,10 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -51,20 +51,23 @@ from smidgen.trials.store.rows import (
     array_of,
     array_row,
     is_whole,
+    keyed_outcome_of,
     measurement_row,
     outcome_of,
+    readable,
+    score_of,
     score_row,
-    to_array,
     trial_of,
     trial_row,
 )
 from smidgen.trials.store.schema import SCHEMA, insert_once, tables
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, Table
+    from sqlalchemy import ColumnElement, Connection, Select, Table
 
 __all__ = ["SCHEMA", "Store", "default_path", "open_store"]
 
+R = TypeVar("R")
 LOGGER = logging.getLogger(__name__)
 
 KEYS_PER_QUERY = 500
@@ -114,10 +117,9 @@ class Store:
     def get_many(self, trials: Iterable[Trial]) -> dict[str, Outcome]:
         """Return the outcomes that are stored, by `Trial.key`; one query for each `KEYS_PER_QUERY` trials."""
         table = tables().trials
-        found = {}
+        found: dict[str, Outcome] = {}
         for part in _parts([*{trial.key for trial in trials}], KEYS_PER_QUERY):
-            for row in self._whole_rows(table, table.c.key.in_(part)):
-                found[row.key] = outcome_of(row, to_array(row.weights))
+            found |= self._whole_rows(table, table.c.key.in_(part), keyed_outcome_of)
         return found
 
     def put(self, trial: Trial, outcome: Outcome) -> None:
@@ -134,15 +136,17 @@ class Store:
     def rows(self) -> list[tuple[Trial, Outcome]]:
         """Return every trial with its outcome, oldest first, by key within a second.
 
-        `weights` are left empty and checksums are not checked: the weights are not read.
+        `weights` are left empty and checksums are not checked: the weights are not read. Rows that cannot be read are
+        left out.
         """
         from sqlalchemy import select
 
         table = tables().trials
         query = select(*(column for column in table.c if column is not table.c.weights))
         ordered = query.order_by(table.c.created, table.c.key)
-        rows = self._database.read(lambda connection: connection.execute(ordered).all())
-        return [(trial_of(row), outcome_of(row, np.zeros(0, np.float32))) for row in rows]
+        rows = self._read_all(table, ordered)
+        decoded = [readable(lambda row: (trial_of(row), outcome_of(row, np.zeros(0, np.float32))), row) for row in rows]
+        return [pair for pair in decoded if pair is not None]
 
     # --- claims ---
 
@@ -174,8 +178,7 @@ class Store:
     def get_array(self, key: str) -> Array | None:
         """Return the array under `key` with the shape and dtype that it was put with, or None."""
         table = tables().arrays
-        row = self._whole_row(table, table.c.key == key)
-        return None if row is None else array_of(row)
+        return self._whole_row(table, table.c.key == key, array_of)
 
     def put_array(self, key: str, array: Array) -> None:
         """Keep a numeric array of any shape and memory order."""
@@ -184,8 +187,8 @@ class Store:
     def get_score(self, trial_key: str, *, split: str, of: str) -> Score | None:
         """Return the score that was put under the same names, or None."""
         table = tables().scores
-        row = self._whole_row(table, (table.c.trial == trial_key) & (table.c.split == split) & (table.c.subject == of))
-        return None if row is None else Score(row.correct, row.total)
+        names = (table.c.trial == trial_key) & (table.c.split == split) & (table.c.subject == of)
+        return self._whole_row(table, names, lambda row: score_of(row.correct, row.total))
 
     def put_score(self, trial_key: str, *, split: str, of: str, score: Score) -> None:
         """Keep a score.
@@ -201,8 +204,7 @@ class Store:
     def get_measurement(self, key: str) -> float | None:
         """Return the number under `key`, or None."""
         table = tables().measurements
-        row = self._whole_row(table, table.c.key == key)
-        return None if row is None else float(row.value)
+        return self._whole_row(table, table.c.key == key, lambda row: float(row.value))
 
     def put_measurement(self, key: str, value: float, *, unit: str) -> None:
         """Keep one number that was measured, such as a time with unit="s"."""
@@ -243,20 +245,29 @@ class Store:
 
         self._database.write(write)
 
-    def _whole_row(self, table: Table, condition: ColumnElement[bool]) -> Any:
-        return next(iter(self._whole_rows(table, condition)), None)
+    def _whole_row(self, table: Table, condition: ColumnElement[bool], decode: Callable[[Any], R]) -> R | None:
+        return next(iter(self._whole_rows(table, condition, decode)), None)
 
-    def _whole_rows(self, table: Table, condition: ColumnElement[bool]) -> list[Any]:
-        """Read the rows that match their checksum; the others are deleted."""
-        query = table.select().where(condition)
-        rows = self._database.read(lambda connection: connection.execute(query).all())
-        whole = []
-        for row in rows:
-            if is_whole(dict(row._mapping)):
-                whole.append(row)
-            else:
+    def _whole_rows(self, table: Table, condition: ColumnElement[bool], decode: Callable[[Any], R]) -> list[R]:
+        """Decode the rows that match their checksum; those that do not, or cannot be decoded, are deleted."""
+        found = []
+        for row in self._read_all(table, table.select().where(condition)):
+            decoded = readable(decode, row) if is_whole(dict(row._mapping)) else None
+            if decoded is None:
                 self._drop_damaged(table, row._mapping)
-        return whole
+            else:
+                found.append(decoded)
+        return found
+
+    def _read_all(self, table: Table, query: Select[Any]) -> list[Any]:
+        """Read rows; a column of another type than the schema's, such as text for bytes, is no fault of the program."""
+        try:
+            return list(self._database.read(lambda connection: connection.execute(query).all()))
+        except (TypeError, ValueError) as error:
+            raise StoreError(
+                f"the store {self.location} has a row of another type in its table {table.name}: {error}; "
+                "delete the row, or give another store"
+            ) from error
 
     def _drop_damaged(self, table: Table, row: Any) -> None:
         """Delete one row, unless another process has already replaced it, whose checksum is then another."""

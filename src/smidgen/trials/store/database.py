@@ -122,19 +122,48 @@ def url_of(url_or_path: str | Path) -> URL:
 
     if "://" in str(url_or_path):
         try:
-            url = make_url(str(url_or_path))
+            url = _without_stray_signs(make_url(str(url_or_path)))
             # Releases of SQLAlchemy differ in the driver that they take "postgresql://" for.
             return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
         except (ArgumentError, ValueError):
             # Neither the text nor its error is shown: they may contain a password.
             raise StoreError(
                 "the store's URL cannot be read; write it like postgresql://user:password@host/database, "
-                "with %-escapes for special characters in the password"
+                "with %-escapes for special characters in the password, such as %40 for @"
             ) from None
     path = Path(url_or_path).expanduser()
     if not path.parent.is_dir():
         raise StoreError(f"the store {path} cannot be made: {path.parent} is not a directory; make it first")
     return URL.create("sqlite", database=str(path))
+
+
+def _without_stray_signs(url: URL) -> URL:
+    """Check that a password ended where SQLAlchemy took it to end: an unescaped @ leaves its rest in another part.
+
+    Raises:
+        ValueError: A part other than the user and the password has an @.
+    """
+    parts = [url.host, url.database, *url.query.keys(), *map(str, url.query.values())]
+    if url.get_backend_name() != "sqlite" and any("@" in part for part in parts if part):
+        raise ValueError
+    return url
+
+
+def shown_argument(argument: str) -> str:
+    """Return an argument of a command line for a report: a URL in it without password and options.
+
+    Of a URL that cannot be read, only the part before :// is shown.
+    """
+    if "://" not in argument:
+        return argument
+    option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return f"{option}{equals}{shown(_without_stray_signs(make_url(value)))}"
+    except (ArgumentError, ValueError):
+        return f"{option}{equals}{value.partition('://')[0]}://***"
 
 
 def shown(url: URL) -> str:

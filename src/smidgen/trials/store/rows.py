@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from smidgen.records import Augmentation, Outcome, Recipe, Score, Trial
 from smidgen.spec import parse_spec
 
+R = TypeVar("R")
 Row = dict[str, Any]
 Array = npt.NDArray[Any]
 
@@ -53,14 +54,43 @@ def trial_of(row: Any) -> Trial:
 
 def outcome_of(row: Any, weights: npt.NDArray[np.float32]) -> Outcome:
     return Outcome(
-        parameters=row.parameters,
-        selection=Score(row.selection_correct, row.selection_total),
-        confirmation=Score(row.confirmation_correct, row.confirmation_total),
-        losses=tuple(json.loads(row.losses)),
-        train_seconds=row.train_seconds,
+        parameters=count_of(row.parameters),
+        selection=score_of(row.selection_correct, row.selection_total),
+        confirmation=score_of(row.confirmation_correct, row.confirmation_total),
+        losses=tuple(map(float, json.loads(row.losses))),
+        train_seconds=float(row.train_seconds),
         weights=weights,
-        diverged_at=row.diverged_at,
+        diverged_at=count_of(row.diverged_at),
     )
+
+
+def keyed_outcome_of(row: Any) -> tuple[str, Outcome]:
+    return row.key, outcome_of(row, to_array(row.weights))
+
+
+def score_of(correct: object, total: object) -> Score:
+    score = Score(count_of(correct), count_of(total))
+    if score.correct > score.total:
+        raise ValueError(f"{score.correct} of {score.total} are correct")
+    return score
+
+
+def count_of(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is no count")
+    return value
+
+
+def readable(decode: Callable[[Any], R], row: Any) -> R | None:
+    """Decode a row; None if it says what no version of Smidgen writes.
+
+    SQLite keeps values of any type in any column, and a row without a checksum can say anything: whatever the decoders
+    of JSON, networks and arrays raise means the same.
+    """
+    try:
+        return decode(row)
+    except Exception:
+        return None
 
 
 def array_row(key: str, array: Array) -> Row:
