@@ -39,6 +39,27 @@ NETWORKS: dict[str, tuple[str, Shape]] = {
         "conv 4x3x3 relu, repeat 3 [depthwise 3x3 same, batchnorm, pointwise 4 relu, prelu], globalavgpool, dense 3",
         (1, 9, 9),
     ),
+    "strides": ("conv 4x3x3 stride 2 same relu6, conv 3x5x1 stride 1x2, pointwise 4 stride 2, dense 3", (2, 19, 17)),
+    "a signal": (
+        "conv 4x1x63 stride 1x2 same relu, maxpool 1x4, depthwise 1x9 shared 3 stride 1x2, dense 3",
+        (3, 1, 128),
+    ),
+    "overlapping pools": (
+        "maxpool 3 stride 2, crelu, depthwise 2x2 shared 3 same relu, avgpool 2x3 stride 1x2, prelu, dense 4",
+        (2, 12, 15),
+    ),
+    "residuals": (
+        "conv 4x3x3 same relu, residual [conv 6x3x3 stride 2 same, batchnorm relu | pointwise 6 stride 2 nobias] relu, "
+        "repeat 2 [residual [depthwise 3x3 same, prelu, pointwise 6] leaky_relu(0.1), batchnorm], "
+        "residual [dropout 0.5, crelu, pointwise 6] relu6, globalavgpool, dense 3",
+        (1, 10, 10),
+    ),
+    "nested": (
+        "repeat 2 [repeat 2 [depthwise 3x3 same relu], residual [batchnorm, prelu] relu6], residual [dropout 0.1], "
+        "dense 3",
+        (2, 6, 6),
+    ),
+    "dense residual": ("dense 6 relu, residual [dense 6 relu, prelu, dense 6], residual [prelu], dense 3", (1, 5, 5)),
 }
 """Every layer, with sides that are not square and kernels that are not odd."""
 

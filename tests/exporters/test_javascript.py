@@ -19,25 +19,8 @@ from smidgen.errors import RequestError, RunError
 from smidgen.exporters import classes_by_js, export, export_html, export_js
 from smidgen.exporters.javascript import declarations_of, js_module, runtime
 from smidgen.model import QuantizedModel, decode, encode, flat_weights, save_smidgen
-from smidgen.spec import Shape
 
 needs_node = pytest.mark.skipif(not shutil.which("node"), reason="Node is not installed")
-
-NEWER: dict[str, tuple[str, Shape]] = {
-    "strides": ("conv 4x3x3 stride 2 same relu6, conv 3x5x1 stride 1x2, pointwise 4 stride 2, dense 3", (2, 19, 17)),
-    "a signal": (
-        "conv 4x1x63 stride 1x2 same relu, maxpool 1x4, depthwise 1x9 shared 3 stride 1x2, dense 3",
-        (3, 1, 128),
-    ),
-    "pools": ("maxpool 3 stride 2, crelu, avgpool 2x3 stride 1x2, prelu, dense 4", (2, 12, 15)),
-    "residuals": (
-        "conv 4x3x3 same relu, residual [conv 6x3x3 stride 2 same, batchnorm relu | pointwise 6 stride 2 nobias] relu, "
-        "repeat 2 [residual [depthwise 3x3 same, prelu, pointwise 6] leaky_relu(0.1), batchnorm], "
-        "globalavgpool, dense 3",
-        (1, 10, 10),
-    ),
-    "nested": ("repeat 2 [repeat 2 [depthwise 3x3 same relu], residual [batchnorm, prelu] relu6], dense 3", (2, 6, 6)),
-}
 
 _LOGITS = """import { readFileSync } from "node:fs";
 import { open } from "./network.mjs";
@@ -64,8 +47,7 @@ def logits_by_node(networks: list[QuantizedModel], inputs: list[np.ndarray], fol
 
 @needs_node
 def test_node_computes_the_decoded_networks_logits(tmp_path: Path) -> None:
-    every = NETWORKS | {f"newer: {name}": network for name, network in NEWER.items()}
-    networks = [network_with_grids(*network) for network in every.values()]
+    networks = [network_with_grids(*network) for network in NETWORKS.values()]
     networks += [decode((GOLDEN / f"{name}.smidgen").read_bytes()) for name in ("v1-digits", "v1-sparse")]
     images = [some_images(network.input_shape, 20) for network in networks]
     found = logits_by_node(networks, images, tmp_path)

@@ -28,7 +28,10 @@ def test_export_writes_and_proves(trained: QuantizedModel, command: Callable[...
     save_safetensors(dequantize(trained), tmp_path / "whole.safetensors")
     assert command("export", str(tmp_path / "whole.safetensors"), "--to", "c", "--form", "float").code == 0
     refused = command("export", str(path), "--to", "tflite")
-    assert (refused.code, refused.err) == (2, "smidgen: --to tflite is not known; use one of onnx, c, safetensors\n")
+    assert (refused.code, refused.err) == (
+        2,
+        "smidgen: --to tflite is not known; use one of onnx, c, js, html, safetensors\n",
+    )
 
 
 @needs_cc

@@ -12,10 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import RequestError
-from smidgen.exporters.c_text import Parts, array, dims, whole_kernel
-from smidgen.exporters.forward import affine_of, arrays_of, layer_outputs, padding
+from smidgen.exporters.arena import arena_of
+from smidgen.exporters.c_text import Parts, array, dims, kernels, window
+from smidgen.exporters.forward import activation_of, affine_of, arrays_of, layer_outputs
 from smidgen.model import QuantizedModel, Uniform, values_of
-from smidgen.spec import AvgPool, BatchNorm, Dense, Depthwise, Dropout, GlobalAvgPool, LayerPlan, MaxPool, PReLU
+from smidgen.spec import Add, AvgPool, BatchNorm, CReLU, Dropout, GlobalAvgPool, LayerPlan, MaxPool, PReLU
+from smidgen.spec.layers import NO_CEILING
+from smidgen.spec.shapes import product
 
 CALIBRATION_IMAGES = 512
 MAX_LEVEL = 127
@@ -29,6 +32,8 @@ SHIFT_BITS = 24
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
+_ONE: Ints = np.ones((1, 1), np.int64)
+
 
 @dataclass(frozen=True)
 class _Affine:
@@ -40,7 +45,10 @@ class _Affine:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """Integer weights [rows, columns], the step of each row [rows], and the real-valued biases [rows]."""
+    """Integer weights [kernels, columns], the step of each row [rows], and the real-valued biases [rows].
+
+    There are as many kernels as rows, or fewer where channels share them: row r uses kernel r modulo their number.
+    """
 
     levels: Ints
     steps: npt.NDArray[np.float64]
@@ -57,18 +65,20 @@ def integer_parts(quantized: QuantizedModel, images: npt.NDArray[np.uint8]) -> P
     Raises:
         RequestError: a layer has so many weights that its sums do not fit in 32 bits.
     """
-    parts = Parts(pixel="(int8_t)((int)image[i] - 128)")
-    parts.grow("a", quantized.input_shape)
     plans = quantized.spec.plan(quantized.input_shape)
+    parts = Parts(arena_of(plans, quantized.input_shape), pixel="(int8_t)((int)image[i] - 128)")
     last = max(place for place, plan in enumerate(plans) if not isinstance(plan.layer, Dropout))
-    before = _Affine(1 / 255, -128)
+    values = {-1: _Affine(1 / 255, -128)}
     outputs = layer_outputs(quantized, images[:CALIBRATION_IMAGES])
     for place, (plan, maps) in enumerate(zip(plans, outputs, strict=True)):
-        before = _add_layer(parts, quantized, place, plan, before, _range_of(maps), place == last)
+        before = tuple(values[index] for index in plan.inputs)
+        values[place] = _add_layer(parts, quantized, place, plan, before, _range_of(maps), place == last)
     parts.sections.append("integer")
-    used = any("logits" not in call for call in parts.calls if not call.startswith("maxpool"))
-    parts.sections += ["integer clamp"] if used else []
-    parts.preamble.append(f"#define CLAMPED(sum, s, row) {'clamped(sum, s, row)' if used else '0'}")
+    calls = [call for call in parts.calls if "(scale)" in call]
+    clamps = any("logits" not in call for call in calls)
+    parts.sections += ["integer scaled"] if calls else []
+    parts.sections += ["integer clamp"] if clamps else []
+    parts.preamble.append(f"#define CLAMPED(sum, s, row) {'clamped(sum, s, row)' if clamps else '0'}")
     return parts
 
 
@@ -95,64 +105,119 @@ def _rounded(flat: npt.NDArray[np.float64], values: _Affine) -> npt.NDArray[np.f
 
 
 def _add_layer(
-    parts: Parts, quantized: QuantizedModel, place: int, plan: LayerPlan, before: _Affine, after: _Affine, is_last: bool
+    parts: Parts,
+    quantized: QuantizedModel,
+    place: int,
+    plan: LayerPlan,
+    inputs: tuple[_Affine, ...],
+    after: _Affine,
+    is_last: bool,
 ) -> _Affine:
     """Add a layer's tables and call; return the quantization of its output."""
-    here, shape, logits = parts.current, dims(plan.input_shape), "logits" if is_last else "0"
+    before, logits = inputs[0], "logits" if is_last else "0"
+    here, there, shape = parts.at(plan.inputs[0]), parts.at(place), dims(plan.input_shape)
+    layer = _Layer(parts, place, plan, after, is_last)
     match plan.layer:
         case Dropout():
+            parts.copy(place, plan)
             return before
-        case MaxPool((rows, columns)):
-            parts.call("integer maxpool", f"maxpool({here}, {shape}, {rows}, {columns}, {before.zero}, {logits});")
+        case MaxPool():
+            moves = f"{window(plan)}, {before.zero}, {logits}"
+            parts.call("integer maxpool", f"maxpool({parts.between(place, plan)}, {moves});")
             return before
         case AvgPool() | GlobalAvgPool():
-            rows, columns = getattr(plan.layer, "window", plan.input_shape[1:])
-            mean = _Rows(np.array([[1]]), np.array([1 / (rows * columns)]), np.zeros(1))
-            scale = _scale(parts, place, mean, before, after, np.ones(1), is_last)
-            window = f"{rows}, {columns}, {before.zero}, {scale}"
-            parts.call("integer avgpool", f"avgpool({here}, {shape}, {window}, {logits});")
+            sides = getattr(plan.layer, "window", plan.input_shape[1:])
+            scale = layer.scale(_Rows(_ONE, np.array([1 / (sides[0] * sides[1])]), np.zeros(1)), before)
+            moves = f"{window(plan)}, {before.zero}, {scale}, {logits}"
+            parts.call("integer avgpool", f"avgpool({parts.between(place, plan)}, {moves});")
         case BatchNorm() | PReLU():
             channels, slope = _affine_rows(quantized, place, plan, before)
             _tables(parts, place, channels, before, "int32_t")
-            scale = _scale(parts, place, channels, before, after, slope, is_last)
+            scale = layer.scale(channels, before, slope)
             tables = f"t{place}_weight, t{place}_bias, {before.zero}"
-            parts.call("integer affine", f"affine({here}, {shape}, {tables}, {scale}, {logits});")
+            parts.call("integer affine", f"affine({here}, {there}, {shape}, {tables}, {scale}, {logits});")
+        case CReLU():
+            scale = layer.scale(_Rows(_ONE, np.ones(1), np.zeros(1)), before)
+            sizes = f"{product(plan.input_shape)}, {before.zero}, {scale}, {logits}"
+            parts.call("integer crelu", f"crelu({here}, {there}, {sizes});")
+        case Add():
+            _add_sum(layer, inputs, logits)
         case _:
-            _add_convolution(parts, quantized, place, plan, before, after, is_last)
+            _add_convolution(layer, quantized, before, logits)
     return after
 
 
-def _add_convolution(
-    parts: Parts, quantized: QuantizedModel, place: int, plan: LayerPlan, before: _Affine, after: _Affine, is_last: bool
-) -> None:
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """A layer and the quantization of its output; if it `is_last`, its sums are the logits and not rounded to bytes."""
+
+    parts: Parts
+    place: int
+    plan: LayerPlan
+    after: _Affine
+    is_last: bool
+
+    def scale(self, rows: _Rows, values: _Affine, slope: npt.NDArray[np.float64] | None = None) -> str:
+        """Add the tables that scale the layer's sums, and return them as C.
+
+        The sums of the last layer are scaled to a common unit.
+        """
+        units = values.step * rows.steps
+        target = float(units.max()) if self.is_last else self.after.step
+        below, ceiling = activation_of(self.plan)
+        up, down, shift = _multipliers(units / target, np.full(len(units), below) if slope is None else slope)
+        if len(np.unique(up)) == len(np.unique(down)) == 1:
+            up, down = up[:1], down[:1]
+        self.parts.tables.append(f"static const int32_t t{self.place}_up{array(up)};")
+        same = bool((up == down).all())
+        if not same:
+            self.parts.tables.append(f"static const int32_t t{self.place}_down{array(down)};")
+        names = f"t{self.place}_up, t{self.place}_{'up' if same else 'down'}"
+        zero = 0 if self.is_last else self.after.zero
+        most = min(127.0, round(ceiling / target) + zero) if ceiling != NO_CEILING else 127.0
+        return f"(scale){{{names}, {len(up)}, {shift}, {zero}, {int(most)}}}"
+
+
+def _add_sum(layer: _Layer, inputs: tuple[_Affine, ...], logits: str) -> None:
+    """Add the sum of two maps: each is brought to the same unit by a factor of 14 bits."""
+    unit = max(values.step for values in inputs) / (1 << FACTOR_BITS)
+    scale = layer.scale(_Rows(_ONE, np.array([unit]), np.zeros(1)), _Affine(1.0, 0))
+    parts, plan = layer.parts, layer.plan
+    maps = ", ".join(parts.at(index) for index in (*plan.inputs, layer.place))
+    zeros = ", ".join(str(values.zero) for values in inputs)
+    factors = ", ".join(str(round(values.step / unit)) for values in inputs)
+    pairs = f"(const int32_t[2]){{{zeros}}}, (const int32_t[2]){{{factors}}}"
+    parts.call("integer add", f"add({maps}, {product(plan.input_shape)}, {pairs}, {scale}, {logits});")
+
+
+def _add_convolution(layer: _Layer, quantized: QuantizedModel, before: _Affine, logits: str) -> None:
     """Add a convolution, or a dense layer as a convolution whose kernel is the whole map."""
+    parts, place, plan = layer.parts, layer.place, layer.plan
     units = _rows_of(quantized, place, plan)
-    slope = np.full(len(units.steps), getattr(plan.layer, "slope", 1.0))
     _tables(parts, place, units, before, "int8_t")
-    scale = _scale(parts, place, units, before, after, slope, is_last)
-    top, left = (0, 0) if isinstance(plan.layer, Dense) else padding(plan)
-    here = parts.current
-    there = here if is_last else parts.other(plan.output_shape)
-    shapes = f"{here}, {dims(plan.input_shape)}, {there}, {dims(plan.output_shape)}, {whole_kernel(plan)}"
-    alone, tables = int(isinstance(plan.layer, Depthwise)), f"t{place}_weight, t{place}_bias, {before.zero}"
-    logits = "logits" if is_last else "0"
-    parts.call("integer convolve", f"convolve({shapes}, {top}, {left}, {alone}, {tables}, {scale}, {logits});")
-    parts.current = there
+    moves = f"{window(plan)}, {kernels(plan)}, t{place}_weight, t{place}_bias, {before.zero}"
+    scale = layer.scale(units, before)
+    parts.call("integer convolve", f"convolve({parts.between(place, plan)}, {moves}, {scale}, {logits});")
 
 
 def _rows_of(quantized: QuantizedModel, place: int, plan: LayerPlan) -> _Rows:
-    """Return the file's own levels if they fit in a byte, else round to a step per row."""
+    """Return the file's own levels if they fit in a byte, else round to a step per row.
+
+    Where channels share kernels, the levels are of the kernels, and the steps and biases of the channels.
+    """
     own = place if plan.source is None else plan.source
     tensor = quantized.tensors[f"{own}.weight"]
-    rows = len(tensor.levels)
-    values = values_of(tensor).reshape(rows, -1).astype(np.float64)
-    bias = values_of(quantized.tensors[f"{own}.bias"]) if plan.bias_count else np.zeros(rows)
+    kernels, channels = len(tensor.levels), plan.output_shape[0]
+    values = values_of(tensor).reshape(kernels, -1).astype(np.float64)
+    bias = values_of(quantized.tensors[f"{own}.bias"]) if plan.bias_count else np.zeros(channels)
     if isinstance(tensor.grid, Uniform) and np.abs(tensor.levels).max(initial=0) <= MAX_LEVEL:
-        steps = np.broadcast_to(tensor.grid.steps.astype(np.float64), rows)
-        return _Rows(tensor.levels.reshape(rows, -1).astype(np.int64), steps, bias.astype(np.float64))
-    steps = np.abs(values).max(axis=1) / MAX_LEVEL
-    steps[steps == 0] = 1.0
-    return _Rows(np.rint(values / steps[:, None]).astype(np.int64), steps, bias.astype(np.float64))
+        steps = np.broadcast_to(tensor.grid.steps.astype(np.float64), kernels)
+        levels = tensor.levels.reshape(kernels, -1).astype(np.int64)
+    else:
+        steps = np.abs(values).max(axis=1) / MAX_LEVEL
+        steps = np.where(steps == 0, 1.0, steps)
+        levels = np.rint(values / steps[:, None]).astype(np.int64)
+    return _Rows(levels, steps[np.arange(channels) % kernels], bias.astype(np.float64))
 
 
 def _affine_rows(
@@ -175,39 +240,14 @@ def _affine_rows(
 def _tables(parts: Parts, place: int, rows: _Rows, values: _Affine, kind: str) -> None:
     """Add tables of the weights and of the biases, in units of the sums."""
     bias = np.rint(rows.bias / (values.step * rows.steps)).astype(np.int64)
-    largest = 255 * np.abs(rows.levels).sum(axis=1) + np.abs(bias)
+    sums = np.abs(rows.levels).sum(axis=1)
+    largest = 255 * sums[np.arange(len(bias)) % len(sums)] + np.abs(bias)
     if largest.max() >= 2**31:
         raise RequestError(
             f"layer {place} has sums of up to {largest.max()}, which do not fit in 32 bits; use another --form"
         )
     parts.tables.append(f"static const {kind} t{place}_weight{array(rows.levels)};")
     parts.tables.append(f"static const int32_t t{place}_bias{array(bias)};")
-
-
-def _scale(
-    parts: Parts,
-    place: int,
-    rows: _Rows,
-    values: _Affine,
-    after: _Affine,
-    slope: npt.NDArray[np.float64],
-    is_last: bool,
-) -> str:
-    """Add the tables that scale a layer's sums, and return them as C.
-
-    The sums of the last layer are scaled to a common unit and not rounded to bytes.
-    """
-    units = values.step * rows.steps
-    target = float(units.max()) if is_last else after.step
-    up, down, shift = _multipliers(units / target, slope)
-    if len(np.unique(up)) == len(np.unique(down)) == 1:
-        up, down = up[:1], down[:1]
-    parts.tables.append(f"static const int32_t t{place}_up{array(up)};")
-    same = bool((up == down).all())
-    if not same:
-        parts.tables.append(f"static const int32_t t{place}_down{array(down)};")
-    names = f"t{place}_up, t{place}_{'up' if same else 'down'}"
-    return f"(scale){{{names}, {len(up)}, {shift}, {0 if is_last else after.zero}}}"
 
 
 def _multipliers(factors: npt.NDArray[np.float64], slope: npt.NDArray[np.float64]) -> tuple[Ints, Ints, int]:

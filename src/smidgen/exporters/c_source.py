@@ -27,12 +27,14 @@ import numpy.typing as npt
 
 from smidgen.atomic_files import cannot_write, draft_files, write_checked
 from smidgen.errors import ModelFileError, RequestError
+from smidgen.exporters.arena import arena_of
 from smidgen.exporters.c_integer import integer_parts
-from smidgen.exporters.c_text import Parts, array, dims, whole_kernel
-from smidgen.exporters.forward import affine_of, arrays_of, check_layers, padding
+from smidgen.exporters.c_text import Parts, array, dims, kernels, window
+from smidgen.exporters.forward import activation_of, affine_of, arrays_of
 from smidgen.foreign_text import c_identifier, check_c_include, in_c_comment
 from smidgen.model import QuantizedModel, Tensor, Uniform, encode_levels, values_of
-from smidgen.spec import AvgPool, BatchNorm, Dense, Depthwise, Dropout, GlobalAvgPool, LayerPlan, MaxPool, PReLU
+from smidgen.spec import Add, AvgPool, BatchNorm, CReLU, Dropout, GlobalAvgPool, LayerPlan, MaxPool, PReLU
+from smidgen.spec.shapes import product
 
 FORMS = {
     "float": "float32",
@@ -87,7 +89,6 @@ def c_program(
     quantized: QuantizedModel, name: str, form: str, images: npt.NDArray[np.uint8] | None = None, header: str = ""
 ) -> tuple[str, str]:
     """Return the source and its header; see `export_c`. `header` is the name of the header's file."""
-    check_layers(quantized.spec)
     if form not in FORMS:
         raise RequestError(f"--form {form} is not known; use one of {', '.join(FORMS)}")
     if form == "integer" and images is None:
@@ -128,8 +129,10 @@ int {name}_classify(const unsigned char *image);
 
 def _source(quantized: QuantizedModel, name: str, form: str, parts: Parts, header: str) -> str:
     classes, image_bytes = len(quantized.class_names), int(np.prod(quantized.input_shape))
+    plans = quantized.spec.plan(quantized.input_shape)
     names = in_c_comment(", ".join(quantized.class_names))
-    result = "logits" if form == "integer" else parts.current
+    last, first = (parts.arena.offsets[layer] for layer in (len(plans) - 1, -1))
+    result = "logits" if form == "integer" else f"(memory + {last})"
     pieces = [
         f"/* Made by Smidgen, form {form}: {quantized.spec}\n   Classes: {names} */",
         f'#include "{header}"\n#include <stdint.h>',
@@ -139,7 +142,7 @@ def _source(quantized: QuantizedModel, name: str, form: str, parts: Parts, heade
         *_memory(parts, classes, form),
         f"int {name}_classify(const unsigned char *image)\n{{\n    int32_t i, best = 0;",
         *parts.first_calls,
-        f"    for (i = 0; i < {image_bytes}; i++)\n        a[i] = {parts.pixel};",
+        f"    for (i = 0; i < {image_bytes}; i++)\n        memory[{first} + i] = {parts.pixel};",
         *(f"    {call}" for call in parts.calls),
         f"    for (i = 1; i < {classes}; i++)\n        if ({result}[i] > {result}[best])\n            best = i;",
         "    return (int)best;\n}\n",
@@ -148,10 +151,9 @@ def _source(quantized: QuantizedModel, name: str, form: str, parts: Parts, heade
 
 
 def _memory(parts: Parts, classes: int, form: str) -> list[str]:
-    """Return the static buffers of intermediate values."""
-    kind = "int8_t" if form == "integer" else "float"
-    buffers = [f"static {kind} {buffer}[{size}];" for buffer, size in parts.buffer_sizes.items() if size]
-    return [*buffers, f"static int32_t logits[{classes}];"] if form == "integer" else buffers
+    """Return the static memory of intermediate values."""
+    memory = f"static {'int8_t' if form == 'integer' else 'float'} memory[{parts.arena.size}];"
+    return [memory, f"static int32_t logits[{classes}];"] if form == "integer" else [memory]
 
 
 def _sections(wanted: list[str]) -> list[str]:
@@ -166,14 +168,17 @@ def _sections(wanted: list[str]) -> list[str]:
 
 
 def _float_parts(quantized: QuantizedModel, form: str) -> Parts:
-    parts = Parts(pixel="(float)image[i] / 255.0f")
+    plans = quantized.spec.plan(quantized.input_shape)
+    parts = Parts(arena_of(plans, quantized.input_shape), pixel="(float)image[i] / 255.0f")
     parts.sections.append("float weights" if form == "float" else "level weights")
     if form != "float":
         parts.sections.append("four bits" if form == "levels4" else "eight bits")
     _float_tensors(parts, quantized, form)
-    parts.grow("a", quantized.input_shape)
-    for place, plan in enumerate(quantized.spec.plan(quantized.input_shape)):
+    for place, plan in enumerate(plans):
         _float_layer(parts, quantized, place, plan)
+    parts.sections.append("float")
+    if any(" activated" in call or "activation" in call for call in parts.calls):
+        parts.sections.append("float activated")
     return parts
 
 
@@ -247,37 +252,40 @@ def _range_coded(parts: Parts, small: dict[str, Tensor]) -> None:
 
 def _float_layer(parts: Parts, quantized: QuantizedModel, place: int, plan: LayerPlan) -> None:
     own = place if plan.source is None else plan.source
-    here, shape = parts.current, dims(plan.input_shape)
+    here, there, shape = parts.at(plan.inputs[0]), parts.at(place), dims(plan.input_shape)
     match plan.layer:
-        case MaxPool((rows, columns)) | AvgPool((rows, columns)):
+        case MaxPool() | AvgPool() | GlobalAvgPool():
             kind = "maxpool" if isinstance(plan.layer, MaxPool) else "avgpool"
-            parts.call(f"float {kind}", f"{kind}({here}, {shape}, {rows}, {columns});")
-        case GlobalAvgPool():
-            parts.call("float avgpool", f"avgpool({here}, {shape}, {plan.input_shape[1]}, {plan.input_shape[2]});")
-        case BatchNorm(slope):
+            parts.call(f"float {kind}", f"{kind}({parts.between(place, plan)}, {window(plan)});")
+        case BatchNorm():
             factor, shift = affine_of(arrays_of(quantized, place, plan))
             parts.tables.append(f"static const float t{place}_factor{array(factor)};")
             parts.tables.append(f"static const float t{place}_shift{array(shift)};")
-            factors = f"t{place}_factor, t{place}_shift, {_number(slope)}"
-            parts.call("float affine", f"affine({here}, {shape}, {factors});")
+            factors = f"t{place}_factor, t{place}_shift, {_activation(plan)}"
+            parts.call("float affine", f"affine({here}, {there}, {shape}, {factors});")
         case PReLU():
-            parts.call("float prelu", f"prelu({here}, {shape}, {_name(f'{own}.weight')});")
+            parts.call("float prelu", f"prelu({here}, {there}, {shape}, {_name(f'{own}.weight')});")
+        case CReLU():
+            parts.call("float crelu", f"crelu({here}, {there}, {product(plan.input_shape)});")
+        case Add():
+            other = f"{parts.at(plan.inputs[1])}, {there}, {product(plan.input_shape)}, {_activation(plan)}"
+            parts.call("float add", f"add({here}, {other});")
         case Dropout():
-            return
-        case layer:
-            _float_convolution(parts, own, plan, _number(getattr(layer, "slope", 1.0)))
-    parts.sections.append("float")
+            parts.copy(place, plan)
+        case _:
+            _float_convolution(parts, own, place, plan)
 
 
-def _float_convolution(parts: Parts, own: int, plan: LayerPlan, slope: str) -> None:
-    there = parts.other(plan.output_shape)
+def _float_convolution(parts: Parts, own: int, place: int, plan: LayerPlan) -> None:
     weight, bias = _name(f"{own}.weight"), _name(f"{own}.bias")
     tensors = f"{weight}, {bias if plan.bias_count else weight}, {int(plan.bias_count > 0)}"
-    top, left = (0, 0) if isinstance(plan.layer, Dense) else padding(plan)
-    shapes = f"{parts.current}, {dims(plan.input_shape)}, {there}, {dims(plan.output_shape)}, {whole_kernel(plan)}"
-    alone = int(isinstance(plan.layer, Depthwise))
-    parts.call("float convolve", f"convolve({shapes}, {top}, {left}, {alone}, {tensors}, {slope});")
-    parts.current = there
+    moves = f"{window(plan)}, {kernels(plan)}"
+    parts.call("float convolve", f"convolve({parts.between(place, plan)}, {moves}, {tensors}, {_activation(plan)});")
+
+
+def _activation(plan: LayerPlan) -> str:
+    slope, ceiling = activation_of(plan)
+    return f"(activation){{{_number(slope)}, {_number(min(ceiling, float(np.finfo(np.float32).max)))}}}"
 
 
 def _name(tensor: str) -> str:

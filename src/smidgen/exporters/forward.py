@@ -12,23 +12,25 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from smidgen.errors import RequestError
 from smidgen.model import QuantizedModel, values_of
 from smidgen.spec import (
     BATCH_NORM_EPSILON,
+    LINEAR,
+    Add,
     AvgPool,
     BatchNorm,
     Conv,
+    CReLU,
     Dense,
     Depthwise,
     GlobalAvgPool,
     LayerPlan,
     MaxPool,
-    NetSpec,
     Pointwise,
     PReLU,
-    is_first_language,
 )
+from smidgen.spec.layers import NO_CEILING
+from smidgen.spec.placing import same_padding
 
 Floats = npt.NDArray[np.float32]
 
@@ -40,21 +42,11 @@ def layer_outputs(quantized: QuantizedModel, images: npt.NDArray[np.uint8]) -> I
         quantized: the network.
         images: uint8 [n, channels, height, width].
     """
-    check_layers(quantized.spec)
-    maps: Floats = images.astype(np.float32) / np.float32(255)
+    values: dict[int, Floats] = {-1: images.astype(np.float32) / np.float32(255)}
     for place, plan in enumerate(quantized.spec.plan(quantized.input_shape)):
-        maps = _layer(plan, arrays_of(quantized, place, plan), maps)
-        yield maps
-
-
-def check_layers(spec: NetSpec) -> None:
-    """Check that the exports have code for every layer.
-
-    Raises:
-        RequestError: they have none for one of them.
-    """
-    if other := [layer for layer in spec.layers if not is_first_language(layer)]:
-        raise RequestError(f"no export has '{other[0]}' yet; use --to safetensors")
+        maps = [values[index] for index in plan.inputs]
+        values[place] = _layer(plan, arrays_of(quantized, place, plan), *maps)
+        yield values[place]
 
 
 def arrays_of(quantized: QuantizedModel, place: int, plan: LayerPlan) -> dict[str, Floats]:
@@ -74,14 +66,14 @@ def affine_of(arrays: dict[str, Floats]) -> tuple[Floats, Floats]:
     return factor.astype(np.float32), shift.astype(np.float32)
 
 
-def _layer(plan: LayerPlan, arrays: dict[str, Floats], maps: Floats) -> Floats:
+def _layer(plan: LayerPlan, arrays: dict[str, Floats], maps: Floats, *others: Floats) -> Floats:
     match plan.layer:
         case Conv() | Pointwise() | Depthwise():
             made = _convolved(plan, arrays["weight"], maps)
         case Dense():
             made = (maps.reshape(len(maps), -1) @ arrays["weight"].T)[:, :, None, None]
         case MaxPool(window, stride) | AvgPool(window, stride):
-            windows = sliding_window_view(maps, window, (2, 3))[:, :, :: stride[0], :: stride[1]]
+            windows = _windows(maps, window, stride)
             pooled: Floats = windows.max((4, 5)) if isinstance(plan.layer, MaxPool) else windows.mean((4, 5))
             return pooled
         case GlobalAvgPool():
@@ -92,34 +84,61 @@ def _layer(plan: LayerPlan, arrays: dict[str, Floats], maps: Floats) -> Floats:
             made = maps * factor[:, None, None] + shift[:, None, None]
         case PReLU():
             return np.where(maps < 0, maps * arrays["weight"][:, None, None], maps)
+        case CReLU():
+            both: Floats = np.maximum(np.concatenate([maps, -maps], axis=1), np.float32(0))
+            return both
+        case Add():
+            made = maps + others[0]
         case _:
             return maps
     if plan.bias_count and not isinstance(plan.layer, BatchNorm):
         made = made + arrays["bias"][:, None, None]
-    slope = np.float32(getattr(plan.layer, "slope", 1.0))
-    return np.where(made < 0, made * slope, made)
+    return _activated(plan, made)
+
+
+def _activated(plan: LayerPlan, made: Floats) -> Floats:
+    slope, ceiling = activation_of(plan)
+    activated: Floats = np.where(made < 0, made * np.float32(slope), made)
+    return activated if ceiling == NO_CEILING else np.minimum(activated, np.float32(ceiling))
+
+
+def _windows(maps: Floats, window: tuple[int, int], stride: tuple[int, int]) -> Floats:
+    """Return the windows of maps: [n, channels, rows, columns, window rows, window columns]."""
+    windows: Floats = sliding_window_view(maps, window, (2, 3))[:, :, :: stride[0], :: stride[1]]
+    return windows
 
 
 def _convolved(plan: LayerPlan, weight: Floats, maps: Floats) -> Floats:
-    top, left = padding(plan)
-    kernel = weight.shape[2:]
-    around = ((top, kernel[0] - 1 - top), (left, kernel[1] - 1 - left)) if pads(plan) else ((0, 0), (0, 0))
-    windows = sliding_window_view(np.pad(maps, ((0, 0), (0, 0), *around)), kernel, (2, 3))
+    padded = np.pad(maps, ((0, 0), (0, 0), *paddings(plan)))
+    windows = _windows(padded, weight.shape[2:], stride_of(plan))
     made: Floats
     if isinstance(plan.layer, Depthwise):
-        made = np.einsum("ncyxij,cij->ncyx", windows, weight[:, 0], optimize=True)
+        made = np.einsum("ncyxij,cij->ncyx", windows, weight[kernels_of(plan), 0], optimize=True)
     else:
         made = np.einsum("ncyxij,ocij->noyx", windows, weight, optimize=True)
     return made
 
 
-def pads(plan: LayerPlan) -> bool:
-    """Return whether a layer pads its input with zeros."""
-    return bool(getattr(plan.layer, "same", False))
+def activation_of(plan: LayerPlan) -> tuple[float, float]:
+    """Return the slope below zero and the ceiling of a layer's activation."""
+    return getattr(plan.layer, "slope", LINEAR), getattr(plan.layer, "ceiling", NO_CEILING)
 
 
-def padding(plan: LayerPlan) -> tuple[int, int]:
-    """Return the rows of padding above and the columns to the left; (0, 0) without padding."""
-    if not pads(plan):
-        return 0, 0
-    return (plan.weight_shape[2] - 1) // 2, (plan.weight_shape[3] - 1) // 2
+def stride_of(plan: LayerPlan) -> tuple[int, int]:
+    """Return the rows and columns from one output of a layer to the next."""
+    stride: tuple[int, int] = getattr(plan.layer, "stride", (1, 1))
+    return stride
+
+
+def paddings(plan: LayerPlan) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the zeros (above, below) and (left, right) of a layer's input."""
+    if not getattr(plan.layer, "same", False):
+        return (0, 0), (0, 0)
+    sides = zip(plan.input_shape[1:], plan.weight_shape[2:], stride_of(plan), strict=True)
+    rows, columns = (same_padding(*side) for side in sides)
+    return rows, columns
+
+
+def kernels_of(plan: LayerPlan) -> npt.NDArray[np.intp]:
+    """Return the kernel that each channel of a depthwise layer uses."""
+    return np.arange(plan.input_shape[0]) % plan.weight_shape[0]

@@ -15,15 +15,17 @@ import numpy as np
 
 from smidgen.atomic_files import write_checked
 from smidgen.errors import RequestError
-from smidgen.exporters.forward import check_layers, padding, pads
+from smidgen.exporters.forward import activation_of, kernels_of, paddings, stride_of
 from smidgen.model import QuantizedModel, Tensor, Uniform, values_of
 from smidgen.spec import (
     BATCH_NORM_EPSILON,
     LINEAR,
     RELU,
+    Add,
     AvgPool,
     BatchNorm,
     Conv,
+    CReLU,
     Dense,
     Depthwise,
     GlobalAvgPool,
@@ -32,6 +34,7 @@ from smidgen.spec import (
     Pointwise,
     PReLU,
 )
+from smidgen.spec.layers import NO_CEILING
 
 if TYPE_CHECKING:
     from onnx import NodeProto, TensorProto
@@ -62,7 +65,6 @@ def onnx_bytes(quantized: QuantizedModel) -> bytes:
         from onnx import TensorProto, helper
     except ImportError:
         raise RequestError("writing an ONNX file needs the package onnx; pip install 'smidgen[onnx]'") from None
-    check_layers(quantized.spec)
     graph = _Graph(quantized)
     outputs = quantized.spec.output_shape(quantized.input_shape)[0]
     made = helper.make_graph(
@@ -86,23 +88,21 @@ class _Graph:
         self.initializers: list[TensorProto] = []
         self._quantized = quantized
         self._added: set[str] = set()
-        value, is_vector = "image", False
-        for place, plan in enumerate(quantized.spec.plan(quantized.input_shape)):
-            if is_vector and not isinstance(plan.layer, Dense):
-                value, is_vector = self._reshaped(value, plan.input_shape), False
-            if isinstance(plan.layer, Dense) and not is_vector:
-                value, is_vector = self._add("Flatten", value), True
-            value = self._activated(self._layer(place, plan, value), plan)
-        self._add("Flatten", value, output="logits")
+        self._values = {-1: "image"}  # of dense layers vectors [n, units], of all others maps
+        self._reshaped: dict[int, str] = {}
+        self._plans = quantized.spec.plan(quantized.input_shape)
+        for place, plan in enumerate(self._plans):
+            self._values[place] = self._activated(self._layer(place, plan), plan)
+        self._add("Flatten", self._values[len(self._plans) - 1], output="logits")
 
-    def _layer(self, place: int, plan: LayerPlan, value: str) -> str:
+    def _layer(self, place: int, plan: LayerPlan) -> str:
         own = place if plan.source is None else plan.source
+        if isinstance(plan.layer, Dense):
+            return self._add("Gemm", self._vector(plan.inputs[0]), *self._tensors(own, plan), transB=1)
+        value, *others = (self._map(index) for index in plan.inputs)
         match plan.layer:
             case Conv() | Pointwise() | Depthwise():
-                groups = plan.input_shape[0] if isinstance(plan.layer, Depthwise) else 1
-                return self._add("Conv", value, *self._tensors(own, plan), pads=_pads(plan), group=groups)
-            case Dense():
-                return self._add("Gemm", value, *self._tensors(own, plan), transB=1)
+                return self._convolution(own, plan, value)
             case MaxPool(window, stride) | AvgPool(window, stride):
                 kind = "MaxPool" if isinstance(plan.layer, MaxPool) else "AveragePool"
                 return self._add(kind, value, kernel_shape=list(window), strides=list(stride))
@@ -113,13 +113,69 @@ class _Graph:
                 return self._add("BatchNormalization", value, *names, epsilon=BATCH_NORM_EPSILON)
             case PReLU():
                 return self._add("PRelu", value, self._tensor(f"{own}.weight", (-1, 1, 1)))
+            case CReLU():
+                return self._add("Relu", self._add("Concat", value, self._add("Neg", value), axis=1))
+            case Add():
+                return self._add("Add", value, *others)
         return value
 
+    def _convolution(self, own: int, plan: LayerPlan, value: str) -> str:
+        tensors, groups = self._tensors(own, plan), 1
+        if isinstance(plan.layer, Depthwise):
+            groups = plan.input_shape[0]
+            tensors[0] = self._for_each_channel(tensors[0], plan)
+        (top, bottom), (left, right) = paddings(plan)
+        return self._add(
+            "Conv",
+            value,
+            *tensors,
+            kernel_shape=list(plan.weight_shape[2:]),
+            strides=list(stride_of(plan)),
+            pads=[top, left, bottom, right],
+            group=groups,
+        )
+
+    def _for_each_channel(self, weight: str, plan: LayerPlan) -> str:
+        """Return kernels that channels share as one kernel for each channel."""
+        if plan.weight_shape[0] == plan.input_shape[0]:
+            return weight
+        if f"{weight}.channels" not in self._added:
+            self._added.add(f"{weight}.channels")
+            self._store(f"{weight}.kernels", kernels_of(plan).astype(np.int64))
+            self._add("Gather", weight, f"{weight}.kernels", output=f"{weight}.channels", axis=0)
+        return f"{weight}.channels"
+
+    def _vector(self, index: int) -> str:
+        """Return a layer's output as vectors [n, values]."""
+        if index >= 0 and isinstance(self._plans[index].layer, Dense):
+            return self._values[index]
+        if index not in self._reshaped:
+            self._reshaped[index] = self._add("Flatten", self._values[index])
+        return self._reshaped[index]
+
+    def _map(self, index: int) -> str:
+        """Return a layer's output as maps [n, channels, height, width]."""
+        if index < 0 or not isinstance(self._plans[index].layer, Dense):
+            return self._values[index]
+        if index not in self._reshaped:
+            name = f"shape{len(self.nodes)}"
+            self._store(name, np.array([-1, *self._plans[index].output_shape], np.int64))
+            self._reshaped[index] = self._add("Reshape", self._values[index], name)
+        return self._reshaped[index]
+
     def _activated(self, value: str, plan: LayerPlan) -> str:
-        slope = getattr(plan.layer, "slope", LINEAR)
+        slope, ceiling = activation_of(plan)
+        if ceiling != NO_CEILING:
+            return self._add("Clip", value, self._constant("lowest", 0.0), self._constant(f"highest{ceiling}", ceiling))
         if slope == LINEAR:
             return value
         return self._add("Relu", value) if slope == RELU else self._add("LeakyRelu", value, alpha=slope)
+
+    def _constant(self, name: str, value: float) -> str:
+        if name not in self._added:
+            self._added.add(name)
+            self._store(name, np.array(value, np.float32))
+        return name
 
     def _tensors(self, place: int, plan: LayerPlan) -> list[str]:
         names = [f"{place}.weight"] + ([f"{place}.bias"] if plan.bias_count else [])
@@ -148,11 +204,6 @@ class _Graph:
 
         self.initializers.append(numpy_helper.from_array(array, name))
 
-    def _reshaped(self, value: str, shape: tuple[int, int, int]) -> str:
-        name = f"shape{len(self.nodes)}"
-        self._store(name, np.array([-1, *shape], np.int64))
-        return self._add("Reshape", value, name)
-
     def _add(self, kind: str, *inputs: str, output: str = "", **settings: Any) -> str:
         from onnx import helper
 
@@ -164,11 +215,3 @@ class _Graph:
 def _fits_int8(tensor: Tensor) -> bool:
     """Return whether the levels fit in int8."""
     return bool(np.abs(tensor.levels).max(initial=0) <= 127)
-
-
-def _pads(plan: LayerPlan) -> list[int]:
-    """Return the padding above, left, below and right."""
-    if not pads(plan):
-        return [0, 0, 0, 0]
-    top, left = padding(plan)
-    return [top, left, plan.weight_shape[2] - 1 - top, plan.weight_shape[3] - 1 - left]
