@@ -30,6 +30,12 @@ CNN = parse_spec("conv 3x3x3 relu, maxpool 2, conv 5x3x3 relu, maxpool 2, dense 
 LAYERED = parse_spec("conv 4x3x3 relu, maxpool 2, dropout 0.2, dense 121 relu, dropout 0.5, dense 4")
 # Its second and third convolution have enough channels for Winograd's algorithm.
 WIDE = parse_spec("conv 18x3x3 relu, conv 17x3x3 relu, maxpool 2, conv 37x3x3 same relu, maxpool 2, dense 400, dense 4")
+# Layers of the second language, a batch norm, dropouts and a batched dense layer within residuals.
+RESIDUAL = parse_spec(
+    "conv 5x5x5 stride 2 same relu6, residual [conv 5x3x3 same relu, dropout 0.1, depthwise 3x3 shared 2 same, "
+    "batchnorm] relu, residual [dropout 0.1, crelu, pointwise 8 stride 2 | maxpool 2, residual [pointwise 5], "
+    "pointwise 8] relu6, maxpool 3 stride 2, dense 200 relu, residual [dense 300 relu, dense 200], avgpool 1, dense 4"
+)
 EVERY_LAYER = parse_spec(
     "conv 6x3x3 same leaky_relu(0.2), maxpool 2, dropout 0.1, depthwise 3x2 same relu, pointwise 9, batchnorm relu, "
     "avgpool 2, conv 5x2x4, dropout 0, prelu, repeat 2 [depthwise 2x1 same, pointwise 5 relu], depthwise 2x3, "

@@ -47,7 +47,7 @@ AUGMENTS = {
 
 
 @pytest.mark.parametrize("pixels", ["bytes", "floats"])
-@pytest.mark.parametrize("shape", [MNIST, (3, 7, 12), (1, 1, 5)])
+@pytest.mark.parametrize("shape", [MNIST, (3, 7, 12), (1, 1, 5), (16, 4, 3)])
 @pytest.mark.parametrize("name", AUGMENTS)
 def test_training_sees_each_image_where_its_map_says(name, shape, pixels, instruction_set):
     """An augmented epoch equals an epoch on images that were moved before."""

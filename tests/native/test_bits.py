@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from oracle import CNN, EVERY_LAYER, FUSED, LAYERED, MNIST, RATES, SETS, WIDE, patterns
+from oracle import CNN, EVERY_LAYER, FUSED, LAYERED, MNIST, RATES, RESIDUAL, SETS, WIDE, patterns
 
 from smidgen.engine import Projection, Start, TrainControl, native
 from smidgen.engine.start import is_running_stat
@@ -25,14 +25,14 @@ def trained(spec, recipe=SHORT, seed=5, threads=1, start=None):
     return training
 
 
-@pytest.mark.parametrize("spec", [EVERY_LAYER, LAYERED], ids=["by chunk", "by layer"])
+@pytest.mark.parametrize("spec", [EVERY_LAYER, LAYERED, RESIDUAL], ids=["by chunk", "by layer", "residual"])
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(spec, instruction_set):
     one, again, other = trained(spec), trained(spec), trained(spec, seed=6)
     assert one.weights.tobytes() == again.weights.tobytes() and one.losses == again.losses
     assert np.abs(one.weights - other.weights).max() > 0.01
 
 
-@pytest.mark.parametrize("spec", [LAYERED, WIDE], ids=["narrow", "wide"])
+@pytest.mark.parametrize("spec", [LAYERED, WIDE, RESIDUAL], ids=["narrow", "wide", "residual"])
 @pytest.mark.parametrize("threads", [2, 3, 8])
 def test_threads_do_not_change_a_bit(threads, spec, instruction_set):
     one, shared = trained(spec), trained(spec, threads=threads)
@@ -92,7 +92,9 @@ def constrained_start(spec):
 
 @pytest.mark.parametrize("constrained", [False, True], ids=["free", "constrained"])
 @pytest.mark.parametrize("recipe", [SHORT, AUGMENTED], ids=["plain", "augmented and averaged"])
-@pytest.mark.parametrize("spec", [EVERY_LAYER, LAYERED, WIDE], ids=["every layer", "by layer", "wide"])
+@pytest.mark.parametrize(
+    "spec", [EVERY_LAYER, LAYERED, WIDE, RESIDUAL], ids=["every layer", "by layer", "wide", "residual"]
+)
 def test_augmentation_averages_and_constraints_keep_the_same_bits(spec, recipe, constrained, monkeypatch):
     """Every instruction set that fuses gives them, on one thread and on three."""
     bits = set()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracle import EVERY_LAYER, LAYERED, MNIST, WIDE, patterns, random_weights
+from oracle import EVERY_LAYER, LAYERED, MNIST, RESIDUAL, WIDE, patterns, random_weights
 
 from smidgen.engine import native, torch_engine
 from smidgen.spec import parse_spec
 
 
 @pytest.mark.parametrize("images", [0, 1, 15, 16, 17, 50])
-@pytest.mark.parametrize("spec", [EVERY_LAYER, LAYERED, WIDE], ids=["by chunk", "by layer", "wide"])
+@pytest.mark.parametrize(
+    "spec", [EVERY_LAYER, LAYERED, WIDE, RESIDUAL], ids=["by chunk", "by layer", "wide", "residual"]
+)
 def test_predictions_do_not_depend_on_threads(spec, images, instruction_set):
     data, weights = patterns(images=50), random_weights(spec, MNIST, 3)
     logits = native.predict(spec, weights, data.images)[:images]
