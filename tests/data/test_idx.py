@@ -44,7 +44,7 @@ def test_idx_of_big_endian_integers(tmp_path):
     ("content", "message"),
     [
         (idx(np.zeros((3, 4), np.uint8))[:-5], r"has 19 bytes, but its header states 24; .* fetch it anew"),
-        (idx(np.zeros((3, 4), np.uint8)) + b"x", r"has 25 bytes, but its header states 24"),
+        (idx(np.zeros((3, 4), np.uint8)) + b"x", r"has at least 25 bytes, but its header states 24"),
         (idx(np.zeros((3, 4), np.uint8))[:7], r"has 7 bytes, .*truncated or overlong"),
         (b"\x89PNG\r\n", r"starts with '89504e47', but an IDX file starts with '0000' and a type"),
         (b"\0\0\x07\x01", r"starts with '00000701'"),
@@ -70,3 +70,17 @@ def test_idx_folder_with_no_images(tmp_path):
         (tmp_path / name).write_bytes(idx(np.zeros((0, 4, 4) if "images" in name else 0, np.uint8)))
     with pytest.raises(DataError, match=r"images have shape 0x4x4"):
         load(tmp_path)
+
+
+def test_a_header_that_states_more_than_memory_is_refused_before_it_is_taken(tmp_path):
+    for content in (b"", b"\0" * 40):
+        (tmp_path / "file").write_bytes(
+            gzip.compress(bytes([0, 0, 0x0E, 3]) + struct.pack(">3I", *[2**32 - 1] * 3) + content)
+        )
+        with pytest.raises(
+            DataError, match=r"file needs about \d+\.\d GB of memory and at most .*; give fewer images, or"
+        ):
+            read_idx(tmp_path / "file")
+    (tmp_path / "file").write_bytes(bytes([0, 0, 8, 255]) + struct.pack(">255I", *[1] * 255) + b"x")
+    with pytest.raises(DataError, match=r"states 255 axes, and data has at most 32"):
+        read_idx(tmp_path / "file")

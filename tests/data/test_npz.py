@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 from sample_data import GOOD_X, GOOD_Y
@@ -49,3 +51,38 @@ def test_npz_that_is_cut_off_or_damaged(tmp_path):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"cannot read .*mine\.npz: Bad CRC-32"):
         load(path)
+
+
+def test_a_header_that_states_what_is_not_there_is_refused_before_memory_is_taken(tmp_path, monkeypatch):
+    np.savez(tmp_path / "mine.npz", X=GOOD_X, y=GOOD_Y)
+    with zipfile.ZipFile(tmp_path / "mine.npz") as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    contents["X.npy"] = (
+        contents["X.npy"].replace(b"(30, 2, 3)", b"(3000000000000, 2, 3)").replace(b" " * 11 + b"\n", b"\n")
+    )
+    with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    with pytest.raises(
+        DataError, match=r"huge\.npz: X\.npy has 1,568 bytes and states 144,000,000,000,000; write plain"
+    ):
+        load(tmp_path / "huge.npz")
+    monkeypatch.setenv("SMIDGEN_MEMORY", "1kB")
+    with pytest.raises(
+        DataError, match=r"mine\.npz needs about 0\.0 MB of memory and at most 0\.0 MB are allowed; give"
+    ):
+        load(tmp_path / "mine.npz")
+    for size, wrong in (("8GB", None), ("1.5 gb", None), ("8 pigs", "SMIDGEN_MEMORY=8 pigs is not a size; give for")):
+        monkeypatch.setenv("SMIDGEN_MEMORY", size)
+        if wrong:
+            with pytest.raises(DataError, match=wrong):
+                load(tmp_path / "mine.npz")
+        else:
+            load(tmp_path / "mine.npz")
+
+
+def test_a_fault_of_our_own_keeps_its_traceback(tmp_path, monkeypatch):
+    np.savez(tmp_path / "mine.npz", X=GOOD_X, y=GOOD_Y)
+    monkeypatch.setattr("smidgen.data.readers.npz._contents", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        load(tmp_path / "mine.npz")

@@ -11,10 +11,12 @@ import math
 import struct
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from smidgen.data.readers.base import NO_OPTIONS, Array, Contents, Raw, ReadOptions
+from smidgen.data.readers.limits import check_memory
 from smidgen.errors import DataError
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -23,6 +25,8 @@ IDX_NAMES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
 _DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 """The type of the values by the third byte of the file."""
+MOST_AXES = 32
+"""Most axes of an array of NumPy 1, of which an IDX file may state 255."""
 
 
 def read_idx_folder(folder: Path, _: ReadOptions = NO_OPTIONS) -> Contents:
@@ -46,26 +50,45 @@ def find_file(folder: Path, name: str) -> Path | None:
 
 
 def read_idx(path: Path) -> Array:
-    """Read one IDX file, in the shape and type that its header states.
+    """Read one IDX file, gzipped or not, in the shape and type that its header states.
 
     Raises:
-        DataError: The header is not one of IDX, or the length does not fit it.
+        DataError: The header is not one of IDX, states more than memory allows, or the length does not fit it.
     """
-    content = read_bytes(path)
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _DTYPES:
+    with path.open("rb") as file:
+        is_gzip = file.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if is_gzip else path.open("rb") as content:
+            return _read_idx(path, content)
+    except (OSError, EOFError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        size = path.stat().st_size
+        raise DataError(f"{path} is a damaged gzip file of {size:,} bytes: {error}; fetch it anew") from error
+
+
+def _read_idx(path: Path, content: BinaryIO | gzip.GzipFile) -> Array:
+    head = content.read(4)
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _DTYPES:
         raise DataError(
-            f"{path} starts with '{content[:4].hex()}', but an IDX file starts with '0000' and a type; fetch it anew"
+            f"{path} starts with '{head.hex()}', but an IDX file starts with '0000' and a type; fetch it anew"
         )
-    dtype, header_bytes = np.dtype(_DTYPES[content[2]]), 4 + 4 * content[3]
+    dtype, axes = np.dtype(_DTYPES[head[2]]), head[3]
+    sizes = content.read(4 * axes)
     # A truncated header is read as if zeros followed; the length then does not fit.
-    shape = struct.unpack(f">{content[3]}I", content[4:header_bytes].ljust(4 * content[3], b"\0"))
-    expected_bytes = header_bytes + math.prod(shape) * dtype.itemsize
-    if len(content) != expected_bytes:
+    shape = struct.unpack(f">{axes}I", sizes.ljust(4 * axes, b"\0"))
+    expected = math.prod(shape) * dtype.itemsize
+    check_memory(expected, path, "give fewer images")
+    values = content.read(expected + 1)
+    if len(sizes) < 4 * axes or len(values) != expected:
+        found = 4 + len(sizes) + len(values)
         raise DataError(
-            f"{path} has {len(content):,} bytes, but its header states {expected_bytes:,}; the file is truncated or "
-            "overlong, fetch it anew"
+            f"{path} has {'at least ' * (len(values) > expected)}{found:,} bytes, but its header states "
+            f"{4 + 4 * axes + expected:,}; the file is truncated or overlong, fetch it anew"
         )
-    return np.frombuffer(content, dtype, offset=header_bytes).reshape(shape)
+    if axes > MOST_AXES:
+        raise DataError(f"{path} states {axes} axes, and data has at most {MOST_AXES}; fetch it anew")
+    return np.frombuffer(values, dtype).reshape(shape)
 
 
 def read_bytes(path: Path) -> bytes:
