@@ -21,9 +21,10 @@ from smidgen.data.checks import (
 )
 from smidgen.data.copies import counted_in_test, keeping_copies_together
 from smidgen.data.dataset import Dataset, Images, Labels, Split, digest_of
-from smidgen.data.framework_datasets import arrays_of
+from smidgen.data.framework_datasets import arrays_of, columns_of_frame
 from smidgen.data.origin import Origin
 from smidgen.data.readers import Contents, Raw
+from smidgen.data.readers.table import features_of
 from smidgen.data.splits import Cut, oversampled_rows
 from smidgen.errors import DataError
 
@@ -45,7 +46,7 @@ def from_arrays(
             network reads as value / 255. All others become float32, and so do values that are all 0 or 1, because
             divided by 255 they would be nearly 0.
         y: Labels [n], numbers or text. Classes are in numerical order if all labels are numbers, else in alphabetical
-            order.
+            order. X and y can be arrays, tensors, or data frames and series of pandas.
         name: What reports call the data set.
         split_seed: The seed of the cuts.
         test: X and y of a test split. Without it, a fifth of the images is cut off.
@@ -57,7 +58,9 @@ def from_arrays(
     """
     raw_test = None if test is None else Raw(_array(test[0], "test X"), _array(test[1], "test y"))
     raw_groups = None if groups is None else _array(groups, "groups")
-    contents = Contents(Raw(_array(X, "X"), _array(y, "y"), raw_groups), raw_test)
+    frame = columns_of_frame(X)
+    names = () if frame is None else frame.names
+    contents = Contents(Raw(_array(X, "X"), _array(y, "y"), raw_groups), raw_test, feature_names=names)
     return build(name, contents, split_seed, order=tuple(classes))
 
 
@@ -65,7 +68,8 @@ def from_dataset(dataset: Any, test: Any = None, name: str = "dataset", split_se
     """Build a data set from one of torch (items are image and label) or of Hugging Face (rows with named columns).
 
     Args:
-        dataset: Anything with a length and items: (image, label), or a dict of both.
+        dataset: Anything with a length and items: (image, label), or a dict of both. A DataLoader stands for its data
+            set. Classes are in the order of the data set's names, if it has names (`classes`, below a Subset too).
         test: A test split of the same kind. Without it, a fifth of the images is cut off.
         name: What reports call the data set.
         split_seed: The seed of the cuts.
@@ -73,8 +77,8 @@ def from_dataset(dataset: Any, test: Any = None, name: str = "dataset", split_se
     Raises:
         DataError: The items have another form, or do not fit a classifier.
     """
-    X, y = arrays_of(dataset)
-    return from_arrays(X, y, name, split_seed, None if test is None else arrays_of(test))
+    X, y, names = arrays_of(dataset)
+    return from_arrays(X, y, name, split_seed, None if test is None else arrays_of(test)[:2], classes=names)
 
 
 def without_test_split(X: npt.ArrayLike, y: npt.ArrayLike, name: str = "arrays", split_seed: int = 0) -> Dataset:
@@ -209,6 +213,11 @@ def _groups(train: Raw, test: Raw | None, images: int) -> Array | None:
 
 
 def _array(values: npt.ArrayLike, what: str) -> Array:
+    frame = columns_of_frame(values)
+    if frame is not None and what.endswith("X"):
+        return features_of(frame, range(len(frame.names)))
+    if hasattr(values, "detach"):  # a tensor of torch, perhaps on a GPU
+        values = values.detach().cpu().numpy()
     try:
         return np.asarray(values)
     except ValueError as error:

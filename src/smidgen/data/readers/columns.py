@@ -50,6 +50,7 @@ class Table:
         columns: The values of each, [n]: numbers, or text as str.
         has_header: Whether the file names its columns.
         index: Columns that the file itself declares as an index.
+        is_frame: Whether it is a data frame, of which columns are left out in Python.
     """
 
     path: Path | str
@@ -57,6 +58,7 @@ class Table:
     columns: tuple[Array, ...] = field(repr=False)
     has_header: bool = True
     index: tuple[str, ...] = ()
+    is_frame: bool = False
 
 
 def column(path: Path | str, names: Sequence[str], wanted: str, option: str) -> int | None:
@@ -196,11 +198,12 @@ class Fault:
         return f"column '{self.name}' has no value in {counted(self.missing, 'row')}{where}"
 
 
-def refuse(path: Path | str, faults: Sequence[Fault], label: str) -> DataError:
+def refuse(path: Path | str, faults: Sequence[Fault], label: str, is_frame: bool = False) -> DataError:
     """Make the error about columns that cannot be features; `label` says which column has the labels."""
     told = "; ".join(map(str, faults[:3]))
     more = f"; and {counted(len(faults) - 3, 'more column')}" if len(faults) > 3 else ""
-    left_out = " ".join(f"--drop {_quoted(fault.name)}" for fault in faults[:MOST_NAMES])
+    names = [fault.name for fault in faults[:MOST_NAMES]]
+    left_out = f"X.drop(columns={names})" if is_frame else " ".join(f"--drop {_quoted(name)}" for name in names)
     cures = ["fill the values or drop these rows"] if any(f.missing and not f.text for f in faults) else []
     cures += ["encode text as numbers"] if any(f.text or f.kind for f in faults) else []
     source = f" (labels are {label})" if label else ""

@@ -89,25 +89,3 @@ def _read_idx(path: Path, content: BinaryIO | gzip.GzipFile) -> Array:
     if axes > MOST_AXES:
         raise DataError(f"{path} states {axes} axes, and data has at most {MOST_AXES}; fetch it anew")
     return np.frombuffer(values, dtype).reshape(shape)
-
-
-def read_bytes(path: Path) -> bytes:
-    """Read a file, decompressed if it starts as gzip does, whatever its name."""
-    content = path.read_bytes()
-    return gunzip(content, str(path)) if content[:2] == b"\x1f\x8b" else content
-
-
-def gunzip(content: bytes, source: str) -> bytes:
-    """Decompress gzip.
-
-    Args:
-        content: The compressed bytes.
-        source: What an error calls them.
-
-    Raises:
-        DataError: They are damaged.
-    """
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{source} is a damaged gzip file of {len(content):,} bytes: {error}; fetch it anew") from error

@@ -53,8 +53,7 @@ def contents_of(table: Table, options: ReadOptions) -> Contents:
     """
     roles = roles_of(table, options)
     check_labels(table, roles)
-    check_features(table, roles)
-    images = np.stack([table.columns[place].astype(np.float64) for place in roles.features], axis=1)
+    images = features_of(table, roles.features, roles.label_source)
     labels, groups = table.columns[roles.label], _column(table, roles.group)
     names, notes = tuple(table.names[place] for place in roles.features), notes_of(table, roles)
     if not options.window:
@@ -105,11 +104,16 @@ def check_labels(table: Table, roles: Roles) -> None:
         )
 
 
-def check_features(table: Table, roles: Roles) -> None:
-    """Raise a DataError if a feature has text or rows without a value; it counts them."""
-    faults = [fault for place in roles.features if (fault := fault_of(table.names[place], table.columns[place]))]
+def features_of(table: Table, places: Sequence[int], label_source: str = "") -> Array:
+    """Return columns side by side: float64 [n, columns].
+
+    Raises:
+        DataError: A column has text or rows without a value; they are counted.
+    """
+    faults = [fault for place in places if (fault := fault_of(table.names[place], table.columns[place]))]
     if faults:
-        raise refuse(table.path, faults, roles.label_source)
+        raise refuse(table.path, faults, label_source, table.is_frame)
+    return np.stack([table.columns[place].astype(np.float64) for place in places], axis=1)
 
 
 def fault_of(name: str, values: Array) -> Fault | None:
