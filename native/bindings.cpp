@@ -36,6 +36,12 @@ void require(bool condition, const char* message) {
     if (!condition) throw std::invalid_argument(message);
 }
 
+#if defined(__clang__)
+constexpr const char* COMPILER = "clang " __clang_version__;
+#else
+constexpr const char* COMPILER = "GCC " __VERSION__;
+#endif
+
 // --- instruction sets ------------------------------------------------------------------------------
 
 struct InstructionSet {
@@ -44,13 +50,29 @@ struct InstructionSet {
     bool available;
 };
 
+#if defined(__x86_64__)
+// The features that the levels are made of, which compilers name alike; a compiler knows the levels' own names from
+// GCC 12 and clang 18 on. Every processor with BMI2 and FMA has the rest of v3 (F16C, LZCNT, MOVBE) too.
+bool has_v2() { return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"); }
+bool has_v3() {
+    return has_v2() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+}
+bool has_v4() {
+    return has_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
 // Those that were compiled in, best first.
 const std::vector<InstructionSet>& compiled_sets() {
     static const std::vector<InstructionSet> all = {
-#if defined(__x86_64__)
-        {.name = "v4", .kernels = kernels_v4(), .available = bool(__builtin_cpu_supports("x86-64-v4"))},
-        {.name = "v3", .kernels = kernels_v3(), .available = bool(__builtin_cpu_supports("x86-64-v3"))},
-        {.name = "v2", .kernels = kernels_v2(), .available = bool(__builtin_cpu_supports("x86-64-v2"))},
+#if defined(SMIDGEN_GENERIC)
+        {.name = "generic", .kernels = kernels_generic(), .available = true},
+#elif defined(__x86_64__)
+        {.name = "v4", .kernels = kernels_v4(), .available = has_v4()},
+        {.name = "v3", .kernels = kernels_v3(), .available = has_v3()},
+        {.name = "v2", .kernels = kernels_v2(), .available = has_v2()},
 #else
         {.name = "neon", .kernels = kernels_neon(), .available = true},
 #endif
@@ -328,6 +350,7 @@ void bind_network(nb::module_& m) {
 
 NB_MODULE(_core, m) {
     m.doc() = "The native training core, used through smidgen.engine.native.";
+    m.attr("compiler") = COMPILER;
     m.def("instruction_sets", &instruction_sets, "The instruction sets that this processor can run, best first.");
     m.def("fused", [](const std::string& instruction_set) { return kernels_of(instruction_set).fused; },
           "instruction_set"_a, "Whether multiply-adds round once; all sets that fuse give the same bits.");

@@ -80,6 +80,35 @@ def test_without_the_core_the_engine_says_what_to_install(wheel_without_compiler
     assert "pip install --force-reinstall --no-cache-dir smidgen" in said.stdout
 
 
+@pytest.fixture(scope="module")
+def wheel_that_did_not_compile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("broken")
+    source = copy_source(folder)
+    (source / "native" / "kernels" / "kernels.h").write_text("#error broken on purpose\n")
+    built = build_wheel(source)
+    assert built.returncode == 0, built.stderr
+    assert not (source / "src" / "smidgen" / "core_failure.txt").exists(), "the source stays as it was"
+    return only_wheel(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="needs a C++ compiler")
+def test_a_core_that_does_not_compile_is_kept_with_what_the_compiler_said(wheel_that_did_not_compile: Path) -> None:
+    names = names_in(wheel_that_did_not_compile)
+    assert not has_core(names)
+    assert "smidgen/core_failure.txt" in names
+    code = "from smidgen.engine import native; print(native.available()); print(native.build_failure())"
+    # Unpacked: the file is read from the folder of the package.
+    folder = wheel_that_did_not_compile.parent / "unpacked"
+    zipfile.ZipFile(wheel_that_did_not_compile).extractall(folder)
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    first, *more = said.stdout.splitlines()
+    assert "was not built when Smidgen was installed (" in first
+    assert "broken on purpose; `smidgen doctor` shows more); install a C++ compiler" in first
+    assert any("broken on purpose" in line for line in more)
+
+
 def test_where_the_core_is_required_a_build_without_it_fails(tmp_path: Path) -> None:
     built = build_wheel(copy_source(tmp_path), CXX="/nonexistent/c++", SMIDGEN_REQUIRE_NATIVE="1")
     assert built.returncode != 0
@@ -117,7 +146,7 @@ def test_what_is_installed_is_whole() -> None:
 
 def test_the_changelog_has_this_version_first() -> None:
     headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert headings[0] == PROJECT["project"]["version"]
+    assert next(heading for heading in headings if heading != "Unreleased") == PROJECT["project"]["version"]
 
 
 def test_a_plain_install_brings_no_framework() -> None:

@@ -193,6 +193,7 @@ const Kernels* kernels_v2();
 const Kernels* kernels_v3();
 const Kernels* kernels_v4();
 const Kernels* kernels_neon();
+const Kernels* kernels_generic();
 
 // Overlapping windows need a copy of one channel.
 static inline size_t pool_scratch_floats(int height, int width) { return size_t(height) * width * LANES; }

@@ -24,23 +24,32 @@ inline void store4(float* p, V4 v) { *reinterpret_cast<V4u*>(p) = v; }
 
 #if defined(__SANITIZE_ADDRESS__)
 #define UNROLL  // unrolled loops with a check at every access would take half an hour to compile
+#elif defined(__clang__)
+#define UNROLL _Pragma("unroll 32")
 #else
 #define UNROLL _Pragma("GCC unroll 32")
 #endif
 #define INLINE inline __attribute__((always_inline))
 
+// GCC before 12 has this builtin under another name, with the lanes as a vector of integers.
+#if !defined(__clang__) && __GNUC__ < 12
+#define __builtin_shufflevector(a, b, ...) __builtin_shuffle(a, b, (decltype((a) == (b))){__VA_ARGS__})
+#endif
+
 // Each of these defines VECTOR_LANES, VECTOR_REGISTERS, FUSED_MULTIPLY_ADD, ANY_VECTOR (an operand of inline assembly
 // in a vector register), the vector V, and broadcast, fma, larger, from_bytes, add_first.
-#if defined(__AVX512F__)
+#if defined(SMIDGEN_GENERIC)
+#include "simd_generic.h"
+#elif defined(__AVX512F__)
 #include "simd_avx512.h"
 #elif defined(__AVX2__)
 #include "simd_avx2.h"
 #elif defined(__x86_64__)
 #include "simd_sse4.h"
-#elif defined(__ARM_NEON)
+#elif defined(__aarch64__)
 #include "simd_neon.h"
 #else
-#error "no kernel for this processor"
+#include "simd_generic.h"
 #endif
 
 namespace {

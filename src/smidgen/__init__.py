@@ -15,6 +15,7 @@ from typing import Any
 
 _PUBLIC = {
     "compress": ("smidgen.api", "compress"),
+    "doctor": ("smidgen.api", "doctor"),
     "export": ("smidgen.api", "export"),
     "inspect": ("smidgen.api", "inspect"),
     "load": ("smidgen.api", "load"),

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from smidgen import arguments
 from smidgen.arguments import Data
 from smidgen.data import ReadOptions
+from smidgen.diagnosis import Diagnosis, diagnose
 from smidgen.errors import RequestError, SpecError
 from smidgen.exporters import export
 from smidgen.model import Model, inspect, open_model, unpack
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "compress",
+    "doctor",
     "export",
     "inspect",
     "load",
@@ -463,3 +465,12 @@ def _run_stem(data: Data, goal: Goal, effort: str | Effort, seed: int) -> str:
     words = [arguments.data_stem(data), goal.slug]
     words += [effort if isinstance(effort, str) else "own-effort"] if effort != "normal" else []
     return "-".join([*words, f"seed-{seed}"] if seed else words)
+
+
+def doctor(*, store: Store | str | Path | None = None) -> Diagnosis:
+    """Tell what this installation can do and where it keeps things: core, compiler, extras, cache, store.
+
+    Args:
+        store: path, database URL or `Store` that is looked at; it is made if there is none. A `Store` stays open.
+    """
+    return diagnose(store)

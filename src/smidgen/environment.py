@@ -7,7 +7,7 @@
 | `XDG_CACHE_HOME`          | the folder of all caches of the user                   | `~/.cache`                  |
 | `SMIDGEN_DATA`            | a folder with data sets that need no download          | none                        |
 | `SMIDGEN_MEMORY`          | most memory for the values of a data set, as 8GB       | half of the memory          |
-| `SMIDGEN_INSTRUCTION_SET` | instruction set of the native core: v2, v3, v4 or neon | the best available          |
+| `SMIDGEN_INSTRUCTION_SET` | kernels of the native core: v2, v3, v4, neon, generic  | the best available          |
 | `SMIDGEN_TORCH_DEVICE`    | device of the torch engine, such as `cpu` or `cuda:1`  | a GPU if there is one       |
 
 A variable that is set to nothing counts as not set. Paths may begin with `~`. The environment is read at each call,

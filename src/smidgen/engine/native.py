@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+import smidgen
 from smidgen import environment
 from smidgen.engine.interface import DEFAULT_CONTROL, Examples, Images, TrainControl, Trained
 from smidgen.engine.losses import prepare
@@ -59,15 +61,25 @@ PREDICT_BATCH = 128
 
 
 def available() -> str:
-    """Return "" if the core was built, else what to do."""
+    """Return "" if the core was built, else why it was not and what to do."""
     try:
         import smidgen._core  # noqa: F401
-    except ImportError:
+    except ImportError as error:
+        reason = next((line for line in build_failure().splitlines() if "error:" in line), "")
+        reason = f" ({reason.strip()}; `smidgen doctor` shows more)" if reason else ""
+        if not isinstance(error, ModuleNotFoundError):
+            reason = f" for this machine ({error})"
         return (
-            "the native core was not built when Smidgen was installed; install a C++ compiler "
+            f"the native core was not built when Smidgen was installed{reason}; install a C++ compiler "
             "(Debian: apt-get install g++) and run: pip install --force-reinstall --no-cache-dir smidgen"
         )
     return ""
+
+
+def build_failure() -> str:
+    """Return what the compiler said when the core could not be built, or ""; written when the package was built."""
+    file = Path(smidgen.__file__).with_name("core_failure.txt")
+    return file.read_text("utf-8", errors="replace") if file.is_file() else ""
 
 
 def name() -> str:

@@ -210,6 +210,13 @@ class Store:
         """Keep one number that was measured, such as a time with unit="s"."""
         self._insert(tables().measurements, [measurement_row(key, value, unit)])
 
+    def count(self) -> int:
+        """Return the number of trials."""
+        from sqlalchemy import func, select
+
+        query = select(func.count()).select_from(tables().trials)
+        return int(self._database.read(lambda connection: connection.execute(query).scalar_one()))
+
     # --- open and closed ---
 
     def close(self) -> None:
