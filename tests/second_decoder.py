@@ -419,6 +419,41 @@ def read_tensor(s, previous, shape):
     return {"grid": grid, "coder": coder, "models": models}, bits
 
 
+def read_meaning(s, channels):
+    meaning = {"kind": "image-bytes", "offset": [0.0] * channels, "scale": [1.0] * channels}
+    if s.version == 1 or not s.number(1):
+        return meaning
+    meaning["kind"] = ("vector", "signal", "image-floats", "unstated")[s.number(2)]
+    if meaning["kind"] == "unstated":
+        return meaning
+    if meaning["kind"] == "signal":
+        meaning["axes"] = ("time-channels", "channels-time")[s.number(1)]
+    if s.number(1):
+        read_scales(s, channels, meaning)
+    if meaning["kind"] == "image-floats":
+        meaning["range"] = ((0, 1), (-1, 1), (0, 255), None)[s.number(2)]
+    elif s.number(1):
+        meaning["reach"] = 1 + s.exp_golomb(2)
+    return meaning
+
+
+def read_scales(s, channels, meaning):
+    count = 1 if channels == 1 or s.number(1) else channels
+    exponent, offsets, scales = 0, [], []
+    for _ in range(count):
+        if s.number(1):
+            offset, scale = (struct.unpack(">f", struct.pack(">I", s.number(32)))[0] for _ in range(2))
+        else:
+            if not s.flag("same scale"):
+                exponent += unzigzag(1 + s.exp_golomb(1))
+            steps = 0 if s.flag("no offset") else unzigzag(1 + s.exp_golomb(2))
+            offset, scale = steps / 2 * 2.0**-exponent, 2.0**exponent
+        offsets.append(offset)
+        scales.append(scale)
+    times = channels // count
+    meaning["offset"], meaning["scale"] = offsets * times, scales * times
+
+
 def decode(content):
     need(len(content) >= 4 and content[0] == 0xB5 and content[1] % 16 in (1, 2), "not such a file")
     width = 2 if len(content) < 4096 else 4
@@ -432,10 +467,11 @@ def decode(content):
     names = [str(place) for place in range(classes)]
     if s.number(1):
         names = [bytes(s.number(8) for _ in range(s.exp_golomb(3))).decode() for _ in range(classes)]
+    meaning = read_meaning(s, channels)
     tensors, last, any_last = [], {}, None
     for kind, axes, _ in shapes:
         any_last, bits = read_tensor(s, last.get(kind, any_last), axes)
         last[kind] = any_last
         tensors.append(bits)
     need(s.place >= len(body) - 2, "bytes left over")
-    return {"input": shape, "layers": layers, "names": names, "tensors": tensors}
+    return {"input": shape, "layers": layers, "names": names, "meaning": meaning, "tensors": tensors}

@@ -85,6 +85,7 @@ def shrink(
     label: str = "",
     drop: Sequence[str] | None = None,
     classes: Sequence[str] | str | None = None,
+    layout: str = "",
     group_column: str = "",
     window: int | None = None,
     step: int | None = None,
@@ -127,6 +128,7 @@ def shrink(
         label: column of a table that has the labels; "" finds it.
         drop: columns of a table to leave out.
         classes: names of the classes in the order of the outputs: ("low", "high") or "low,high".
+        layout: axes of an example, "time-channels" or another of `smidgen.data.layout.LAYOUTS`; "" finds them.
         group_column: column that names each row's group; rows of one group stay in one split.
         window: rows of a table in long form that make one window of a signal; None: each row is an example.
         step: rows from the begin of one window to that of the next; None: windows follow one another.
@@ -158,7 +160,7 @@ def shrink(
         FloorNotMet: no network that was trained holds the floor; the message names the best.
     """
     arguments.check_data(data)
-    reading = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column)
+    reading = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column, layout)
     seed, workers = arguments.seed_of(seed), arguments.workers_of(workers)
     limits = {"bytes": bytes, "params": params, "macs": macs, "ram": ram}
     goal = arguments.goal_of(floor, within, limits, rule=rule, balanced=balanced, class_floor=class_floor)
@@ -188,6 +190,7 @@ def sweep(
     label: str = "",
     drop: Sequence[str] | None = None,
     classes: Sequence[str] | str | None = None,
+    layout: str = "",
     group_column: str = "",
     window: int | None = None,
     step: int | None = None,
@@ -214,6 +217,7 @@ def sweep(
         label: column of a table that has the labels; "" finds it.
         drop: columns of a table to leave out.
         classes: names of the classes in the order of the outputs: ("low", "high") or "low,high".
+        layout: axes of an example, "time-channels" or another of `smidgen.data.layout.LAYOUTS`; "" finds them.
         group_column: column that names each row's group; rows of one group stay in one split.
         window: rows of a table in long form that make one window of a signal; None: each row is an example.
         step: rows from the begin of one window to that of the next; None: windows follow one another.
@@ -234,7 +238,7 @@ def sweep(
         RequestError: there is no such family or optimizer, or a number is below 1.
     """
     arguments.check_data(data)
-    reading = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column)
+    reading = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column, layout)
     seeds, workers = whole_number(seeds, "seeds", "leave it out for 3"), arguments.workers_of(workers)
     folder = _place(out, Path("runs") / f"{arguments.data_stem(data)}-{family}")
     sizes, recipe = whole_numbers(widths, "widths"), arguments.recipe_of(optimizer, epochs)
@@ -261,6 +265,7 @@ def compress(
     label: str = "",
     drop: Sequence[str] | None = None,
     classes: Sequence[str] | str | None = None,
+    layout: str = "",
     group_column: str = "",
     window: int | None = None,
     step: int | None = None,
@@ -292,6 +297,7 @@ def compress(
         label: column of a table that has the labels; "" finds it.
         drop: columns of a table to leave out.
         classes: names of the classes in the order of the outputs: ("low", "high") or "low,high".
+        layout: axes of an example, "time-channels" or another of `smidgen.data.layout.LAYOUTS`; "" finds them.
         group_column: column that names each row's group; rows of one group stay in one split.
         window: rows of a table in long form that make one window of a signal; None: each row is an example.
         step: rows from the begin of one window to that of the next; None: windows follow one another.
@@ -321,7 +327,7 @@ def compress(
     """
     seed, workers = arguments.seed_of(seed), arguments.workers_of(workers)
     goal = arguments.goal_of(floor, within, {"bytes": bytes}, rule=rule)
-    reading = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column)
+    reading = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column, layout)
     given = list(files) if isinstance(files, Sequence) and not isinstance(files, str) else [files]
     if not given:
         raise RequestError("no network was given; give at least one")

@@ -136,14 +136,15 @@ def dataset(
     check_data(data)
     split_seed = whole_number(split_seed, "split_seed", "leave it out for 0", least=0)
     copies = whole_number(copies, "copies", "leave it out for the images as they are")
-    if not isinstance(data, str | Path) and reading != NO_OPTIONS:
+    for_arrays = ReadOptions(layout=reading.layout)
+    if not isinstance(data, str | Path) and reading != (for_arrays if isinstance(data, tuple) else NO_OPTIONS):
         raise RequestError(f"{reading.given} is for files and folders; leave it out, or give a path")
     if isinstance(data, Dataset):
         if split_seed not in (0, data.split_seed):
             raise RequestError(f"{data.name} is split already, by split_seed={data.split_seed}; leave split_seed out")
         found = data
     elif isinstance(data, tuple):
-        found = from_arrays(*data, split_seed=split_seed)
+        found = from_arrays(*data, split_seed=split_seed, layout=reading.layout)
     else:
         found = load_with(data, reading, split_seed, reporter=reporter)
     for line in facts_of(found):

@@ -5,9 +5,9 @@
     clf.save("x.smidgen")
     smidgen.load("x.smidgen").predict(X)            # without scikit-learn
 
-X is [n, features], [n, height, width] or [n, height, width, channels]. uint8 is read as value / 255. All other dtypes
-are divided by the root mean square of X while networks are trained; the factor is then folded into the weights, so that
-the network takes X as it is. As for any network, scale features of different magnitude with a `StandardScaler` first.
+X is [n, features], a signal [n, time, channels], or pictures [n, height, width] or [n, height, width, channels], and is
+read as `smidgen.data.from_arrays` reads it: features and signals are standardised while networks are trained, so no
+`StandardScaler` is needed, and the network takes X as it is.
 
 scikit-learn is imported when `SmallestClassifier` is first used, so the class is made by a function.
 """
@@ -25,14 +25,11 @@ import numpy.typing as npt
 
 from smidgen.data import Dataset, without_test_split
 from smidgen.errors import RequestError, SmidgenError
-from smidgen.model import Model, flatten_arrays, named_arrays
 from smidgen.predictor import Classifier, save
-from smidgen.records import Weights
 from smidgen.search.frontier import Point, pareto
 from smidgen.search.goal import Goal, Limits, Target
 from smidgen.search.result import ShrinkResult
 from smidgen.search.shrink import shrink
-from smidgen.spec import NetSpec, PReLU, Shape
 from smidgen.trials.store import Store, open_store
 from smidgen.trials.workers import default_workers
 
@@ -43,39 +40,6 @@ class SmallDataWarning(UserWarning):
 
 class FloorWarning(UserWarning):
     """No network reached the floor; the most accurate one was fitted."""
-
-
-def fold_input_scale(spec: NetSpec, shape: Shape, weights: Weights, scale: float) -> Weights:
-    """Fold a factor of the input into the weights of a network.
-
-    Pools, PReLUs and activations pass a positive factor on. It goes into the first layer whose weights no later round
-    of a repeat uses again. Any layer before that gets its input in the new scale, and its bias is divided by the
-    factor, as is the running mean of a batch norm.
-
-    Args:
-        spec: The network.
-        shape: (channels, height, width) of its input.
-        weights: Its weights, flat float32.
-        scale: A factor above 0.
-
-    Returns:
-        Weights with which the network computes from x what `weights` compute from x * scale, except for rounding.
-    """
-    arrays = {name: array.copy() for name, array in named_arrays(spec, shape, weights).items()}
-    plans = spec.plan(shape)
-    shared = {plan.source for plan in plans}
-    factor = np.float32(scale)
-    for place, plan in enumerate(plans):
-        if not plan.parameters or isinstance(plan.layer, PReLU):
-            continue
-        if f"{place}.mean" in arrays:
-            arrays[f"{place}.mean"] /= factor
-        if place not in shared:
-            arrays[f"{place}.weight"] *= factor
-            break
-        if f"{place}.bias" in arrays:
-            arrays[f"{place}.bias"] /= factor
-    return flatten_arrays(spec, shape, arrays)
 
 
 # --- the estimator ----------------------------------------------------------------------------
@@ -203,25 +167,21 @@ class Smallest:
     # --- the steps of fit ---
 
     def _fit(self, X: npt.NDArray[Any], codes: npt.NDArray[Any], classes: npt.NDArray[Any], seed: int) -> None:
-        scale = 1.0 if X.dtype == np.uint8 else _input_scale(X)
-        data = without_test_split(X if X.dtype == np.uint8 else X * scale, codes, "X", seed)
+        data = without_test_split(X, codes, "X", seed)
         result = self._shrink(replace(data, class_names=tuple(str(name) for name in classes)), seed)
         self._warn(data, result)
-        spec, shape = result.winner.spec, data.input_shape
-        model = Model(
-            spec, shape, result.data.class_names, fold_input_scale(spec, shape, result.outcome.weights, scale)
-        )
+
         points = [
             Point(t.outcome.parameters, t.outcome.validation, str(t.trial.spec), t.trial.seed)
             for t in result.candidates
         ]
         self.classes_ = classes
-        self.spec_ = spec
+        self.spec_ = result.winner.spec
         self.n_parameters_ = result.outcome.parameters
         self.frontier_ = pareto(points)
         self.validation_score_ = result.outcome.validation
         self.held_ = result.is_met
-        self.network_ = Classifier(model, classes)
+        self.network_ = Classifier(result.model, classes)
 
     def _shrink(self, data: Dataset, seed: int) -> ShrinkResult:
         goal = Goal(
@@ -257,12 +217,6 @@ class Smallest:
                 f"{result.outcome.validation}. Lower floor, raise effort or add samples"
             )
             warnings.warn(message, FloorWarning, stacklevel=4)
-
-
-def _input_scale(X: npt.NDArray[Any]) -> float:
-    """One over the root mean square of X; 1 if X is all zeros."""
-    mean_square = float(np.mean(np.square(X, dtype=np.float64)))
-    return mean_square**-0.5 if mean_square > 0 else 1.0
 
 
 def _dimensions(X: Any) -> int:

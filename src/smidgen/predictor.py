@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.data import as_images
+from smidgen.data import network_input, picture_values
 from smidgen.data.readers.image_file import read_image
 from smidgen.engine import choose, softmax
 from smidgen.errors import DataError, RequestError
 from smidgen.model import Model, as_quantized, open_model, save_safetensors, save_smidgen
-from smidgen.spec import NetSpec, Shape
+from smidgen.spec import NetSpec
+from smidgen.spec.input import SIGNAL, VECTOR
 from smidgen.text_forms import path_of
 
 SUFFIXES = (".smidgen", ".safetensors")
+
+
+class InputWarning(UserWarning):
+    """Values are read otherwise than they came, or lie outside what the network saw in training."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +37,7 @@ class Classifier:
 
     model: Model = field(repr=False)
     classes: npt.NDArray[Any]
+    _said: set[str] = field(default_factory=set, init=False, repr=False)
 
     @property
     def spec(self) -> NetSpec:
@@ -47,22 +53,26 @@ class Classifier:
         """Return the softmax of the outputs for each image.
 
         Args:
-            X: Images, [n, features], [n, height, width] or [n, height, width, channels]. uint8 is read as value / 255.
+            X: Arrays in the units, the type and the axes of the data that the network was trained from
+                (`self.model.input` says which). What looks wrong is said once, as an `InputWarning`.
 
         Returns:
             float64 [n, classes]; each row sums to 1.
 
         Raises:
-            DataError: The images have another shape than the network takes.
+            DataError: The arrays have another shape than the network takes, or values that are not finite.
         """
-        images = as_images(X)
-        if images.shape[1:] != self.model.input_shape:
-            given, wanted = ("x".join(map(str, shape)) for shape in (images.shape[1:], self.model.input_shape))
-            raise DataError(
-                f"X has images of {given} (channels, height, width) and the network takes {wanted}; "
-                f"{_remedy(images.shape[1:], self.model.input_shape)}"
-            )
-        return _probabilities(self.model, images, "auto")
+        inputs, notes = network_input(np.asarray(X), self.model.input)
+        for note in notes:
+            self._say(note)
+        return _probabilities(self.model, inputs, "auto")
+
+    def _say(self, note: str) -> None:
+        """Warn once of each kind of fault; counts and ranges may differ from batch to batch."""
+        kind = note.translate({ord(digit): None for digit in "0123456789.,-"})
+        if kind not in self._said:
+            self._said.add(kind)
+            warnings.warn(note, InputWarning, stacklevel=3)
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the most probable class of each image: [n], of the dtype of `classes`; X as in `predict_proba`."""
@@ -117,8 +127,8 @@ def save(model: Model, path: str | Path) -> int:
 def predict(model: Model | Path | str, picture: Path | str, engine: str = "auto") -> Prediction:
     """Classify one picture file.
 
-    The picture is converted to the network's channels and size, and is otherwise read as it is: a network that was
-    trained on light digits on a dark ground needs such pictures.
+    The picture is converted to the network's channels, size and range of values, and is otherwise read as it is: a
+    network that was trained on light digits on a dark ground needs such pictures.
 
     Args:
         model: The network, or a network file.
@@ -133,7 +143,8 @@ def predict(model: Model | Path | str, picture: Path | str, engine: str = "auto"
     if not isinstance(picture, str | Path):
         raise RequestError("predict takes a picture file; for arrays use smidgen.load(file).predict(X)")
     model = model if isinstance(model, Model) else open_model(path_of(model, "model"))
-    probabilities = _probabilities(model, read_picture(Path(picture), model)[None], engine)[0]
+    pixels = read_picture(Path(picture), model)[None]
+    probabilities = _probabilities(model, picture_values(pixels, model.input), engine)[0]
     order = np.argsort(-probabilities, kind="stable")
     ranked = tuple((model.class_names[k], float(probabilities[k])) for k in order)
     return Prediction(ranked[0][0], ranked)
@@ -146,7 +157,7 @@ def read_picture(path: Path, model: Model) -> npt.NDArray[np.uint8]:
         DataError: The file is not a picture, or the network does not take pictures.
     """
     channels, height, width = model.input_shape
-    if channels not in (1, 3) or min(height, width) < 2:
+    if channels not in (1, 3) or min(height, width) < 2 or model.input.kind in (SIGNAL, VECTOR):
         shape = "x".join(map(str, model.input_shape))
         raise DataError(f"the network takes {shape} values and not pictures; use smidgen.load from Python")
     if not path.exists():
@@ -156,18 +167,6 @@ def read_picture(path: Path, model: Model) -> npt.NDArray[np.uint8]:
         raise DataError(f"{path} has more than 8 bits a channel; save it with 8 bits, or use smidgen.load from Python")
     pixels = picture.reshape(height, width, channels)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
-
-def _remedy(given: tuple[int, ...], wanted: Shape) -> str:
-    """Say how to make images of the wanted shape; (channels, height, width) both."""
-    if math.prod(given) != math.prod(wanted):
-        return "give images of that size"
-    channels, height, width = wanted
-    if (height, width) == (1, 1):
-        sides: tuple[int, ...] = (channels,)
-    else:
-        sides = (height, width) if channels == 1 else wanted
-    return f"give X.reshape(-1, {', '.join(map(str, sides))})"
 
 
 def _probabilities(model: Model, images: npt.NDArray[Any], engine: str) -> npt.NDArray[np.float64]:

@@ -27,13 +27,15 @@ class Said(SilentReporter):
 
 
 def numbered(n: int, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Images that are all different (image i holds i + 0.5) and labels that go round."""
-    return np.arange(n)[:, None, None] + np.full((n, 2, 3), 0.5), np.arange(n) % classes
+    """Images of bytes that are all different (the first two pixels of image i hold i) and labels that go round."""
+    images = np.full((n, 2, 3), 7, np.uint8)
+    images[:, 0, 0], images[:, 0, 1] = np.arange(n) % 256, np.arange(n) // 256
+    return images, np.arange(n) % classes
 
 
 def members(split: Split) -> list[int]:
     """Which of `numbered` images are in a split."""
-    return [int(value) for value in split.images[:, 0, 0, 0]]
+    return [int(low) + 256 * int(high) for low, high in split.images[:, 0, 0, :2]]
 
 
 def four(dataset: Dataset) -> tuple[Split, Split, Split, Split]:
@@ -44,7 +46,7 @@ GOOD_X, GOOD_Y = numbered(30)
 
 
 def with_nan(value: float) -> np.ndarray:
-    X = GOOD_X.copy()
+    X = GOOD_X.astype(float)
     X[4, 1, 2] = X[9, 0, 0] = value
     return X
 

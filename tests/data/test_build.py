@@ -21,6 +21,11 @@ from smidgen.errors import DataError
         ((20, 1, 4, 5), (1, 4, 5)),
         ((20, 7, 1, 1), (7, 1, 1)),
         ((20, 3, 4, 3), (3, 4, 3)),
+        ((20, 4, 5, 2), (2, 4, 5)),
+        ((20, 9, 4, 4), (9, 4, 4)),
+        ((20, 128, 3), (3, 1, 128)),
+        ((20, 3, 128), (3, 1, 128)),
+        ((20, 3, 1, 128), (3, 1, 128)),
     ],
 )
 def test_shapes(shape, becomes):
@@ -34,7 +39,7 @@ def test_shapes(shape, becomes):
 
 
 def test_colour_planes_are_moved_and_not_reshaped():
-    X = np.arange(20 * 2 * 2 * 3, dtype=np.float32).reshape(20, 2, 2, 3) + 0.5
+    X = np.arange(20 * 2 * 2 * 3, dtype=np.uint8).reshape(20, 2, 2, 3)
     train = from_arrays(X, np.arange(20) % 2).train
     first = next(i for i in range(20) if X[i, 0, 0, 0] == train.images[0, 0, 0, 0])
     np.testing.assert_array_equal(train.images[0], X[first].transpose(2, 0, 1))
@@ -56,20 +61,21 @@ def test_colour_planes_are_moved_and_not_reshaped():
     ],
 )
 def test_types_of_images(values, dtype):
-    train = from_arrays(np.tile(values, (12, 1)), np.arange(12) % 2).train
-    assert train.images.dtype == dtype
-    np.testing.assert_array_equal(train.images[:, :, 0, 0], np.tile(values.astype(dtype), (len(train), 1)))
+    pictures = np.tile(values, (12, 2, 1))
+    data = from_arrays(pictures, np.arange(12) % 2, layout="height-width")
+    assert data.train.images.dtype == dtype
+    np.testing.assert_array_equal(data.input.to_units(data.train.images)[:, 0], pictures[: len(data.train)])
 
 
 def test_test_split_has_the_type_of_the_training_split():
-    X, y = np.full((12, 4), 7.0), np.arange(12) % 2
+    X, y = np.tile([0.0, 7.0], (12, 2, 1)), np.arange(12) % 2
     dataset = from_arrays(X, y, test=(X[:2] + 0.5, y[:2]))
     assert dataset.train.images.dtype == dataset.test.images.dtype == np.float32
-    assert dataset.train.images[0, 0, 0, 0] == 7.0
+    assert dataset.train.images[0, 0, 0, 1] == 7.0
 
 
 def test_arrays_of_the_caller_are_not_shared():
-    X, y = np.full((12, 4), 7, np.uint8), np.arange(12) % 2
+    X, y = np.full((12, 4, 4), 7, np.uint8), np.arange(12) % 2
     dataset = from_arrays(X, y, test=(X, y))
     X[:] = 9
     assert {int(split.images.max()) for split in four(dataset)} == {7}
@@ -106,7 +112,8 @@ def test_a_column_of_labels_is_taken_and_one_hot_is_refused():
 def test_data_whose_test_images_are_elsewhere():
     X, y = np.arange(80.0)[:, None], np.arange(80) % 2
     data = without_test_split(X, y)
-    assert data.train.images.dtype == np.float32, "whole numbers are no bytes where the type says otherwise"
+    assert data.train.images.dtype == np.float32, "a column is standardised"
+    assert abs(data.train.images.mean()) < 0.5 and 0.7 < data.train.images.std() < 1.42
     rows = np.concatenate([data.train.rows, data.selection.rows, data.confirmation.rows])
     assert sorted(rows.tolist()) == list(range(80))
     assert data.test is data.confirmation

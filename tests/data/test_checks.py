@@ -24,7 +24,7 @@ from smidgen.errors import DataError
         (GOOD_X[:0], GOOD_Y[:0], r"images have shape 0x2x3 and are empty"),
         (GOOD_X[:, :0], GOOD_Y, r"images have shape 30x0x3 and are empty"),
         (GOOD_X.reshape(30, 2, 3, 1, 1), GOOD_Y, r"images have shape 30x2x3x1x1; give \[n, features\]"),
-        (np.zeros((30, 4, 5, 2)), GOOD_Y, r"images have shape 30x4x5x2; give"),
+        (np.zeros((30, 17, 5, 18)), GOOD_Y, r"images have shape 30x17x5x18; give .* with 1 to 16 channels"),
         (np.zeros(30), GOOD_Y, r"images have shape 30; give"),
         (GOOD_X.astype(str), GOOD_Y, r"images are of type <U\d+; give an array of numbers"),
         (GOOD_X.astype(complex), GOOD_Y, r"images are of type complex128"),

@@ -257,4 +257,4 @@ def test_unequal_classes_say_what_the_commonest_alone_would_give():
         "class 'good' has 990 images and 'fault' 10: answering always 'good' is 99.0% accurate; --balanced asks for "
         "the mean over the classes"
     )
-    assert facts_of(from_arrays(VALUES, KINDS)) == ()
+    assert "always" not in " ".join(facts_of(from_arrays(VALUES, KINDS)))

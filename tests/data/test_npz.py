@@ -42,7 +42,7 @@ def test_bad_npz(tmp_path, arrays, message):
 
 def test_npz_that_is_cut_off_or_damaged(tmp_path):
     path = tmp_path / "mine.npz"
-    np.savez(path, X=GOOD_X, y=GOOD_Y)
+    np.savez(path, X=GOOD_X.astype(float), y=GOOD_Y)
     content = bytearray(path.read_bytes())
     path.write_bytes(content[:-30])
     with pytest.raises(DataError, match=r"not a whole \.npz file"):

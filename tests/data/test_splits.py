@@ -17,7 +17,7 @@ from smidgen.errors import DataError
 def test_splits_share_no_image_and_lose_none(sizes, split_seed, own_test):
     labels = np.repeat(np.arange(len(sizes)), sizes)
     images = numbered(len(labels))[0]
-    test = (np.full((3, 2, 3), 9999.5), [0, 0, 1]) if own_test else None
+    test = (np.full((3, 2, 3), 255, np.uint8), [0, 0, 1]) if own_test else None
     dataset = from_arrays(images, labels, split_seed=split_seed, test=test)
     splits = four(dataset)[:3] if own_test else four(dataset)
     assert sorted(i for split in splits for i in members(split)) == list(range(len(labels)))
@@ -79,7 +79,7 @@ def test_no_group_is_torn_apart_and_every_split_has_every_class(groups_a_class, 
     for split in splits:
         assert set(split.labels.tolist()) == {0, 1}
         np.testing.assert_array_equal(y[split.rows], split.labels)
-        np.testing.assert_array_equal(X[split.rows, 0], split.images[:, 0, 0, 0])
+        np.testing.assert_array_equal(X[split.rows, 0], data.input.to_units(split.images)[:, 0, 0, 0])
 
 
 def test_groups_keep_the_shares_of_the_splits_where_there_are_many():
@@ -110,6 +110,6 @@ def test_rare_classes_are_repeated_where_it_is_learned_and_nowhere_else():
     before = np.bincount(data.train.labels)
     assert np.bincount(even.train.labels).tolist() == [before[0], before[0], min(before[0], 20 * before[2])]
     assert set(even.train.rows.tolist()) == set(data.train.rows.tolist())
-    np.testing.assert_array_equal(even.train.images[:, 0, 0, 0], even.train.rows + 0.5)
+    np.testing.assert_array_equal(data.input.to_units(even.train.images)[:, 0, 0, 0], even.train.rows + 0.5)
     assert (even.selection, even.confirmation, even.test) == (data.selection, data.confirmation, data.test)
     assert even.digest != data.digest

@@ -27,7 +27,7 @@ def outputs_of(store: Store, data: Dataset, source: object, **more: Any) -> Teac
 
 def prototypes(data: Dataset, text: str) -> Callable[[np.ndarray], np.ndarray]:
     """A teacher that knows the mean image of each class, in one layout and one range: logits are distances."""
-    (input_format,) = input_formats(text, data.train, None, "prototypes")
+    (input_format,) = input_formats(text, data.train, None, "prototypes", data.input)
     images, labels = input_format(data.train.images), data.train.labels
     means = np.stack([images[labels == place].mean(axis=0) for place in range(data.classes)])
 

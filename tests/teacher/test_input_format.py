@@ -18,7 +18,7 @@ def test_ranges_are_what_they_say(digits: Dataset) -> None:
     images, train = digits.train.images, digits.train
 
     def values(text: str) -> np.ndarray:
-        return input_formats(f"nchw {text}", train, None, "")[0](images)
+        return input_formats(f"nchw {text}", train, None, "", digits.input)[0](images)
 
     np.testing.assert_allclose(values("0..1"), images / 255, atol=1e-6)
     np.testing.assert_allclose(values("-1..1"), images / 127.5 - 1, atol=1e-6)

@@ -142,7 +142,7 @@ def test_a_classifier_of_scikit_learn(store: Store) -> None:
     model = linear_model.LogisticRegression().fit(X, names)
     outputs = outputs_of(store, data, model)
     assert outputs.parameters == 21
-    flat = data.train.images.reshape(len(data.train), -1)
+    flat = data.input.to_units(data.train.images).reshape(len(data.train), -1)
     columns = [list(model.classes_).index(name) for name in data.class_names]
     np.testing.assert_allclose(
         softmax(outputs.logits.astype(np.float64)), model.predict_proba(flat)[:, columns], atol=1e-5

@@ -23,6 +23,7 @@ from smidgen.cli.options import (
     FloorOption,
     GroupOption,
     LabelOption,
+    LayoutOption,
     ResizeOption,
     RuleOption,
     SeedOption,
@@ -64,6 +65,7 @@ def compress(
     label: LabelOption = "",
     drop: DropOption = None,
     classes: ClassesOption = None,
+    layout: LayoutOption = "",
     group_column: GroupOption = "",
     window: WindowOption = None,
     step: StepOption = None,
@@ -96,8 +98,8 @@ def compress(
     with bars() as reporter:
         result = api.compress(
             files, floor, within=within, bytes=bytes, rule=rule, data=data, label=label, drop=drop, classes=classes,
-            group_column=group_column, window=window, step=step, time_column=time_column, resize=resize,
-            teacher=teacher, effort=effort, seed=seed, copies=copies,
+            layout=layout, group_column=group_column, window=window, step=step, time_column=time_column,
+            resize=resize, teacher=teacher, effort=effort, seed=seed, copies=copies,
             split_seed=split_seed, out=out or True, store=store, workers=workers, cluster=cluster, engine=engine,
             reporter=reporter,
         )  # fmt: skip

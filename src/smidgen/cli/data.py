@@ -13,6 +13,7 @@ from smidgen.cli.options import (
     DropOption,
     GroupOption,
     LabelOption,
+    LayoutOption,
     ResizeOption,
     SplitOption,
     StepOption,
@@ -69,6 +70,7 @@ def show(
     label: LabelOption = "",
     drop: DropOption = None,
     classes: ClassesOption = None,
+    layout: LayoutOption = "",
     group_column: GroupOption = "",
     window: WindowOption = None,
     step: StepOption = None,
@@ -84,6 +86,7 @@ def show(
         data, split_seed, reporter=Lines(), resize=resize, group_column=group_column, window=window, step=step,
         time_column=time_column, label=label, drop=drop,
         classes=classes,
+        layout=layout,
     )  # fmt: skip
     picture = draw(found.dataset, out)
     print_summary(found)

@@ -39,6 +39,15 @@ DropOption = Annotated[list[str] | None, option("--drop", "A column of a table t
 ClassesOption = Annotated[
     str | None, option("--classes", "Classes in the order of the outputs: low,mid,high; default: sorted.", DATA)
 ]
+LayoutOption = Annotated[
+    str,
+    option(
+        "--layout",
+        "Axes of an example: time-channels, channels-time, height-width, height-width-channels or "
+        "channels-height-width; default: found.",
+        DATA,
+    ),
+]
 GroupOption = Annotated[str, option("--group-column", "Keep rows with one value of this column in one split.", DATA)]
 WindowOption = Annotated[
     int | None, option("--window", "Rows of a table in long form that make a window of a signal.", DATA)

@@ -21,6 +21,7 @@ from smidgen.cli.options import (
     FloorOption,
     GroupOption,
     LabelOption,
+    LayoutOption,
     ResizeOption,
     RuleOption,
     SeedOption,
@@ -76,6 +77,7 @@ def shrink(
     label: LabelOption = "",
     drop: DropOption = None,
     classes: ClassesOption = None,
+    layout: LayoutOption = "",
     group_column: GroupOption = "",
     window: WindowOption = None,
     step: StepOption = None,
@@ -111,10 +113,10 @@ def shrink(
         result = api.shrink(
             data, floor, within=within, bytes=bytes, params=params, macs=macs, ram=ram, rule=rule, balanced=balanced,
             class_floor=class_floor, teacher=teacher, weights=weights, teacher_logits=teacher_logits,
-            teacher_input=teacher_input, label=label, drop=drop, classes=classes, group_column=group_column,
-            window=window, step=step, time_column=time_column, resize=resize, effort=effort, minutes=minutes,
-            work=work, seed=seed, copies=copies, split_seed=split_seed, out=out or True, store=store, workers=workers,
-            cluster=cluster, engine=engine, reporter=reporter, command=command_line(),
+            teacher_input=teacher_input, label=label, drop=drop, classes=classes, layout=layout,
+            group_column=group_column, window=window, step=step, time_column=time_column, resize=resize, effort=effort,
+            minutes=minutes, work=work, seed=seed, copies=copies, split_seed=split_seed, out=out or True, store=store,
+            workers=workers, cluster=cluster, engine=engine, reporter=reporter, command=command_line(),
         )  # fmt: skip
     print_result(result)
 

@@ -14,6 +14,7 @@ from smidgen.cli.options import (
     EngineOption,
     GroupOption,
     LabelOption,
+    LayoutOption,
     ResizeOption,
     SplitOption,
     StepOption,
@@ -50,6 +51,7 @@ def sweep(
     label: LabelOption = "",
     drop: DropOption = None,
     classes: ClassesOption = None,
+    layout: LayoutOption = "",
     group_column: GroupOption = "",
     window: WindowOption = None,
     step: StepOption = None,
@@ -68,8 +70,8 @@ def sweep(
     with bars() as reporter:
         result = api.sweep(
             data, family=family, widths=widths, seeds=seeds, epochs=epochs, optimizer=optimizer, label=label,
-            drop=drop, classes=classes, group_column=group_column, window=window, step=step, time_column=time_column,
-            resize=resize, split_seed=split_seed,
+            drop=drop, classes=classes, layout=layout, group_column=group_column, window=window, step=step,
+            time_column=time_column, resize=resize, split_seed=split_seed,
             out=out or True, store=store, workers=workers, cluster=cluster, engine=engine, reporter=reporter,
         )  # fmt: skip
     print_sweep(result)

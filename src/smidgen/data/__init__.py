@@ -15,6 +15,9 @@ and depend on the labels and `split_seed` alone. Data without a test split has a
     facts.py                 what a user should know of a data set, in sentences
     catalogue.py             what the commands `smidgen data list`, `fetch` and `show` print
     readers/                 one file format a module
+    layout.py                which axis is time, rows, channels
+    scaling.py               the offset and scale of each column, from the training split
+    for_networks.py          a user's arrays and pictures -> what a trained network reads
     checks.py                raw arrays -> images and labels, or an error that says what is wrong
     copies.py                exact copies are found, counted and kept in one split
     splits.py                which images belong to which split
@@ -30,6 +33,7 @@ from smidgen.data.cache import CachedDataset
 from smidgen.data.catalogue import DataSummary, fetch, list, show, summary
 from smidgen.data.dataset import Dataset, Split
 from smidgen.data.facts import facts_of
+from smidgen.data.for_networks import network_input, picture_values
 from smidgen.data.loading import load, load_with
 from smidgen.data.origin import Origin
 from smidgen.data.published import NAMES
@@ -52,7 +56,9 @@ __all__ = [
     "list",
     "load",
     "load_with",
+    "network_input",
     "oversampled",
+    "picture_values",
     "show",
     "summary",
     "with_copies",

@@ -17,16 +17,21 @@ from smidgen.data.checks import (
     encode_labels,
     shape_text,
     to_images,
+    to_values,
     with_common_type,
 )
 from smidgen.data.copies import counted_in_test, keeping_copies_together
 from smidgen.data.dataset import Dataset, Images, Labels, Split, digest_of
 from smidgen.data.framework_datasets import arrays_of, columns_of_frame
+from smidgen.data.layout import Layout, stated_layout
 from smidgen.data.origin import Origin
 from smidgen.data.readers import Contents, Raw
 from smidgen.data.readers.table import features_of
+from smidgen.data.scaling import describe_input
 from smidgen.data.splits import Cut, oversampled_rows
 from smidgen.errors import DataError
+from smidgen.spec import InputSpec
+from smidgen.spec.input import IMAGE_BYTES
 
 
 def from_arrays(
@@ -37,14 +42,16 @@ def from_arrays(
     test: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     groups: npt.ArrayLike | None = None,
     classes: Sequence[str] = (),
+    layout: str = "",
 ) -> Dataset:
     """Build a data set from arrays.
 
     Args:
-        X: Numbers [n, features], [n, height, width], [n, height, width, 1 or 3] or [n, 1 or 3, height, width]; a shape
-            that fits both of the last two is read as the last. Whole numbers from 0 to 255 become uint8, which a
-            network reads as value / 255. All others become float32, and so do values that are all 0 or 1, because
-            divided by 255 they would be nearly 0.
+        X: Numbers [n, features], a signal [n, time, channels] or [n, channels, time], or pictures [n, height, width],
+            [n, height, width, channels] or [n, channels, height, width] with 1 to 16 channels. `Dataset.input` says
+            which was taken. Pictures of whole numbers from 0 to 255 become uint8, which a network reads as value / 255;
+            values that are all 0 or 1 do not, because divided by 255 they would be nearly 0. Vectors and signals are
+            standardised by what the training split says.
         y: Labels [n], numbers or text. Classes are in numerical order if all labels are numbers, else in alphabetical
             order. X and y can be arrays, tensors, or data frames and series of pandas.
         name: What reports call the data set.
@@ -52,6 +59,8 @@ def from_arrays(
         test: X and y of a test split. Without it, a fifth of the images is cut off.
         groups: Numbers or text [n]. Images of one group (one patient, one video) stay in one split.
         classes: The names of the classes in another order.
+        layout: The axes of an example where its shape does not tell: "time-channels", "channels-time", "height-width",
+            "height-width-channels" or "channels-height-width".
 
     Raises:
         DataError: The arrays do not fit a classifier.
@@ -60,7 +69,8 @@ def from_arrays(
     raw_groups = None if groups is None else _array(groups, "groups")
     frame = columns_of_frame(X)
     names = () if frame is None else frame.names
-    contents = Contents(Raw(_array(X, "X"), _array(y, "y"), raw_groups), raw_test, feature_names=names)
+    raw = Raw(_array(X, "X"), _array(y, "y"), raw_groups)
+    contents = Contents(raw, raw_test, feature_names=names, layout=layout)
     return build(name, contents, split_seed, order=tuple(classes))
 
 
@@ -85,7 +95,7 @@ def without_test_split(X: npt.ArrayLike, y: npt.ArrayLike, name: str = "arrays",
     """Build a data set from arrays whose test images the caller keeps: `test` is the confirmation half again.
 
     Args:
-        X: Numbers in a shape that `from_arrays` takes; the type decides how they are read, as in `as_images`.
+        X: Numbers in a shape that `from_arrays` takes; read as there.
         y: Labels [n], numbers or text.
         name: What reports call the data set.
         split_seed: The seed of the cuts.
@@ -96,7 +106,7 @@ def without_test_split(X: npt.ArrayLike, y: npt.ArrayLike, name: str = "arrays",
     Raises:
         DataError: The arrays do not fit a classifier.
     """
-    images, raw_labels = as_images(X), _array(y, "y")
+    (images, layout), raw_labels = to_values(_array(X, "X"), "X"), _array(y, "y")
     class_names = class_names_of(raw_labels, len(images))
     labels = encode_labels(raw_labels, len(images), class_names)
     every = np.arange(len(labels))
@@ -104,9 +114,11 @@ def without_test_split(X: npt.ArrayLike, y: npt.ArrayLike, name: str = "arrays",
     if np.bincount(labels).min() >= MIN_IMAGES_PER_CLASS:
         cut, _ = keeping_copies_together(Cut(split_seed, None, class_names), images, labels, True)
         rows = cut.validation(labels, every)
-    train, selection, confirmation = (Split(images[some], labels[some], some) for some in rows)
-    digest = digest_of(class_names, (train, selection, confirmation, confirmation))
-    return Dataset(name, class_names, train, selection, confirmation, confirmation, split_seed, digest)
+    read_as, (train, selection, confirmation) = _as_networks_read(
+        layout, [Split(images[some], labels[some], some) for some in rows]
+    )
+    digest = digest_of(class_names, (train, selection, confirmation, confirmation), read_as)
+    return Dataset(name, class_names, train, selection, confirmation, confirmation, split_seed, digest, input=read_as)
 
 
 def as_images(X: npt.ArrayLike) -> Images:
@@ -121,7 +133,7 @@ def as_images(X: npt.ArrayLike) -> Images:
     Raises:
         DataError: The shape is another, or a number is not finite.
     """
-    return to_images(_array(X, "X"), "X", detect_bytes=False)
+    return to_images(_array(X, "X"), "X")
 
 
 def oversampled(data: Dataset) -> Dataset:
@@ -133,7 +145,7 @@ def oversampled(data: Dataset) -> Dataset:
     train = Split(
         data.train.images[rows], data.train.labels[rows], data.train.rows[rows] if len(data.train.rows) else rows
     )
-    digest = digest_of(data.class_names, (train, data.selection, data.confirmation, data.test))
+    digest = digest_of(data.class_names, (train, data.selection, data.confirmation, data.test), data.input)
     return replace(data, train=train, digest=digest)
 
 
@@ -155,7 +167,7 @@ def build(
     if split_seed < 0:
         raise DataError(f"split_seed={split_seed} must be at least 0")
     train, test = contents.train, contents.test
-    images = to_images(train.images, "images")
+    images, layout = to_values(train.images, "images", stated_layout(contents.layout))
     values, labels = _classes(contents, len(images), len(class_names), order)
     names = class_names or values
     cut = Cut(split_seed, _groups(train, test, len(images)), names)
@@ -165,14 +177,16 @@ def build(
         test_split = Split(images[test_rows], labels[test_rows], test_rows)
     else:
         kept = np.arange(len(labels))
-        images, test_split = _given_test_split(images, test, values)
+        images, test_split = _given_test_split(images, test, values, layout)
         copies = counted_in_test(copies, images, test_split.images)
     parts = cut.validation(labels, kept)
-    train_split, selection, confirmation = (Split(images[rows], labels[rows], rows) for rows in parts)
-    digest = digest_of(names, (train_split, selection, confirmation, test_split))
-    splits = (train_split, selection, confirmation, test_split)
+    read_as, splits = _as_networks_read(
+        layout, [*(Split(images[rows], labels[rows], rows) for rows in parts), test_split]
+    )
+    digest = digest_of(names, splits, read_as)
+    training, selection, confirmation, test_split = splits
     origin = Origin(contents.label_source, contents.feature_names, contents.notes, copies)
-    return Dataset(name, names, *splits, split_seed, digest, origin=origin)
+    return Dataset(name, names, training, selection, confirmation, test_split, split_seed, digest, read_as, origin)
 
 
 def _classes(contents: Contents, images: int, classes: int, order: tuple[str, ...]) -> tuple[tuple[str, ...], Labels]:
@@ -189,9 +203,17 @@ def _classes(contents: Contents, images: int, classes: int, order: tuple[str, ..
     return values, labels
 
 
-def _given_test_split(images: Images, test: Raw, values: tuple[str, ...]) -> tuple[Images, Split]:
+def _as_networks_read(layout: Layout, splits: Sequence[Split]) -> tuple[InputSpec, list[Split]]:
+    """Describe the input by the first split, the training split, and bring every split to what networks read."""
+    described = describe_input(splits[0].images, layout)
+    if described.kind == IMAGE_BYTES:
+        return described, list(splits)
+    return described, [replace(split, images=described.to_network(split.images)) for split in splits]
+
+
+def _given_test_split(images: Array, test: Raw, values: tuple[str, ...], layout: Layout) -> tuple[Array, Split]:
     """(training images, test split) of one type; the rows of the test split follow those of the training images."""
-    images, test_images = with_common_type(images, to_images(test.images, "test images"))
+    images, test_images = with_common_type(images, to_values(test.images, "test images", layout)[0])
     rows = np.arange(len(images), len(images) + len(test_images))
     return images, Split(test_images.copy(), encode_labels(test.labels, len(test_images), values), rows)
 

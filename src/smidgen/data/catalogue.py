@@ -70,6 +70,7 @@ def show(
     window: int | None = None,
     step: int | None = None,
     time_column: str = "",
+    layout: str = "",
 ) -> DataSummary:
     """Load a data set and summarize it: classes, shapes, value range, split sizes and digest.
 
@@ -86,11 +87,12 @@ def show(
         window: Rows of a table in long form that make one window of a signal; None: each row is an example.
         step: Rows from the begin of one window to that of the next; None: windows follow one another.
         time_column: The column of a table in long form that has the times; "" if rows are in order.
+        layout: The axes of an example, "time-channels" or another of `smidgen.data.layout.LAYOUTS`; "" finds them.
 
     Raises:
         DataError: The data is not found, not readable, or does not fit a classifier.
     """
-    options = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column)
+    options = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column, layout)
     return summary(load_with(data, options, split_seed, cache, reporter))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.data.dataset import Images, Labels
+from smidgen.data.layout import MAX_IMAGE_CHANNELS, Layout, find_layout
 from smidgen.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -21,48 +22,56 @@ MAX_CLASSES = 255
 # --- images ------------------------------------------------------------------------------------
 
 
-def to_images(raw: Array, what: str, detect_bytes: bool = True) -> Images:
-    """Bring an array to the shape and type that networks take.
+def to_values(raw: Array, what: str, layout: Layout | None = None) -> tuple[Array, Layout]:
+    """Bring an array to the axes of a network's input; its values stay in the user's units.
 
     Args:
         raw: Numbers of any type, in a shape that `smidgen.data.from_arrays` takes.
         what: What an error calls the array.
-        detect_bytes: Whether whole numbers from 0 to 255 of another type become uint8 too.
+        layout: How it is laid out; None finds it.
 
     Returns:
-        uint8 or float32 [n, channels, height, width], C-contiguous; it may share memory with `raw`.
+        The values [n, channels, height, width], C-contiguous, and their layout. They are uint8 if all are whole numbers
+        from 0 to 255, float32 if that holds every value exactly, else float64; they may share memory with `raw`.
 
     Raises:
         DataError: The array is empty, has another shape or type, or contains numbers that are not finite.
     """
-    if raw.dtype.kind not in "buif":
-        raise DataError(f"{what} are of type {raw.dtype}; give an array of numbers, every image of one size")
-    shaped = np.ascontiguousarray(_channels_first(raw, what))
-    if shaped.size == 0:
+    check_numbers(raw, what)
+    if raw.size == 0:
         raise DataError(f"{what} have shape {shape_text(raw.shape)} and are empty; give images of at least a pixel")
+    layout = layout or find_layout(raw.shape, lambda: _are_bytes(raw))
+    if layout is None:
+        raise DataError(
+            f"{what} have shape {shape_text(raw.shape)}; give [n, features], [n, height, width], "
+            f"[n, height, width, channels], [n, channels, height, width] with 1 to {MAX_IMAGE_CHANNELS} channels, "
+            "[n, time, channels] or [n, channels, time]"
+        )
+    shaped = np.ascontiguousarray(layout.arranged(raw))
     if shaped.dtype == np.uint8:
-        return shaped
+        return shaped, layout
     with np.errstate(over="ignore"):
         floats = shaped.astype(np.float32)
     _check_finite(floats, what)
-    return floats.astype(np.uint8) if detect_bytes and _are_bytes(floats) else floats
+    if _are_bytes(floats):
+        return floats.astype(np.uint8), layout
+    return (floats if np.array_equal(floats, shaped) else shaped.astype(np.float64)), layout
 
 
-def _channels_first(raw: Array, what: str) -> Array:
-    match raw.shape:
-        case (n, features):
-            return raw.reshape(n, features, 1, 1)
-        case (n, height, width):
-            return raw.reshape(n, 1, height, width)
-        # [n, features, 1, 1] is what a vector of features becomes above.
-        case (_, 1 | 3, _, _) | (_, _, 1, 1):
-            return raw
-        case (_, _, _, 1 | 3):
-            return raw.transpose(0, 3, 1, 2)
-    raise DataError(
-        f"{what} have shape {shape_text(raw.shape)}; give [n, features], [n, height, width], "
-        "[n, height, width, 1 or 3] or [n, 1 or 3, height, width]"
-    )
+def check_numbers(raw: Array, what: str) -> None:
+    """Raise a DataError unless an array is of numbers."""
+    if raw.dtype.kind not in "buif":
+        raise DataError(f"{what} are of type {raw.dtype}; give an array of numbers, every image of one size")
+
+
+def to_images(raw: Array, what: str) -> Images:
+    """Bring an array to the shape that networks take; uint8 stays, and every other type becomes float32.
+
+    Raises:
+        DataError: As `to_values`.
+    """
+    values, _ = to_values(raw, what)
+    return values if raw.dtype == np.uint8 else values.astype(np.float32)
 
 
 def _check_finite(floats: npt.NDArray[np.float32], what: str) -> None:
@@ -78,13 +87,16 @@ def _check_finite(floats: npt.NDArray[np.float32], what: str) -> None:
     )
 
 
-def _are_bytes(floats: npt.NDArray[np.float32]) -> bool:
-    low, high = floats.min(), floats.max()
-    return bool(low >= 0 and 1 < high <= 255) and bool((floats == np.rint(floats)).all())
+def _are_bytes(values: Array) -> bool:
+    """Whether all values are whole numbers from 0 to 255, and not all 0 or 1."""
+    if values.dtype == np.uint8:
+        return True
+    low, high = values.min(), values.max()
+    return bool(low >= 0 and 1 < high <= 255) and bool((values == np.rint(values)).all())
 
 
-def with_common_type(images: Images, test_images: Images) -> tuple[Images, Images]:
-    """Convert both arrays to float32 unless both are uint8.
+def with_common_type(images: Array, test_images: Array) -> tuple[Array, Array]:
+    """Convert both arrays to the type that holds both.
 
     Raises:
         DataError: Their images differ in shape.
@@ -96,7 +108,8 @@ def with_common_type(images: Images, test_images: Images) -> tuple[Images, Image
         )
     if images.dtype == test_images.dtype:
         return images, test_images
-    return images.astype(np.float32), test_images.astype(np.float32)
+    common = np.promote_types(images.dtype, test_images.dtype)
+    return images.astype(common), test_images.astype(common)
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

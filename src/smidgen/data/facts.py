@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from smidgen.data.dataset import Dataset
+from smidgen.data.layout import ROWS
 from smidgen.data.readers.columns import MOST_NAMES
+from smidgen.spec.input import IMAGE_BYTES, IMAGE_FLOATS, SIGNAL, VECTOR
 from smidgen.text_forms import counted
 
 RARE_TIMES = 5
@@ -17,7 +19,16 @@ def facts_of(data: Dataset) -> tuple[str, ...]:
     source = data.origin.label_source
     other = "; --label names another" if "," in source else ""
     told = [f"labels are {source}{other}"] if source else []
-    return (*told, *data.origin.notes, *data.origin.copies.facts, *_constant(data), *_majority(data))
+    return (*_input(data), *told, *data.origin.notes, *data.origin.copies.facts, *_constant(data), *_majority(data))
+
+
+def _input(data: Dataset) -> list[str]:
+    """What networks read, where it is not an image in bytes, and how to say that it is laid out otherwise."""
+    other = {SIGNAL: "; --layout states other axes", IMAGE_FLOATS: "; if it is a signal, --layout time-channels"}
+    could_be_signal = data.input.kind == SIGNAL or data.input.axes == ROWS
+    hint = other.get(data.input.kind, "") if could_be_signal else ""
+    usual = data.input.kind == IMAGE_BYTES or (data.input.kind == VECTOR and not data.input.is_scaled)
+    return [] if usual else [f"input: {data.input}{hint}"]
 
 
 def class_counts(data: Dataset) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

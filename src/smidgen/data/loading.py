@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def load(
     window: int | None = None,
     step: int | None = None,
     time_column: str = "",
+    layout: str = "",
 ) -> Dataset:
     """Load a published data set by name (one of `NAMES`), or a file or folder of your own.
 
@@ -50,11 +52,12 @@ def load(
         window: Rows of a table in long form that make one window of a signal; None: each row is an example.
         step: Rows from the begin of one window to that of the next; None: windows follow one another.
         time_column: The column of a table in long form that has the times; "" if rows are in order.
+        layout: The axes of an example, "time-channels" or another of `smidgen.data.layout.LAYOUTS`; "" finds them.
 
     Raises:
         DataError: The data is not found, not readable, or does not fit a classifier; the message says what to do.
     """
-    options = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column)
+    options = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column, layout)
     return load_with(name_or_path, options, split_seed, cache, reporter)
 
 
@@ -78,7 +81,9 @@ def load_with(
     if isinstance(name_or_path, str) and _is_name(name_or_path) and not (name_or_path and path.exists()):
         raise DataError(unknown_name(name_or_path))
     name = path.resolve().name if path.is_dir() else path.stem
-    return build(name, read(path, options), split_seed, order=options.classes)
+    contents = read(path, options)
+    contents = replace(contents, layout=options.layout or contents.layout)
+    return build(name, contents, split_seed, order=options.classes)
 
 
 def unknown_name(name: str) -> str:

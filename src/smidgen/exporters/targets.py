@@ -25,6 +25,8 @@ from smidgen.model import (
     save_safetensors,
 )
 from smidgen.reporter import Reporter
+from smidgen.spec.input import IMAGE_BYTES
+from smidgen.transforms import fold_input
 
 TARGETS = {"onnx": ".onnx", "c": ".c", "js": ".mjs", "html": ".html", "safetensors": ".safetensors"}
 """Target formats, and the suffix of the file that each writes by default."""
@@ -114,6 +116,7 @@ def export(
     _check_place(place, path, to, quantized, chosen=out is not None)
     if to == "safetensors":
         return Export(place, save_safetensors(dequantize(quantized), place))
+    quantized = _readable(quantized, to)
     dataset = load(data, split_seed, reporter=reporter) if isinstance(data, str) else data
     if dataset is not None and dataset.train.images.dtype != np.uint8:
         remedy = "omit --data and choose another --form" if form == "integer" else "omit --data"
@@ -121,6 +124,27 @@ def export(
     size_bytes = _write(quantized, place, to, form, dataset)
     proof = _prove(quantized, place, to, form, dataset) if dataset is not None else None
     return Export(place, size_bytes, program_size(place) if to == "c" else None, proof)
+
+
+def _readable(quantized: QuantizedModel, to: str) -> QuantizedModel:
+    """Return the network as an export reads its input: bytes, or in ONNX also the user's values as they are.
+
+    Raises:
+        RequestError: The export would read other values than the network was trained on.
+    """
+    described = quantized.input
+    if not described.is_stated or described.kind == IMAGE_BYTES:
+        return quantized
+    if to != "onnx":
+        raise RequestError(f"--to {to} reads images in bytes, and the network reads a {described}; give --to onnx")
+    if not described.is_scaled:
+        return quantized
+    folded = fold_input(dequantize(quantized))
+    if folded.input.is_scaled:
+        raise RequestError(
+            f"the network reads a {described}, which its first layer cannot take up; use smidgen.load(file).predict(X)"
+        )
+    return as_quantized(folded)
 
 
 def _load(path: Path) -> QuantizedModel:

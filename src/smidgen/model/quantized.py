@@ -11,6 +11,7 @@ import numpy.typing as npt
 from smidgen.errors import ModelFileError
 from smidgen.model.coding.coders import CODERS, is_rising
 from smidgen.model.coding.contexts import MAX_LEVEL, Levels, as_matrix
+from smidgen.model.coding.input_coding import coded_input, is_first_version
 from smidgen.model.model import Model, input_of_shape, named_arrays
 from smidgen.records import Weights
 from smidgen.spec import UNSTATED, InputSpec, NetSpec, Shape
@@ -65,9 +66,16 @@ def flat_weights(quantized: QuantizedModel) -> Weights:
 def equal_networks(a: QuantizedModel, b: QuantizedModel) -> bool:
     """Return whether two networks have the same layers, classes, levels and grids; their coders may differ."""
     heads = [(str(p.spec), tuple(p.input_shape), tuple(p.class_names), list(p.tensors)) for p in (a, b)]
-    return heads[0] == heads[1] and all(
-        np.array_equal(one.levels, other.levels) and _grid_key(one) == _grid_key(other)
-        for one, other in zip(a.tensors.values(), b.tensors.values(), strict=True)
+    same_input = (is_first_version(a.input) and is_first_version(b.input)) or (
+        coded_input(a.input) == coded_input(b.input)
+    )
+    return (
+        same_input
+        and heads[0] == heads[1]
+        and all(
+            np.array_equal(one.levels, other.levels) and _grid_key(one) == _grid_key(other)
+            for one, other in zip(a.tensors.values(), b.tensors.values(), strict=True)
+        )
     )
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from smidgen.atomic_files import write_checked
 from smidgen.errors import ModelFileError, SpecError
 from smidgen.model.coding.coders import is_rising
+from smidgen.model.coding.input_coding import is_first_version, read_input, write_input
 from smidgen.model.coding.layer_codes import VERSIONS, version_of
 from smidgen.model.coding.range_coder import Decoder, Encoder
 from smidgen.model.coding.spec_coding import write_spec
@@ -27,7 +28,7 @@ from smidgen.model.coding.tensor_stream import TensorStream
 from smidgen.model.model import Model, check_activations, read_regular, tensor_shapes
 from smidgen.model.quantized import QuantizedModel, Tensor, check_tensor, dequantize, equal_networks
 from smidgen.model.safetensors_file import load_safetensors
-from smidgen.spec import NetSpec, Shape
+from smidgen.spec import UNSTATED, NetSpec, Shape
 
 MAGIC = 0xB5
 USUAL_NIBBLE = 5
@@ -85,7 +86,12 @@ def encode(quantized: QuantizedModel) -> bytes:
     """
     _check(quantized)
     streams = (_stream_of(quantized, *coders) for coders in _coder_choices(quantized))
-    return _with_checksum(min(streams, key=len), version_of(quantized.spec))
+    return _with_checksum(min(streams, key=len), _version(quantized))
+
+
+def _version(quantized: QuantizedModel) -> int:
+    """Version 1 says nothing of its input, which is an image in bytes, and has the layers of version 1."""
+    return version_of(quantized.spec) if is_first_version(quantized.input) else VERSIONS[-1]
 
 
 def _coder_choices(quantized: QuantizedModel) -> list[tuple[str, str]]:
@@ -100,8 +106,10 @@ def _coder_choices(quantized: QuantizedModel) -> list[tuple[str, str]]:
 
 def _stream_of(quantized: QuantizedModel, weights: str, rest: str) -> bytes:
     encoder, tensors = Encoder(), TensorStream()
-    write_spec(encoder, quantized.spec, quantized.input_shape, version_of(quantized.spec))
+    write_spec(encoder, quantized.spec, quantized.input_shape, _version(quantized))
     _write_names(encoder, quantized.class_names)
+    if _version(quantized) > 1:
+        write_input(encoder, quantized.input)
     for name, tensor in quantized.tensors.items():
         coder = weights if name.endswith(".weight") else rest
         if coder == "rising" and not is_rising(tensor.levels):
@@ -250,6 +258,10 @@ def _read(content: bytes) -> tuple[QuantizedModel, list[Part]]:
     marks.append(Part("input and layers", decoder.bits_read))
     class_names = _read_names(decoder, spec.output_shape(input_shape)[0])
     marks.append(Part("class names", decoder.bits_read))
+    described = UNSTATED
+    if content[1] % 16 > 1:
+        described = read_input(decoder, input_shape)
+        marks.append(Part("what the input means", decoder.bits_read))
     tensors, reader = {}, TensorStream()
     for name, shape in shapes.items():
         grid = reader.read_grid(decoder, name, shape)
@@ -258,7 +270,7 @@ def _read(content: bytes) -> tuple[QuantizedModel, list[Part]]:
         marks.append(Part(f"{name} levels", decoder.bits_read))
         _check_read(decoder, name, tensors[name])
     decoder.finish()
-    return QuantizedModel(spec, input_shape, class_names, tensors), _parts(marks, len(content))
+    return QuantizedModel(spec, input_shape, class_names, tensors, described), _parts(marks, len(content))
 
 
 def _stream(content: bytes) -> bytes:

@@ -12,6 +12,7 @@ and run.json, which names the run and its files. A teacher that the user gave is
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from smidgen.search.byte_search import FileCandidate
 from smidgen.search.compress import CompressResult
 from smidgen.search.frontier import Point, pareto
 from smidgen.search.result import ShrinkResult
+from smidgen.trials.evaluate import shipped
 
 
 def write(result: ShrinkResult, folder: Path, command: str = "") -> None:
@@ -123,6 +125,4 @@ def _model(result: ShrinkResult, trial: Trial, outcome: Outcome, run: str) -> Mo
         "validation": f"{outcome.validation.correct}/{outcome.validation.total}",
         "smidgen": smidgen.__version__,
     }
-    return Model(
-        trial.spec, result.data.input_shape, result.data.class_names, outcome.weights, metadata, result.data.input
-    )
+    return replace(shipped(result.data, trial.spec, outcome.weights), metadata=metadata)

@@ -33,6 +33,7 @@ from smidgen.transforms import (
     Steps,
     fold_batch_norm,
     grid_steps,
+    parameters_with_input,
     quantization_aware_start,
     quantize_model,
     shortest,
@@ -315,7 +316,8 @@ class ByteSearch:
             self._score(trial, quantized.spec, weights, name, split)
             for name, split in (("selection", data.selection), ("confirmation", data.confirmation), ("train", train))
         )
-        outcome = Outcome(quantized.spec.parameters(quantized.input_shape), selection, confirmation, (), 0.0, weights)
+        parameters = parameters_with_input(quantized.spec, quantized.input)
+        outcome = Outcome(parameters, selection, confirmation, (), 0.0, weights)
         return FileCandidate(quantized, steps, price, file_bytes, trial, outcome, 1 - training.rate, stage)
 
     def _score(self, trial: Trial, spec: NetSpec, weights: Weights, name: str, split: Split) -> Score:

@@ -32,7 +32,7 @@ from smidgen.search.effort import effort_named
 from smidgen.search.goal import Goal, as_goal
 from smidgen.search.judge import HALVES, Judge, Requirement, shown_floor
 from smidgen.teacher import Teacher, context_with_model, run_teacher
-from smidgen.transforms import grid_steps, quantize_model, with_coder
+from smidgen.transforms import grid_steps, quantize_model, with_coder, with_input
 from smidgen.trials.evaluate import TrainingContext, score
 from smidgen.trials.store import Store, open_store
 from smidgen.trials.study import Study
@@ -152,6 +152,7 @@ def compress(
     networks = [models] if isinstance(models, Model) else list(models)
     goal, effort = as_goal(goal), effort_named(effort, BYTE_SEARCH_EFFORTS)
     _check(networks, data)
+    networks = [with_input(model, data.input) for model in networks]
     with open_store(store) as opened:
         study, context = Study(opened, workers, reporter, pool), TrainingContext(data, engine)
         networks.sort(key=lambda model: -sum(_half_scores(context, model).values(), Score(0, 0)).rate)

@@ -20,7 +20,7 @@ from smidgen.search.ranking import CandidateScore, by_error
 from smidgen.search.result import TrainedCandidate
 from smidgen.search.state import Search
 from smidgen.teacher import context_with_model
-from smidgen.trials.evaluate import TrainingContext, score
+from smidgen.trials.evaluate import TrainingContext, score_in_units
 
 COMPRESSED_SIZES = (1.0, 1.35, 1.8)
 """Also compress the best network between 1.0-1.35x and 1.35-1.8x of the winner: more weights of fewer bits can be
@@ -122,7 +122,7 @@ def draw_curve(search: Search, winner: TrainedCandidate) -> TurningPoint | None:
 def score_on_test(search: Search, candidate: TrainedCandidate) -> Score:
     """The score on the test split. Call it once, for the winner."""
     weights = candidate.outcome.weights
-    return score(search.context, candidate.trial.spec, weights, search.data.test, search.study.workers)
+    return score_in_units(search.context, candidate.trial.spec, weights, search.data.test, search.study.workers)
 
 
 def search_file(search: Search, winner: TrainedCandidate, test: Score) -> CompressResult | None:

@@ -13,7 +13,7 @@ from smidgen.search.frontier import TurningPoint
 from smidgen.search.goal import Goal
 from smidgen.teacher import TeacherOutputs
 from smidgen.text_forms import points_text
-from smidgen.trials.evaluate import TrainingContext
+from smidgen.trials.evaluate import TrainingContext, shipped
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,9 +119,8 @@ class ShrinkResult:
 
     @property
     def model(self) -> Model:
-        """The winner as a model, which `smidgen.save` writes."""
-        data = self.data
-        return Model(self.winner.spec, data.input_shape, data.class_names, self.outcome.weights, input=data.input)
+        """The winner, which `smidgen.save` writes; it reads the user's values where its first layer allows it."""
+        return shipped(self.data, self.winner.spec, self.outcome.weights)
 
     @property
     def question(self) -> str:

@@ -21,6 +21,9 @@ IMAGE_AXES = ("height-width", "height-width-channels", "channels-height-width")
 RESIZE_RULES = ("box",)
 """How a picture of another size is brought to the network's: each new pixel is the mean of what it covers."""
 
+BYTE_UNITS = (("0..1", 0.0, 1.0), ("-1..1", -1.0, 1.0), ("0..255", 0.0, 255.0))
+"""Ranges of pictures in floating-point numbers to which bytes can be brought: name, value of black, value of white."""
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -95,6 +98,22 @@ class InputSpec:
     def scales(self) -> Floats:
         """The scale of each channel: float32 [channels]."""
         return np.broadcast_to(np.array(self.scale or (1.0,), np.float32), self.shape[:1])
+
+    @property
+    def byte_unit(self) -> tuple[str, float, float] | None:
+        """The entry of `BYTE_UNITS` that pictures in floating-point numbers were in; None if it is none of them.
+
+        Numbers must fill at least the upper half of the range, and in -1..1 the lower half of its negative part.
+        """
+        if self.kind != IMAGE_FLOATS or not self.low or not self.high:
+            return None
+        low, high = min(self.low), max(self.high)
+        fitting = (
+            unit
+            for unit in BYTE_UNITS
+            if unit[1] <= low and unit[2] / 2 < high <= unit[2] and (unit[1] == 0 or low < unit[1] / 2)
+        )
+        return next(fitting, None)
 
     def to_network(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Bring values [n, channels, height, width] in the user's units to what the network's layers read.

@@ -85,7 +85,7 @@ def fit_input(network: Network, text: str, data: Dataset) -> FittedNetwork:
     Raises:
         TeacherError: The network fails on every format, or its outputs do not fit the classes.
     """
-    formats = input_formats(text, data.train, network.input_shape, network.name)
+    formats = input_formats(text, data.train, network.input_shape, network.name, data.input)
     failures: list[str] = []
     candidates = [fitted for each in formats if (fitted := _try(network, each, data, failures))]
     if not candidates:

@@ -4,7 +4,7 @@ A network does not say whether it was trained on values from 0 to 255, from 0 to
 the wrong range it is wrong without an error. So what the user does not state is found by trying every format that fits
 on a sample of the training split (`smidgen.teacher.fitting`).
 
-    layouts    nchw  nhwc  nhw  flat  flat-hwc
+    layouts    nchw  nhwc  nhw  nct  ntc  flat  flat-hwc
     ranges     0..1  0..255  -1..1  LOW..HIGH  standardised  imagenet; as-is for data other than uint8
 """
 
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from smidgen.data import Split
 from smidgen.errors import TeacherError
+from smidgen.spec import InputSpec
 
 Floats = npt.NDArray[np.float32]
 
@@ -26,6 +27,8 @@ LAYOUTS: dict[str, Callable[[Floats], Floats]] = {
     "nchw": lambda images: images,
     "nhwc": lambda images: images.transpose(0, 2, 3, 1),
     "nhw": lambda images: images[:, 0],
+    "nct": lambda images: images[:, :, 0],
+    "ntc": lambda images: images[:, :, 0].transpose(0, 2, 1),
     "flat": lambda images: images.reshape(len(images), -1),
     "flat-hwc": lambda images: images.transpose(0, 2, 3, 1).reshape(len(images), -1),
 }
@@ -64,7 +67,7 @@ class TeacherInputFormat:
 
 
 def input_formats(
-    text: str, train: Split, input_shape: tuple[int | None, ...] | None, name: str
+    text: str, train: Split, input_shape: tuple[int | None, ...] | None, name: str, read_as: InputSpec
 ) -> list[TeacherInputFormat]:
     """List the formats that the user's statement and the teacher's input shape allow.
 
@@ -74,6 +77,7 @@ def input_formats(
         input_shape: The shape of the teacher's input without the batch axis; None for an axis of any length, and for
             the whole shape if it is unknown.
         name: What an error calls the teacher.
+        read_as: What the data's numbers mean; ranges are those of the user's own values.
 
     Raises:
         TeacherError: A word is unknown, or the teacher takes no layout of these images.
@@ -92,7 +96,7 @@ def input_formats(
             f"{'x'.join(map(str, train.shape[1:]))} (channels, height, width); give a teacher for such images, "
             "or resize the data to the teacher's size (--resize)"
         )
-    return [_format(layout, values, train) for layout in fitting for values in ranges or _usual_ranges(train)]
+    return [_format(layout, values, train, read_as) for layout in fitting for values in ranges or _usual_ranges(train)]
 
 
 def _distinct_layouts(train: Split) -> list[str]:
@@ -100,11 +104,13 @@ def _distinct_layouts(train: Split) -> list[str]:
     channels, height, width = train.shape[1:]
     if height * width == 1:
         return ["flat", "nchw"]
+    if height == 1:
+        return ["nct", "ntc", "nchw", "nhwc", "flat", "flat-hwc"]
     return ["nchw", "nhwc", "nhw", "flat"] if channels == 1 else ["nchw", "nhwc", "flat", "flat-hwc"]
 
 
 def _fits(layout: str, train: Split, input_shape: tuple[int | None, ...] | None) -> bool:
-    if layout == "nhw" and train.shape[1] != 1:
+    if (layout == "nhw" and train.shape[1] != 1) or (layout in ("nct", "ntc") and train.shape[2] != 1):
         return False
     if input_shape is None:
         return True
@@ -120,8 +126,10 @@ def _usual_ranges(train: Split) -> tuple[str, ...]:
     return BYTE_RANGES if train.shape[1] == 3 else BYTE_RANGES[:-1]
 
 
-def _format(layout: str, values: str, train: Split) -> TeacherInputFormat:
+def _format(layout: str, values: str, train: Split, read_as: InputSpec) -> TeacherInputFormat:
     scale, shift = _scale_and_shift(values, train)
+    if values != "standardised":  # the data's own scale is undone first: value = image / scale + offset
+        scale, shift = scale / read_as.scales, read_as.offsets.astype(np.float64) * scale + shift
     columns = (np.broadcast_to(np.float32(v), train.shape[1]).reshape(-1, 1, 1) for v in (scale, shift))
     return TeacherInputFormat(layout, values, *columns)
 

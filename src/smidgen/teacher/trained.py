@@ -12,6 +12,7 @@ from dataclasses import replace
 from smidgen.model import Model
 from smidgen.records import Outcome, Recipe, Trial, Weights
 from smidgen.spec import RELU, Conv, Dense, Dropout, Layer, MaxPool, NetSpec, Shape
+from smidgen.transforms import with_input
 from smidgen.trials.evaluate import TrainingContext, classify
 from smidgen.trials.store import Store
 
@@ -97,6 +98,7 @@ def context_with_model(store: Store, context: TrainingContext, model: Model, thr
         model: A model that was read from a file or made from another.
         threads: Threads that compute logits which the store does not have.
     """
+    model = with_input(model, context.dataset.input)
     content = f"{model.spec} {model.input_shape}".encode() + model.weights.tobytes()
     key = f"file {hashlib.sha256(content).hexdigest()}"
     return _with_logits(store, context, key, model.spec, model.weights, threads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from smidgen.transforms.channels import sort_channels, take_channels, without_channels
 from smidgen.transforms.dead_channels import without_dead_channels
+from smidgen.transforms.input_scale import fold_input, kept_numbers, parameters_with_input, with_input
 from smidgen.transforms.prune import (
     gradual_shares,
     prunable,
@@ -25,9 +26,12 @@ from smidgen.transforms.simplify import fold_batch_norm, without_constant_inputs
 __all__ = [
     "Steps",
     "fold_batch_norm",
+    "fold_input",
     "gradual_shares",
     "grid_steps",
     "k_means",
+    "kept_numbers",
+    "parameters_with_input",
     "prunable",
     "pruned_start",
     "quantization_aware_start",
@@ -40,6 +44,7 @@ __all__ = [
     "tensor_places",
     "with_codebooks",
     "with_coder",
+    "with_input",
     "without_channels",
     "without_constant_inputs",
     "without_dead_channels",

@@ -16,8 +16,10 @@ import numpy.typing as npt
 
 from smidgen.data import Dataset, Split
 from smidgen.engine import DEFAULT_CONTROL, Examples, Start, TrainControl, choose, cross_entropy
+from smidgen.model import Model
 from smidgen.records import Outcome, Recipe, Score, Trial, Weights
 from smidgen.spec import NetSpec
+from smidgen.transforms import fold_input, parameters_with_input, without_constant_inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +90,9 @@ def evaluate(context: TrainingContext, trial: Trial, control: TrainControl = DEF
     seconds = time.perf_counter() - began
     weights = trained.weights if stopping is None or stopping.weights is None else stopping.weights
     return Outcome(
-        parameters=trial.spec.parameters(data.input_shape),
-        selection=score(context, trial.spec, weights, data.selection),
-        confirmation=score(context, trial.spec, weights, data.confirmation),
+        parameters=parameters_with_input(trial.spec, data.input),
+        selection=score_in_units(context, trial.spec, weights, data.selection),
+        confirmation=score_in_units(context, trial.spec, weights, data.confirmation),
         losses=trained.losses,
         train_seconds=seconds,
         weights=weights,
@@ -125,6 +127,29 @@ def score(context: TrainingContext, spec: NetSpec, weights: Weights, split: Spli
     """Count the images of a split that the network classifies correctly."""
     classes = classify(context, spec, weights, split, threads).argmax(axis=1)
     return Score(int((classes == split.labels).sum()), len(split))
+
+
+def shipped(data: Dataset, spec: NetSpec, weights: Weights) -> Model:
+    """The network that a user gets: the input's offset and scale are folded into its weights, where these allow it.
+
+    Weights that read a column which is constant in training are 0, because they never learned anything.
+    """
+    model = Model(spec, data.input_shape, data.class_names, weights, input=data.input)
+    if not data.input.is_scaled:
+        return model
+    return fold_input(without_constant_inputs(model, data.train.images)[0])
+
+
+def score_in_units(context: TrainingContext, spec: NetSpec, weights: Weights, split: Split, threads: int = 1) -> Score:
+    """Count the images that the network classifies correctly once its weights have taken up the input's scale.
+
+    That network is what a user gets; it reads the values in the user's units, where they allow it.
+    """
+    data = context.dataset
+    model = shipped(data, spec, weights)
+    if model.input != data.input:
+        split = Split(model.input.to_network(data.input.to_units(split.images)), split.labels)
+    return score(context, spec, model.weights, split, threads)
 
 
 def classify(

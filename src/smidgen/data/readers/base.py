@@ -43,7 +43,6 @@ class Contents:
         layout: The axes of an example if the file tells them: "time-channels" for windows of a signal; "" if not.
         feature_names: The columns of a table that are features, in the order of the values; () for other data.
         notes: What else a user should know of how the data was read, one sentence each.
-        layout: The axes of an example if the file tells them, as "time-channels"; "" if its shape must.
     """
 
     train: Raw
@@ -67,6 +66,7 @@ class ReadOptions:
         window: How many rows of a table in long form make a window of a signal; 0 if each row is an example.
         step: At every how many rows a window begins; 0 for windows that follow one another.
         time_column: The column of a table in long form with the times; "" for the order of the file.
+        layout: The axes of an example, a name in `smidgen.data.layout.LAYOUTS`; "" finds them.
     """
 
     resize: tuple[int, int] | None = None
@@ -77,6 +77,7 @@ class ReadOptions:
     window: int = 0
     step: int = 0
     time_column: str = ""
+    layout: str = ""
 
     @classmethod
     def of(
@@ -89,6 +90,7 @@ class ReadOptions:
         window: int | None = None,
         step: int | None = None,
         time_column: str = "",
+        layout: str = "",
     ) -> ReadOptions:
         """Read the options as a user gives them: `resize` may be "32x32", `classes` "low,high", `drop` one name.
 
@@ -104,7 +106,7 @@ class ReadOptions:
             raise RequestError("--step and --time-column are for windows; give --window too")
         return cls(
             (sides[0], sides[1]) if sides else None, group_column, label, dropped,
-            tuple(name.strip() for name in names), rows, every, time_column,
+            tuple(name.strip() for name in names), rows, every, time_column, layout,
         )  # fmt: skip
 
     @property

@@ -24,7 +24,9 @@ def load_smidgen(path: Path) -> Network:
     engine = choose()
 
     def run(images: Batch) -> Outputs:
-        return engine.predict(model.spec, model.weights, images, 1)
+        # An image in bytes comes as value / 255, as it does for every teacher of pictures.
+        inputs = model.input.to_network(images) if model.input.is_scaled else images
+        return engine.predict(model.spec, model.weights, inputs, 1)
 
     parameters = model.spec.parameters(model.input_shape)
     return Network(str(model.spec), run, tuple(model.input_shape), parameters, digest_of(path))
