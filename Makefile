@@ -3,6 +3,7 @@
 PYTHON ?= python3
 FLOOR  ?= 0.97
 BENCH  ?=
+MINUTES ?= 30
 
 BIN     := .venv/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -10,7 +11,7 @@ SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
            $(shell find src native -type f -not -name '*.pyc' -not -name '*.so')
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-sanitized check bench docs clean
+.PHONY: help demo test test-all test-sanitized test-threads fuzz check bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +28,12 @@ test-all: .venv/installed-dev  ## the tests, with those that take minutes
 test-sanitized: build/sanitized/installed  ## tests/native; a memory error or undefined behaviour of the core ends them (Linux, GCC)
 	LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  PYTHONPATH=build/sanitized/package $(BIN)/python -m pytest tests/native
+
+test-threads: build/threads/check  ## the core's team of threads under ThreadSanitizer: a data race ends it (Linux, GCC)
+	TSAN_OPTIONS=halt_on_error=1 $<
+
+fuzz: .venv/installed-dev  ## changed files for every reader, MINUTES=30 of them; inputs that crash or hang are kept in build/fuzz
+	PYTHONPATH=tests $(BIN)/python -m fuzz.campaign --minutes $(MINUTES) --keep build/fuzz --json build/fuzz.json
 
 check: .venv/installed-dev  ## lint, formatting, types, the import contract
 	$(BIN)/ruff check
@@ -69,6 +76,10 @@ build/sanitized/installed: $(SOURCES) | .venv/installed-dev
 	SMIDGEN_REQUIRE_NATIVE=1 $(PIP) install . --no-deps --target build/sanitized/package \
 	  -C cmake.define.SMIDGEN_SANITIZE=ON -C build-dir=build/sanitized/cmake
 	touch $@
+
+build/threads/check: tests/native/thread_team_check.cpp native/thread_team.h
+	mkdir -p $(@D)
+	$(CXX) -std=c++20 -O1 -g -fsanitize=thread -Wall -Wextra -Werror $< -o $@ -pthread
 
 .venv-bench/installed: $(SOURCES) benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-bench

@@ -67,18 +67,14 @@ def test_a_safetensors_file_of_many_layers(tmp_path: Path, text: str) -> None:
     ("text", "shape"),
     [
         ("globalavgpool, dense 2", (1, 6000, 6000)),
-        ("globalavgpool, dense 2", (2**16, 2**10, 2**10)),
-        ("dense 65536 relu, dense 65536", (1, 28, 28)),
-        ("dense 800000", (1, 1, 1)),
-        ("conv 65536x1x1, globalavgpool, dense 2", (1, 600, 600)),
+        ("globalavgpool, dense 2", (3, 3500, 3500)),
+        ("conv 600x1x1, globalavgpool, dense 2", (1, 300, 300)),
+        ("dense 60000 relu, dense 1000", (1, 28, 28)),
     ],
 )
 def test_a_small_smidgen_file_of_a_large_network(tmp_path: Path, text: str, shape: tuple[int, int, int]) -> None:
     path = tmp_path / "n.smidgen"
-    try:
-        path.write_bytes(smidgen_of(text, shape))
-    except SmidgenError:
-        pytest.skip("the writer refuses it too")
+    path.write_bytes(smidgen_of(text, shape))
     assert path.stat().st_size < 100
     assert memory_of_refusal(path) < LARGEST_BYTES
 

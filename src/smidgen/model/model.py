@@ -133,18 +133,23 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
     Raises:
         ModelFileError: it is no regular file, or is longer. OSError: it cannot be read.
     """
-    check_regular(path, most_bytes)
+    size_bytes = check_regular(path, most_bytes)
     with path.open("rb") as file:
-        return file.read(most_bytes + 1)
+        return file.read(size_bytes)  # which takes the memory of its argument, however short the file is
 
 
-def check_regular(path: Path, most_bytes: int) -> None:
-    """Raise ModelFileError unless the path is a regular file of at most `most_bytes`; OSError if there is none."""
+def check_regular(path: Path, most_bytes: int) -> int:
+    """Return the length of a regular file of at most `most_bytes`.
+
+    Raises:
+        ModelFileError: it is something else, or longer. OSError: there is none.
+    """
     found = path.stat()
     if not S_ISREG(found.st_mode):
         raise ModelFileError(f"{path} is not a regular file; give a model file")
     if found.st_size > most_bytes:
         raise ModelFileError(f"{path} has {found.st_size:,} bytes, and a model file has at most {most_bytes:,}")
+    return found.st_size
 
 
 def check_model(model: Model, where: str) -> None:

@@ -90,11 +90,14 @@ def _from_logits(source: np.ndarray[Any, Any] | str | Path, data: Dataset) -> Te
 
 
 def _read_logits(path: Path) -> npt.NDArray[Any]:
+    if not path.exists():
+        raise TeacherError(f"no logits at {path}; give a .npy file")
+    if not path.is_file():
+        raise TeacherError(f"{path} is not a regular file; give a .npy file")
     try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except FileNotFoundError:
-        raise TeacherError(f"no logits at {path}; give a .npy file") from None
-    except (ValueError, EOFError, OSError) as error:
+        # Mapped: a header that states more than the file has is then refused before memory is taken.
+        return np.asarray(np.load(path, allow_pickle=False, mmap_mode="r"))
+    except Exception as error:  # a header is Python text, and NumPy passes on whatever its parsers raise
         raise TeacherError(
             f"cannot read {path} as logits: {error}; write an array of numbers [images, classes] with numpy.save "
             "(a file with Python objects in it is refused, because it can contain code)"
