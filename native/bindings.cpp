@@ -356,6 +356,7 @@ NB_MODULE(_core, m) {
           "instruction_set"_a, "Whether multiply-adds round once; all sets that fuse give the same bits.");
     m.def("multiply_add_peak", &multiply_add_peak, "instruction_set"_a, "rounds"_a,
           nb::call_guard<nb::gil_scoped_release>(), "Multiply-adds a second of one thread that works on registers alone.");
+    nb::exception<NotEnoughMemory>(m, "NotEnoughMemory", PyExc_MemoryError);
     bind_kinds(m);
     bind_structs(m);
     bind_network(m);

@@ -1,7 +1,10 @@
 #include "network.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <utility>
 
@@ -12,10 +15,26 @@ namespace {
 // The length of what only a training needs: one number a parameter.
 size_t trained_floats(const Plan& plan) { return plan.purpose == Purpose::training ? size_t(plan.parameters) : 0; }
 
+ptrdiff_t kept_chunks(const Plan& plan, int batch_size) { return plan.layered ? (batch_size + LANES - 1) / LANES : 1; }
+
+// Refuses what the system would grant and then end the process for: it may give more memory than it has.
+Plan checked_memory(Plan plan, int batch_size) {
+    const double machine = double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE));
+    const double chunks = double(kept_chunks(plan, batch_size)), weights = double(plan.parameters);
+    const double needed = sizeof(float) * (chunks * double(plan.chunk_floats) + 4 * weights);
+    if (needed <= machine) return plan;
+    char text[256];
+    std::snprintf(text, sizeof text,
+                  "the network needs %.1f GiB for %d images at once, and this machine has %.1f; use a smaller batch, fewer "
+                  "channels, or strides and pools earlier",
+                  needed / (1 << 30), int(chunks) * LANES, machine / (1 << 30));
+    throw NotEnoughMemory(text);
+}
+
 }  // namespace
 
 Network::Network(Plan plan, const Kernels& kernels, int batch_size, int threads, uint64_t seed)
-    : plan_(std::move(plan)),
+    : plan_(checked_memory(std::move(plan), batch_size)),
       kernels_(kernels),
       loader_(kernels, plan_.input),
       batch_size_(batch_size),
@@ -25,7 +44,7 @@ Network::Network(Plan plan, const Kernels& kernels, int batch_size, int threads,
       gradient_(trained_floats(plan_)),
       first_(trained_floats(plan_)),
       second_(trained_floats(plan_)),
-      memory_(size_t(plan_.layered ? chunks_ : 1) * plan_.chunk_floats),
+      memory_(size_t(kept_chunks(plan_, batch_size) * plan_.chunk_floats)),
       transformed_(plan_.transformed_floats),
       batch_statistics_(plan_.batch_statistics_floats) {
     ptrdiff_t unbatched = 0;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <stdexcept>
 #include <vector>
 
 #include "aligned_floats.h"
@@ -42,8 +43,14 @@ struct TrainingOrder {
     const float* affine_maps = nullptr;  // [images][2][3]; null: the images are not moved
 };
 
+// The network needs more memory than the machine has.
+struct NotEnoughMemory : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
 class Network {
    public:
+    // Throws NotEnoughMemory.
     Network(Plan plan, const Kernels& kernels, int batch_size, int threads, uint64_t seed);
 
     const Plan& plan() const { return plan_; }

@@ -20,6 +20,7 @@ from test_augmentation import MOVED, moved
 from test_fuzz import random_shape, random_text
 
 from smidgen.engine import Examples, native
+from smidgen.errors import EngineError
 from smidgen.records import Recipe
 from smidgen.spec import parse_spec
 from smidgen.streams import affine_maps, initial_weights
@@ -109,6 +110,13 @@ def test_a_network_made_for_prediction_does_not_train():
     network, run = core_network(spec, MNIST, training=False), native._Run(Recipe(), data)
     with pytest.raises(ValueError, match="made for prediction"):
         network.gradient(run.examples, order=np.arange(16, dtype=np.uint32), loss=run.loss, out=np.empty(1, np.float32))
+
+
+def test_a_network_larger_than_memory_is_refused_with_the_numbers():
+    """Batch norms keep the maps of a whole batch: here 65,536 images of 2 GiB for sixteen."""
+    spec, shape = parse_spec("batchnorm, globalavgpool, dense 2"), (16, 1024, 1024)
+    with pytest.raises(EngineError, match=r"needs \d+\.\d GiB for 65536 images at once, and this machine has"):
+        native._network(spec, shape, initial_weights(spec, shape, 0), 65_536, 1, 0)
 
 
 # --- large maps -------------------------------------------------------------------------------------

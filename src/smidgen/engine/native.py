@@ -19,6 +19,7 @@ from smidgen import environment
 from smidgen.engine.interface import DEFAULT_CONTROL, Examples, Images, TrainControl, Trained
 from smidgen.engine.losses import prepare
 from smidgen.engine.start import Start, check_start
+from smidgen.errors import EngineError
 from smidgen.records import OPTIMIZERS, Recipe, Weights
 from smidgen.spec import (
     Add,
@@ -242,16 +243,19 @@ def _network(
 ) -> Network:
     from smidgen import _core
 
-    return _core.Network(
-        layers=[_core_layer(plan) for plan in spec.plan(input_shape)],
-        input_shape=list(input_shape),
-        weights=weights,
-        batch_size=batch_size,
-        threads=threads,
-        seed=seed % 2**64,
-        instruction_set=environment.instruction_set(),
-        training=training,
-    )
+    try:
+        return _core.Network(
+            layers=[_core_layer(plan) for plan in spec.plan(input_shape)],
+            input_shape=list(input_shape),
+            weights=weights,
+            batch_size=batch_size,
+            threads=threads,
+            seed=seed % 2**64,
+            instruction_set=environment.instruction_set(),
+            training=training,
+        )
+    except MemoryError as error:
+        raise EngineError(str(error) or "there is too little memory for the network; use a smaller batch") from error
 
 
 def _core_layer(plan: LayerPlan) -> CoreLayer:
