@@ -35,9 +35,9 @@ def read_parquet(path: Path, options: ReadOptions = NO_OPTIONS) -> Contents:
         check_memory(8 * cells, path, "give fewer rows or columns")
         with decoding(path, REMEDY):
             table = opened.read()
-            names = tuple(map(str, table.column_names))
-            columns = tuple(_values(column) for column in table.columns)
             index = _index_of(table.schema)
+            arrays = [_array_of(column) for column in table.columns]
+    names, columns = tuple(map(str, table.column_names)), tuple(map(_plain, arrays))
     if len(columns) < 2:
         raise DataError(f"{path} has {len(columns)} columns; it needs at least one number and a label")
     if several := twice(names):
@@ -46,19 +46,23 @@ def read_parquet(path: Path, options: ReadOptions = NO_OPTIONS) -> Contents:
     return contents_of(Table(path, names, columns, index=index), options)
 
 
-def _values(column: Any) -> Array:
-    """The values of a column: numbers, dates, or text as str with "" for a missing one."""
+def _array_of(column: Any) -> Array:
     kind = column.type
     if hasattr(kind, "value_type") and hasattr(kind, "index_type"):  # a dictionary, as pandas writes categories
         column = column.cast(kind.value_type)
     values: Array = column.to_numpy()
+    return values
+
+
+def _plain(values: Array) -> Array:
+    """The values of a column: numbers, dates, or text as str with "" for a missing one; others as they are."""
     if values.dtype.kind != "O":
         return values
-    listed = ["" if value is None else value for value in values.tolist()]
-    if all(isinstance(value, str) for value in listed):
-        return np.array([value.strip() for value in listed], dtype=str)
-    if all(isinstance(value, bool) or value == "" for value in listed):
-        return np.array([np.nan if value == "" else float(value) for value in listed])
+    listed = values.tolist()
+    if all(value is None or isinstance(value, str) for value in listed):
+        return np.array(["" if value is None else value.strip() for value in listed], dtype=str)
+    if all(value is None or isinstance(value, bool) for value in listed):
+        return np.array([np.nan if value is None else float(value) for value in listed])
     return values
 
 

@@ -164,7 +164,9 @@ def _is_number(text: str) -> bool:
 
 def _left_out(table: Table, place: int) -> str:
     name = table.names[place]
-    return "is the index of the file" if name in table.index else numbers_the_rows(name, table.columns[place])
+    reason = "is the index of the file" if name in table.index else numbers_the_rows(name, table.columns[place])
+    is_clock = reason and name.strip().lower() in TIME_NAMES
+    return f"{reason}; if rows follow in time, --window cuts windows of a signal" if is_clock else reason
 
 
 def _clock(table: Table, place: int, group: int | None) -> str:
