@@ -89,7 +89,8 @@ def test_a_damaged_file_that_no_source_has_is_said(
     (folder / "digits.csv").write_text("damaged")
     (tmp_path / "empty").mkdir()
     sha256 = published.PUBLISHED["digits"].sha256
-    local = published.Published(sha256, (sources.Folder(tmp_path / "empty"),))
+    sizes = published.PUBLISHED["digits"].size_bytes
+    local = published.Published(sha256, (sources.Folder(tmp_path / "empty"),), size_bytes=sizes)
     monkeypatch.setitem(published.PUBLISHED, "digits", local)
     said = command("shrink", "digits", "--floor", "0.9", "--out", str(tmp_path / "out"))
     assert said.code == 2
@@ -97,3 +98,17 @@ def test_a_damaged_file_that_no_source_has_is_said(
     assert f"{tmp_path / 'empty'}: has no digits.csv" in said.err
     assert "Traceback" not in said.err
     assert not (tmp_path / "out").exists()
+
+
+def test_every_command_says_how_it_read_a_table_before_it_trains(command: Command, work: Path, own_store: Path) -> None:
+    rows = "".join(f"{n * 9 % 140 / 8},{n * 3 % 140 / 4},Graz,{'ab'[n % 20 == 0]}\n" for n in range(140))
+    Path("table.csv").write_text("length,width,city,kind\n" + rows)
+    assert_refused(command("sweep", "table.csv"), "column 'city' has text in 140 rows ('Graz' in row 1)")
+    options = ("--drop", "city", "--label", "kind", "--classes", "b,a")
+    said = command("sweep", "table.csv", *options, "--family", "mlp1", "--widths", "1", "--seeds", "1", "--epochs", "1")
+    assert said.code == 0
+    first, second = said.err.splitlines()
+    assert first == "labels are column 'kind'"
+    assert second.startswith(
+        "class 'a' has 133 images and 'b' 7: answering always 'a' is 95.0% accurate; --balanced asks"
+    )

@@ -111,7 +111,7 @@ def truncated_idx(folder: Path) -> str:
 
 def truncated_gzip(folder: Path) -> str:
     truncated_idx(folder)
-    (folder / IDX_NAMES[0]).write_bytes(gzip.compress(bytes(1_000))[:-12])
+    (folder / IDX_NAMES[0]).write_bytes(gzip.compress(bytes([0, 0, 8, 1, 0, 0, 4, 0]) + bytes(1_024))[:-12])
     return "."
 
 

@@ -97,6 +97,14 @@ def test_the_label_is_what_the_user_names(tmp_path):
         load(tmp_path / "t.npz", label="y")
 
 
+def test_rows_without_a_group_are_counted(tmp_path):
+    who = np.where(np.arange(60) % 20 == 7, "", "anna")
+    with pytest.raises(
+        DataError, match=r"3 of 60 rows have no group \(the first is row 8; groups are column 'who'\); fill"
+    ):
+        load(table(tmp_path / "t.csv", "a,who,label", VALUES[:, 0], who, KINDS), group_column="who")
+
+
 # --- columns that number the rows ---------------------------------------------------------------
 
 

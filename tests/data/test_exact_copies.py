@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sample_data import four
 
-from smidgen.data import Dataset, Split, facts_of, from_arrays, load, without_test_split
+from smidgen.data import Dataset, Split, facts_of, from_arrays, load, summary, without_test_split
 from smidgen.data.copies import content_codes
 
 RANDOM = np.random.default_rng(11)
@@ -33,6 +33,7 @@ def test_random_labels_stay_at_chance_where_each_image_comes_three_times(sort):
     found = [contents(split) for split in four(data)]
     assert sum(map(len, found)) == len(set.union(*found)) == 300
     assert [len(split) for split in four(data)] == pytest.approx([540, 90, 90, 180], abs=10)
+    assert summary(data).copies.repeated == 600
     assert "600 of 900 images are exact copies of earlier ones; copies stay in one split" in facts_of(data)
 
 

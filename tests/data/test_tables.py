@@ -91,6 +91,21 @@ def test_parquet_is_as_csv(tmp_path):
         load(tmp_path / "junk.parquet")
 
 
+def test_a_table_larger_than_memory_is_refused_by_its_size(tmp_path, monkeypatch):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame({"a": np.zeros(60_000), "label": np.zeros(60_000)})  # some kilobytes as Parquet
+    frame.to_parquet(tmp_path / "t.parquet")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    monkeypatch.setenv("SMIDGEN_MEMORY", "900 kB")
+    for suffix, needs in ((".parquet", "1.0 MB"), (".csv", "1.9 MB")):
+        with pytest.raises(
+            DataError, match=rf"needs about {needs} of memory and at most 0.9 MB are allowed; give fewer"
+        ):
+            load(tmp_path / f"t{suffix}")
+    assert (tmp_path / "t.parquet").stat().st_size < 10_000
+
+
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     (tmp_path / "table.parquet").touch()

@@ -92,18 +92,21 @@ class _Bars:
 class _TimedLines:
     """Print a line about the stage every `LINE_SECONDS`, preceded by the messages since the last one.
 
-    A run that ends before the first line prints none.
+    What is said before the first stage, such as how data was understood, is printed at once. A run that ends before the
+    first line prints no more.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._messages: list[str] = []
+        self._has_begun = False
         self._name, self._total, self._done, self._began = "the data", 0.0, 0.0, time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._print_lines, daemon=True)
 
     def stage(self, name: str, total: float) -> None:
         with self._lock:
+            self._has_begun = True
             self._name, self._total, self._done, self._began = name, total, 0.0, time.monotonic()
 
     def advance(self, amount: float) -> None:
@@ -112,7 +115,10 @@ class _TimedLines:
 
     def say(self, text: str) -> None:
         with self._lock:
-            self._messages.append(text)
+            if self._has_begun:
+                self._messages.append(text)
+            else:
+                typer.echo(shown(text), err=True)
 
     @contextmanager
     def running(self) -> Iterator[_TimedLines]:

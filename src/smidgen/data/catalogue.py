@@ -12,6 +12,7 @@ from smidgen.data.cache import CachedDataset, cached_dataset, cached_files
 from smidgen.data.dataset import Dataset
 from smidgen.data.facts import constant_features, facts_of, feature_ranges, majority_rate
 from smidgen.data.loading import load_with
+from smidgen.data.origin import NO_COPIES, Copies
 from smidgen.data.published import NAMES, PUBLISHED
 from smidgen.data.readers import ReadOptions
 from smidgen.errors import DataError
@@ -37,6 +38,7 @@ class DataSummary:
         features: (name, least value, greatest value) of each feature of vectors, over all splits; () for images.
         constant_features: The features that have one value in the whole training split.
         majority_rate: The accuracy of answering always with the commonest class.
+        copies: How many images are exact copies of others.
         facts: What else was understood or can mislead, one sentence each.
     """
 
@@ -53,6 +55,7 @@ class DataSummary:
     features: tuple[tuple[str, float, float], ...] = ()
     constant_features: tuple[str, ...] = ()
     majority_rate: float = 0.0
+    copies: Copies = NO_COPIES
     facts: tuple[str, ...] = ()
 
 
@@ -117,6 +120,7 @@ def summary(data: Dataset) -> DataSummary:
         features=feature_ranges(data),
         constant_features=constant_features(data),
         majority_rate=majority_rate(data),
+        copies=data.origin.copies,
         facts=facts_of(data),
     )
 

@@ -52,7 +52,8 @@ def contents_of(table: Table, options: ReadOptions) -> Contents:
         DataError: The label is not found or has no value in a row, or a column that is left is not of numbers.
     """
     roles = roles_of(table, options)
-    check_labels(table, roles)
+    check_given(table, roles.label, "label", roles.label_source)
+    check_given(table, roles.group, "group", f"column '{options.group_column}'")
     images = features_of(table, roles.features, roles.label_source)
     labels, groups = table.columns[roles.label], _column(table, roles.group)
     names, notes = tuple(table.names[place] for place in roles.features), notes_of(table, roles)
@@ -91,16 +92,16 @@ def roles_of(table: Table, options: ReadOptions) -> Roles:
     return Roles(label, label_source(table, label, why), group, time, tuple(features), left_out)
 
 
-def check_labels(table: Table, roles: Roles) -> None:
-    """Raise a DataError if a row has no label."""
-    labels = table.columns[roles.label]
-    empty = labels == "" if labels.dtype.kind == "U" else _missing(labels)
-    if labels.dtype.kind == "U":
-        empty |= np.char.lower(labels) == "nan"
+def check_given(table: Table, place: int | None, what: str, source: str) -> None:
+    """Raise a DataError if a row has no label or no group; `source` says which column has them."""
+    if place is None:
+        return
+    values = table.columns[place]
+    empty = np.isin(np.char.lower(values), ("", "nan")) if values.dtype.kind == "U" else _missing(values)
     if empty.any():
         raise DataError(
-            f"{table.path}: {int(empty.sum()):,} of {len(labels):,} rows have no label (the first is row "
-            f"{int(empty.argmax()) + 1}; labels are {roles.label_source}); fill them or drop these rows"
+            f"{table.path}: {int(empty.sum()):,} of {len(values):,} rows have no {what} (the first is row "
+            f"{int(empty.argmax()) + 1}; {what}s are {source}); fill them or drop these rows"
         )
 
 
