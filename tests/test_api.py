@@ -21,6 +21,9 @@ from smidgen.search.effort import EFFORTS
 from smidgen.search.result import ShrinkResult
 from smidgen.spec import parse_spec
 
+PYTHON_NAMES = {"import": "import_model"}
+"""Commands whose names Python keeps for itself."""
+
 NOT_COMMANDS = {"from_arrays", "from_dataset", "load", "parse_spec", "save"}
 """Public functions that make or keep Python objects."""
 
@@ -42,7 +45,9 @@ BY_POSITION = {
 """Parameters that may be given by position although they are options."""
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    words: getattr(smidgen.data if words.startswith("data ") else smidgen, words.removeprefix("data "))
+    words: getattr(
+        smidgen.data if words.startswith("data ") else smidgen, PYTHON_NAMES.get(words, words.removeprefix("data "))
+    )
     for words in COMMANDS
 }
 
@@ -67,7 +72,7 @@ def parameters_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 def test_each_command_is_a_public_function_and_each_public_function_a_command() -> None:
     functions = {name for name in smidgen.__all__ if inspect.isfunction(getattr(smidgen, name))}
-    assert functions - NOT_COMMANDS == {words for words in COMMANDS if " " not in words}
+    assert functions - NOT_COMMANDS == {PYTHON_NAMES.get(words, words) for words in COMMANDS if " " not in words}
     assert all(map(inspect.isfunction, FUNCTIONS.values()))
 
 

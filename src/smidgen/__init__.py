@@ -17,6 +17,7 @@ _PUBLIC = {
     "compress": ("smidgen.api", "compress"),
     "doctor": ("smidgen.api", "doctor"),
     "export": ("smidgen.api", "export"),
+    "import_model": ("smidgen.api", "import_model"),
     "inspect": ("smidgen.api", "inspect"),
     "load": ("smidgen.api", "load"),
     "predict": ("smidgen.api", "predict"),

@@ -22,6 +22,7 @@ from smidgen.data import ReadOptions
 from smidgen.diagnosis import Diagnosis, diagnose
 from smidgen.errors import RequestError, SpecError
 from smidgen.exporters import export
+from smidgen.importers import Imported, import_network
 from smidgen.model import Model, inspect, open_model, unpack
 from smidgen.predictor import load, predict, save
 from smidgen.report.folder import write, write_compressed
@@ -347,6 +348,41 @@ def compress(
         return result
     write_compressed(result, path)
     return replace(result, written_to=path)
+
+
+def import_model(
+    file: str | Path,
+    *,
+    data: Data | None = None,
+    split_seed: int = 0,
+    out: Out = None,
+    reporter: Reporter | None = None,
+) -> Imported:
+    """Import a network that another program trained, and compare its outputs with the original's.
+
+    `compress`, `show`, `predict` and `export` then take it.
+
+    Args:
+        file: an .onnx or .keras file.
+        data: data whose test images both networks are given; None for random inputs from 0 to 1.
+        split_seed: seed of the split; used if `data` is a name or path.
+        out: the file to write, .smidgen or .safetensors; True: beside the file, where nothing is replaced; None: none.
+        reporter: told where published data is fetched from.
+
+    Returns:
+        The network, how it compares with the original, and what was written.
+
+    Raises:
+        RequestError: the file has a layer that the spec language has not; the message names it.
+        ModelFileError: the file is damaged, or `out` cannot be written.
+        RunError: the imported network computes something else than the original.
+    """
+    path = path_of(file, "file")
+    dataset = None if data is None else arguments.dataset(data, split_seed=split_seed, reporter=reporter)
+    default = path.with_suffix(".safetensors")
+    if out is True and default.exists():
+        raise RequestError(f"{default} exists and would be replaced; give another name by --out")
+    return import_network(path, dataset, _place(out, default))
 
 
 def reproduce(

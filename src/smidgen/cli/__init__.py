@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 import smidgen
-from smidgen.cli import compress, data, doctor, files, predict, reproduce, show, shrink, sweep
+from smidgen.cli import compress, data, doctor, files, importing, predict, reproduce, show, shrink, sweep
 from smidgen.errors import INTERRUPTED, SmidgenError
 from smidgen.foreign_text import shown
 
@@ -89,6 +89,7 @@ app.command(epilog=show.EPILOG)(show.show)
 app.command(epilog=files.INSPECT_EPILOG)(files.inspect)
 app.command(epilog=files.UNPACK_EPILOG)(files.unpack)
 app.command(epilog=files.EXPORT_EPILOG)(files.export)
+app.command("import", epilog=importing.EPILOG)(importing.import_)
 app.command(epilog=reproduce.EPILOG)(reproduce.reproduce)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
 app.add_typer(data_app, name="data")

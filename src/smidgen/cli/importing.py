@@ -1,0 +1,52 @@
+"""`smidgen import`: its options and its output."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smidgen.cli.options import SplitOption, option
+from smidgen.cli.screen import Lines, console
+
+if TYPE_CHECKING:
+    from smidgen.importers import Imported
+
+EPILOG = (
+    "Examples:\n\nsmidgen import model.onnx\n\n"
+    "smidgen import model.keras --data photos --out model.smidgen\n\n"
+    "smidgen compress model.safetensors --data photos --floor 95%"
+)
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="An .onnx or .keras file.")],
+    data: Annotated[str | None, option("--data", "Compare on the test images of this data; default: random.")] = None,
+    split_seed: SplitOption = 0,
+    out: Annotated[
+        Path | None,
+        option("--out", "The file to write, .safetensors or .smidgen; default: beside the file, if it is not there."),
+    ] = None,
+) -> None:
+    """Import a network of another program, and compare its outputs with the original's."""
+    from smidgen import api
+
+    found = api.import_model(file, data=data, split_seed=split_seed, out=out or True, reporter=Lines())
+    print_import(found)
+
+
+def print_import(found: Imported) -> None:
+    """Print the network, what was changed, and how it compares with the original."""
+    screen, model, proof = console(), found.model, found.proof
+    screen.print(f"{model.spec}")
+    for note in found.notes:
+        screen.print(note)
+    parameters = model.spec.parameters(model.input_shape)
+    screen.print(f"{found.written_to}: {parameters:,} parameters, {found.size_bytes:,} bytes", soft_wrap=True)
+    screen.print(
+        f"On {proof.inputs}, {proof.agreeing:,} of {proof.count:,} get the original's class; outputs differ by at most "
+        f"{proof.largest_difference:.1g} of the largest."
+    )
+    if proof.correct is not None:
+        screen.print(f"Right: {proof.correct:,} of {proof.count:,}.")
