@@ -58,9 +58,12 @@ INLINE void start(const Tile& t, V (&sum)[OUT][COLUMNS]) {
     }
 }
 
+// With SPACED the columns of the input are any step apart. Four of them share a pointer: the compiler would otherwise keep
+// an offset for each, more than there are registers.
 template <int OUT, int COLUMNS, bool SPACED>
 void tile(const Convolution& c, const Tile& t) {
-    const ptrdiff_t step = SPACED ? t.in_step : LANES, out_step = SPACED ? t.out_step : LANES;
+    constexpr int POINTERS = SPACED ? (COLUMNS + 3) / 4 : 1, SHARED = SPACED ? 4 : COLUMNS;
+    const ptrdiff_t step = SPACED ? t.in_step : LANES;
     const ptrdiff_t plane = c.in.plane, row = c.in.row, w_out = c.w_out, w_in = c.w_in, w_y = c.w_y, w_x = c.w_x;
     const int channels = c.in.channels, kernel_x = c.kernel_x;
     for (int lane = 0; lane < LANES; lane += VL) {
@@ -70,17 +73,20 @@ void tile(const Convolution& c, const Tile& t) {
             for (int j = 0; j < t.rows; ++j) {
                 const float* in = t.in + channel * plane + j * row + lane;
                 const float* w = t.weights + channel * w_in + j * w_y;
-                for (int i = 0; i < kernel_x; ++i, in += LANES, w += w_x) {
-                    OPAQUE(in);
+                const float* columns[POINTERS];
+                UNROLL for (int k = 0; k < POINTERS; ++k) columns[k] = in + k * SHARED * step;
+                for (int i = 0; i < kernel_x; ++i, w += w_x) {
+                    UNROLL for (int k = 0; k < POINTERS; ++k) OPAQUE(columns[k]);
                     V weight[OUT];
                     UNROLL for (int o = 0; o < OUT; ++o) weight[o] = broadcast(w[o * w_out]);
                     UNROLL for (int x = 0; x < COLUMNS; ++x) {
-                        const V value = load_shared(in + x * step);
+                        const V value = load_shared(columns[x / SHARED] + x % SHARED * step);
                         UNROLL for (int o = 0; o < OUT; ++o) sum[o][x] = fma(weight[o], value, sum[o][x]);
                     }
+                    UNROLL for (int k = 0; k < POINTERS; ++k) columns[k] += LANES;
                 }
             }
-        finish<OUT, COLUMNS>(c, sum, t.out + lane, out_step);
+        finish<OUT, COLUMNS>(c, sum, t.out + lane, t.out_step);
     }
 }
 
@@ -211,12 +217,12 @@ int at_least_zero(int value) { return value > 0 ? value : 0; }
 // A convolution whose columns follow each other at any step.
 struct Steps {
     ptrdiff_t in, out;
-    bool spaced() const { return in != LANES || out != LANES; }
+    bool consecutive() const { return in == LANES && out == LANES; }
 };
 
 TileKind tile_kind(const Convolution& c, Steps steps, int out, int x0, int x1) {
-    if (steps.spaced()) return TileKind::spaced;
-    if (c.kernel_x != 3 || out > 2 || x1 - x0 > stream_columns(out)) return TileKind::columns;
+    if (steps.in != LANES) return TileKind::spaced;
+    if (c.kernel_x != 3 || steps.out != LANES || out > 2 || x1 - x0 > stream_columns(out)) return TileKind::columns;
     const int left = at_least_zero(-x0 - c.col0), right = at_least_zero(x1 + 2 + c.col0 - c.in.width);
     if (left == 2 && right == 2) return TileKind::stream_22;
     if (left == 2) return TileKind::stream_20;
@@ -248,7 +254,7 @@ void convolve_rows(const Convolution& c, Steps steps, int first, int out, int ti
 // For a 1x1 kernel, a map without a halo is one long row.
 Convolution flattened(Convolution c, Steps steps) {
     const bool whole = c.in.row == ptrdiff_t(c.in.width) * LANES && c.out.row == ptrdiff_t(c.out.width) * LANES;
-    if (c.kernel_y * c.kernel_x != 1 || c.stride_y != 1 || steps.spaced() || !whole) return c;
+    if (c.kernel_y * c.kernel_x != 1 || c.stride_y != 1 || !steps.consecutive() || !whole) return c;
     c.in.width *= c.in.height, c.in.height = 1;
     c.out.width *= c.out.height, c.out.height = 1;
     return c;
@@ -270,15 +276,67 @@ int most_columns(const Convolution& c) {
     return columns < FEW_COLUMNS ? FEW_COLUMNS : columns < MAX_COLUMNS ? int(columns) : MAX_COLUMNS;
 }
 
-void convolve_tiles(const Convolution& request, Steps steps) {
-    const Convolution c = flattened(request, steps);
+// The tiles of a region of a given width, by the number of channels that are left. Each is chosen when it is first needed.
+struct Choices {
+    int width = 0;
+    Choice of_left[MAX_OUT + 1];
+
+    const Choice& get(const Convolution& c, bool streams, int left) {
+        if (width != c.out.width) {
+            width = c.out.width;
+            for (Choice& choice : of_left) choice.out = 0;
+        }
+        Choice& choice = of_left[left < MAX_OUT ? left : MAX_OUT];
+        if (!choice.out) choice = streams ? choose_stream(left, width) : choose_tile(left, width, most_columns(c));
+        return choice;
+    }
+};
+
+void convolve_region(const Convolution& c, Steps steps, Choices& choices) {
+    const bool streams = c.kernel_x == 3 && steps.consecutive();
     for (int first = 0; first < c.out.channels;) {
-        const int left = c.out.channels - first;
-        const bool streams = c.kernel_x == 3 && !steps.spaced();
-        const Choice choice = streams ? choose_stream(left, c.out.width) : choose_tile(left, c.out.width, most_columns(c));
+        const Choice& choice = choices.get(c, streams, c.out.channels - first);
         convolve_rows(c, steps, first, choice.out, choice.tiles);
         first += choice.out;
     }
+}
+
+// The part of a convolution that has the outputs [y0, y0 + rows) x [x0, x0 + columns).
+Convolution region_of(Convolution c, Steps steps, int y0, int rows, int x0, int columns) {
+    c.out.data += y0 * c.out.row + x0 * steps.out;
+    c.out.height = rows, c.out.width = columns;
+    c.row0 += y0 * c.stride_y;
+    c.in.data += x0 * steps.in;
+    c.in.width -= x0;
+    return c;
+}
+
+// Floats of the first-level cache that a region of a pointwise convolution may take, and of the second-level cache that a
+// band of any other may take: all output channels read the same inputs.
+constexpr ptrdiff_t REGION_FLOATS = 1 << 13, BAND_FLOATS = 1 << 17;
+constexpr int FEWEST_COLUMNS = 3, FEW_CHANNELS = 8;
+
+int parts_of(ptrdiff_t length, ptrdiff_t most) { return most > 1 ? int((length + most - 1) / most) : int(length); }
+
+// Covers a map by regions of at most so many rows and columns, as equal as possible.
+void convolve_regions(const Convolution& c, Steps steps, ptrdiff_t most_rows, ptrdiff_t most_columns) {
+    const int bands = parts_of(c.out.height, most_rows), blocks = parts_of(c.out.width, most_columns);
+    Choices choices;
+    for (int band = 0; band < bands; ++band)
+        for (int block = 0; block < blocks; ++block) {
+            const int y0 = int(ptrdiff_t(c.out.height) * band / bands), y1 = int(ptrdiff_t(c.out.height) * (band + 1) / bands);
+            const int x0 = int(ptrdiff_t(c.out.width) * block / blocks), x1 = int(ptrdiff_t(c.out.width) * (block + 1) / blocks);
+            convolve_region(region_of(c, steps, y0, y1 - y0, x0, x1 - x0), steps, choices);
+        }
+}
+
+void convolve_tiles(const Convolution& request, Steps steps) {
+    const Convolution c = flattened(request, steps);
+    const ptrdiff_t column = ptrdiff_t(c.in.channels) * LANES, row = column * c.out.width;
+    const bool pointwise = c.kernel_y == 1 && c.kernel_x == 1 && !c.chunk_stride && c.out.channels > FEW_CHANNELS;
+    if (!pointwise) return convolve_regions(c, steps, c.out.height, c.out.width);
+    const ptrdiff_t columns = REGION_FLOATS / column;
+    convolve_regions(c, steps, REGION_FLOATS / row, columns > FEWEST_COLUMNS ? columns : FEWEST_COLUMNS);
 }
 
 void convolve_all(const Convolution& c) {
@@ -298,8 +356,8 @@ struct Phase {
     }
 };
 
-// One phase: outputs (y0, x0), (y0, x0 + stride_x), ...
-void convolve_phase(Convolution c, int y0, int x0) {
+// One phase, as a convolution of stride 1: outputs (y0, x0), (y0, x0 + stride_x), ...
+Convolution phase_of(Convolution c, int y0, int x0) {
     const Phase rows(y0, c.stride_y, c.kernel_y, c.row0), columns(x0, c.stride_x, c.kernel_x, c.col0);
     c.out.data += y0 * c.out.row + ptrdiff_t(x0) * LANES;
     c.out.height = (c.out.height - y0 + c.stride_y - 1) / c.stride_y;
@@ -309,14 +367,36 @@ void convolve_phase(Convolution c, int y0, int x0) {
     c.row0 = rows.offset, c.col0 = columns.offset;
     c.weights += rows.first * c.w_y + columns.first * c.w_x;
     c.w_y *= c.stride_y, c.w_x *= c.stride_x;
-    const Steps steps = {LANES, c.stride_x * ptrdiff_t(LANES)};
     c.stride_y = c.stride_x = 1;
-    convolve_tiles(c, steps);
+    return c;
 }
 
 void convolve_phases(const Convolution& c) {
     for (int y = 0; y < c.stride_y && y < c.out.height; ++y)
-        for (int x = 0; x < c.stride_x && x < c.out.width; ++x) convolve_phase(c, y, x);
+        for (int x = 0; x < c.stride_x && x < c.out.width; ++x)
+            convolve_tiles(phase_of(c, y, x), {LANES, c.stride_x * ptrdiff_t(LANES)});
+}
+
+bool has_phases(const Convolution& c) { return c.backward && (c.stride_y > 1 || c.stride_x > 1); }
+
+// The rows of outputs whose inputs are a band: all if the whole map stays in the cache.
+int rows_of_band(const Convolution& c) {
+    if (c.chunk_stride || c.in.channels * c.in.plane <= 2 * BAND_FLOATS) return c.out.height;
+    const ptrdiff_t row = c.in.channels * c.in.row * (has_phases(c) ? 1 : c.stride_y);
+    const ptrdiff_t rows = BAND_FLOATS / row;
+    return (rows > 1 ? int(rows) : 1) * (has_phases(c) ? c.stride_y : 1);
+}
+
+// Works on bands of rows, so that the inputs of all output channels, and of all phases, are in the cache.
+void convolve_bands(const Convolution& c) {
+    const int most = rows_of_band(c);
+    for (int y0 = 0; y0 < c.out.height; y0 += most) {
+        Convolution band = c;
+        band.out.data += y0 * c.out.row;
+        band.out.height = c.out.height - y0 < most ? c.out.height - y0 : most;
+        band.row0 += y0 * (has_phases(c) ? 1 : c.stride_y);
+        has_phases(c) ? convolve_phases(band) : convolve_all(band);
+    }
 }
 
 // The gradient with respect to the input of a dense layer reads the weights across their rows. A panel of 16 columns is
@@ -338,9 +418,8 @@ void convolve_panels(Convolution c) {
 
 void convolve(const Convolution& c) {
     if (c.transformed) return winograd_convolve(c);
-    if (c.backward && (c.stride_y > 1 || c.stride_x > 1)) return convolve_phases(c);
     const bool panels = c.chunk_stride && c.scratch && c.backward && c.w_in >= 4 * LANES && c.in.channels >= 4 * LANES;
-    panels ? convolve_panels(c) : convolve_all(c);
+    panels ? convolve_panels(c) : convolve_bands(c);
 }
 
 }  // namespace

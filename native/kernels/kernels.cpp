@@ -3,6 +3,7 @@
 
 #include "convolution.h"
 #include "dense_gradient.h"
+#include "depthwise.h"
 #include "dropout.h"
 #include "loader.h"
 #include "loss.h"
@@ -46,6 +47,7 @@ const Kernels* KERNELS() {
         .name = STRINGIFY(KERNELS),
         .fused = FUSED_MULTIPLY_ADD,
         .convolve = convolve,
+        .convolve_channels = convolve_channels,
         .winograd_weights = winograd_weights,
         .weight_gradient = weight_gradient,
         .dense_gradient = dense_gradient,

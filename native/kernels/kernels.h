@@ -159,6 +159,9 @@ struct Kernels {
     const char* name;
     bool fused;  // multiply-adds round once
     void (*convolve)(const Convolution&);
+    // Depthwise: one convolution a channel, with kernels of `size` weights; channel c uses kernel c % shared, or its own
+    // if `shared` is 0.
+    void (*convolve_channels)(const Convolution&, ptrdiff_t size, int shared);
     void (*winograd_weights)(const Convolution&, float* transformed);  // winograd_weight_floats
     void (*weight_gradient)(const WeightGradient&);
     void (*dense_gradient)(const DenseGradient&);

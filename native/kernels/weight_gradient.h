@@ -76,14 +76,25 @@ void window_sums(const WeightGradient& w, int o, const float* in, int y0, int y1
     for (int k = 0; k < OUT; ++k) add_lane_sums(sums + k * 9, 9, weights + k * w_out);
 }
 
+// The rows of the gradient [y0, y1). A map that the cache does not hold is worked on in bands of rows for all channels;
+// totals [out][in][16] keep the sums from band to band, in their order.
+struct PointwiseBand {
+    int y0, y1;
+    float* totals;  // null: the band is the whole map
+};
+
 // The same for 1x1 kernels, with OUT channels of the gradient and IN channels of the input.
 template <int OUT, int IN>
-void pointwise_sums(const WeightGradient& w, int o, int c) {
+void pointwise_sums(const WeightGradient& w, PointwiseBand band, int o, int c) {
     float sums[OUT * IN][LANES];
-    const ptrdiff_t step = w.stride_x * ptrdiff_t(LANES);
+    const ptrdiff_t step = w.stride_x * ptrdiff_t(LANES), ins = w.in.channels;
+    float* totals = band.totals ? band.totals + (o * ins + c) * LANES : nullptr;
     for (int lane = 0; lane < LANES; lane += VL) {
         V sum[OUT][IN] = {};
-        for (int y = 0; y < w.gradient.height; ++y) {
+        if (totals)
+            UNROLL for (int k = 0; k < OUT; ++k)
+                UNROLL for (int i = 0; i < IN; ++i) sum[k][i] = load(totals + (k * ins + i) * LANES + lane);
+        for (int y = band.y0; y < band.y1; ++y) {
             const float* g = w.gradient.data + o * w.gradient.plane + y * w.gradient.row + lane;
             const float* in = w.in.data + c * w.in.plane + y * w.stride_y * w.in.row + lane;
             for (int x = 0; x < w.gradient.width; ++x, g += LANES, in += step) {
@@ -97,18 +108,42 @@ void pointwise_sums(const WeightGradient& w, int o, int c) {
             }
         }
         UNROLL for (int k = 0; k < OUT; ++k)
-            UNROLL for (int i = 0; i < IN; ++i) store(sums[k * IN + i] + lane, sum[k][i]);
+            UNROLL for (int i = 0; i < IN; ++i)
+                store(totals ? totals + (k * ins + i) * LANES + lane : sums[k * IN + i] + lane, sum[k][i]);
     }
-    for (int k = 0; k < OUT; ++k) add_lane_sums(sums + k * IN, IN, w.weights + (o + k) * w.in.channels + c);
+    for (int k = 0; k < OUT && !totals; ++k) add_lane_sums(sums + k * IN, IN, w.weights + (o + k) * ins + c);
 }
 
 template <int OUT>
-void pointwise_row(const WeightGradient& w, int o) {
+void pointwise_row(const WeightGradient& w, PointwiseBand band, int o) {
     int c = 0;
     constexpr int IN = GRADIENT_ACCUMULATORS >= 16 ? 4 : 3;
-    for (; c + IN <= w.in.channels; c += IN) pointwise_sums<OUT, IN>(w, o, c);
-    for (; c + 2 <= w.in.channels; c += 2) pointwise_sums<OUT, 2>(w, o, c);
-    for (; c < w.in.channels; ++c) pointwise_sums<OUT, 1>(w, o, c);
+    for (; c + IN <= w.in.channels; c += IN) pointwise_sums<OUT, IN>(w, band, o, c);
+    for (; c + 2 <= w.in.channels; c += 2) pointwise_sums<OUT, 2>(w, band, o, c);
+    for (; c < w.in.channels; ++c) pointwise_sums<OUT, 1>(w, band, o, c);
+}
+
+void pointwise_band(const WeightGradient& w, PointwiseBand band) {
+    int o = 0;
+    for (; o + 4 <= w.gradient.channels; o += 4) pointwise_row<4>(w, band, o);
+    for (; o < w.gradient.channels; ++o) pointwise_row<1>(w, band, o);
+}
+
+// Sums that are kept from band to band, at most; floats of a map that stays in the second-level cache, and of a band.
+constexpr int MOST_TOTALS = 1024;
+constexpr ptrdiff_t CACHED_FLOATS = 1 << 18, GRADIENT_BAND_FLOATS = 1 << 16;
+
+void pointwise_gradient(const WeightGradient& w) {
+    const ptrdiff_t ins = w.in.channels, outs = w.gradient.channels, height = w.gradient.height;
+    const ptrdiff_t row = ins * w.in.row * w.stride_y + outs * w.gradient.row;
+    if (row * height <= CACHED_FLOATS || ins * outs > MOST_TOTALS) return pointwise_band(w, {0, int(height), nullptr});
+    float totals[MOST_TOTALS][LANES];
+    for (ptrdiff_t k = 0; k < ins * outs; ++k)
+        for (int lane = 0; lane < LANES; lane += VL) store(totals[k] + lane, V{});
+    const ptrdiff_t fitting = GRADIENT_BAND_FLOATS / row, rows = fitting > 1 ? fitting : 1;
+    for (ptrdiff_t y = 0; y < height; y += rows)
+        pointwise_band(w, {int(y), int(y + rows < height ? y + rows : height), totals[0]});
+    add_lane_sums(totals, int(ins * outs), w.weights);
 }
 
 // The rows of the gradient [first, last) under which `rows` rows of the input from `shift` on are inside the map.
@@ -221,6 +256,17 @@ int out_tile(const WeightGradient& w, int left) {
     return most >= 2 && left >= 2 ? 2 : 1;
 }
 
+// The kernels of one input channel for as many output channels from `o` on as a tile has; returns how many.
+int kernel_tile(const WeightGradient& w, int o, int c) {
+    const ptrdiff_t size = ptrdiff_t(w.kernel_y) * w.kernel_x, w_out = w.in.channels * size;
+    float* weights = w.weights + o * w_out + c * size;
+    const int tile = out_tile(w, w.gradient.channels - o);
+    if (tile == 4) kernel_of<4>(w, o, c, weights, w_out);
+    else if (tile == 2) kernel_of<2>(w, o, c, weights, w_out);
+    else kernel_of<1>(w, o, c, weights, w_out);
+    return tile;
+}
+
 void weight_gradient(const WeightGradient& w) {
     if (w.bias && (w.scratch || !is_three(w))) bias_gradient(w.gradient, w.bias);
     if (w.scratch) return winograd_gradient(w);
@@ -231,23 +277,13 @@ void weight_gradient(const WeightGradient& w) {
         for (int c = 0; c < outs; ++c) kernel_of<1>(w, c, c, w.weights + c % kernels * size, size);
         return;
     }
-    const ptrdiff_t w_out = w.in.channels * size;
-    if (size == 1) {
-        int o = 0;
-        for (; o + 4 <= outs; o += 4) pointwise_row<4>(w, o);
-        for (; o < outs; ++o) pointwise_row<1>(w, o);
-        return;
-    }
-    for (int o = 0; o < outs;) {
-        const int tile = out_tile(w, outs - o);
-        for (int c = 0; c < w.in.channels; ++c) {
-            float* weights = w.weights + o * w_out + c * size;
-            if (tile == 4) kernel_of<4>(w, o, c, weights, w_out);
-            else if (tile == 2) kernel_of<2>(w, o, c, weights, w_out);
-            else kernel_of<1>(w, o, c, weights, w_out);
-        }
-        o += tile;
-    }
+    if (size == 1) return pointwise_gradient(w);
+    // The larger planes stay in the cache while the others pass.
+    const bool inputs_first = w.in.plane > out_tile(w, outs) * w.gradient.plane;
+    for (int c = 0; c < w.in.channels && inputs_first; ++c)
+        for (int o = 0; o < outs;) o += kernel_tile(w, o, c);
+    for (int o = 0, tile; o < outs && !inputs_first; o += tile)
+        for (int c = 0; c < w.in.channels; ++c) tile = kernel_tile(w, o, c);
 }
 
 }  // namespace
