@@ -41,8 +41,9 @@ check: .venv/installed-dev  ## lint, formatting, types, the import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: .venv-bench/installed  ## images a second: this core, torch and Keras; BENCH="--quick" for a look
+bench: .venv-bench/installed  ## images a second: this core, torch and Keras; BENCH="--quick" NETWORKS="--quick" for a look
 	.venv-bench/bin/python benchmarks/training_speed.py $(BENCH)
+	.venv-bench/bin/python benchmarks/network_speed.py $(NETWORKS)
 
 docs: .venv/installed-dev  ## the site of docs/, built strictly into build/site
 	$(PIP) install '.[docs]' -c constraints.txt

@@ -108,11 +108,11 @@ class Result:
 class Process:
     """A contestant's process: one line of JSON in, one out."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, script: str = "contestants.py") -> None:
         self.name = name
         self.said = TemporaryFile("w+")  # noqa: SIM115 - it lives as long as the process
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("contestants.py")), name],
+            [sys.executable, str(Path(__file__).with_name(script)), name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.said,

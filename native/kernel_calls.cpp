@@ -107,19 +107,6 @@ Convolution dense_backward(const Layer& l, const float* parameters, float* chunk
     return c;
 }
 
-void convolve_channels(const Kernels& kernels, Convolution c, ptrdiff_t weights, int shared) {
-    const int channels = c.out.channels;
-    const float* first = c.weights;
-    c.in.channels = c.out.channels = 1;
-    for (int channel = 0; channel < channels; ++channel) {
-        c.weights = first + (shared ? channel % shared : channel) * weights;
-        kernels.convolve(c);
-        c.in.data += c.in.plane;
-        c.out.data += c.out.plane;
-        if (c.bias) ++c.bias;
-    }
-}
-
 WeightGradient weight_gradient_of(const Layer& l, float* gradient, float* chunk, float* scratch) {
     return {.in = l.in.map.at(chunk),
             .gradient = l.out.at(chunk),

@@ -25,10 +25,6 @@ Convolution backward_convolution(const Layer& l, const float* parameters, float*
 Convolution dense_forward(const Layer& l, const float* parameters, float* chunk, int chunks, ptrdiff_t chunk_stride);
 Convolution dense_backward(const Layer& l, const float* parameters, float* chunk, int chunks, ptrdiff_t chunk_stride);
 
-// A depthwise convolution is one convolution a channel. Kernels have `weights` weights; there are `shared` of them, or 0
-// for one a channel.
-void convolve_channels(const Kernels& kernels, Convolution c, ptrdiff_t weights, int shared);
-
 WeightGradient weight_gradient_of(const Layer& l, float* gradient, float* chunk, float* scratch);
 
 // The gradient of all outputs of a dense layer, for `chunks` chunks.

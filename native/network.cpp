@@ -108,7 +108,7 @@ void Network::transform_weights() {
 
 void Network::convolve(const Layer& l, Convolution c, float* scratch) {
     if (l.winograd) c.transformed = transformed(l, c.backward), c.scratch = scratch;
-    if (l.kind == LayerKind::depthwise) convolve_channels(kernels_, c, ptrdiff_t(l.kernel_y) * l.kernel_x, l.shared);
+    if (l.kind == LayerKind::depthwise) kernels_.convolve_channels(c, ptrdiff_t(l.kernel_y) * l.kernel_x, l.shared);
     else kernels_.convolve(c);
 }
 

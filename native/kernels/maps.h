@@ -36,9 +36,12 @@ float map_sum(const Map& map, int lanes, F term) {
 // Calls f(p, q, lane) for every vector of a channel of two maps of one size.
 template <typename F>
 void each_pair(const Map& a, const Map& b, int channel, F f) {
-    for (int y = 0; y < a.height; ++y)
-        for (int x = 0; x < a.width; ++x)
-            for (int lane = 0; lane < LANES; lane += VL) f(at(a, channel, y, x) + lane, at(b, channel, y, x) + lane, lane);
+    const int height = a.height;
+    const ptrdiff_t row = ptrdiff_t(a.width) * LANES;
+    for (int y = 0; y < height; ++y) {
+        float *p = at(a, channel, y, 0), *q = at(b, channel, y, 0);
+        for (ptrdiff_t k = 0; k < row; k += VL) f(p + k, q + k, int(k % LANES));
+    }
 }
 
 }  // namespace

@@ -35,15 +35,35 @@ void normalize(const Normalization& n) {
     }
 }
 
-// Sums of each channel: of the gradients, and of the gradients times the normalized values.
-void normalize_sums(const Normalization& n) {
-    for (int c = 0; c < n.in.channels; ++c) {
-        const V centre = broadcast(n.mean[c]), inverse = broadcast(n.inverse_std[c]);
-        n.sums[c] = map_sum(n.out, n.lanes, [&](int y, int x, int lane) { return load(at(n.out, c, y, x) + lane); });
-        n.sums[n.in.channels + c] = map_sum(n.out, n.lanes, [&](int y, int x, int lane) {
-            return load(at(n.out, c, y, x) + lane) * ((load(at(n.in, c, y, x) + lane) - centre) * inverse);
-        });
+// Sums of one channel: of the gradients, and of the gradients times the normalized values. Each is in the order of
+// map_sum.
+void normalize_sums_of(const Normalization& n, int c) {
+    const V centre = broadcast(n.mean[c]), inverse = broadcast(n.inverse_std[c]);
+    const int width = n.out.width;
+    float sums[2][LANES];
+    for (int lane = 0; lane < LANES; lane += VL) {
+        V sum[4] = {}, product[4] = {};
+        for (int y = 0; y < n.out.height; ++y) {
+            const float *gradients = at(n.out, c, y, 0) + lane, *values = at(n.in, c, y, 0) + lane;
+            const auto add = [&](int x, int k) {
+                const V gradient = load(gradients + ptrdiff_t(x) * LANES);
+                sum[k] += gradient;
+                product[k] += gradient * ((load(values + ptrdiff_t(x) * LANES) - centre) * inverse);
+            };
+            int x = 0;
+            for (; x + 4 <= width; x += 4) UNROLL for (int k = 0; k < 4; ++k) add(x + k, k);
+            for (; x < width; ++x) add(x, 0);
+        }
+        store(sums[0] + lane, (sum[0] + sum[1]) + (sum[2] + sum[3]));
+        store(sums[1] + lane, (product[0] + product[1]) + (product[2] + product[3]));
     }
+    for (int lane = n.lanes; lane < LANES; ++lane) sums[0][lane] = sums[1][lane] = 0.0f;  // lanes without an image
+    n.sums[c] = lane_sum(sums[0]);
+    n.sums[n.in.channels + c] = lane_sum(sums[1]);
+}
+
+void normalize_sums(const Normalization& n) {
+    for (int c = 0; c < n.in.channels; ++c) normalize_sums_of(n, c);
 }
 
 // Ioffe & Szegedy 2015, section 3; `sums` are means over the batch here.

@@ -12,11 +12,14 @@ using smidgen::Pool;
 // Calls f(in, out) for the window of every output, once per group of lanes.
 template <typename F>
 void windows(const Pool& p, F f) {
-    for (int c = 0; c < p.out.channels; ++c)
-        for (int y = 0; y < p.out.height; ++y)
-            for (int x = 0; x < p.out.width; ++x)
-                for (int lane = 0; lane < LANES; lane += VL)
-                    f(at(p.in, c, y * p.stride_y, x * p.stride_x) + lane, at(p.out, c, y, x) + lane);
+    const int channels = p.out.channels, height = p.out.height, width = p.out.width;
+    const ptrdiff_t step = p.stride_x * ptrdiff_t(LANES);
+    for (int c = 0; c < channels; ++c)
+        for (int y = 0; y < height; ++y) {
+            float *in = at(p.in, c, y * p.stride_y, 0), *out = at(p.out, c, y, 0);
+            for (int x = 0; x < width; ++x, in += step, out += LANES)
+                for (int lane = 0; lane < LANES; lane += VL) f(in + lane, out + lane);
+        }
 }
 
 // Rows and columns that no window covers have no gradient.
