@@ -2,7 +2,7 @@
 
 `python network_contestants.py NAME` answers lines of JSON, after one line that says which version is at work:
 
-    {"name": "tcn", "net": "conv ...", "shape": [3, 1, 128], "classes": 6, "variant": "2 trainings", "batches": 4}
+    {"name": "time-cnn", "net": "conv ...", "shape": [3, 1, 128], "classes": 6, "variant": "2 trainings", "batches": 4}
         ->  {"images": 1024, "seconds": 0.01}
 
 Everyone trains by Adam at batch 128 on the same random images, bytes, which lie in memory. No answer depends on them.

@@ -1,6 +1,7 @@
 """The networks of `network_speed.py`: their text, their input, and the same network written by hand for torch.
 
-Each is what people put on small devices. Three are of MLPerf Tiny (Banbury et al. 2021, arXiv 2106.07597).
+Each is what people put on small devices. Three are of MLPerf Tiny (Banbury et al. 2021, arXiv 2106.07597), without
+dropout and without the biases that a batch norm takes away.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ RESIDUAL = f"conv {{c}}x3x3{{stride}} same nobias, {NORM}, conv {{c}}x3x3 same n
 MOBILENET = ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2), *((128, 1),) * 5, (256, 2), (256, 1))
 """Output channels and stride of each separable block of MobileNet-0.25."""
 STRIDED = ((8, 2), (12, 2), (16, 2), (16, 2))
-TCN = ((16, 1), (16, 2), (32, 2), (32, 2))
+TIME_CNN = ((16, 1), (16, 2), (32, 2), (32, 2))
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ def _strided() -> str:
     return f"conv 4x3x3 stride 2 same relu, {', '.join(blocks)}, globalavgpool, dense 10"
 
 
-def _tcn() -> str:
-    layers = [f"conv {channels}x1x9{' stride 1x2' if stride == 2 else ''} same relu" for channels, stride in TCN]
+def _time_cnn() -> str:
+    layers = [f"conv {channels}x1x9{' stride 1x2' if stride == 2 else ''} same relu" for channels, stride in TIME_CNN]
     return f"{', '.join(layers)}, globalavgpool, dense 6"
 
 
@@ -148,12 +149,12 @@ def _torch_strided() -> nn.Module:
     return nn.Sequential(*layers, *_head(16, 10))
 
 
-def _torch_tcn() -> nn.Module:
+def _torch_time_cnn() -> nn.Module:
     from torch import nn
 
     layers: list[nn.Module] = []
     channels_in = 3
-    for channels, stride in TCN:
+    for channels, stride in TIME_CNN:
         layers += [nn.Conv2d(channels_in, channels, (1, 9), (1, stride), (0, 4)), nn.ReLU(inplace=True)]
         channels_in = channels
     return nn.Sequential(*layers, *_head(32, 6))
@@ -165,7 +166,7 @@ NETWORKS = {
         Network("ds-cnn", _ds_cnn(), (1, 49, 10), 12, _torch_ds_cnn),
         Network("resnet8", _resnet8(), (3, 32, 32), 10, _torch_resnet8),
         Network("mobilenet-0.25", _mobilenet(), (3, 96, 96), 2, _torch_mobilenet),
-        Network("tcn", _tcn(), (3, 1, 128), 6, _torch_tcn),
+        Network("time-cnn", _time_cnn(), (3, 1, 128), 6, _torch_time_cnn),
         Network("strided-1k", _strided(), (1, 96, 96), 10, _torch_strided),
     )
 }

@@ -255,8 +255,10 @@ void convolve_rows(const Convolution& c, Steps steps, int first, int out, int ti
 Convolution flattened(Convolution c, Steps steps) {
     const bool whole = c.in.row == ptrdiff_t(c.in.width) * LANES && c.out.row == ptrdiff_t(c.out.width) * LANES;
     if (c.kernel_y * c.kernel_x != 1 || c.stride_y != 1 || !steps.consecutive() || !whole) return c;
-    c.in.width *= c.in.height, c.in.height = 1;
+    c.in.data += c.row0 * c.in.row;  // a band of rows begins below the first
+    c.row0 = 0;
     c.out.width *= c.out.height, c.out.height = 1;
+    c.in.width = c.out.width, c.in.height = 1;
     return c;
 }
 
