@@ -454,7 +454,7 @@ def show(
     if isinstance(network, str | Path) and str(network).endswith((".safetensors", ".smidgen")):
         network = open_model(Path(network))
     if isinstance(network, Model):
-        return NetworkSummary(network.spec, network.input_shape)
+        return NetworkSummary(network.spec, network.input_shape, network.input)
     channels, height, columns = whole_numbers(input, "input", separator="x", count=3)
     spec = network if isinstance(network, NetSpec) else _spec_of(str(network), width, classes)
     spec.check_head((channels, height, columns))

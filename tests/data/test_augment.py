@@ -7,7 +7,9 @@ import pytest
 
 from smidgen import from_arrays
 from smidgen.data import Dataset, augment, with_copies
+from smidgen.data.augment import COPY_AUGMENTATION, transformed
 from smidgen.errors import RequestError
+from smidgen.streams import affine_maps
 
 
 def test_the_first_copy_is_the_images_and_the_others_are_near_them(digits: Dataset) -> None:
@@ -17,8 +19,8 @@ def test_the_first_copy_is_the_images_and_the_others_are_near_them(digits: Datas
     np.testing.assert_array_equal(made.train.images[:count], digits.train.images)
     np.testing.assert_array_equal(made.train.labels, np.tile(digits.train.labels, 3))
     for copy in (1, 2):
-        transformed = made.train.images[copy * count : (copy + 1) * count].astype(np.int32)
-        apart = np.abs(transformed - digits.train.images).mean()
+        moved = made.train.images[copy * count : (copy + 1) * count].astype(np.int32)
+        apart = np.abs(moved - digits.train.images).mean()
         others = np.abs(np.roll(digits.train.images, 1, axis=0).astype(np.int32) - digits.train.images).mean()
         assert 0 < apart < others
 
@@ -51,5 +53,16 @@ def test_vectors_cannot_be_transformed() -> None:
     generator = np.random.default_rng(0)
     labels = np.arange(60) % 3
     vectors = from_arrays(generator.normal(size=(60, 5)), labels, "vectors")
-    with pytest.raises(RequestError, match="vectors has no uint8 images of at least 2x2 pixels to transform"):
+    with pytest.raises(RequestError, match="vectors has no images of at least 2x2 pixels to transform"):
         with_copies(vectors, 2)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 16])
+def test_pictures_in_floats_of_any_channels_move_as_bytes_do_and_keep_their_range(channels: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (12, channels, 9, 9)).astype(np.uint8)
+    maps = affine_maps(COPY_AUGMENTATION, 12, (9, 9), 0, 1)
+    floats = (pixels / 127.5 - 1).astype(np.float32)
+    moved = transformed(floats, maps)
+    inner = (slice(None), slice(None), slice(3, 6), slice(3, 6))
+    np.testing.assert_allclose(moved[inner], transformed(pixels, maps)[inner] / 127.5 - 1, atol=0.5 / 127 + 1e-6)
+    assert moved.dtype == np.float32 and np.abs(moved).max() <= 1 + 1e-6

@@ -48,6 +48,8 @@ def print_inspection(found: Inspection) -> None:
     screen.print(
         f"input {shape}; {len(found.class_names)} classes; {found.parameters:,} parameters; {found.size_bytes:,} bytes"
     )
+    if found.input.is_stated:
+        screen.print(f"reads a {found.input}")
     screen.print(parts)
     screen.print(tensors)
 

@@ -45,4 +45,6 @@ def print_summary(network: NetworkSummary) -> None:
     if network.size_bytes >= LEAST_MEBIBYTES * 2**20:
         size += f" = {network.size_bytes / 2**20:.3f} MiB"
     screen.print(f"{network.parameters:,} parameters{also}, {size} as float32")
+    if network.input.is_stated:
+        screen.print(f"reads a {network.input}")
     screen.print(f"{network.macs:,} multiply-adds an image; at most {network.activations:,} activations at once")

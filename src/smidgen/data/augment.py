@@ -13,12 +13,11 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.data.dataset import Dataset, Split
+from smidgen.data.dataset import Dataset, Images, Split
 from smidgen.errors import RequestError
 from smidgen.records import Augmentation
+from smidgen.spec.input import SIGNAL, VECTOR
 from smidgen.streams import affine_maps
-
-Bytes = npt.NDArray[np.uint8]
 
 COPY_AUGMENTATION = Augmentation(shift=1, rotation=8, scale=0.08)
 MAX_COPIES = 64
@@ -30,7 +29,7 @@ def with_copies(data: Dataset, copies: int, workers: int = 1) -> Dataset:
     """Put `copies` copies of each training image in place of it; the other splits stay as they are.
 
     Args:
-        data: Images of uint8, at least 2x2 pixels.
+        data: Images of at least 2x2 pixels and any number of channels.
         copies: 1 to 64. The first copy is the image itself; the others are randomly shifted, rotated and scaled.
         workers: Threads that transform images.
 
@@ -44,29 +43,29 @@ def with_copies(data: Dataset, copies: int, workers: int = 1) -> Dataset:
         raise RequestError(f"copies={copies} must be from 1 to {MAX_COPIES}; 1 is the images as they are")
     if copies == 1:
         return data
-    if data.train.dtype != np.uint8 or min(data.input_shape[1:]) < 2:
-        raise RequestError(f"{data.name} has no uint8 images of at least 2x2 pixels to transform; leave copies at 1")
+    if data.input.kind in (SIGNAL, VECTOR) or min(data.input_shape[1:]) < 2:
+        raise RequestError(f"{data.name} has no images of at least 2x2 pixels to transform; leave copies at 1")
     base = data.train
 
-    def make() -> Bytes:
-        return transformed_copies(base.images.astype(np.uint8, copy=False), copies, workers)
+    def make() -> Images:
+        return transformed_copies(base.images, copies, workers)
 
     shape = (copies * len(base), *data.input_shape)
-    train = Split.lazy(make, shape, np.uint8, np.tile(base.labels, copies))
+    train = Split.lazy(make, shape, base.dtype, np.tile(base.labels, copies))
     digest = hashlib.sha256(f"{data.digest} {copies} copies {COPY_AUGMENTATION}".encode()).hexdigest()
     return replace(data, train=train, digest=digest)
 
 
-def transformed_copies(images: Bytes, copies: int, workers: int = 1) -> Bytes:
+def transformed_copies(images: Images, copies: int, workers: int = 1) -> Images:
     """Return the images, followed by each transformed copy of all of them.
 
     Args:
-        images: uint8 [n, channels, height, width].
+        images: uint8 or float32 [n, channels, height, width].
         copies: The number of copies, the images themselves among them.
         workers: Threads.
 
     Returns:
-        uint8 [copies * n, channels, height, width].
+        The same type, [copies * n, channels, height, width].
     """
     count, height, width = len(images), *images.shape[2:]
     out = np.concatenate([images] * copies)
@@ -83,16 +82,19 @@ def transformed_copies(images: Bytes, copies: int, workers: int = 1) -> Bytes:
     return out
 
 
-def transformed(images: Bytes, maps: npt.NDArray[np.float32]) -> Bytes:
-    """Read each image where its affine map points, with bilinear interpolation and zeros outside the image.
+def transformed(images: Images, maps: npt.NDArray[np.float32]) -> Images:
+    """Read each image where its affine map points, with bilinear interpolation.
+
+    A picture in bytes is black outside. In floating-point numbers 0 need not be black, so the nearest pixel of the
+    border stands there.
 
     Args:
-        images: uint8 [n, channels, height, width].
+        images: uint8 or float32 [n, channels, height, width].
         maps: float32 [n, 2, 3], as `smidgen.streams.affine_maps` makes them: from (y, x, 1) of a pixel of the result
             to the (y, x) at which the image is read.
 
     Returns:
-        uint8 [n, channels, height, width].
+        The same type, [n, channels, height, width].
     """
     count, channels, height, width = images.shape
     row = width + 3  # zeros around the image, one before and two after, so that every pixel read has its neighbours
@@ -102,8 +104,9 @@ def transformed(images: Bytes, maps: npt.NDArray[np.float32]) -> Bytes:
     y, x = np.divmod(np.arange(height * width, dtype=np.float32), np.float32(width))
     with np.errstate(over="ignore", invalid="ignore"):  # maps of huge values overflow to infinities and inf - inf
         at = maps[:, :, :1] * y + maps[:, :, 1:2] * x + maps[:, :, 2:]
-    at = np.fmax(at, np.float32(-1))  # not np.clip: NaN must not become an index, it reads outside
-    at = np.minimum(at, np.array([[height], [width]], np.float32)) + np.float32(1)
+    border = np.float32(images.dtype == np.uint8)  # pixels outside the image that can be read
+    at = np.fmax(at, -border)  # not np.clip: NaN must not become an index, it reads outside
+    at = np.minimum(at, np.array([[height], [width]], np.float32) - 1 + border) + np.float32(1)
     corner = np.floor(at)
     down, right = np.moveaxis(at - corner, 1, 0)
     place = (corner[:, 0] * row + corner[:, 1]).astype(np.int64)
@@ -111,4 +114,4 @@ def transformed(images: Bytes, maps: npt.NDArray[np.float32]) -> Bytes:
     total = np.zeros((count, channels, height * width), np.float32)
     for step, share in shares.items():
         total += share[:, None] * np.take_along_axis(pixels, (place + step)[:, None], axis=2)
-    return np.rint(total).astype(np.uint8).reshape(images.shape)
+    return (np.rint(total).astype(np.uint8) if border else total).reshape(images.shape)

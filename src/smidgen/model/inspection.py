@@ -11,7 +11,7 @@ from smidgen.errors import RequestError
 from smidgen.model.quantized import Codebook, Tensor, Uniform, dequantize, values_of
 from smidgen.model.safetensors_file import save_safetensors
 from smidgen.model.smidgen_file import Part, load_smidgen, load_with_parts
-from smidgen.spec import NetSpec, Shape
+from smidgen.spec import UNSTATED, InputSpec, NetSpec, Shape
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Inspection:
         size_bytes: length of the file.
         parts: the bits of each part in the file's order; together they are the whole file.
         tensors: a summary of each tensor, in the file's order.
+        input: what the numbers of an input mean.
     """
 
     spec: NetSpec
@@ -58,6 +59,7 @@ class Inspection:
     size_bytes: int
     parts: tuple[Part, ...] = field(repr=False)
     tensors: tuple[TensorSummary, ...] = field(repr=False)
+    input: InputSpec = UNSTATED
 
 
 def inspect(file: str | Path) -> Inspection:
@@ -78,6 +80,7 @@ def inspect(file: str | Path) -> Inspection:
         size_bytes=round(sum(part.bits for part in parts) / 8),
         parts=tuple(parts),
         tensors=tuple(_summary(name, tensor) for name, tensor in quantized.tensors.items()),
+        input=quantized.input,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from smidgen.spec.input import UNSTATED, InputSpec
 from smidgen.spec.plan import NetSpec, Shape
 
 
@@ -14,10 +15,12 @@ class NetworkSummary:
     Attributes:
         spec: the layers; `spec.plan(input_shape)` has the shapes and costs of each.
         input_shape: (channels, height, width) of one input.
+        input: what the numbers of an input mean, as far as the file says.
     """
 
     spec: NetSpec
     input_shape: Shape
+    input: InputSpec = UNSTATED
 
     @property
     def parameters(self) -> int:

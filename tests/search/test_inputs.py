@@ -1,0 +1,145 @@
+"""From data in people's own units to a file that reads the same: tables, signals, pictures, and what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import smidgen
+from searches import SMALL
+from smidgen.data import from_arrays
+from smidgen.errors import DataError, RequestError
+from smidgen.search.result import ShrinkResult
+
+TINY = replace(SMALL, first=6, generations=1, children=4, seeds=1, fresh_seeds=0, compares_recipes=False)
+RANDOM = np.random.default_rng(0)
+
+
+def found(X: np.ndarray, y: np.ndarray, floor: float, folder: Path) -> ShrinkResult:
+    goal = {"floor": floor, "rule": "rate"}
+    return smidgen.shrink((X, y), **goal, effort=TINY, out=folder / "run", store=folder / "store.sqlite", workers=1)
+
+
+def sensor_rows(n: int = 600) -> tuple[np.ndarray, np.ndarray]:
+    """Three columns as a board gives them: a share, a pressure in Pa, a 10-bit reading."""
+    y = RANDOM.integers(0, 3, n)
+    share = 0.02 * y + 0.004 * RANDOM.normal(size=n)
+    pressure = 101_325 + 60 * (y == 1) + 12 * RANDOM.normal(size=n)
+    reading = np.clip(300 + 150 * y + 40 * RANDOM.normal(size=n), 0, 1023).round()
+    return np.stack([share, pressure, reading], axis=1), y
+
+
+def light_corner(n: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    """Noisy pictures of 8x8 bytes whose class is the corner that is light."""
+    y = RANDOM.integers(0, 4, n)
+    X = RANDOM.integers(0, 90, (n, 8, 8))
+    for place, label in enumerate(y):
+        X[place, 4 * (label // 2) :, 4 * (label % 2) :][:4, :4] += 120
+    return X, y
+
+
+@pytest.fixture(scope="module")
+def sensors(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray, np.ndarray, ShrinkResult]:
+    folder = tmp_path_factory.mktemp("sensors")
+    X, y = sensor_rows()
+    return folder, X, y, found(X, y, 0.9, folder)
+
+
+def test_columns_in_raw_units_need_no_scaling_by_the_user(
+    sensors: tuple[Path, np.ndarray, np.ndarray, ShrinkResult],
+) -> None:
+    folder, X, y, result = sensors
+    assert result.test.rate > 0.9 and result.outcome.parameters <= 30
+    for name in ("winner.safetensors", "winner.smidgen"):
+        assert (smidgen.load(folder / "run" / name).predict(X) == y).mean() > 0.9
+
+
+def test_what_is_scored_on_test_is_the_file_with_the_folded_scale(
+    sensors: tuple[Path, np.ndarray, np.ndarray, ShrinkResult],
+) -> None:
+    folder, X, y, result = sensors
+    network, rows = smidgen.load(folder / "run" / "winner.safetensors"), result.data.test.rows
+    assert not network.model.input.is_scaled
+    assert int((network.predict(X[rows]) == y[rows]).sum()) == result.test.correct
+    coded = smidgen.load(folder / "run" / "winner.smidgen")
+    assert coded.model.input.is_scaled and result.file is not None
+    assert int((coded.predict(X[rows]) == y[rows]).sum()) == result.file.test.correct
+
+
+def test_a_network_that_reads_columns_is_exported_right_or_not_at_all(
+    sensors: tuple[Path, np.ndarray, np.ndarray, ShrinkResult], tmp_path: Path
+) -> None:
+    folder, X, _, _ = sensors
+    coded = folder / "run" / "winner.smidgen"
+    with pytest.raises(RequestError, match="--to c reads images in bytes, and the network reads a vector of 3"):
+        smidgen.export(coded, to="c", out=tmp_path / "x.c")
+    runtime, _ = pytest.importorskip("onnxruntime"), pytest.importorskip("onnx")
+    smidgen.export(coded, to="onnx", out=tmp_path / "x.onnx")
+    session = runtime.InferenceSession(str(tmp_path / "x.onnx"), providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {session.get_inputs()[0].name: X.astype(np.float32)[:, :, None, None]})
+    assert (logits.argmax(axis=1) == smidgen.load(coded).predict(X)).mean() > 0.99
+
+
+@pytest.fixture(scope="module")
+def corners(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, np.ndarray, np.ndarray]]:
+    X, y = light_corner()
+    made = {}
+    for name, values in {
+        "int64": X,
+        "float32": X.astype(np.float32),
+        "-1..1": X / 127.5 - 1,
+        "z": (X - 70) / 60,
+    }.items():
+        folder = tmp_path_factory.mktemp("corners")
+        found(values, y, 0.9, folder)
+        made[name] = (folder / "run" / "winner.safetensors", values, y)
+    return made
+
+
+@pytest.mark.parametrize("name", ["int64", "float32", "-1..1", "z"])
+def test_a_loaded_network_takes_what_it_was_trained_from(
+    corners: dict[str, tuple[Path, np.ndarray, np.ndarray]], name: str
+) -> None:
+    path, X, y = corners[name]
+    network = smidgen.load(path)
+    assert (network.predict(X) == y).mean() > 0.9
+    np.testing.assert_array_equal(network.predict(X.astype(np.float32)), network.predict(X))
+
+
+def test_a_picture_is_brought_to_the_networks_range_or_refused(
+    corners: dict[str, tuple[Path, np.ndarray, np.ndarray]], tmp_path: Path
+) -> None:
+    X, y = corners["int64"][1:]
+    right = 0
+    for place in range(20):
+        Image.fromarray(X[place].astype(np.uint8)).save(tmp_path / "corner.png")
+        for name in ("int64", "-1..1"):
+            right += smidgen.predict(corners[name][0], tmp_path / "corner.png").name == str(y[place])
+    assert right >= 36
+    with pytest.raises(DataError, match=r"trained on numbers from -1\.1.*how a picture's bytes become such numbers"):
+        smidgen.predict(corners["z"][0], tmp_path / "corner.png")
+
+
+def test_windows_of_a_signal_are_one_data_set_in_every_layout() -> None:
+    X, y = RANDOM.normal(size=(80, 40, 3)).astype(np.float32), np.arange(80) % 4
+    forms = (X, X.transpose(0, 2, 1), X.transpose(0, 2, 1)[:, :, None])
+    made = [from_arrays(form, y) for form in forms]
+    assert {data.input_shape for data in made} == {(3, 1, 40)}
+    assert {data.train.images.tobytes() for data in made} == {made[0].train.images.tobytes()}
+
+
+@pytest.mark.slow
+def test_breast_cancer_in_its_own_units_holds_95_percent(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("sklearn.datasets")
+    cancer = datasets.load_breast_cancer()
+    rows = np.column_stack([cancer.data, cancer.target])
+    header = ",".join([*(name.replace(" ", "_") for name in cancer.feature_names), "label"])
+    np.savetxt(tmp_path / "cancer.csv", rows, delimiter=",", header=header, comments="", fmt="%.8g")
+    result = smidgen.shrink(
+        tmp_path / "cancer.csv", floor=0.95, rule="rate", effort="quick", store=tmp_path / "s.sqlite"
+    )
+    assert result.is_met and result.outcome.parameters <= 70 and result.test.rate > 0.93
