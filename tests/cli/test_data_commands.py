@@ -42,7 +42,7 @@ def test_data_show_lists_the_classes_in_order(command: Command, work: Path) -> N
     rows = "".join(f"{n * 9 % 140 / 8},{n * 3 % 140 / 4},{names[n % 14]}\n" for n in range(140))
     Path("table.csv").write_text("length,width,colour\n" + rows)
     lines = command("data", "show", "table.csv").out.splitlines()
-    assert "values 0 to 34.75, read as they are" in lines
+    assert "values 0 to 34.75, scaled" in lines
     assert "labels are column 'colour', the last; --label names another" in lines
     assert [line.split() for line in lines if line.split()[:1] == ["width"]] == [["width", "0", "34.75"]]
     assert "answering always with the commonest class is 7.1% accurate" in lines

@@ -41,8 +41,6 @@ USES = {
     "test": "the report, once",
 }
 """What each split is used for."""
-READ_AS = {"uint8": "read as value / 255", "float32": "read as they are"}
-"""How a network reads values of each type."""
 MAX_ROWS = 12
 """Most classes or features that a table lists."""
 
@@ -121,7 +119,8 @@ def print_summary(data: DataSummary) -> None:
         rows.add_row(name, f"{data.split_sizes[name]:,}", use)
     screen, (low, high) = console(), data.value_range
     screen.print(f"{data.name}: {'x'.join(map(str, data.input_shape))}, {len(data.class_names)} classes")
-    screen.print(f"values {low:g} to {high:g}, {READ_AS[data.dtype]}")
+    read_as = "scaled" if data.dataset.input.is_scaled else "read as they are"
+    screen.print(f"values {low:g} to {high:g}, {'read as value / 255' if data.dtype == 'uint8' else read_as}")
     for fact in data.facts:
         screen.print(fact)
     screen.print(rows)

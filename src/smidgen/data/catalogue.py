@@ -29,7 +29,7 @@ class DataSummary:
         class_names: The name of each class, in the order of the labels.
         input_shape: (channels, height, width) of an image.
         dtype: "uint8" or "float32".
-        value_range: The least and the greatest value in any split; uint8 values are read as value / 255.
+        value_range: The least and the greatest value in any split, in the user's units.
         split_sizes: The number of images by split: train, selection, confirmation, test.
         class_counts: The number of images of each class by split, in the order of `class_names`.
         digest: SHA-256 in hex of the class names and the content of every split.
@@ -108,10 +108,7 @@ def summary(data: Dataset) -> DataSummary:
         class_names=names,
         input_shape=data.input_shape,
         dtype=str(data.train.dtype),
-        value_range=(
-            min(float(split.images.min()) for split in splits.values()),
-            max(float(split.images.max()) for split in splits.values()),
-        ),
+        value_range=_value_range(data),
         split_sizes={name: len(split) for name, split in splits.items()},
         class_counts={name: tuple(map(int, found)) for name, found in counts.items()},
         digest=data.digest,
@@ -123,6 +120,11 @@ def summary(data: Dataset) -> DataSummary:
         copies=data.origin.copies,
         facts=facts_of(data),
     )
+
+
+def _value_range(data: Dataset) -> tuple[float, float]:
+    values = [data.input.to_units(split.images) for split in data.splits.values()]
+    return min(float(each.min()) for each in values), max(float(each.max()) for each in values)
 
 
 def fetch(name: str, cache: Path | None = None, reporter: Reporter | None = None) -> dict[str, Path]:
