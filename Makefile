@@ -11,7 +11,7 @@ SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
            $(shell find src native -type f -not -name '*.pyc' -not -name '*.so')
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-sanitized test-threads fuzz check bench docs clean
+.PHONY: help demo test test-all test-sanitized test-threads test-arm64 fuzz check bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ test-threads: build/threads/check  ## the core's team of threads under ThreadSan
 
 fuzz: .venv/installed-dev  ## changed files for every reader, MINUTES=30 of them; inputs that crash or hang are kept in build/fuzz
 	PYTHONPATH=tests $(BIN)/python -m fuzz.campaign --minutes $(MINUTES) --keep build/fuzz --json build/fuzz.json
+
+test-arm64: build/bits/x86-64.txt build/bits/arm64.txt  ## the core for 64-bit ARM gives the bits of x86-64 (needs g++-aarch64-linux-gnu, qemu-user)
+	cmp $^
+	@tail -1 build/bits/arm64.txt
 
 check: .venv/installed-dev  ## lint, formatting, types, the import contract
 	$(BIN)/ruff check
@@ -81,6 +85,26 @@ build/sanitized/installed: $(SOURCES) | .venv/installed-dev
 build/threads/check: tests/native/thread_team_check.cpp native/thread_team.h
 	mkdir -p $(@D)
 	$(CXX) -std=c++20 -O1 -g -fsanitize=thread -Wall -Wextra -Werror $< -o $@ -pthread
+
+# One program without Python for each processor; it trains random networks and prints a digest of their bits.
+BITS_SOURCES = $(filter-out native/bindings.cpp,$(wildcard native/*.cpp)) native/kernels/kernels.cpp tests/native/core_bits.cpp
+BITS_FLAGS   = -std=c++20 -O2 -ftree-vectorize -ffp-contract=off -fno-math-errno -fno-trapping-math -static -pthread
+ARM64_CXX   ?= aarch64-linux-gnu-g++
+ARM64_RUN   ?= qemu-aarch64
+
+build/bits/x86-64: $(BITS_SOURCES) $(wildcard native/*.h native/kernels/*.h)
+	mkdir -p build/bits
+	$(CXX) $(BITS_FLAGS) -march=x86-64-v3 -DKERNELS=kernels_v3 $(BITS_SOURCES) -o $@
+
+build/bits/arm64: $(BITS_SOURCES) $(wildcard native/*.h native/kernels/*.h)
+	mkdir -p build/bits
+	$(ARM64_CXX) $(BITS_FLAGS) -DKERNELS=kernels_neon $(BITS_SOURCES) -o $@
+
+build/bits/x86-64.txt: build/bits/x86-64
+	build/bits/x86-64 > $@
+
+build/bits/arm64.txt: build/bits/arm64
+	$(ARM64_RUN) build/bits/arm64 > $@
 
 .venv-bench/installed: $(SOURCES) benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-bench
