@@ -14,7 +14,7 @@ SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
 .PHONY: help demo test test-all test-sanitized test-threads test-arm64 fuzz check bench docs clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/installed  ## the smallest network that holds 97 % on MNIST, and its report
 	$(BIN)/smidgen shrink mnist --floor $(FLOOR)
