@@ -54,7 +54,7 @@ def test_npz_that_is_cut_off_or_damaged(tmp_path):
 
 
 def test_a_header_that_states_what_is_not_there_is_refused_before_memory_is_taken(tmp_path, monkeypatch):
-    np.savez(tmp_path / "mine.npz", X=GOOD_X, y=GOOD_Y)
+    np.savez(tmp_path / "mine.npz", X=np.arange(180, dtype=np.uint8).reshape(30, 2, 3), y=GOOD_Y)
     with zipfile.ZipFile(tmp_path / "mine.npz") as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}
     contents["X.npy"] = (
@@ -63,11 +63,9 @@ def test_a_header_that_states_what_is_not_there_is_refused_before_memory_is_take
     with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive:
         for name, content in contents.items():
             archive.writestr(name, content)
-    with pytest.raises(
-        DataError, match=r"huge\.npz: X\.npy has 1,568 bytes and states 144,000,000,000,000; write plain"
-    ):
+    with pytest.raises(DataError, match=r"huge\.npz: X\.npy has \d+ bytes and states 18,000,000,000,000; write plain"):
         load(tmp_path / "huge.npz")
-    monkeypatch.setenv("SMIDGEN_MEMORY", "1kB")
+    monkeypatch.setenv("SMIDGEN_MEMORY", "100B")
     with pytest.raises(
         DataError, match=r"mine\.npz needs about 0\.0 MB of memory and at most 0\.0 MB are allowed; give"
     ):

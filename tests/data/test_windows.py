@@ -76,6 +76,7 @@ def test_no_row_is_in_two_splits(tmp_path, with_groups, bouts):
         people = [{row // 600 for row in rows} for rows in seen]
         assert sum(map(len, people)) == 8
     assert all((np.bincount(split.labels, minlength=2) > 0).all() for split in four(data))
+    assert (data.input.kind, data.input_shape) == ("signal", (2, 1, 16))
 
 
 def test_rows_are_sorted_by_time_and_no_window_reaches_over_a_pause(tmp_path):

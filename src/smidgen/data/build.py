@@ -22,6 +22,7 @@ from smidgen.data.checks import (
 )
 from smidgen.data.copies import counted_in_test, keeping_copies_together
 from smidgen.data.dataset import Dataset, Images, Labels, Split, digest_of
+from smidgen.data.facts import with_facts
 from smidgen.data.framework_datasets import arrays_of, columns_of_frame
 from smidgen.data.layout import Layout, stated_layout
 from smidgen.data.origin import Origin
@@ -186,7 +187,8 @@ def build(
     digest = digest_of(names, splits, read_as)
     training, selection, confirmation, test_split = splits
     origin = Origin(contents.label_source, contents.feature_names, contents.notes, copies)
-    return Dataset(name, names, training, selection, confirmation, test_split, split_seed, digest, read_as, origin)
+    found = Dataset(name, names, training, selection, confirmation, test_split, split_seed, digest, read_as, origin)
+    return with_facts(found)
 
 
 def _classes(contents: Contents, images: int, classes: int, order: tuple[str, ...]) -> tuple[tuple[str, ...], Labels]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from smidgen.data.dataset import Dataset
@@ -16,10 +18,17 @@ RARE_TIMES = 5
 
 def facts_of(data: Dataset) -> tuple[str, ...]:
     """Say how the data was understood and what in it can mislead: one sentence each, none for what is as usual."""
+    if data.origin.facts:
+        return data.origin.facts
     source = data.origin.label_source
     other = "; --label names another" if "," in source else ""
     told = [f"labels are {source}{other}"] if source else []
     return (*_input(data), *told, *data.origin.notes, *data.origin.copies.facts, *_constant(data), *_majority(data))
+
+
+def with_facts(data: Dataset) -> Dataset:
+    """Keep what is said of a data set, so that it stays true of copies with repeated or augmented images."""
+    return replace(data, origin=replace(data.origin, facts=facts_of(data)))
 
 
 def _input(data: Dataset) -> list[str]:

@@ -56,12 +56,14 @@ class Origin:
         feature_names: The columns of a table that are features, in the order of the values; () for other data.
         notes: What else a user should know of how the data was read, one sentence each.
         copies: How many images are exact copies of others.
+        facts: What `smidgen.data.facts_of` says of the data before images were repeated or changed.
     """
 
     label_source: str = ""
     feature_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     copies: Copies = NO_COPIES
+    facts: tuple[str, ...] = ()
 
 
 UNKNOWN_ORIGIN = Origin()
