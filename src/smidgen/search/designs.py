@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from random import Random
 
-from smidgen.spec import RELU, AvgPool, Conv, Dense, Depthwise, GlobalAvgPool, Layer, MaxPool, Pointwise
+from smidgen.spec import RELU, AvgPool, Conv, Dense, Depthwise, GlobalAvgPool, Layer, MaxPool, Pointwise, Shape
 
 SCALES = (1, 1, 1, 2, 4)
 """Factors of all widths of a design."""
@@ -71,3 +71,70 @@ MAP_DESIGNS: tuple[Design, ...] = (_convolutional, _separable, _separable, _pool
 
 VECTOR_DESIGNS: tuple[Design, ...] = (_perceptron,)
 """Designs for vectors, and for images too small for convolutions."""
+
+LARGEST_MAP = 40
+"""A map with a longer side is halved before anything else: most of the arithmetic is at full size."""
+
+WANTED_SIDE = 32
+
+
+def designs_for(input_shape: Shape) -> tuple[Design, ...]:
+    """The designs for an input: a vector, a signal of one row, a map, or a large map."""
+    height, width = input_shape[1:]
+    if height == 1 and width >= 4:
+        return SIGNAL_DESIGNS
+    if min(height, width) < 4:
+        return VECTOR_DESIGNS
+    return MAP_DESIGNS if max(height, width) <= LARGEST_MAP else _large_designs(max(height, width))
+
+
+# --- large maps -------------------------------------------------------------------------------
+
+
+def _large_designs(side: int) -> tuple[Design, ...]:
+    """The designs for maps, after layers that bring a side to about `WANTED_SIDE`."""
+    halvings = max(1, math.ceil(math.log2(side / WANTED_SIDE)))
+
+    def after_halving(design: Design) -> Design:
+        return lambda random: [*_halved(random, halvings), *design(random)]
+
+    return tuple(map(after_halving, MAP_DESIGNS))
+
+
+def _halved(random: Random, halvings: int) -> list[Layer]:
+    """Strided convolutions or average pools, one for each halving; a convolution may take two at once."""
+    layers: list[Layer] = []
+    while halvings:
+        step = random.choice((1, 2)) if halvings > 1 else 1
+        stride = (2**step, 2**step)
+        kernel = (2**step + 1, 2**step + 1)
+        strided = Conv(log_uniform(random, 8), kernel, same=True, slope=RELU, stride=stride)
+        layers.append(random.choice((strided, AvgPool(stride))))
+        halvings -= step
+    return layers
+
+
+# --- signals ----------------------------------------------------------------------------------
+
+
+def _filters(random: Random) -> list[Layer]:
+    """The channels are mixed, the time is averaged, and one strided filter bank reads the rest."""
+    layers: list[Layer] = [Pointwise(log_uniform(random, 4), bias=False)] if random.random() < 0.5 else []
+    layers += [AvgPool((1, 2))] if random.random() < 0.5 else []
+    kernel, stride = random.choice((3, 5, 7, 9)), random.choice((1, 2, 2, 4))
+    layers.append(Conv(log_uniform(random, 16), (1, kernel), slope=RELU, stride=(1, stride)))
+    return [*layers, random.choice((GlobalAvgPool(), GlobalAvgPool(), MaxPool((1, 4))))]
+
+
+def _separable_in_time(random: Random) -> list[Layer]:
+    """A convolution, then depthwise and pointwise pairs with pools between them, all along time."""
+    scale, kernel = random.choice(SCALES), (1, random.choice((3, 5, 9)))
+    layers: list[Layer] = [Conv(scale * log_uniform(random, 8), kernel, slope=RELU, stride=(1, random.choice((1, 2))))]
+    for _ in range(random.choice((1, 2, 2, 3))):
+        layers += [linear_depthwise(kernel, same=True), Pointwise(scale * (2 + log_uniform(random, 12)), RELU)]
+        layers.append(random.choice((MaxPool((1, 2)), AvgPool((1, 2)), MaxPool((1, 4)))))
+    return [*layers, *random.choice(((GlobalAvgPool(),), (GlobalAvgPool(),), ()))]
+
+
+SIGNAL_DESIGNS: tuple[Design, ...] = (_filters, _filters, _separable_in_time, _separable_in_time, _perceptron)
+"""Designs for signals, (channels, 1, time)."""

@@ -7,16 +7,17 @@ A child differs from its parent by one to three edits of its layers (after Real 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 
-from smidgen.search.designs import linear_depthwise, log_uniform
+from smidgen.search.designs import LARGEST_MAP, linear_depthwise, log_uniform
 from smidgen.spec import (
     LINEAR,
     RELU,
     AvgPool,
     Conv,
+    CReLU,
     Dense,
     Depthwise,
     GlobalAvgPool,
@@ -24,17 +25,20 @@ from smidgen.spec import (
     MaxPool,
     NetSpec,
     Pointwise,
+    Repeat,
+    Residual,
+    Shape,
 )
 
 KERNELS = ((1, 3), (2, 2), (3, 1), (3, 3), (3, 3), (4, 4), (5, 5))
 """Kernels that an edit draws from; 3 x 3 is twice as likely as each other."""
 
 
-def child(random: Random, parent: NetSpec) -> NetSpec:
-    """The parent with one to three edits; it may fit no input."""
-    layers = list(parent.layers)
+def child(random: Random, parent: NetSpec, edits: Sequence[Edit] | None = None) -> NetSpec:
+    """The parent with one to three edits (of `EDITS` unless given); it may fit no input."""
+    layers, edits = list(parent.layers), EDITS if edits is None else edits
     for _ in range(random.choice((1, 1, 2, 3))):
-        random.choice(EDITS)(random, layers)
+        random.choice(edits)(random, layers)
     return NetSpec(tuple(layers))
 
 
@@ -49,6 +53,13 @@ def _wider(layer: Layer, factor: float) -> Layer:
             return replace(layer, channels=math.ceil(factor * layer.channels))
         case Dense():
             return replace(layer, units=math.ceil(factor * layer.units))
+        case Repeat():
+            return replace(layer, layers=tuple(_wider(inner, factor) for inner in layer.layers))
+        case Residual():
+            block, shortcut = (
+                tuple(_wider(inner, factor) for inner in part) for part in (layer.layers, layer.shortcut)
+            )
+            return replace(layer, layers=block, shortcut=shortcut)
     return layer
 
 
@@ -139,7 +150,96 @@ def _separate(random: Random, layers: list[Layer]) -> None:
         place = random.choice(places)
         layer = layers[place]
         assert isinstance(layer, Conv)
-        layers[place : place + 1] = [linear_depthwise(layer.kernel, layer.same), Pointwise(layer.channels, layer.slope)]
+        depthwise = replace(linear_depthwise(layer.kernel, layer.same), stride=layer.stride)
+        layers[place : place + 1] = [depthwise, Pointwise(layer.channels, layer.slope)]
+
+
+# --- edits for large maps and for signals -----------------------------------------------------
+
+
+def _change_stride(random: Random, layers: list[Layer], strides: Sequence[tuple[int, int]] = ((1, 1), (2, 2))) -> None:
+    places = _places(layers, Conv, Depthwise, Pointwise)
+    if places:
+        place = random.choice(places)
+        layer = layers[place]
+        assert isinstance(layer, Conv | Depthwise | Pointwise)
+        layers[place] = replace(layer, stride=random.choice(strides))
+
+
+def _stride_for_pool(random: Random, layers: list[Layer]) -> None:
+    """Let the convolution before a pool take the pool's steps."""
+    pools = [place for place in _places(layers, MaxPool, AvgPool) if place]
+    if pools:
+        place = random.choice(pools)
+        pool, before = layers[place], layers[place - 1]
+        assert isinstance(pool, MaxPool | AvgPool)
+        if isinstance(before, Conv | Depthwise | Pointwise) and before.stride == (1, 1):
+            layers[place - 1 : place + 1] = [replace(before, stride=pool.stride)]
+
+
+def _add_residual(random: Random, layers: list[Layer]) -> None:
+    """Add a convolution's input to its output, which fits where it keeps the channels."""
+    places = _places(layers, Conv, Depthwise)
+    if places:
+        place = random.choice(places)
+        layer = layers[place]
+        assert isinstance(layer, Conv | Depthwise)
+        block = replace(layer, same=True, stride=(1, 1), slope=LINEAR)
+        layers[place] = Residual((block,), slope=layer.slope)
+
+
+def _concatenate_relu(random: Random, layers: list[Layer]) -> None:
+    """Replace a relu by a crelu after half the channels."""
+    places = [place for place in _places(layers, Conv, Pointwise) if getattr(layers[place], "slope", LINEAR) == RELU]
+    if places:
+        place = random.choice(places)
+        layer = layers[place]
+        assert isinstance(layer, Conv | Pointwise)
+        layers[place : place + 1] = [replace(layer, channels=-(-layer.channels // 2), slope=LINEAR), CReLU()]
+
+
+def _share_kernels(random: Random, layers: list[Layer]) -> None:
+    places = _places(layers, Depthwise)
+    if places:
+        place = random.choice(places)
+        layer = layers[place]
+        assert isinstance(layer, Depthwise)
+        layers[place] = replace(layer, shared=random.choice((0, 1, 2, 3)))
+
+
+def _change_line(random: Random, layers: list[Layer]) -> None:
+    """Change a kernel along time."""
+    places = _places(layers, Conv, Depthwise)
+    if places:
+        place = random.choice(places)
+        layer = layers[place]
+        assert isinstance(layer, Conv | Depthwise)
+        layers[place] = replace(layer, kernel=(1, random.choice((2, 3, 5, 7, 9, 15))))
+
+
+def _change_steps(random: Random, layers: list[Layer]) -> None:
+    """Change a stride along time."""
+    _change_stride(random, layers, ((1, 1), (1, 2), (1, 3), (1, 4)))
+
+
+def _change_line_pool(random: Random, layers: list[Layer]) -> None:
+    places = _places(layers, MaxPool, AvgPool)
+    if places:
+        layers[random.choice(places)] = random.choice((MaxPool, AvgPool))((1, random.choice((2, 2, 3, 4))))
+
+
+def _insert_in_line(random: Random, layers: list[Layer]) -> None:
+    layer = random.choice(
+        (
+            Conv(log_uniform(random, 8), (1, 5), slope=RELU),
+            linear_depthwise((1, 5), same=True),
+            Pointwise(1 + log_uniform(random, 10), RELU),
+            MaxPool((1, 2)),
+            AvgPool((1, 2)),
+            GlobalAvgPool(),
+        )
+    )
+    layers.insert(random.randrange(len(layers)), layer)
 
 
 Edit = Callable[[Random, list[Layer]], None]
@@ -158,3 +258,31 @@ EDITS: tuple[Edit, ...] = (
     _separate,
 )
 """Edits of a list of layers, in place; one that is listed more often is more likely."""
+
+NEWER_EDITS: tuple[Edit, ...] = (_stride_for_pool, _add_residual, _concatenate_relu, _share_kernels)
+
+LARGE_EDITS: tuple[Edit, ...] = (*EDITS, _change_stride, *NEWER_EDITS)
+"""Edits of networks for large maps."""
+
+SIGNAL_EDITS: tuple[Edit, ...] = (
+    *4 * (_change_width,),
+    _change_line,
+    _change_padding,
+    _change_activation,
+    _change_line_pool,
+    _insert_in_line,
+    _remove,
+    _swap,
+    _separate,
+    _change_steps,
+    *NEWER_EDITS,
+)
+"""Edits of networks for signals."""
+
+
+def edits_for(input_shape: Shape) -> tuple[Edit, ...]:
+    """The edits for an input: those of small maps and vectors, of large maps, or of signals of one row."""
+    height, width = input_shape[1:]
+    if height == 1 and width >= 4:
+        return SIGNAL_EDITS
+    return LARGE_EDITS if min(height, width) >= 4 and max(height, width) > LARGEST_MAP else EDITS

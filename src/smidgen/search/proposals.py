@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from random import Random
 
 from smidgen.errors import SpecError
-from smidgen.search.designs import MAP_DESIGNS, VECTOR_DESIGNS
-from smidgen.search.edits import child, with_widths
+from smidgen.search.designs import designs_for
+from smidgen.search.edits import child, edits_for, with_widths
 from smidgen.search.ranking import CandidateScore, by_error_times_size
 from smidgen.spec import Dense, Layer, NetSpec, Shape
 
@@ -57,7 +57,7 @@ class Space:
 
 def first_generation(space: Space, count: int, seed: int) -> tuple[NetSpec, ...]:
     """`count` different networks of every size: small widths are as likely as large ones."""
-    designs = MAP_DESIGNS if min(space.input_shape[1:]) >= 4 else VECTOR_DESIGNS
+    designs = designs_for(space.input_shape)
     random = Random(seed)
     return _distinct(space, count, set(), lambda: _fitted(space, random.choice(designs)(random)))
 
@@ -81,8 +81,8 @@ def next_generation(
     least, most = 0.75 * space.least_parameters, 1.33 * space.most_parameters
     near = [score for score in history if least <= score.parameters <= most]
     best = sorted(near, key=by_error_times_size)[:parents]
-    known = {str(score.spec) for score in history}
-    return _distinct(space, count, known, lambda: child(random, random.choice(best).spec)) if best else ()
+    known, edits = {str(score.spec) for score in history}, edits_for(space.input_shape)
+    return _distinct(space, count, known, lambda: child(random, random.choice(best).spec, edits)) if best else ()
 
 
 def widened(space: Space, spec: NetSpec, factor: float) -> NetSpec | None:

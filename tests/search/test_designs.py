@@ -1,0 +1,92 @@
+"""Which designs and edits an input gets: small maps those that they always had."""
+
+from __future__ import annotations
+
+import hashlib
+from random import Random
+
+import pytest
+
+from smidgen.search.designs import MAP_DESIGNS, SIGNAL_DESIGNS, VECTOR_DESIGNS, designs_for
+from smidgen.search.edits import EDITS, LARGE_EDITS, NEWER_EDITS, SIGNAL_EDITS, edits_for, with_widths
+from smidgen.search.proposals import Space, first_generation, next_generation
+from smidgen.search.ranking import CandidateScore
+from smidgen.spec import Conv, CReLU, Depthwise, NetSpec, Residual, parse_spec
+
+LARGE, SIGNAL = (3, 96, 96), (3, 1, 128)
+
+
+def test_small_maps_and_vectors_keep_their_designs_and_edits() -> None:
+    for shape in ((1, 28, 28), (3, 32, 32), (1, 4, 40)):
+        assert (designs_for(shape), edits_for(shape)) == (MAP_DESIGNS, EDITS)
+    for shape in ((20, 1, 1), (1, 3, 90)):
+        assert (designs_for(shape), edits_for(shape)) == (VECTOR_DESIGNS, EDITS)
+    assert (designs_for(SIGNAL), edits_for(SIGNAL)) == (SIGNAL_DESIGNS, SIGNAL_EDITS)
+    assert edits_for(LARGE) == LARGE_EDITS
+
+
+def space(shape: tuple[int, int, int]) -> Space:
+    return Space(shape, 4, 20_000, 50_000_000)
+
+
+def test_networks_for_large_maps_shrink_the_map_first() -> None:
+    for spec in first_generation(space(LARGE), 40, 0):
+        plans = spec.plan(LARGE)
+        halved = [plan.layer for plan in plans if max(plan.output_shape[1:]) <= 48]
+        first = plans[0]
+        assert max(first.output_shape[1:]) <= 48 and halved
+        assert spec.macs(LARGE) <= 50_000_000
+
+
+def test_networks_for_signals_work_along_time() -> None:
+    drawn = first_generation(space(SIGNAL), 60, 0)
+    assert len(drawn) == 60
+    kernels = [layer.kernel for spec in drawn for layer in spec.layers if isinstance(layer, Conv | Depthwise)]
+    assert kernels and all(rows == 1 < columns for rows, columns in kernels)
+    assert any(layer.stride != (1, 1) for spec in drawn for layer in spec.layers if isinstance(layer, Conv))
+
+
+@pytest.mark.parametrize("shape", [LARGE, SIGNAL])
+def test_later_generations_use_the_new_layers(shape: tuple[int, int, int]) -> None:
+    drawn = first_generation(space(shape), 30, 1)
+    scores = [CandidateScore(spec, spec.parameters(shape), 0.1) for spec in drawn]
+    children = next_generation(space(shape), scores, 150, 1)
+    layers = [layer for spec in children for layer in spec.layers]
+    assert any(isinstance(layer, Residual) for layer in layers)
+    assert any(isinstance(layer, CReLU) for layer in layers)
+    assert any(isinstance(layer, Depthwise) and layer.shared for layer in layers)
+    assert any(isinstance(layer, Conv) and layer.stride != (1, 1) for layer in layers)
+    assert all(space(shape).contains(spec) for spec in children)
+
+
+def test_each_new_edit_makes_what_it_says() -> None:
+    parent = parse_spec("conv 4x3x3 relu, maxpool 2, depthwise 3x3 nobias, pointwise 6 relu, dense 4")
+    made = set()
+    for seed in range(60):
+        random = Random(seed)
+        for edit in NEWER_EDITS:
+            layers = list(parent.layers)
+            edit(random, layers)
+            made.add(str(NetSpec(tuple(layers))))
+    assert "conv 4x3x3 stride 2 relu, depthwise 3x3 nobias, pointwise 6 relu, dense 4" in made
+    assert "conv 4x3x3 relu, maxpool 2, residual [depthwise 3x3 same nobias], pointwise 6 relu, dense 4" in made
+    assert "conv 2x3x3, crelu, maxpool 2, depthwise 3x3 nobias, pointwise 6 relu, dense 4" in made
+    assert "conv 4x3x3 relu, maxpool 2, depthwise 3x3 shared 2 nobias, pointwise 6 relu, dense 4" in made
+
+
+def test_residuals_are_widened_with_the_layers_around_them() -> None:
+    spec = parse_spec("pointwise 4, residual [conv 4x3x3 same, repeat 2 [pointwise 4] | pointwise 4], dense 3")
+    assert str(with_widths(spec, 1.5)) == (
+        "pointwise 6, residual [conv 6x3x3 same, repeat 2 [pointwise 6] | pointwise 6], dense 3"
+    )
+
+
+def test_the_networks_proposed_for_small_maps_never_change() -> None:
+    shape = (1, 28, 28)
+    small = Space(shape, 10, 20_000, 3_000_000)
+    drawn = first_generation(small, 40, 0)
+    children = next_generation(small, [CandidateScore(spec, spec.parameters(shape), 0.1) for spec in drawn], 60, 1)
+    texts = "\n".join(map(str, (*drawn, *children)))
+    assert (
+        hashlib.sha256(texts.encode()).hexdigest() == "d6e1b83f7ef80eafa795586633ef43dc283e9f6df94481360cc2dc8616ba1495"
+    )
