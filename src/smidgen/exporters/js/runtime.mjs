@@ -453,6 +453,11 @@ function readTensors(s, plans) {
   for (const plan of plans) if (plan.source !== undefined) plan.values = plans[plan.source].values;
 }
 
+// A file of version 2 says what its input means: 0, bytes; else a kind, of which 3 is a file that does not say.
+function checkInput(s) {
+  if (s.version > 1 && s.uint(1) && s.uint(2) !== 3) fail("it reads other values than bytes");
+}
+
 function readNames(s, classes) {
   const own = s.uint(1);
   return Array.from({ length: classes }, (_, index) => {
@@ -586,6 +591,7 @@ export function open(file) {
   const plans = [];
   const [[classes]] = planOf(readLayers(s), shape, plans);
   const labels = readNames(s, classes);
+  checkInput(s);
   readTensors(s, plans);
   if (s.place < body.length - 2) fail("bytes are left over");
 
