@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -13,8 +14,11 @@ import pytest
 from PIL import Image
 
 from commands import Said
+from smidgen.cli.data import draw
+from smidgen.data import Dataset
+from smidgen.errors import ModelFileError, RequestError
 from smidgen.model import load_safetensors
-from smidgen.report.folder import write
+from smidgen.report.folder import write, write_compressed
 from smidgen.report.run_files import files_of_run, read_manifest, run_folder
 from smidgen.search.result import ShrinkResult
 
@@ -88,6 +92,30 @@ def test_a_run_json_of_unknown_origin_names_no_file_outside_its_folder(tmp_path:
     assert (tmp_path / "mine").read_text() == "mine"
     assert {path.name for path in folder.iterdir()} == {"kept.txt", "sweep.csv", "run.json"}
     assert json.loads((folder / "run.json").read_text())["run"] == "a run"
+
+
+@contextmanager
+def largest_file(size_bytes: int) -> Iterator[None]:
+    """Let writes beyond this size fail, as on a full disk."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_is_one_line_in_compress_and_in_data_show(
+    answer: ShrinkResult, digits: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "n.csv").write_text("earlier")
+    for limit_bytes in (20, 2000):
+        with largest_file(limit_bytes), pytest.raises(ModelFileError, match=r"cannot write n\.smidgen in"):
+            write_compressed(answer.file, tmp_path / "n.smidgen")
+        with largest_file(limit_bytes), pytest.raises(RequestError, match=r"cannot write .*File too large"):
+            draw(digits, tmp_path / "sheet.png")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"n.csv": "earlier"}
 
 
 def test_compress_does_not_replace_a_file_of_a_run(written: Path, command: Callable[..., Said]) -> None:
