@@ -118,7 +118,8 @@ def shrink(
         params: most parameters.
         macs: most multiply-accumulates for one image.
         ram: most bytes of values alive at once while one image is classified, as float32.
-        rule: "wilson": the floor is held with 95 % confidence; "rate": by the plain rate.
+        rule: "wilson": the floor is held with 95 % confidence; "rate": by the plain rate; "strict": the confirmation
+            half shows it by itself.
         balanced: measure accuracy as the mean over the classes.
         class_floor: accuracy that each class must reach on its own: 0.8 or "80%"; None asks for nothing.
         teacher: what to learn from: model.onnx, .keras, .safetensors, .smidgen, module.py:factory, a torch module, a
@@ -293,7 +294,8 @@ def compress(
         floor: the accuracy to hold: 0.97 or "97%".
         within: how far below the given network the file may be: 0.001 or "0.1%".
         bytes: most bytes of the file.
-        rule: "wilson": the floor is held with 95 % confidence; "rate": by the plain rate.
+        rule: "wilson": the floor is held with 95 % confidence; "rate": by the plain rate; "strict": the confirmation
+            half shows it by itself.
         data: what the network was trained on; None: as its file says.
         label: column of a table that has the labels; "" finds it.
         drop: columns of a table to leave out.

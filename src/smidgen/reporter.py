@@ -21,6 +21,18 @@ class Reporter(Protocol):
         """Show one line of text, for example which file is downloaded."""
 
 
+class PrintingReporter:
+    """Prints each stage and message on standard output."""
+
+    def stage(self, name: str, total: float) -> None:
+        print(f"[smidgen] {name}")
+
+    def advance(self, amount: float) -> None: ...
+
+    def say(self, text: str) -> None:
+        print(f"[smidgen] {text}")
+
+
 class SilentReporter:
     """Ignores every report."""
 

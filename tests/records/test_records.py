@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from smidgen.errors import RequestError
-from smidgen.records import LOSSES, OPTIMIZERS, SCHEDULES, Augmentation, Floor, Outcome, Recipe, Score, Trial
+from smidgen.records import (
+    LOSSES,
+    OPTIMIZERS,
+    SCHEDULES,
+    Augmentation,
+    Floor,
+    Outcome,
+    Recipe,
+    Score,
+    Trial,
+    look_confidence,
+)
 from smidgen.spec import parse_spec
 
 TRIAL = Trial(
@@ -195,3 +206,16 @@ def test_everything_that_the_outcome_depends_on_changes_the_key():
     ]
     others += [replace(TRIAL, start_digest="x")]
     assert len({trial.key for trial in [TRIAL, *others]}) == len(others) + 1
+
+
+@pytest.mark.parametrize(("correct", "total"), [(0, 5), (1, 5), (5, 5), (73, 75), (4_874, 5_000)])
+@pytest.mark.parametrize("confidence", [0.9, 0.975, 0.9996])
+def test_the_lower_bound_is_clopper_and_pearsons(correct, total, confidence):
+    beta = pytest.importorskip("scipy.stats").beta
+    expected = beta.ppf(1 - confidence, correct, total - correct + 1) if correct else 0.0
+    assert Score(correct, total).lower_bound(confidence) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_errors_of_all_turns_add_up_to_a_twentieth():
+    assert sum(1 - look_confidence(turn) for turn in range(1, 60)) == pytest.approx(0.05)
+    assert look_confidence(1) == 0.975

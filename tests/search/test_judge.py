@@ -10,7 +10,7 @@ import pytest
 
 from smidgen import from_arrays
 from smidgen.data import Dataset, Split
-from smidgen.records import Floor, Outcome, Recipe, Score
+from smidgen.records import Floor, Outcome, Recipe, Score, look_confidence
 from smidgen.search.effort import Effort
 from smidgen.search.goal import Goal, Target
 from smidgen.search.judge import Judge, Requirement, needed_rate
@@ -111,3 +111,51 @@ def test_a_balanced_floor_is_as_sure_as_its_rarest_classes_allow(skewed: Dataset
     alike = int(9 / (1 / counts).sum())
     assert needed_rate(skewed, floor, balanced=True) == floor.needed(alike).rate  # type: ignore[union-attr]
     assert needed_rate(skewed, floor, balanced=True) > needed_rate(skewed, floor)
+
+
+# --- the rule "strict" ----------------------------------------------------------------------------
+
+
+def halves_of(right: int, images: int, confirmed: int | None = None) -> Outcome:
+    scores = [Score(count, images) for count in (right, right if confirmed is None else confirmed)]
+    return Outcome(1, *scores, (), 0.0, np.zeros(0, np.float32))
+
+
+def test_a_strict_floor_is_shown_by_the_confirmation_half_and_asks_more_at_each_turn(digits: Dataset) -> None:
+    context, images = TrainingContext(digits), len(digits.confirmation)
+    floor = Floor(0.9, "strict")
+    judge = Judge(Requirement.of(Goal(Target(0.9, rule="strict")), digits), context)
+    trial = context.trial(parse_spec("dense 10"), Recipe(), 0)
+    least = round(needed_rate(digits, floor) * images)
+    assert Score(least, images).lower_bound(0.975) >= 0.9 > Score(least - 1, images).lower_bound(0.975)
+    outcome = halves_of(least, images)
+    turns = [judge.is_met(trial, outcome, "confirmation", look) for look in range(1, 9)]
+    assert turns[0] and not turns[-1] and turns == sorted(turns, reverse=True)
+    assert not judge.is_met(trial, halves_of(images, images, least - 1), "confirmation"), "selection is no help"
+
+
+def test_a_false_claim_is_rare_though_every_candidate_is_just_below_the_floor() -> None:
+    """100 candidates that err independently; plain rates claim the floor nearly always."""
+    random, half, floor = np.random.default_rng(0), 75, 0.9
+    least = Floor(floor, "strict").needed(half)
+    assert least is not None
+    false = 0
+    for _ in range(400):
+        selection, confirmation = random.binomial(half, floor - 1e-9, (2, 100))
+        looked_at = confirmation[selection >= least.correct]
+        bounds = [Score(int(k), half).lower_bound(look_confidence(turn)) for turn, k in enumerate(looked_at, 1)]
+        false += any(bound >= floor for bound in bounds)
+    assert false / 400 < 0.05
+
+
+def test_a_strict_search_confirms_by_turns_and_promises_no_less_than_its_floor(
+    digits: Dataset, own_store: Path, small_effort: Effort
+) -> None:
+    found = shrink(
+        digits, Goal(Target(0.8, rule="strict")), effort=small_effort, with_file=False, store=Store(own_store)
+    )
+    turn = len(found.rejected) + 1
+    assert found.promise == pytest.approx(found.outcome.confirmation.lower_bound(look_confidence(turn)))
+    assert found.promise >= 0.8
+    for place, rejected in enumerate(found.rejected, start=1):
+        assert rejected.outcome.confirmation.lower_bound(look_confidence(place)) < 0.8

@@ -24,7 +24,12 @@ DataArgument = Annotated[str, typer.Argument(help="mnist, fashion-mnist, digits,
 FloorOption = Annotated[str | None, option("--floor", "Accuracy to hold: 0.97 or 97%.", GOAL)]
 BytesOption = Annotated[int | None, option("--bytes", "Most bytes of the network's .smidgen file.", GOAL)]
 RuleOption = Annotated[
-    str, option("--rule", "wilson: hold the floor with 95 % confidence; rate: by the plain rate.", GOAL)
+    str,
+    option(
+        "--rule",
+        "wilson: hold the floor with 95 % confidence; rate: by the plain rate; strict: on the confirmation half alone.",
+        GOAL,
+    ),
 ]
 
 EffortOption = Annotated[str, option("--effort", "glance, quick, normal or thorough.", SEARCH)]

@@ -28,7 +28,7 @@ and depend on the labels and `split_seed` alone. Data without a test split has a
 from __future__ import annotations
 
 from smidgen.data.augment import with_copies
-from smidgen.data.build import as_images, from_arrays, from_dataset, oversampled, without_test_split
+from smidgen.data.build import as_images, from_arrays, from_dataset, oversampled, repeated, without_test_split
 from smidgen.data.cache import CachedDataset
 from smidgen.data.catalogue import DataSummary, fetch, list, show, summary
 from smidgen.data.dataset import Dataset, Split
@@ -38,8 +38,10 @@ from smidgen.data.loading import load, load_with
 from smidgen.data.origin import Origin
 from smidgen.data.published import NAMES
 from smidgen.data.readers import NO_OPTIONS, ReadOptions
+from smidgen.data.splits import MAX_REPEATS
 
 __all__ = [
+    "MAX_REPEATS",
     "NAMES",
     "NO_OPTIONS",
     "CachedDataset",
@@ -59,6 +61,7 @@ __all__ = [
     "network_input",
     "oversampled",
     "picture_values",
+    "repeated",
     "show",
     "summary",
     "with_copies",

@@ -21,7 +21,7 @@ from smidgen.data.checks import (
     with_common_type,
 )
 from smidgen.data.copies import counted_in_test, keeping_copies_together
-from smidgen.data.dataset import Dataset, Images, Labels, Split, digest_of
+from smidgen.data.dataset import Dataset, Images, Indices, Labels, Split, digest_of
 from smidgen.data.facts import with_facts
 from smidgen.data.framework_datasets import arrays_of, columns_of_frame
 from smidgen.data.layout import Layout, stated_layout
@@ -142,7 +142,28 @@ def oversampled(data: Dataset) -> Dataset:
 
     The splits that networks are scored on stay as they are.
     """
-    rows = oversampled_rows(data.train.labels)
+    return _with_training_rows(data, oversampled_rows(data.train.labels))
+
+
+def repeated(data: Dataset, factors: Sequence[float]) -> Dataset:
+    """Multiply the training images of each class.
+
+    Args:
+        data: The data set; the splits that networks are scored on stay as they are.
+        factors: The number of images of each class that are wanted, as a multiple of those there are. Above 1, images
+            are repeated; below 1, some are left out, but never all.
+    """
+    if all(factor == 1 for factor in factors):
+        return data
+    pieces = []
+    for code, factor in enumerate(factors):
+        rows = np.flatnonzero(data.train.labels == code)
+        pieces.append(np.resize(rows, max(1, round(len(rows) * factor))))
+    return _with_training_rows(data, np.sort(np.concatenate(pieces)))
+
+
+def _with_training_rows(data: Dataset, rows: Indices) -> Dataset:
+    """The data set with these training images, of which some come several times."""
     train = Split(
         data.train.images[rows], data.train.labels[rows], data.train.rows[rows] if len(data.train.rows) else rows
     )

@@ -8,7 +8,7 @@ number.
 from __future__ import annotations
 
 from smidgen.records.recipe import LOSSES, OPTIMIZERS, SCHEDULES, Augmentation, Optimizer, Recipe
-from smidgen.records.score import RULES, Floor, Score
+from smidgen.records.score import RULES, Floor, Score, look_confidence
 from smidgen.records.trial import Outcome, Trial, Weights
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "Score",
     "Trial",
     "Weights",
+    "look_confidence",
 ]

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
+import numpy as np
+
 from smidgen.errors import RequestError
 from smidgen.records.recipe import _one_of
 
@@ -37,6 +39,27 @@ class Score:
         half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         return max(0.0, centre - half), min(1.0, centre + half)
 
+    def lower_bound(self, confidence: float) -> float:
+        """Return the exact one-sided lower bound of the rate (Clopper & Pearson 1934).
+
+        It is the rate at which so many correct images, or more, have the probability 1 - confidence.
+        """
+        if self.correct == 0:
+            return 0.0
+        low, high = 0.0, 1.0
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self._tail(middle) < 1 - confidence else (low, middle)
+        return low
+
+    def _tail(self, rate: float) -> float:
+        """The probability of at least so many correct images at this rate."""
+        wrong = np.arange(self.total - self.correct + 1)
+        logarithms = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, self.total + 1)))])  # log(n!)
+        ways = logarithms[self.total] - logarithms[wrong] - logarithms[self.total - wrong]
+        terms = ways + wrong * math.log1p(-rate) + (self.total - wrong) * math.log(rate)
+        return float(np.exp(terms).sum())
+
     def __add__(self, other: Score) -> Score:
         return Score(self.correct + other.correct, self.total + other.total)
 
@@ -44,7 +67,22 @@ class Score:
         return f"{100 * self.rate:.2f} % ({self.correct}/{self.total})"
 
 
-RULES = ("wilson", "rate")
+RULES = ("wilson", "rate", "strict")
+
+STRICT_ERROR = 0.05
+"""How often, at most, the rule "strict" passes a network that is below its floor."""
+
+BISECTIONS = 40
+"""Halvings of an interval from 0 to 1, which leave 1e-12."""
+
+
+def look_confidence(look: int) -> float:
+    """The confidence that is asked of a network, from 1, at its turn on the confirmation half.
+
+    The k-th network may pass wrongly with the probability `STRICT_ERROR` / 2**k. All together pass wrongly with at most
+    `STRICT_ERROR`, whatever they have in common (Bonferroni's inequality).
+    """
+    return 1.0 - STRICT_ERROR * 0.5**look
 
 
 @dataclass(frozen=True)
@@ -53,7 +91,9 @@ class Floor:
 
     Attributes:
         accuracy: The least accuracy, between 0 and 1.
-        rule: "wilson" compares the lower end of the score's 95 % Wilson interval, "rate" compares its plain rate.
+        rule: "wilson" compares the lower end of the score's 95 % Wilson interval, "rate" compares its plain rate,
+            "strict" compares the exact lower bound of a score on the confirmation half alone, at the confidence of
+            `look_confidence(1)`.
     """
 
     accuracy: float
@@ -67,7 +107,13 @@ class Floor:
 
     def is_met_by(self, score: Score) -> bool:
         """Return whether a score meets the floor by the rule."""
-        return (score.interval()[0] if self.rule == "wilson" else score.rate) >= self.accuracy
+        return self.shown_by(score) >= self.accuracy
+
+    def shown_by(self, score: Score) -> float:
+        """Return the highest floor that a score meets by the rule."""
+        if self.rule == "strict":
+            return score.lower_bound(look_confidence(1))
+        return score.interval()[0] if self.rule == "wilson" else score.rate
 
     def needed(self, total: int) -> Score | None:
         """Return the lowest score on `total` images that meets the floor, or None if not even `total` correct do."""

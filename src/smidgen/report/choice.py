@@ -30,6 +30,8 @@ def _by_floor(result: ShrinkResult) -> tuple[str, str]:
     """Return what holding the floor means, and how the smallest network that holds it was confirmed."""
     data, floor, goal = result.data, result.floor, result.goal
     measure = "accuracy, the mean over the classes," if goal.balanced else "accuracy"
+    if floor.rule == "strict":
+        return _strictly(result), f"{_confirmation(result)} {_rejected(result)}"
     lowest = "lower end of the 95 % Wilson interval of the " if floor.rule == "wilson" else ""
     needed = percent_text(needed_rate(data, floor, goal.balanced))
     limits = f" Only networks of {goal.limits} were candidates." if goal.limits else ""
@@ -37,6 +39,17 @@ def _by_floor(result: ShrinkResult) -> tuple[str, str]:
         f"A network holds the floor if the {lowest}{measure} on all validation images is at least "
         f"{short_percent_text(floor.accuracy)}, which takes {needed} correct.{limits}",
         f"{_confirmation(result)} {_rejected(result)}",
+    )
+
+
+def _strictly(result: ShrinkResult) -> str:
+    """Return what the rule "strict" asks for."""
+    floor = short_percent_text(result.floor.accuracy)
+    return (
+        f"The confirmation half alone had to show {floor}: the exact lower bound (Clopper and Pearson) of a network's "
+        "accuracy there, at 97.5 % confidence for the first network that was asked for, and with half the remaining "
+        "error for each further one. So at most 5 % of such searches end with a network below its floor. The winner is "
+        f"shown to reach {short_percent_text(result.promise)}."
     )
 
 

@@ -27,7 +27,7 @@ from smidgen.search.byte_search import (
     ByteSearchEffort,
     FileCandidate,
 )
-from smidgen.search.confirm import Confirmed, confirm
+from smidgen.search.confirm import Confirmed, Looks, confirm
 from smidgen.search.effort import effort_named
 from smidgen.search.goal import Goal, as_goal
 from smidgen.search.judge import HALVES, Judge, Requirement, shown_floor
@@ -252,7 +252,13 @@ def _choose(search: ByteSearch, judge: Judge, most_bytes: int | None) -> Confirm
     if judge.requirement.floor is None:
         most_bytes = most_bytes or min(file.file_bytes for file in search.candidates)
         return Confirmed(search.best_within(most_bytes), ())
-    return confirm(search.ordered(), lambda file, half: judge.is_met(file.filed, file.outcome, half))
+    looks = Looks()
+
+    def is_met(file: FileCandidate, half: str) -> bool:
+        look = looks.turn(file.trial.key) if half == "confirmation" else 1
+        return judge.is_met(file.filed, file.outcome, half, look)
+
+    return confirm(search.ordered(), is_met)
 
 
 def _checked(

@@ -21,6 +21,17 @@ class Confirmed(Generic[Candidate]):
     rejected: tuple[Candidate, ...]
 
 
+class Looks:
+    """Counts the candidates that the confirmation half was asked about; each has the turn at which it first was."""
+
+    def __init__(self) -> None:
+        self._turns: dict[str, int] = {}
+
+    def turn(self, key: str) -> int:
+        """The turn of the candidate with this key, from 1."""
+        return self._turns.setdefault(key, len(self._turns) + 1)
+
+
 def confirm(ordered: Iterable[Candidate], is_met: Callable[[Candidate, str], bool]) -> Confirmed[Candidate]:
     """Find the first candidate that meets the requirement on the selection half and on the confirmation half.
 

@@ -37,7 +37,9 @@ class Target:
         floor: The accuracy, between 0 and 1.
         within: How far below its teacher's accuracy, on the same validation images, a network may be;
             0.005 is half a point.
-        rule: "wilson" asks for 95 % confidence that the target is reached; "rate" compares the plain rates.
+        rule: "wilson" asks for 95 % confidence that the target is reached; "rate" compares the plain rates; "strict"
+            has the confirmation half show the floor by itself, so that at most 5 % of all searches end with a network
+            below it.
     """
 
     floor: float | None = None

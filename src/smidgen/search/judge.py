@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from smidgen.data import Dataset, Split
 from smidgen.errors import RequestError
-from smidgen.records import Floor, Outcome, Score, Trial
+from smidgen.records import Floor, Outcome, Score, Trial, look_confidence
 from smidgen.search.goal import Goal
 from smidgen.trials.evaluate import TrainingContext, classify
 
@@ -36,6 +36,7 @@ class Requirement:
         half_rates: The rate to reach on each half, by its name.
         balanced: Rates are means over the classes.
         class_floor: The rate that each class must reach on each half.
+        strict: The floor that the confirmation half must show by itself; None without such a floor.
     """
 
     floor: Floor | None
@@ -43,6 +44,7 @@ class Requirement:
     half_rates: Mapping[str, float]
     balanced: bool = False
     class_floor: float = 0.0
+    strict: Floor | None = None
 
     @classmethod
     def of(cls, goal: Goal, data: Dataset, teacher: Mapping[str, Score] | None = None) -> Requirement:
@@ -67,7 +69,8 @@ class Requirement:
             lowest = needed_rate(data, absolute) if absolute else 0.0
             lost = _whole(teacher).rate - rate + RATE_TOLERANCE
             half_rates = {half: max(lowest, min(rate, teacher[half].rate - lost)) for half in HALVES}
-        return cls(floor, rate, half_rates, goal.balanced, goal.class_floor)
+        strict = absolute if absolute and absolute.rule == "strict" else None
+        return cls(floor, rate, half_rates, goal.balanced, goal.class_floor, strict)
 
     @property
     def allowed_error(self) -> float:
@@ -95,7 +98,7 @@ def _stricter_floor(goal: Goal, data: Dataset, teacher: Mapping[str, Score]) -> 
 
 
 def _teacher_floor(within: float, rule: str, teacher: Score) -> Floor:
-    accuracy = teacher.rate - within + (_margin(teacher, within) if rule == "wilson" else 0.0)
+    accuracy = teacher.rate - within + (0.0 if rule == "rate" else _margin(teacher, within))
     if accuracy <= 0:
         raise RequestError(f"within={within:g} of a teacher of {teacher} is no accuracy; give a better teacher")
     return Floor(min(accuracy, 1.0) - RATE_TOLERANCE, "rate")
@@ -118,24 +121,34 @@ def _whole(halves: Mapping[str, Score]) -> Score:
 def needed_rate(data: Dataset, floor: Floor, balanced: bool = False) -> float:
     """The rate that holds the floor on the whole validation split; each of its halves must reach it.
 
-    Balanced, the mean over K classes of n_c images each is as certain as a rate over K² / sum(1 / n_c) images.
+    The rule "strict" asks for the rate that shows the floor on the confirmation half alone.
 
     Raises:
         RequestError: The validation split is too small to show so high a floor.
     """
-    total = len(data.selection) + len(data.confirmation)
-    if balanced:
-        labels = np.concatenate([data.selection.labels, data.confirmation.labels])
-        counts = np.bincount(labels, minlength=data.classes)
-        total = int(data.classes**2 / (1 / np.maximum(counts, 1)).sum())
+    is_strict = floor.rule == "strict"
+    total = shown_images(data, ("confirmation",) if is_strict else HALVES, balanced)
     needed = floor.needed(total)
     if needed is None:
-        best = Score(total, total).interval()[0]
+        best, purpose = floor.shown_by(Score(total, total)), "confirmation" if is_strict else "validation"
         raise RequestError(
-            f"{data.name} has {total} images for validation, and all of them right show no more than {best:.4f}; "
-            f"give more data, a floor of at most {best:.3f}, or --rule rate"
+            f"{data.name} has {total} images for {purpose}, and all of them right "
+            f"show no more than {best:.4f}; give more data, a floor of at most {math.floor(1e3 * best) / 1e3:.3f}, or "
+            "--rule rate"
         )
     return needed.rate
+
+
+def shown_images(data: Dataset, halves: Sequence[str], balanced: bool) -> int:
+    """How many images the certainty of an accuracy on some halves amounts to.
+
+    Balanced, the mean over K classes of n_c images each is as certain as a rate over K² / sum(1 / n_c) images.
+    """
+    labels = np.concatenate([data.splits[half].labels for half in halves])
+    if not balanced:
+        return len(labels)
+    counts = np.bincount(labels, minlength=data.classes)
+    return int(data.classes**2 / (1 / np.maximum(counts, 1)).sum())
 
 
 def shown_floor(outcome: Outcome) -> Floor:
@@ -165,18 +178,34 @@ class Judge:
             return float(self._class_rates(trial, outcome, half).mean())
         return outcome.halves[half].rate
 
-    def is_met(self, trial: Trial, outcome: Outcome, half: str) -> bool:
+    def is_met(self, trial: Trial, outcome: Outcome, half: str, look: int = 1) -> bool:
         """Whether a half reaches its rate, and each class on it the floor of the classes.
 
-        On the confirmation half, which is looked at last, both halves together must also reach the rate.
+        On the confirmation half, which is looked at last, both halves together must also reach the rate; a strict floor
+        must be shown there with the confidence that belongs to the network's turn.
+
+        Args:
+            trial: The key of the training.
+            outcome: Its result.
+            half: "selection" or "confirmation".
+            look: How many networks the confirmation half has been asked about, this one included.
         """
         required = self.requirement
+        if half == "confirmation" and required.strict and self.promise(trial, outcome, look) < required.strict.accuracy:
+            return False
         if self.rate(trial, outcome, half) < required.half_rates[half]:
             return False
         if half == "confirmation" and not required.balanced and outcome.validation.rate < required.rate:
             return False
         floor = required.class_floor
         return not floor or bool(self._class_rates(trial, outcome, half).min() >= floor)
+
+    def promise(self, trial: Trial, outcome: Outcome, look: int) -> float:
+        """The accuracy that the confirmation half shows with the confidence that belongs to a network's turn."""
+        balanced = self.requirement.balanced
+        images = shown_images(self.context.dataset, ("confirmation",), balanced)
+        right = math.floor(self.rate(trial, outcome, "confirmation") * images + RATE_TOLERANCE)
+        return Score(right, images).lower_bound(look_confidence(look))
 
     def is_met_overall(self, trial: Trial, outcome: Outcome, floor: Floor) -> bool:
         """Whether both halves taken together hold the floor; if balanced, whether they reach the required rate."""

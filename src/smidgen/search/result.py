@@ -54,6 +54,8 @@ class ShrinkResult:
         seconds: How long the search took.
         trained: Trainings that were run.
         remembered: Trainings that were found in the store.
+        promise: The accuracy on new images that the confirmation half shows: at most 5 % of all searches end with a
+            network below it. It is the exact lower bound at the winner's turn (`records.look_confidence`).
         work: The budget in multiply-accumulates of training; None without one.
         notes: What was found out on the way, one sentence each.
         written_to: The folder of its report; None if none was written.
@@ -79,6 +81,7 @@ class ShrinkResult:
     seconds: float
     trained: int
     remembered: int
+    promise: float = 0.0
     work: float | None = None
     notes: tuple[str, ...] = ()
     written_to: Path | None = None

@@ -190,6 +190,7 @@ def _result(found: _Found, plan: SearchPlan, seconds: float) -> ShrinkResult:
         seconds=seconds,
         trained=search.study.trained,
         remembered=search.study.remembered,
+        promise=judge.promise(winner.trial, winner.outcome, search.look(winner)),
         work=plan.work,
         notes=tuple(search.history.notes),
     )

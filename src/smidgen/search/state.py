@@ -9,6 +9,7 @@ from itertools import accumulate, islice
 
 from smidgen.data import Dataset
 from smidgen.records import Outcome, Trial
+from smidgen.search.confirm import Looks
 from smidgen.search.effort import (
     DISTILLATION_RECIPES,
     LEAST_MACS,
@@ -37,11 +38,13 @@ class History:
         long_runs: Scores of the long trainings.
         work: Multiply-accumulates of all of them, whether they were trained or remembered.
         notes: What was found out on the way, one sentence each.
+        looks: Which candidates the confirmation half was asked about.
     """
 
     candidates: list[TrainedCandidate] = field(default_factory=list)
     work: float = 0.0
     notes: list[str] = field(default_factory=list)
+    looks: Looks = field(default_factory=Looks)
     short_runs: list[CandidateScore] = field(default_factory=list)
     long_runs: list[CandidateScore] = field(default_factory=list)
 
@@ -147,7 +150,12 @@ class Search:
 
     def is_met(self, candidate: TrainedCandidate, half: str) -> bool:
         """Whether the candidate meets the requirement on "selection" or "confirmation"."""
-        return self.judge.is_met(candidate.trial, candidate.outcome, half)
+        look = self.look(candidate) if half == "confirmation" else 1
+        return self.judge.is_met(candidate.trial, candidate.outcome, half, look)
+
+    def look(self, candidate: TrainedCandidate) -> int:
+        """The turn at which the confirmation half was first asked about the candidate; asking now takes the next."""
+        return self.history.looks.turn(candidate.trial.key)
 
     def by_size(self) -> list[TrainedCandidate]:
         """All candidates in the order of confirmation: the smallest first, of equals the most accurate on selection."""
