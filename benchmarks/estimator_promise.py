@@ -4,8 +4,8 @@
     python benchmarks/estimator_promise.py --worst-case
 
 Each repeat draws 600 samples, fits with each rule at each floor, and scores 20,000 fresh samples. 600 samples leave 75
-on the selection half and 75 on the confirmation half. Networks reach about 0.95 on both problems; claims are hardest for
-floors near that. A fit claims the floor if `met_` is True. Time: about a second of processor time for a floor (3 rules).
+on the selection half and 75 on the confirmation half. Networks reach about 0.95 on both problems; near that, claims are
+hardest. A fit claims the floor if `met_` is True. Time: about a second of processor time for a floor (3 rules).
 """
 
 from __future__ import annotations

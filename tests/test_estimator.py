@@ -222,13 +222,13 @@ def test_class_weights_move_the_answer(capsys: pytest.CaptureFixture[str]) -> No
     assert "[smidgen] first generation" in capsys.readouterr().out
 
 
-def test_an_export_classifies_as_the_estimator_does(
-    fitted: Any, blobs: tuple[np.ndarray, np.ndarray], tmp_path: Path
-) -> None:
-    written = fitted.export(tmp_path / "x.safetensors", to="safetensors")
+def test_an_export_classifies_as_the_estimator_does(pictures: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    X, y = pictures
+    found = classifier().fit(X, y)
+    written = found.export(tmp_path / "x.safetensors", to="safetensors")
     assert written.path == tmp_path / "x.safetensors"
-    np.testing.assert_array_equal(smidgen.load(written.path).predict(blobs[0]), fitted.predict(blobs[0]))
-    assert b"const" in fitted.export(tmp_path / "x.c", to="c", form="float").path.read_bytes()
+    np.testing.assert_array_equal(smidgen.load(written.path).predict(X), found.predict(X))
+    assert b"const" in found.export(tmp_path / "x.c", to="c", form="float").path.read_bytes()
 
 
 def test_few_samples_warn_and_are_fitted() -> None:
