@@ -45,6 +45,7 @@ def test_values_in_another_unit_are_counted() -> None:
     data = from_arrays(SIGNAL, Y)
     (note,) = network_input(9.81 * SIGNAL[:5], data.input)[1]
     assert "of 300 values of X lie far outside those in training" in note and note.endswith("check the units")
+    assert "  " not in note
     assert network_input(SIGNAL * 1.01, data.input)[1] == ()
 
 

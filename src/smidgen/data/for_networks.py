@@ -114,7 +114,7 @@ def outside_notes(values: Array, input: InputSpec) -> tuple[str, ...]:
     column = values[:, worst]
     return (
         f"{int(outside.sum()):,} of {values.size:,} values of X lie far outside those in training, most{where}: from "
-        f" {column.min():g} to {column.max():g} for {low[worst, 0, 0]:g} to {high[worst, 0, 0]:g}; check the units",
+        f"{column.min():g} to {column.max():g} for {low[worst, 0, 0]:g} to {high[worst, 0, 0]:g}; check the units",
     )
 
 
