@@ -26,7 +26,7 @@ _LOGITS = """import { readFileSync } from "node:fs";
 import { open } from "./network.mjs";
 const found = JSON.parse(readFileSync(0)).map(({ file, inputs }) => {
   const network = open(Uint8Array.from(atob(file), (c) => c.charCodeAt(0)));
-  return inputs.map((values) => Array.from(network.outputs(values).pop()));
+  return inputs.map((values) => Array.from(network.outputs(new Uint8Array(values)).pop()));
 });
 console.log(JSON.stringify(found));
 """

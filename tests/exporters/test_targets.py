@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from exported_networks import needs_cc
+from exported_networks import needs_cc, network_with_grids
 from smidgen.data import Dataset, from_arrays
 from smidgen.errors import RequestError, RunError
 from smidgen.exporters import Export, export
@@ -60,9 +61,9 @@ def test_data_of_floating_point_numbers_is_refused_before_anything_is_written(
     save_smidgen(trained, tmp_path / "digits.smidgen")
     rng = np.random.default_rng(0)
     floats = from_arrays(rng.random((200, 8, 8), np.float32), np.arange(200) % 10, name="floats")
-    with pytest.raises(RequestError, match="floats has floating-point numbers; omit --data"):
+    with pytest.raises(RequestError, match="the network reads bytes, and floats has floating-point numbers"):
         export(tmp_path / "digits.smidgen", to="c", data=floats)
-    with pytest.raises(RequestError, match="omit --data and choose another --form"):
+    with pytest.raises(RequestError, match="give the network's own data"):
         export(tmp_path / "digits.smidgen", to="c", form="integer", data=floats)
     assert [path.name for path in tmp_path.iterdir()] == ["digits.smidgen"]
 
@@ -110,3 +111,39 @@ def test_only_c_has_forms(trained: QuantizedModel, tmp_path: Path) -> None:
     save_smidgen(trained, tmp_path / "digits.smidgen")
     with pytest.raises(RequestError, match="--form float is for --to c, and --to onnx has one form only"):
         export(tmp_path / "digits.smidgen", to="onnx", form="float")
+
+
+@pytest.fixture(scope="module")
+def waves() -> Dataset:
+    """Windows of a signal in raw units: two channels of very different size and offset."""
+    rng, time = np.random.default_rng(0), np.arange(32)
+    labels = rng.integers(0, 2, 200)
+    large = np.stack([5000 + 800 * np.sin(time * (0.2 + 0.3 * label) + rng.uniform(0, 6)) for label in labels])
+    small = 0.01 * rng.standard_normal((200, 32))
+    return from_arrays(np.stack([large, small], axis=2).astype(np.float32), labels, "waves")
+
+
+@pytest.mark.parametrize(("to", "form"), [("c", "float"), ("c", "levels"), ("onnx", None), ("js", None)])
+def test_an_export_reads_signals_in_the_users_units(to: str, form: str | None, waves: Dataset, tmp_path: Path) -> None:
+    if to == "js" and not shutil.which("node"):
+        pytest.skip("Node is not installed")
+    quantized = replace(
+        network_with_grids("conv 3x1x5 stride 1x2 relu, globalavgpool, dense 2", (2, 1, 32)), input=waves.input
+    )
+    assert quantized.input.is_scaled
+    file = tmp_path / "waves.smidgen"
+    save_smidgen(quantized, file)
+    made = export(file, to=to, form=form, data=waves)
+    assert made.proof is not None
+    assert made.proof.agreeing == made.proof.images == len(waves.test)
+
+
+def test_the_header_of_a_signal_takes_floats(waves: Dataset, tmp_path: Path) -> None:
+    quantized = replace(network_with_grids("conv 3x1x5 relu, globalavgpool, dense 2", (2, 1, 32)), input=waves.input)
+    save_smidgen(quantized, tmp_path / "waves.smidgen")
+    export(tmp_path / "waves.smidgen", to="c")
+    header = (tmp_path / "waves.h").read_text()
+    assert "int waves_classify(const float *input);" in header
+    assert "#define WAVES_INPUTS 64" in header
+    with pytest.raises(RequestError, match="--form integer reads images in bytes, and the network reads a signal"):
+        export(tmp_path / "waves.smidgen", to="c", form="integer", data=waves)

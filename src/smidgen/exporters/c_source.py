@@ -1,6 +1,7 @@
 """Exports a network as C99 without dependencies or malloc (NAME.c and NAME.h), for microcontrollers and any other CPU.
 
     int NAME_classify(const unsigned char *image);    the class of an image's bytes
+    int NAME_classify(const float *input);            of any other input: the class of its values in the user's units
 
 The form says how the source stores the weights:
 
@@ -30,7 +31,7 @@ from smidgen.errors import ModelFileError, RequestError
 from smidgen.exporters.arena import arena_of
 from smidgen.exporters.c_integer import integer_parts
 from smidgen.exporters.c_text import Parts, array, dims, kernels, window
-from smidgen.exporters.forward import activation_of, affine_of, arrays_of
+from smidgen.exporters.forward import activation_of, affine_of, arrays_of, reads_bytes
 from smidgen.foreign_text import c_identifier, check_c_include, in_c_comment
 from smidgen.model import QuantizedModel, Tensor, Uniform, encode_levels, values_of
 from smidgen.spec import Add, AvgPool, BatchNorm, CReLU, Dropout, GlobalAvgPool, LayerPlan, MaxPool, PReLU
@@ -104,20 +105,22 @@ def c_program(
 
 def _header(quantized: QuantizedModel, name: str) -> str:
     guard, shape = f"{name.upper()}_H", "x".join(map(str, quantized.input_shape))
-    image_bytes, classes = int(np.prod(quantized.input_shape)), len(quantized.class_names)
+    inputs, classes = product(quantized.input_shape), len(quantized.class_names)
+    size = "IMAGE_BYTES" if reads_bytes(quantized) else "INPUTS"
+    what = "a picture" if reads_bytes(quantized) else in_c_comment(f"an input ({quantized.input})")
     return f"""/* Made by Smidgen: {quantized.spec} */
 #ifndef {guard}
 #define {guard}
 
-#define {name.upper()}_IMAGE_BYTES {image_bytes} /* {shape}: channels, rows, columns */
+#define {name.upper()}_{size} {inputs} /* {shape}: channels, rows, columns */
 #define {name.upper()}_CLASSES {classes}
 
 #ifdef __cplusplus
 extern "C" {{
 #endif
 
-/* The class of a picture, from 0; of equals the first. It uses static memory: one call at a time. */
-int {name}_classify(const unsigned char *image);
+/* The class of {what}, from 0; of equals the first. It uses static memory: one call at a time. */
+int {name}_classify({_argument(quantized)});
 
 #ifdef __cplusplus
 }}
@@ -125,6 +128,10 @@ int {name}_classify(const unsigned char *image);
 
 #endif
 """
+
+
+def _argument(quantized: QuantizedModel) -> str:
+    return "const unsigned char *image" if reads_bytes(quantized) else "const float *input"
 
 
 def _source(quantized: QuantizedModel, name: str, form: str, parts: Parts, header: str) -> str:
@@ -140,7 +147,7 @@ def _source(quantized: QuantizedModel, name: str, form: str, parts: Parts, heade
         *_sections(parts.sections),
         *parts.tables,
         *_memory(parts, classes, form),
-        f"int {name}_classify(const unsigned char *image)\n{{\n    int32_t i, best = 0;",
+        f"int {name}_classify({_argument(quantized)})\n{{\n    int32_t i, best = 0;",
         *parts.first_calls,
         f"    for (i = 0; i < {image_bytes}; i++)\n        memory[{first} + i] = {parts.pixel};",
         *(f"    {call}" for call in parts.calls),
@@ -170,6 +177,8 @@ def _sections(wanted: list[str]) -> list[str]:
 def _float_parts(quantized: QuantizedModel, form: str) -> Parts:
     plans = quantized.spec.plan(quantized.input_shape)
     parts = Parts(arena_of(plans, quantized.input_shape), pixel="(float)image[i] / 255.0f")
+    if not reads_bytes(quantized):
+        parts.pixel = _scaled_input(parts, quantized)
     parts.sections.append("float weights" if form == "float" else "level weights")
     if form != "float":
         parts.sections.append("four bits" if form == "levels4" else "eight bits")
@@ -180,6 +189,17 @@ def _float_parts(quantized: QuantizedModel, form: str) -> Parts:
     if any(" activated" in call or "activation" in call for call in parts.calls):
         parts.sections.append("float activated")
     return parts
+
+
+def _scaled_input(parts: Parts, quantized: QuantizedModel) -> str:
+    """Add tables of the input's offsets and scales, and return the first layer's input as C."""
+    described, value = quantized.input, "input[i]"
+    for name, operator, numbers in (("offset", "-", described.offset), ("scale", "*", described.scale)):
+        if numbers:
+            parts.tables.append(f"static const float input_{name}{array(np.array(numbers, np.float32))};")
+            index = f"i / {product(described.shape[1:])}" if len(numbers) > 1 else "0"
+            value = f"({value} {operator} input_{name}[{index}])"
+    return value
 
 
 def _float_tensors(parts: Parts, quantized: QuantizedModel, form: str) -> None:

@@ -29,6 +29,7 @@ from smidgen.spec import (
     Pointwise,
     PReLU,
 )
+from smidgen.spec.input import IMAGE_BYTES
 from smidgen.spec.layers import NO_CEILING
 from smidgen.spec.placing import same_padding
 
@@ -47,6 +48,11 @@ def layer_outputs(quantized: QuantizedModel, images: npt.NDArray[np.uint8]) -> I
         maps = [values[index] for index in plan.inputs]
         values[place] = _layer(plan, arrays_of(quantized, place, plan), *maps)
         yield values[place]
+
+
+def reads_bytes(quantized: QuantizedModel) -> bool:
+    """Return whether a network reads images in bytes, as one does whose file does not say what it reads."""
+    return not quantized.input.is_stated or quantized.input.kind == IMAGE_BYTES
 
 
 def arrays_of(quantized: QuantizedModel, place: int, plan: LayerPlan) -> dict[str, Floats]:

@@ -1,9 +1,9 @@
 """Exports a network as one ONNX file (`pip install 'smidgen[onnx]'`).
 
-Input "image": float32 [n, channels, height, width], an image's bytes divided by 255. Output "logits": float32
-[n, classes]. Weights on a uniform grid are stored as int8 and multiplied by their step in the graph (DequantizeLinear),
-which gives the same float32 values as the `.smidgen` file; tensors that do not fit in int8 are float32. All operators
-are those of the ONNX standard.
+Input: float32 [n, channels, height, width]. "image" is an image's bytes divided by 255; "input" is any other input in
+the user's units, which the graph scales. Output "logits": float32 [n, classes]. Weights on a uniform grid are stored as
+int8 and multiplied by their step in the graph (DequantizeLinear), which gives the same float32 values as the `.smidgen`
+file; tensors that do not fit in int8 are float32. All operators are those of the ONNX standard.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from smidgen.atomic_files import write_checked
 from smidgen.errors import RequestError
-from smidgen.exporters.forward import activation_of, kernels_of, paddings, stride_of
+from smidgen.exporters.forward import activation_of, kernels_of, paddings, reads_bytes, stride_of
 from smidgen.model import QuantizedModel, Tensor, Uniform, values_of
 from smidgen.spec import (
     BATCH_NORM_EPSILON,
@@ -66,11 +66,12 @@ def onnx_bytes(quantized: QuantizedModel) -> bytes:
     except ImportError:
         raise RequestError("writing an ONNX file needs the package onnx; pip install 'smidgen[onnx]'") from None
     graph = _Graph(quantized)
+    name = "image" if reads_bytes(quantized) else "input"
     outputs = quantized.spec.output_shape(quantized.input_shape)[0]
     made = helper.make_graph(
         graph.nodes,
         "smidgen",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", *quantized.input_shape])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *quantized.input_shape])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", outputs])],
         graph.initializers,
     )
@@ -88,12 +89,23 @@ class _Graph:
         self.initializers: list[TensorProto] = []
         self._quantized = quantized
         self._added: set[str] = set()
-        self._values = {-1: "image"}  # of dense layers vectors [n, units], of all others maps
+        self._values = {-1: self._input()}  # of dense layers vectors [n, units], of all others maps
         self._reshaped: dict[int, str] = {}
         self._plans = quantized.spec.plan(quantized.input_shape)
         for place, plan in enumerate(self._plans):
             self._values[place] = self._activated(self._layer(place, plan), plan)
         self._add("Flatten", self._values[len(self._plans) - 1], output="logits")
+
+    def _input(self) -> str:
+        """Return the input as the first layer reads it."""
+        if reads_bytes(self._quantized):
+            return "image"
+        value, described = "input", self._quantized.input
+        for kind, numbers in (("Sub", described.offset), ("Mul", described.scale)):
+            if numbers:
+                self._store(f"input.{kind}", np.array(numbers, np.float32).reshape(-1, 1, 1))
+                value = self._add(kind, value, f"input.{kind}")
+        return value
 
     def _layer(self, place: int, plan: LayerPlan) -> str:
         own = place if plan.source is None else plan.source

@@ -7,13 +7,14 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import RequestError, RunError
 
-Images = npt.NDArray[np.uint8]
+Images = npt.NDArray[Any]
 Classes = npt.NDArray[np.intp]
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
@@ -25,7 +26,7 @@ _MAIN = """#include <stdio.h>
 #include "HEADER"
 int main(void)
 {
-    static unsigned char image[IMAGE_BYTES];
+    static TYPE image[INPUTS];
     while (fread(image, 1, sizeof image, stdin) == sizeof image)
         putchar(CLASSIFY(image));
     return 0;
@@ -33,7 +34,7 @@ int main(void)
 """
 
 _BARE_MAIN = """#include "HEADER"
-static unsigned char image[IMAGE_BYTES];
+static TYPE image[INPUTS];
 int main(void) { return CLASSIFY(image); }
 void start(void) { for (;;) main(); }
 """
@@ -41,7 +42,8 @@ void start(void) { for (;;) main(); }
 
 _NODE_MAIN = """import { readFileSync } from "node:fs";
 import { classify, shape } from "./network.mjs";
-const pixels = readFileSync(0), size = shape[0] * shape[1] * shape[2];
+const bytes = readFileSync(0), size = shape[0] * shape[1] * shape[2];
+const pixels = process.argv[2] === "bytes" ? bytes : new Float32Array(Uint8Array.from(bytes).buffer);
 const classes = new Uint8Array(pixels.length / size);
 for (let i = 0; i < classes.length; i++) classes[i] = classify(pixels.subarray(i * size, (i + 1) * size)).index;
 process.stdout.write(classes);
@@ -66,7 +68,7 @@ def classes_by_onnx(path: Path, images: Images) -> Classes:
 
     Args:
         path: the .onnx file.
-        images: uint8 [n, channels, height, width].
+        images: uint8, or numbers in the user's units, [n, channels, height, width].
 
     Returns:
         The class of each image: intp [n].
@@ -83,8 +85,10 @@ def classes_by_onnx(path: Path, images: Images) -> Classes:
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     pieces = []
     for first in range(0, len(images), BATCH):
-        values = images[first : first + BATCH].astype(np.float32) / np.float32(255)
-        pieces.append(np.asarray(session.run(["logits"], {"image": values})[0]).argmax(axis=1))
+        values = images[first : first + BATCH].astype(np.float32)
+        values = values / np.float32(255) if images.dtype == np.uint8 else values
+        given = {session.get_inputs()[0].name: values}
+        pieces.append(np.asarray(session.run(["logits"], given)[0]).argmax(axis=1))
     return np.concatenate(pieces)
 
 
@@ -93,7 +97,7 @@ def classes_by_c(path: Path, images: Images, flags: tuple[str, ...] = ("-Os",)) 
 
     Args:
         path: the .c file; its header is beside it.
-        images: uint8 [n, channels, height, width].
+        images: uint8, or numbers in the user's units, [n, channels, height, width].
         flags: options of the compiler.
 
     Returns:
@@ -105,7 +109,7 @@ def classes_by_c(path: Path, images: Images, flags: tuple[str, ...] = ("-Os",)) 
     """
     with tempfile.TemporaryDirectory() as folder:
         program = _compiled(_tool("cc"), path, _MAIN, Path(folder), flags)
-        finished = subprocess.run([program], input=images.tobytes(), capture_output=True)
+        finished = subprocess.run([program], input=_content(images), capture_output=True)
     if finished.returncode or len(finished.stdout) != len(images):
         raise RunError(f"the program of {path} failed: {finished.stderr.decode(errors='replace')[-400:]}; report it")
     return np.frombuffer(finished.stdout, np.uint8).astype(np.intp)
@@ -116,7 +120,7 @@ def classes_by_js(module: str, images: Images) -> Classes:
 
     Args:
         module: The text of a module that `smidgen.exporters.javascript` writes.
-        images: uint8 [n, channels, height, width].
+        images: uint8, or numbers in the user's units, [n, channels, height, width].
 
     Returns:
         The class of each image: intp [n].
@@ -133,12 +137,18 @@ def classes_by_js(module: str, images: Images) -> Classes:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "network.mjs").write_text(module, "utf-8")
         (Path(folder) / "main.mjs").write_text(_NODE_MAIN, "utf-8")
-        finished = subprocess.run([node, "main.mjs"], cwd=folder, input=images.tobytes(), capture_output=True)
+        line = [node, "main.mjs", "bytes" if images.dtype == np.uint8 else "floats"]
+        finished = subprocess.run(line, cwd=folder, input=_content(images), capture_output=True)
     if finished.returncode or len(finished.stdout) != len(images):
         said = finished.stderr.decode(errors="replace")
         reason = next((line for line in said.splitlines() if line.startswith("Error")), said[-400:])
         raise RunError(f"the JavaScript program failed: {reason}; report it")
     return np.frombuffer(finished.stdout, np.uint8).astype(np.intp)
+
+
+def _content(images: Images) -> bytes:
+    """Return what a program reads: bytes, or float32 numbers."""
+    return images.tobytes() if images.dtype == np.uint8 else images.astype("<f4").tobytes()
 
 
 def program_size(path: Path) -> ProgramSize | None:
@@ -173,7 +183,9 @@ def _compiled(compiler: str, path: Path, main: str, folder: Path, flags: tuple[s
     function = next(line for line in header.read_text().splitlines() if line.startswith("int "))
     classify = function.split()[1].partition("(")[0]
     source, program = folder / "main.c", folder / "program"
-    text = main.replace("HEADER", header.name).replace("IMAGE_BYTES", f"{name}_IMAGE_BYTES")
+    is_bytes = "const unsigned char" in function
+    inputs, kind = ("IMAGE_BYTES", "unsigned char") if is_bytes else ("INPUTS", "float")
+    text = main.replace("HEADER", header.name).replace("INPUTS", f"{name}_{inputs}").replace("TYPE", kind)
     source.write_text(text.replace("CLASSIFY", classify))
     # Absolute: the compiler would take a name that begins with - or @ for an option or a file of options.
     place = path.absolute()

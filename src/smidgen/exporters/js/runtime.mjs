@@ -10,6 +10,8 @@ const fail = (what) => {
   throw new Error(`not a smidgen file that this program reads: ${what}`);
 };
 
+const unzigzag = (v) => (v % 2 ? -(v + 1) / 2 : v / 2);
+
 const model = (p, n, frozen = false) => ({ p, n, frozen });
 
 class Stream {
@@ -65,8 +67,7 @@ class Stream {
   }
 
   signed(order) {
-    const v = this.golomb(order);
-    return v % 2 ? -(v + 1) / 2 : v / 2;
+    return unzigzag(this.golomb(order));
   }
 
   flag(name) {
@@ -453,11 +454,6 @@ function readTensors(s, plans) {
   for (const plan of plans) if (plan.source !== undefined) plan.values = plans[plan.source].values;
 }
 
-// A file of version 2 says what its input means: 0, bytes; else a kind, of which 3 is a file that does not say.
-function checkInput(s) {
-  if (s.version > 1 && s.uint(1) && s.uint(2) !== 3) fail("it reads other values than bytes");
-}
-
 function readNames(s, classes) {
   const own = s.uint(1);
   return Array.from({ length: classes }, (_, index) => {
@@ -465,6 +461,39 @@ function readNames(s, classes) {
     const bytes = Array.from({ length: s.golomb(3) }, () => s.uint(8));
     return new TextDecoder().decode(new Uint8Array(bytes));
   });
+}
+
+// --- what the input means ---------------------------------------------------------------------
+
+// One offset and scale after another; an exponent is coded by its difference to the one before.
+function readPairs(s, count) {
+  const scaleSame = model(3 * 2 ** 20, 2);
+  const offsetNone = model(3 * 2 ** 20, 2);
+  let exponent = 0;
+  return Array.from({ length: count }, () => {
+    if (s.uint(1)) return [float32(s.uint(32)), float32(s.uint(32))];
+    if (!s.decide(scaleSame)) exponent += unzigzag(1 + s.golomb(1));
+    const offset = s.decide(offsetNone) ? 0 : unzigzag(1 + s.golomb(2)) * 2 ** (-exponent - 1);
+    return [offset, 2 ** exponent];
+  });
+}
+
+// The kind of the input and the function from the user's value in a channel to the network's.
+function readInput(s, channels) {
+  if (s.version === 1 || !s.uint(1)) return { kind: "image-bytes", scaled: (value) => value / 255 };
+  const kind = ["vector", "signal", "image-floats", "unknown"][s.uint(2)];
+  if (kind === "unknown") return { kind, scaled: (value, c, bytes) => (bytes ? value / 255 : value) };
+  // How the user's arrays are laid out, which does not matter here.
+  if (kind === "signal") s.uint(1);
+  let pairs = [[0, 1]];
+  if (s.uint(1)) pairs = readPairs(s, channels > 1 && s.uint(1) ? 1 : channels);
+  if (kind === "image-floats") s.uint(2);
+  else if (s.uint(1)) s.golomb(2);
+  const scaled = (value, c) => {
+    const [offset, scale] = pairs[pairs.length > 1 ? c : 0];
+    return (value - offset) * scale;
+  };
+  return { kind, scaled };
 }
 
 // --- running ---------------------------------------------------------------------------------
@@ -591,15 +620,17 @@ export function open(file) {
   const plans = [];
   const [[classes]] = planOf(readLayers(s), shape, plans);
   const labels = readNames(s, classes);
-  checkInput(s);
+  const input = readInput(s, shape[0]);
   readTensors(s, plans);
   if (s.place < body.length - 2) fail("bytes are left over");
 
   function outputs(values) {
     if (values.length !== product(shape)) fail(`give ${product(shape)} values, not ${values.length}`);
-    const input = Float32Array.from(values, (value) => value / 255);
+    const size = shape[1] * shape[2];
+    const bytes = values instanceof Uint8Array;
+    const first = Float32Array.from(values, (value, i) => input.scaled(value, Math.floor(i / size), bytes));
     const made = [];
-    for (const plan of plans) made.push(step(plan, plan.inputs.map((at) => (at < 0 ? input : made[at]))));
+    for (const plan of plans) made.push(step(plan, plan.inputs.map((at) => (at < 0 ? first : made[at]))));
     return made;
   }
 
@@ -612,5 +643,5 @@ export function open(file) {
     return { label: labels[index], index, scores: powers.map((power) => power / sum) };
   }
 
-  return { shape, labels, plans, outputs, classify };
+  return { shape, labels, kind: input.kind, plans, outputs, classify };
 }
