@@ -28,8 +28,8 @@ def examples(epilog: str) -> list[str]:
 
 def test_the_commands_are_these() -> None:
     data = {"data list", "data fetch", "data show"}
-    files = {"compress", "inspect", "unpack", "export"}
-    assert set(COMMANDS) == {"shrink", "sweep", "reproduce", "show", "predict", *files, *data}
+    files = {"compress", "import", "inspect", "unpack", "export"}
+    assert set(COMMANDS) == {"shrink", "sweep", "reproduce", "show", "predict", "doctor", *files, *data}
 
 
 @every_command

@@ -13,11 +13,7 @@ from smidgen.cli.screen import Lines, console
 if TYPE_CHECKING:
     from smidgen.importers import Imported
 
-EPILOG = (
-    "Examples:\n\nsmidgen import model.onnx\n\n"
-    "smidgen import model.keras --data photos --out model.smidgen\n\n"
-    "smidgen compress model.safetensors --data photos --floor 95%"
-)
+EPILOG = "Examples:\n\nsmidgen import model.onnx\n\nsmidgen import model.keras --data photos --out model.smidgen"
 
 
 def import_(
