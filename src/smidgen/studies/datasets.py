@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from smidgen.data import Dataset, Split
 from smidgen.records import Weights
-from smidgen.spec import NetSpec
+from smidgen.spec import UNSTATED, NetSpec
 from smidgen.trials.evaluate import TrainingContext, classify
 
 
@@ -62,7 +62,9 @@ def features_of(context: TrainingContext, spec: NetSpec, weights: Weights, trial
         for split in data.splits.values()
     )
     digest = feature_digest(data, spec, trial)
-    return replace(data, train=train, selection=selection, confirmation=confirmation, test=test, digest=digest)
+    return replace(
+        data, train=train, selection=selection, confirmation=confirmation, test=test, digest=digest, input=UNSTATED
+    )
 
 
 def _digest(text: str) -> str:
