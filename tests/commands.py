@@ -43,3 +43,8 @@ def assert_refused(said: Said, message: str, code: int = 2) -> None:
     assert said.err.startswith("smidgen: ")
     assert said.err.count("\n") == 1, "one line"
     assert "Traceback" not in said.err
+
+
+def is_quiet(err: str) -> bool:
+    """Whether a command said nothing on standard error but what it expects and what it learns from."""
+    return all(line.startswith(("expected: ", "learning from ")) for line in err.splitlines())

@@ -9,6 +9,8 @@
 | `SMIDGEN_MEMORY`          | most memory for the values of a data set, as 8GB       | half of the memory          |
 | `SMIDGEN_INSTRUCTION_SET` | kernels of the native core: v2, v3, v4, neon, generic  | the best available          |
 | `SMIDGEN_TORCH_DEVICE`    | device of the torch engine, such as `cpu` or `cuda:1`  | a GPU if there is one       |
+| `KERAS_BACKEND`           | what Keras computes with, as Keras reads it            | Keras's settings            |
+| `KERAS_HOME`              | the folder of Keras's settings, as Keras reads it      | `~/.keras`                  |
 
 A variable that is set to nothing counts as not set. Paths may begin with `~`. The environment is read at each call,
 so a change takes effect at once.
@@ -26,6 +28,8 @@ DATA = "SMIDGEN_DATA"
 MEMORY = "SMIDGEN_MEMORY"
 INSTRUCTION_SET = "SMIDGEN_INSTRUCTION_SET"
 TORCH_DEVICE = "SMIDGEN_TORCH_DEVICE"
+KERAS_BACKEND = "KERAS_BACKEND"
+KERAS_HOME = "KERAS_HOME"
 
 
 def store() -> str:
@@ -58,6 +62,21 @@ def instruction_set() -> str:
 def torch_device() -> str:
     """Return `SMIDGEN_TORCH_DEVICE`, or "" for a GPU if there is one."""
     return os.environ.get(TORCH_DEVICE, "")
+
+
+def keras_backend() -> str:
+    """Return Keras's own `KERAS_BACKEND`, or "" if Keras is to choose."""
+    return os.environ.get(KERAS_BACKEND, "")
+
+
+def set_keras_backend(backend: str) -> None:
+    """Have Keras compute with a backend when it is imported."""
+    os.environ[KERAS_BACKEND] = backend
+
+
+def keras_directory() -> Path:
+    """Return the folder of Keras's own settings, `KERAS_HOME`."""
+    return _path(KERAS_HOME) or Path("~/.keras").expanduser()
 
 
 def _path(name: str) -> Path | None:

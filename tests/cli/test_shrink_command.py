@@ -28,7 +28,7 @@ def test_shrink_is_quiet_and_its_table_fits(
     assert "\x1b" not in said.out, "no colours in a pipe"
     for row in ("chosen on", "confirmed on", "test, once", "its teacher, test", "fresh seeds hold the floor"):
         assert row in said.out
-    assert {path.name for path in (work / "runs").iterdir()} == {"digits-0.9"}
+    assert {path.name for path in (work / "runs").iterdir()} == {"digits-0.9-quick"}
     assert answer.trained > 0
     assert "\n0 trainings, " in said.out, "the same search again trains nothing"
     assert answer.headline in said.out, "and gives the same answer"

@@ -13,6 +13,7 @@ import smidgen
 from searches import SMALL
 from smidgen.data import from_arrays
 from smidgen.errors import DataError, RequestError
+from smidgen.exporters import classes_by_c
 from smidgen.search.result import ShrinkResult
 
 TINY = replace(SMALL, first=6, generations=1, children=4, seeds=1, fresh_seeds=0, compares_recipes=False)
@@ -70,13 +71,15 @@ def test_what_is_scored_on_test_is_the_file_with_the_folded_scale(
     assert int((coded.predict(X[rows]) == y[rows]).sum()) == result.file.test.correct
 
 
-def test_a_network_that_reads_columns_is_exported_right_or_not_at_all(
+def test_a_network_that_reads_columns_is_exported_right(
     sensors: tuple[Path, np.ndarray, np.ndarray, ShrinkResult], tmp_path: Path
 ) -> None:
     folder, X, _, _ = sensors
     coded = folder / "run" / "winner.smidgen"
-    with pytest.raises(RequestError, match="--to c reads images in bytes, and the network reads a vector of 3"):
-        smidgen.export(coded, to="c", out=tmp_path / "x.c")
+    with pytest.raises(RequestError, match="--form integer reads images in bytes, and the network reads a vector of 3"):
+        smidgen.export(coded, to="c", form="integer", out=tmp_path / "x.c")
+    smidgen.export(coded, to="c", form="float", out=tmp_path / "x.c")
+    assert (classes_by_c(tmp_path / "x.c", X.astype(np.float32)) == smidgen.load(coded).predict(X)).mean() > 0.99
     runtime, _ = pytest.importorskip("onnxruntime"), pytest.importorskip("onnx")
     smidgen.export(coded, to="onnx", out=tmp_path / "x.onnx")
     session = runtime.InferenceSession(str(tmp_path / "x.onnx"), providers=["CPUExecutionProvider"])

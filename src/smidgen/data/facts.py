@@ -13,7 +13,7 @@ from smidgen.spec.input import IMAGE_BYTES, IMAGE_FLOATS, SIGNAL, VECTOR
 from smidgen.text_forms import counted
 
 RARE_TIMES = 5
-"""From so many times as many images in the commonest class as in the rarest, the classes are called unequal."""
+"""Classes are called unequal if the commonest has this many times as many images as the rarest."""
 
 
 def facts_of(data: Dataset) -> tuple[str, ...]:

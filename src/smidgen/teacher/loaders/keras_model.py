@@ -7,7 +7,6 @@ with torch or JAX there.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from smidgen import environment
 from smidgen.errors import TeacherError
 from smidgen.teacher.loaders.network import Batch, Network, Outputs, cause_of, digest_of, import_extra
 
@@ -50,14 +50,14 @@ def choose_backend(path: Path) -> tuple[str, ...]:
     Raises:
         TeacherError: Keras is installed, and no backend is.
     """
-    if "keras" in sys.modules or os.environ.get("KERAS_BACKEND") or find_spec("keras") is None:
+    if "keras" in sys.modules or environment.keras_backend() or find_spec("keras") is None:
         return ()
     wanted = _configured_backend()
     if wanted not in BACKENDS or find_spec(wanted) is not None:
         return ()
     for backend in BACKENDS:
         if find_spec(backend) is not None:
-            os.environ["KERAS_BACKEND"] = backend
+            environment.set_keras_backend(backend)
             return (f"{path.name} is run by Keras on {backend}, because {wanted} is not installed",)
     raise TeacherError(
         f"{path} needs Keras with a backend, and none is installed; pip install torch, jax or tensorflow"
@@ -66,9 +66,8 @@ def choose_backend(path: Path) -> tuple[str, ...]:
 
 def _configured_backend() -> str:
     """The backend in Keras's own settings; TensorFlow without them."""
-    home = os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser()
     try:
-        return str(json.loads((Path(home) / "keras.json").read_text()).get("backend", BACKENDS[0]))
+        return str(json.loads((environment.keras_directory() / "keras.json").read_text()).get("backend", BACKENDS[0]))
     except (OSError, ValueError, AttributeError):
         return BACKENDS[0]
 
