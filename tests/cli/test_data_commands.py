@@ -107,7 +107,8 @@ def test_every_command_says_how_it_read_a_table_before_it_trains(command: Comman
     options = ("--drop", "city", "--label", "kind", "--classes", "b,a")
     said = command("sweep", "table.csv", *options, "--family", "mlp1", "--widths", "1", "--seeds", "1", "--epochs", "1")
     assert said.code == 0
-    first, second = said.err.splitlines()
+    read, first, second = said.err.splitlines()
+    assert read.startswith("input: vector of 2 features")
     assert first == "labels are column 'kind'"
     assert second.startswith(
         "class 'a' has 133 images and 'b' 7: answering always 'a' is 95.0% accurate; --balanced asks"

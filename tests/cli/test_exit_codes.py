@@ -77,7 +77,7 @@ def test_ctrl_c_ends_with_130_and_leaves_the_store_usable(
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130
     assert out == ""
-    assert err.strip() == "smidgen: stopped; every finished training is kept: run the same line to continue"
+    assert err.splitlines()[-1] == "smidgen: stopped; every finished training is kept: run the same line to continue"
     assert list(work.iterdir()) == []
     kept = trials_in(own_store)
     assert kept >= 5
