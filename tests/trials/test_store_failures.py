@@ -96,10 +96,13 @@ def test_no_permission_is_said(unprivileged: Path) -> None:
     assert [file.name for file in unprivileged.iterdir()] == ["store.sqlite"]
 
 
-def test_a_read_only_database_is_refused(path: Path) -> None:
-    Store(path).close()
-    with pytest.raises(StoreError, match="readonly database; give a place that you may write to"):
-        Store(f"sqlite:///file:{path}?mode=ro&uri=true")
+def test_a_read_only_database_is_read_and_not_written(path: Path) -> None:
+    with Store(path) as store:
+        store.put(TRIAL, OUTCOME)
+    with Store(f"sqlite:///file:{path}?mode=ro&uri=true") as store:
+        assert store.get(TRIAL) is not None
+        with pytest.raises(StoreError, match="readonly database"):
+            store.put(TRIAL.with_seed(1), OUTCOME)
 
 
 def test_a_seed_beyond_64_bits_is_our_error(store: Store) -> None:

@@ -15,9 +15,11 @@ from smidgen.engine import choose
 TRAINING_CODE = (
     "data",
     "engine",
+    "model",
     "records",
     "spec",
     "streams.py",
+    "transforms",
     "trials/content.py",
     "trials/evaluate.py",
     "trials/identity.py",
