@@ -69,3 +69,14 @@ def url(request: pytest.FixtureRequest) -> str:
 def store(url: str) -> Iterator[Store]:
     with Store(url) as opened:
         yield opened
+
+
+def rows(path: Path | str) -> list[tuple[object, ...]]:
+    """All that a store has, less the seconds."""
+    with Store(path) as store:
+        trials = [trial for trial, _ in store.rows()]
+        found = store.get_many(trials)
+    return sorted(
+        (key, o.parameters, o.selection.correct, o.confirmation.correct, o.losses, o.diverged_at, o.weights.tobytes())
+        for key, o in found.items()
+    )

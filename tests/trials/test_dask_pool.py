@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,59 +18,24 @@ import pytest
 from commands import Said
 from services import PASSWORD, Cluster, Server, dask_cluster, free_port
 from smidgen.cli.options import command_line
-from smidgen.data import Dataset
 from smidgen.errors import EngineError, RequestError, RunError
 from smidgen.records import Recipe, Trial
-from smidgen.spec import parse_spec
-from smidgen.trials import content, remote
+from smidgen.trials import content
 from smidgen.trials.dask_pool import connect
 from smidgen.trials.evaluate import TrainingContext, evaluate
 from smidgen.trials.identity import identity
 from smidgen.trials.store import Store
 from smidgen.trials.study import Study
 from smidgen.trials.workers import map_unordered
+from store_samples import rows
 
 # Dask's own: a socket that is closed a moment after the loop it belonged to, and a test that takes its time.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("own_cache"),
+]
 
 PATIENCE_SECONDS = 60
-TEXTS = ("maxpool 2, dense 10", "conv 2x3x3 relu, maxpool 2, dense 10")
-
-
-@pytest.fixture
-def context(digits: Dataset) -> TrainingContext:
-    return TrainingContext(digits)
-
-
-@pytest.fixture
-def trials(context: TrainingContext) -> list[Trial]:
-    return [context.trial(parse_spec(text), Recipe(epochs=1), seed) for seed in range(6) for text in TEXTS]
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A scheduler and three workers, each with a cache of its own."""
-    with dask_cluster(tmp_path_factory.mktemp("cluster"), workers=3) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits: Dataset) -> Path:
-    """Of the content that is sent; the digits are loaded by now."""
-    monkeypatch.setenv("SMIDGEN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(remote, "_memory", type(remote._memory)())
-    return tmp_path / "cache"
-
-
-def rows(path: Path | str) -> list[tuple[object, ...]]:
-    """All that a store has, less the seconds."""
-    with Store(path) as store:
-        trials = [trial for trial, _ in store.rows()]
-        found = store.get_many(trials)
-    return sorted(
-        (key, o.parameters, o.selection.correct, o.confirmation.correct, o.losses, o.diverged_at, o.weights.tobytes())
-        for key, o in found.items()
-    )
 
 
 # --- the same answer -------------------------------------------------------------------------

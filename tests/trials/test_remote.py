@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services import Cluster, dask_cluster
 from smidgen.data import Dataset
 from smidgen.engine import Projection, Start
 from smidgen.errors import EngineError
@@ -27,46 +26,12 @@ from smidgen.trials.study import Study
 from smidgen.trials.workers import Pool
 
 # Dask's own: a socket that is closed a moment after the loop it belonged to, and a test that takes its time.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("own_cache"),
+]
 
 PATIENCE_SECONDS = 60
-TEXTS = ("maxpool 2, dense 10", "conv 2x3x3 relu, maxpool 2, dense 10")
-
-
-@pytest.fixture
-def context(digits: Dataset) -> TrainingContext:
-    return TrainingContext(digits)
-
-
-@pytest.fixture
-def trials(context: TrainingContext) -> list[Trial]:
-    return [context.trial(parse_spec(text), Recipe(epochs=1), seed) for seed in range(6) for text in TEXTS]
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A scheduler and three workers, each with a cache of its own."""
-    with dask_cluster(tmp_path_factory.mktemp("cluster"), workers=3) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits: Dataset) -> Path:
-    """Of the content that is sent; the digits are loaded by now."""
-    monkeypatch.setenv("SMIDGEN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(remote, "_memory", type(remote._memory)())
-    return tmp_path / "cache"
-
-
-def rows(path: Path | str) -> list[tuple[object, ...]]:
-    """All that a store has, less the seconds."""
-    with Store(path) as store:
-        trials = [trial for trial, _ in store.rows()]
-        found = store.get_many(trials)
-    return sorted(
-        (key, o.parameters, o.selection.correct, o.confirmation.correct, o.losses, o.diverged_at, o.weights.tobytes())
-        for key, o in found.items()
-    )
 
 
 def test_any_executor_of_processes_will_do(context: TrainingContext, trials: list[Trial], own_store: Path) -> None:

@@ -54,19 +54,25 @@ def export_html(quantized: QuantizedModel, path: Path) -> int:
     Raises:
         ModelFileError: The file cannot be written.
     """
-    title = html.escape(f"{path.stem}: {_parameters(quantized):,} parameters, {len(encode(quantized)):,} bytes")
-    page = Template(_resource("page.html")).substitute(title=title, module=_inline(js_module(quantized)))
+    content = encode(quantized)
+    title = html.escape(f"{path.stem}: {_parameters(quantized):,} parameters, {len(content):,} bytes")
+    page = Template(_resource("page.html")).substitute(title=title, module=_inline(_module_of(quantized, content)))
     return write_checked(path, f"{HTML_MARK} -->\n{page}".encode(), lambda draft: _check(draft, quantized))
 
 
 def js_module(quantized: QuantizedModel) -> str:
     """Return the text of the ES module."""
+    return _module_of(quantized, encode(quantized))
+
+
+def _module_of(quantized: QuantizedModel, content: bytes) -> str:
+    """Return the module's text; `content` is the network's `.smidgen` file, which takes long to encode."""
     shape = " x ".join(map(str, quantized.input_shape))
     return "\n".join(
         (
             f"{JS_MARK}: {_parameters(quantized)} parameters; input {shape} (channels, height, width).",
             runtime(),
-            f"const FILE = '{base64.b64encode(encode(quantized)).decode()}';",
+            f"const FILE = '{base64.b64encode(content).decode()}';",
             _resource("module_end.mjs").strip(),
             "",
         )
