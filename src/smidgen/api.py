@@ -10,37 +10,33 @@ line uses.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from smidgen import arguments
+from smidgen import arguments, places
 from smidgen.arguments import Data
 from smidgen.data import ReadOptions
 from smidgen.diagnosis import Diagnosis, diagnose
-from smidgen.errors import RequestError, SpecError
+from smidgen.errors import RequestError
 from smidgen.exporters import export
 from smidgen.importers import Imported, import_network
 from smidgen.model import Model, inspect, open_model, unpack
+from smidgen.places import Out
 from smidgen.predictor import load, predict, save
 from smidgen.report.folder import write, write_compressed
-from smidgen.report.run_files import files_of_run
 from smidgen.report.sweep_folder import write_sweep
 from smidgen.reporter import Reporter, SilentReporter
 from smidgen.search.byte_search import ByteSearchEffort
 from smidgen.search.compress import CompressResult
 from smidgen.search.compress import compress as search_files
 from smidgen.search.effort import Effort
-from smidgen.search.goal import Goal
 from smidgen.search.result import ShrinkResult
 from smidgen.search.shrink import shrink as search_networks
 from smidgen.search.sweep import SweepResult
 from smidgen.search.sweep import sweep as train_widths
-from smidgen.spec import NetSpec, parse_spec
-from smidgen.spec.families import NAMES
-from smidgen.spec.families import family as network_of
+from smidgen.spec import NetSpec
 from smidgen.spec.summary import NetworkSummary
 from smidgen.text_forms import path_of, whole_number, whole_numbers
 from smidgen.trials.store import Store
@@ -53,6 +49,7 @@ __all__ = [
     "compress",
     "doctor",
     "export",
+    "import_model",
     "inspect",
     "load",
     "predict",
@@ -63,8 +60,6 @@ __all__ = [
     "sweep",
     "unpack",
 ]
-
-Out = str | Path | Literal[True] | None
 
 
 def shrink(
@@ -168,7 +163,7 @@ def shrink(
     goal = arguments.goal_of(floor, within, limits, rule=rule, balanced=balanced, class_floor=class_floor)
     imitated = arguments.teacher_of(teacher, weights, teacher_logits, teacher_input)
     budget = arguments.budget_of(minutes, work, effort)
-    folder = _place(out, Path("runs") / _run_stem(data, goal, budget.slug or effort, seed))
+    folder = places.folder_of(out, Path("runs") / places.run_stem(data, goal, budget.slug or effort, seed))
     dataset = arguments.dataset(data, split_seed=split_seed, reading=reading, copies=copies, reporter=reporter)
     with arguments.opened(store) as memo, arguments.connected(cluster) as pool:
         result = search_networks(
@@ -242,7 +237,7 @@ def sweep(
     arguments.check_data(data)
     reading = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column, layout)
     seeds, workers = whole_number(seeds, "seeds", "leave it out for 3"), arguments.workers_of(workers)
-    folder = _place(out, Path("runs") / f"{arguments.data_stem(data)}-{family}")
+    folder = places.folder_of(out, Path("runs") / f"{arguments.data_stem(data)}-{family}")
     sizes, recipe = whole_numbers(widths, "widths"), arguments.recipe_of(optimizer, epochs)
     dataset = arguments.dataset(data, split_seed=split_seed, reading=reading, reporter=reporter)
     with arguments.opened(store) as memo, arguments.connected(cluster) as pool:
@@ -336,7 +331,7 @@ def compress(
         raise RequestError("no network was given; give at least one")
     models = [each if isinstance(each, Model) else open_model(path_of(each, "files")) for each in given]
     first = None if isinstance(given[0], Model) else path_of(given[0], "files")
-    path = _file_place(out, first)
+    path = places.file_of(out, first)
     if data is None:
         data = arguments.data_of(models[0], str(first or "the network"))
     dataset = arguments.dataset(data, split_seed=split_seed, reading=reading, copies=copies, reporter=reporter)
@@ -384,7 +379,7 @@ def import_model(
     default = path.with_suffix(".safetensors")
     if out is True and default.exists():
         raise RequestError(f"{default} exists and would be replaced; give another name by --out")
-    return import_network(path, dataset, _place(out, default))
+    return import_network(path, dataset, places.folder_of(out, default))
 
 
 def reproduce(
@@ -458,57 +453,9 @@ def show(
     if isinstance(network, Model):
         return NetworkSummary(network.spec, network.input_shape, network.input)
     channels, height, columns = whole_numbers(input, "input", separator="x", count=3)
-    spec = network if isinstance(network, NetSpec) else _spec_of(str(network), width, classes)
+    spec = network if isinstance(network, NetSpec) else arguments.spec_of(str(network), width, classes)
     spec.check_head((channels, height, columns))
     return NetworkSummary(spec, (channels, height, columns))
-
-
-def _spec_of(text: str, width: int | None, classes: int) -> NetSpec:
-    """The network of a family's name or of a text."""
-    if text in NAMES:
-        width = arguments.optional_whole(width, "width", "leave it out for 2, or for the published width")
-        return network_of(text, width, whole_number(classes, "classes", "leave it out for 10"))
-    try:
-        return parse_spec(text)
-    except SpecError as error:
-        if re.fullmatch(r"\S*[.\d]\S*", text) and "," not in text:
-            known = f"a family ({', '.join(NAMES)})"
-            raise SpecError(
-                f"'{text}' is neither a network file (.safetensors, .smidgen), {known} nor a network's text; "
-                "give for example cnn2 or 'conv 2x3x3 relu, maxpool 2, dense 10'"
-            ) from error
-        raise
-
-
-def _place(out: Out, default: Path) -> Path | None:
-    """The folder to write, checked before anything is trained."""
-    return None if out is None else arguments.writable(default if out is True else path_of(out, "out"))
-
-
-def _file_place(out: Out, first: Path | None) -> Path | None:
-    """The .smidgen file to write, checked before anything is trained."""
-    if out is None:
-        return None
-    if out is True and first is None:
-        raise RequestError("out=True is beside the first file, and a Model was given; give out='NAME.smidgen'")
-    beside = None if first is None else first.with_name(f"{first.stem}-compressed.smidgen")
-    path = beside if beside is not None and out is True else path_of(out, "out")
-    if path.suffix != ".smidgen":
-        raise RequestError(f"--out {path} must end in .smidgen; give for example {path.with_suffix('.smidgen')}")
-    arguments.writable(path.parent)
-    if path.name in files_of_run(path.parent):
-        raise RequestError(
-            f"{path} is a file of the run in {path.parent}, whose report would no longer describe it; "
-            "give another --out"
-        )
-    return path
-
-
-def _run_stem(data: Data, goal: Goal, effort: str | Effort, seed: int) -> str:
-    """The name of a run's folder: data, goal, and effort and seed where they are not the usual ones."""
-    words = [arguments.data_stem(data), goal.slug]
-    words += [effort if isinstance(effort, str) else "own-effort"] if effort != "normal" else []
-    return "-".join([*words, f"seed-{seed}"] if seed else words)
 
 
 def doctor(*, store: Store | str | Path | None = None) -> Diagnosis:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +11,15 @@ from pathlib import Path
 import numpy.typing as npt
 
 from smidgen.data import NAMES, NO_OPTIONS, Dataset, ReadOptions, facts_of, from_arrays, load_with, with_copies
-from smidgen.errors import RequestError
+from smidgen.errors import RequestError, SpecError
 from smidgen.model import Model, open_model
 from smidgen.records import OPTIMIZERS, RULES, Recipe
 from smidgen.reporter import Reporter, SilentReporter
 from smidgen.search.goal import Goal, Limits, Target
 from smidgen.search.planning import Budget
+from smidgen.spec import NetSpec, parse_spec
+from smidgen.spec.families import NAMES as FAMILIES
+from smidgen.spec.families import family
 from smidgen.teacher import Teacher
 from smidgen.text_forms import accuracy, path_of, points, shortened, whole_number
 from smidgen.trials.dask_pool import connect
@@ -259,3 +263,20 @@ def writable(folder: Path) -> Path:
             f"cannot write to {folder}: {nearest} is not a folder that you may write to; give another --out"
         )
     return folder
+
+
+def spec_of(text: str, width: int | None, classes: int) -> NetSpec:
+    """The network of a family's name or of a text."""
+    if text in FAMILIES:
+        width = optional_whole(width, "width", "leave it out for 2, or for the published width")
+        return family(text, width, whole_number(classes, "classes", "leave it out for 10"))
+    try:
+        return parse_spec(text)
+    except SpecError as error:
+        if re.fullmatch(r"\S*[.\d]\S*", text) and "," not in text:
+            known = f"a family ({', '.join(FAMILIES)})"
+            raise SpecError(
+                f"'{text}' is neither a network file (.safetensors, .smidgen), {known} nor a network's text; "
+                "give for example cnn2 or 'conv 2x3x3 relu, maxpool 2, dense 10'"
+            ) from error
+        raise
