@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from smidgen.records import Score
+from smidgen.teacher import TeacherOutputs
 
 MOST_SIZE_TICKS = 8
 
@@ -34,6 +36,21 @@ def interval_text(score: Score) -> str:
     return f"{percent_text(low)} to {percent_text(high)}"
 
 
+@dataclass(frozen=True)
+class TeacherMark:
+    """The teacher on a picture: a level line at its rate on the validation split, with a label."""
+
+    rate: float
+    text: str
+
+    @classmethod
+    def of(cls, teacher: TeacherOutputs) -> TeacherMark:
+        """Return the mark of a teacher; the label says its size if it is known."""
+        rate = teacher.validation.rate
+        size = f", {count_text(teacher.parameters)} parameters" if teacher.parameters else ""
+        return cls(rate, f"teacher{size}: {percent_text(rate)}")
+
+
 def size_ticks(low: float, high: float) -> list[int]:
     """Return the numbers 1, 2, 5 · 10^k within [low, high]; 1, 3 · 10^k or 1 · 10^k if those are more than eight."""
     for steps in ((1, 2, 5), (1, 3), (1,)):
@@ -53,7 +70,9 @@ def size_window(sizes: Iterable[int]) -> tuple[float, float]:
     return low / margin, high * margin
 
 
-def rate_window(rates: Sequence[float], anchor: float, reach: float = FLOOR_REACH) -> tuple[float, float]:
+def rate_window(
+    rates: Sequence[float], anchor: float, reach: float = FLOOR_REACH, levels: Sequence[float] = ()
+) -> tuple[float, float]:
     """Return the limits of the accuracy axis.
 
     The axis leaves out rates far below the anchor, which would compress the rest; they are drawn on its lower edge.
@@ -62,8 +81,9 @@ def rate_window(rates: Sequence[float], anchor: float, reach: float = FLOOR_REAC
         rates: The rates of the networks.
         anchor: The accuracy that matters: a floor, or a turning point.
         reach: How far the axis extends below the anchor, as a multiple of the distance between it and the best rate.
+        levels: Further rates that the axis must show, which do not change how far down it extends.
     """
-    best = max(*rates, anchor)
+    best = max(*rates, anchor, *levels)
     span = max(abs(max(rates) - anchor), 0.005)
     lowest = anchor - reach * span
     inside = [rate for rate in rates if rate >= lowest]

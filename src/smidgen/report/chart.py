@@ -118,7 +118,7 @@ def lay_out(
     points = [point for point, _ in candidates]
     everyone = [*points, winner]
     scale = Scale(
-        size_window(point.parameters for point in everyone),
+        size_window([*(point.parameters for point in everyone), *_turning_sizes(turning)]),
         rate_window([point.score.rate for point in everyone], floor),
     )
     front = pareto(everyone)
@@ -137,6 +137,10 @@ def lay_out(
         below_text=_below_text(everyone, scale.rates[0]),
         description=_description(everyone, front, winner, floor, turning),
     )
+
+
+def _turning_sizes(turning: TurningPoint | None) -> tuple[int, ...]:
+    return (turning.low, turning.parameters, turning.high) if turning else ()
 
 
 def _same(point: Point, winner: Point) -> bool:

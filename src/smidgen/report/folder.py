@@ -106,7 +106,7 @@ def _write_all(result: ShrinkResult, folder: Path, command: str, run: str) -> No
     write_page(view, folder / "report.html")
     front = pareto([*view.points, view.winner])
     picture, floor = folder / "frontier.png", result.floor.accuracy
-    frontier_picture(view.points, front, floor, view.winner, result.turning_point, picture)
+    frontier_picture(view.points, front, floor, view.winner, result.turning_point, picture, teacher=view.teacher_mark)
     (folder / "trials.csv").write_text(trials_csv(result), encoding="utf-8")
 
 

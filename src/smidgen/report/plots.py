@@ -22,6 +22,7 @@ from smidgen.records import Score
 from smidgen.report.axes import (
     FLOOR_REACH,
     SWEEP_REACH,
+    TeacherMark,
     count_text,
     percent_text,
     rate_ticks,
@@ -30,6 +31,7 @@ from smidgen.report.axes import (
     size_ticks,
     size_window,
 )
+from smidgen.report.labels import PictureLabels
 from smidgen.search.frontier import Point, TurningPoint
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 DOTS_PER_INCH = 160
 WIDTH_INCHES, HEIGHT_INCHES = 8.0, 5.0
 BLUE, VERMILION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8c9aa8"
+GREEN_INK = "#00684e"
 INK, SOFT, LINE = "#17212b", "#54616e", "#e1e6eb"
 
 IMAGES_PER_CLASS = 10
@@ -57,8 +60,9 @@ def frontier_picture(
     turning: TurningPoint | None,
     path: Path,
     unit: str = "parameters",
+    teacher: TeacherMark | None = None,
 ) -> None:
-    """Draw accuracy against size: all candidates, the Pareto front, the floor and the winner; 1280 x 800 pixels.
+    """Draw accuracy against size: candidates, Pareto front, floor, winner and teacher; 1280 x 800 pixels.
 
     Args:
         points: The candidates.
@@ -68,18 +72,29 @@ def frontier_picture(
         turning: The turning point; None if the curve has none.
         path: The file to write.
         unit: What the points' sizes count, "parameters" or "bytes".
+        teacher: The teacher, whose size lies past the right edge; None leaves it out.
     """
     everyone = [*points, winner]
-    figure, axes = _curve_axes(*_coordinates(everyone), floor, FLOOR_REACH)
+    sizes, rates = _coordinates(everyone)
+    sizes += [turning.low, turning.parameters, turning.high] if turning else []
+    figure, axes = _curve_axes(sizes, rates, floor, FLOOR_REACH, [teacher.rate] if teacher else [])
     _draw_turning(axes, turning)
-    _draw_floor(axes, floor)
+    axes.axhline(floor, color=SOFT, linewidth=1.2, dashes=(5, 4), zorder=1.5)
+    if teacher:
+        axes.axhline(teacher.rate, color=INK, linewidth=1.2, dashes=(1, 2), zorder=1.5)
     _dots(axes, *_coordinates(points), GREY, 14, 0.55)
-    _draw_front(axes, frontier)
+    front = _draw_front(axes, frontier)
     _dots(axes, *_coordinates([winner]), VERMILION, 130, 1.0)
-    _name_winner(axes, winner)
     verb = "hold" if winner.score.rate >= floor else "miss"
     axes.set_xlabel(unit, color=SOFT, fontsize=11, labelpad=7)
     title(axes, f"{count_text(winner.parameters)} {unit} {verb} {short_percent_text(floor)}")
+    levels, uprights = [floor, *([teacher.rate] if teacher else [])], [turning.parameters] if turning else []
+    labels = PictureLabels(axes, [front], _coordinates(everyone), levels, uprights)
+    labels.dot(percent_text(winner.score.rate), (winner.parameters, winner.score.rate), VERMILION)
+    labels.level(f"floor {short_percent_text(floor)}", floor, SOFT)
+    if teacher:
+        labels.level(teacher.text, teacher.rate, INK)
+    _name_turning(labels, turning)
     save(figure, path)
 
 
@@ -104,6 +119,9 @@ def sweep_picture(groups: Mapping[str, tuple[int, Sequence[Score]]], turning: Tu
     for size, name, rates in sweep:
         _name_size(axes, size, median(rates), name)
     title(axes, _sweep_title(turning))
+    dots = [size for size, _ in seeds], [rate for _, rate in seeds]
+    labels = PictureLabels(axes, [list(zip(sizes, medians, strict=True))], dots)
+    _name_turning(labels, turning)
     save(figure, path)
 
 
@@ -157,13 +175,15 @@ def plain_axes(height_inches: float = HEIGHT_INCHES) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _curve_axes(sizes: Sequence[int], rates: Sequence[float], anchor: float, reach: float) -> tuple[Figure, Axes]:
+def _curve_axes(
+    sizes: Sequence[int], rates: Sequence[float], anchor: float, reach: float, levels: Sequence[float] = ()
+) -> tuple[Figure, Axes]:
     """Return a figure with axes of accuracy against size: limits, ticks and grid."""
     figure, axes = plain_axes()
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)  # type: ignore[union-attr, call-arg]
     axes.set_xscale("log")
     axes.set_xlim(*size_window(sizes))
-    axes.set_ylim(*rate_window(rates, anchor, reach))
+    axes.set_ylim(*rate_window(rates, anchor, reach, levels))
     _ticks(axes)
     axes.set_xlabel("parameters", color=SOFT, fontsize=11, labelpad=7)
     axes.set_ylabel("accuracy on the validation split", color=SOFT, fontsize=11, labelpad=9)
@@ -198,51 +218,33 @@ def _dots(axes: Axes, sizes: Sequence[int], rates: Sequence[float], colour: str,
         )  # fmt: skip
 
 
-def _draw_front(axes: Axes, frontier: Sequence[Point]) -> None:
-    """Draw the best rate at or below each size as a step line to the right edge."""
+def _draw_front(axes: Axes, frontier: Sequence[Point]) -> list[tuple[float, float]]:
+    """Draw the best rate at or below each size as a step line to the right edge; return its corners."""
     sizes, rates = _coordinates(sorted(frontier, key=lambda point: point.parameters))
     if not sizes:
-        return
+        return []
     edge = axes.get_xlim()[1]
     axes.plot([*sizes, edge], [*rates, rates[-1]], drawstyle="steps-post", color=BLUE, linewidth=1.8, zorder=2.5)
     lowest = axes.get_ylim()[0]
     inside = [point for point in frontier if point.score.rate >= lowest]
     _dots(axes, *_coordinates(inside), BLUE, 34, 1.0)
-
-
-def _draw_floor(axes: Axes, floor: float) -> None:
-    """Draw a dashed line with its label above it, or below it where the title is too near."""
-    low, high = axes.get_ylim()
-    near_title = (floor - low) / (high - low) > 0.95
-    axes.axhline(floor, color=SOFT, linewidth=1.2, dashes=(5, 4), zorder=1.5)
-    axes.annotate(
-        f"floor {short_percent_text(floor)}", (0, floor), (6, -17 if near_title else 5),
-        xycoords=("axes fraction", "data"), textcoords="offset points", color=SOFT, fontsize=10.5,
-    )  # fmt: skip
+    ends = [*sizes[1:], edge]
+    return [
+        corner for size, end, rate in zip(sizes, ends, rates, strict=True) for corner in ((size, rate), (end, rate))
+    ]
 
 
 def _draw_turning(axes: Axes, turning: TurningPoint | None) -> None:
-    """Draw a line at the turning point and a band over its range, and write its size at the bottom of the frame."""
+    """Draw a line at the turning point and a band over its range."""
     if turning is None:
         return
     axes.axvspan(turning.low / 1.012, turning.high * 1.012, color=GREEN, alpha=0.15, linewidth=0, zorder=1)
     axes.axvline(turning.parameters, color=GREEN, linewidth=1.4, zorder=1.2)
-    right = _share_of_width(axes, turning.parameters) > 0.7
-    axes.annotate(
-        f"turning point {count_text(turning.parameters)}", (turning.parameters, 0), (-8 if right else 8, 12),
-        xycoords=("data", "axes fraction"), textcoords="offset points", ha="right" if right else "left",
-        color="#00684e", fontsize=10.5,
-    )  # fmt: skip
 
 
-def _name_winner(axes: Axes, winner: Point) -> None:
-    """Write the winner's rate above and left of it, where no dot is: a smaller and better network would have won."""
-    near_left = _share_of_width(axes, winner.parameters) < 0.2
-    axes.annotate(
-        percent_text(winner.score.rate), (winner.parameters, winner.score.rate), (0 if near_left else -7, 9),
-        textcoords="offset points", ha="left" if near_left else "right", color=VERMILION, fontsize=11,
-        fontweight="bold", zorder=6,
-    )  # fmt: skip
+def _name_turning(labels: PictureLabels, turning: TurningPoint | None) -> None:
+    if turning:
+        labels.upright(f"turning point {count_text(turning.parameters)}", turning.parameters, GREEN_INK)
 
 
 def _name_size(axes: Axes, size: int, rate: float, text: str) -> None:

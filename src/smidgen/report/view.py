@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from smidgen.data import facts_of
 from smidgen.records import Score
-from smidgen.report.axes import count_text, interval_text, percent_text
+from smidgen.report.axes import TeacherMark, count_text, interval_text, percent_text
 from smidgen.report.chart import Chart, lay_out
 from smidgen.search.frontier import Point
 from smidgen.search.judge import needed_rate
@@ -87,6 +87,11 @@ class PageView:
         """The teacher, if its size and its test score are known."""
         teacher = self.result.teacher
         return teacher if teacher and teacher.parameters and self.result.teacher_test else None
+
+    @property
+    def teacher_mark(self) -> TeacherMark | None:
+        """The teacher on the curve; None if there is none."""
+        return TeacherMark.of(self.result.teacher) if self.result.teacher else None
 
     @property
     def times_smaller(self) -> str:
