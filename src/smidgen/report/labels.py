@@ -49,15 +49,14 @@ class PictureLabels:
             levels: Rates at which a level line crosses the frame.
             uprights: Sizes at which an upright line crosses it.
         """
-        figure = axes.figure
-        figure.draw_without_rendering()  # the layout is known from here on
+        axes.figure.draw_without_rendering()  # type: ignore[union-attr]  # the layout is known from here on
         self.axes = axes
         box = axes.get_window_extent()
         self.frame = (box.x0, box.y0, box.x1, box.y1)
         (left, right), (lowest, highest) = axes.get_xlim(), axes.get_ylim()
         crossing = [[(left, rate), (right, rate)] for rate in levels]
         crossing += [[(size, lowest), (size, highest)] for size in uprights]
-        points = [along(self._pixels(corners)) for corners in (*lines, *crossing) if corners]
+        points = [along(self._pixels(corners)) for corners in (*lines, *crossing)]
         clipped = [(size, max(rate, lowest)) for size, rate in zip(*dots, strict=True)]
         self.obstacles = np.concatenate([*points, self._pixels(clipped)])
 
@@ -93,7 +92,7 @@ class PictureLabels:
         return np.asarray(self.axes.transData.transform(np.array(places, np.float64).reshape(-1, 2)))
 
 
-def along(corners: Sequence[tuple[float, float]]) -> Floats:
+def along(corners: Sequence[Sequence[float]] | Floats) -> Floats:
     """Return points along the line that joins the corners: float64 [n, 2]."""
     pieces = [np.array(corners[:1], np.float64).reshape(-1, 2)]
     for (x0, y0), (x1, y1) in pairwise(corners):
