@@ -4,6 +4,8 @@ PYTHON ?= python3
 FLOOR  ?= 0.97
 BENCH  ?=
 MINUTES ?= 30
+# One process of tests for each core; a file stays in one process, because its tests share what is slow to make.
+WORKERS ?= -n auto --dist loadfile
 
 BIN     := .venv/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -20,10 +22,10 @@ demo: .venv/installed  ## the smallest network that holds 97 % on MNIST, and its
 	$(BIN)/smidgen shrink mnist --floor $(FLOOR)
 
 test: .venv/installed-dev  ## the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
 
 test-all: .venv/installed-dev  ## the tests, with those that take minutes
-	$(BIN)/python -m pytest -m ''
+	$(BIN)/python -m pytest $(WORKERS) -m ''
 
 test-sanitized: build/sanitized/installed  ## tests/native; a memory error or undefined behaviour of the core ends them (Linux, GCC)
 	LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \

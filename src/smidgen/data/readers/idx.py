@@ -74,6 +74,8 @@ def _read_idx(path: Path, content: BinaryIO | gzip.GzipFile) -> Array:
             f"{path} starts with '{head.hex()}', but an IDX file starts with '0000' and a type; fetch it anew"
         )
     dtype, axes = np.dtype(_DTYPES[head[2]]), head[3]
+    if axes > MOST_AXES:
+        raise DataError(f"{path} states {axes} axes, and data has at most {MOST_AXES}; fetch it anew")
     sizes = content.read(4 * axes)
     # A truncated header is read as if zeros followed; the length then does not fit.
     shape = struct.unpack(f">{axes}I", sizes.ljust(4 * axes, b"\0"))
@@ -86,6 +88,4 @@ def _read_idx(path: Path, content: BinaryIO | gzip.GzipFile) -> Array:
             f"{path} has {'at least ' * (len(values) > expected)}{found:,} bytes, but its header states "
             f"{4 + 4 * axes + expected:,}; the file is truncated or overlong, fetch it anew"
         )
-    if axes > MOST_AXES:
-        raise DataError(f"{path} states {axes} axes, and data has at most {MOST_AXES}; fetch it anew")
     return np.frombuffer(values, dtype).reshape(shape)

@@ -50,4 +50,6 @@ def _machine_bytes() -> int:
 
 
 def _size_text(size_bytes: int) -> str:
+    if size_bytes >= 2**60:  # a header may state sizes beyond any float
+        return f"2^{size_bytes.bit_length()} bytes"
     return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.1f} MB"
