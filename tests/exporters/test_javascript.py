@@ -7,18 +7,21 @@ import gzip
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import smidgen.exporters
 from exported_networks import NETWORKS, network_with_grids, some_images, torch_logits
 from quantized_networks import GOLDEN
 from smidgen.data import Dataset
 from smidgen.errors import RequestError, RunError
 from smidgen.exporters import classes_by_js, export, export_html, export_js
-from smidgen.exporters.javascript import declarations_of, js_module, runtime
-from smidgen.model import QuantizedModel, decode, encode, flat_weights, save_smidgen
+from smidgen.exporters.javascript import RUNTIME_PARTS, declarations_of, js_module, runtime
+from smidgen.model import QuantizedModel, decode, encode, encode_description, flat_weights, save_smidgen, values_of
+from smidgen.spec import InputSpec
 
 needs_node = pytest.mark.skipif(not shutil.which("node"), reason="Node is not installed")
 
@@ -30,6 +33,41 @@ const found = JSON.parse(readFileSync(0)).map(({ file, inputs }) => {
 });
 console.log(JSON.stringify(found));
 """
+
+
+_OPEN = """import { readFileSync } from "node:fs";
+const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+const some = (size) => Float32Array.from({ length: size }, (_, i) => (i * 37) % 11);
+const logits = ({ shape, outputs }) => outputs(some(shape[0] * shape[1] * shape[2])).pop().join();
+"""
+
+_BOTH = (
+    _OPEN
+    + """import { open } from "./joined.mjs";
+import { open as source } from "./runtime/network.mjs";
+for (const file of JSON.parse(readFileSync(0)))
+  console.log(logits(open(bytes(file))) === logits(source(bytes(file))) ? "the same" : "differs");
+"""
+)
+
+_DESCRIBED = (
+    _OPEN
+    + """import { open } from "./joined.mjs";
+const wrong = (...given) => {
+  try {
+    return open(...given) && "taken";
+  } catch (error) {
+    return error.message.replace(/^.*?: /, "").replace(/, not .*/, "");
+  }
+};
+for (const { file, described, arrays } of JSON.parse(readFileSync(0))) {
+  const given = arrays.map((text) => new Float32Array(bytes(text).buffer));
+  const same = logits(open(bytes(file))) === logits(open(bytes(described), given)) ? "the same" : "differs";
+  const few = wrong(bytes(described), []);
+  console.log([same, few, wrong(bytes(described), [...given, given[0]])].join(", "));
+}
+"""
+)
 
 
 def logits_by_node(networks: list[QuantizedModel], inputs: list[np.ndarray], folder: Path) -> list[np.ndarray]:
@@ -53,6 +91,38 @@ def test_node_computes_the_decoded_networks_logits(tmp_path: Path) -> None:
     found = logits_by_node(networks, images, tmp_path)
     for network, given, made in zip(networks, images, found, strict=True):
         np.testing.assert_allclose(made, torch_logits(network, given), rtol=1e-4, atol=1e-4, err_msg=str(network.spec))
+
+
+@needs_node
+def test_the_joined_program_computes_what_its_modules_compute(tmp_path: Path) -> None:
+    """The modules run as they are; an export joins them to one scope, where two equal names would clash."""
+    source = Path(smidgen.exporters.javascript.__file__).parent / "js" / "runtime"
+    assert {path.stem for path in source.glob("*.mjs")} == set(RUNTIME_PARTS)
+    shutil.copytree(source, tmp_path / "runtime")
+    (tmp_path / "joined.mjs").write_text(runtime(), "utf-8")
+    (tmp_path / "main.mjs").write_text(_BOTH, "utf-8")
+    networks = [network_with_grids(*NETWORKS[name]) for name in ("residuals", "overlapping pools", "a signal")]
+    content = json.dumps([base64.b64encode(encode(network)).decode() for network in networks])
+    done = subprocess.run(["node", "main.mjs"], cwd=tmp_path, input=content, capture_output=True, text=True, check=True)
+    assert done.stdout == "the same\n" * len(networks)
+
+
+@needs_node
+def test_tensors_may_come_beside_a_description(tmp_path: Path) -> None:
+    """A page has the weights of many networks as plain float32, which are written faster than files."""
+    networks = [network_with_grids(*NETWORKS[name]) for name in ("residuals", "repeated", "normalized", "a signal")]
+    networks += [replace(networks[-1], input=InputSpec("signal", networks[-1].input_shape, (1.5,), (0.25,)))]
+    jobs = []
+    for network in networks:
+        arrays = [base64.b64encode(values_of(each).tobytes()).decode() for each in network.tensors.values()]
+        described = base64.b64encode(encode_description(network)).decode()
+        jobs.append({"file": base64.b64encode(encode(network)).decode(), "described": described, "arrays": arrays})
+    (tmp_path / "joined.mjs").write_text(runtime(), "utf-8")
+    (tmp_path / "main.mjs").write_text(_DESCRIBED, "utf-8")
+    line = ["node", "main.mjs"]
+    done = subprocess.run(line, cwd=tmp_path, input=json.dumps(jobs), capture_output=True, text=True, check=True)
+    refused = "a tensor of undefined values, tensors are left over\n"
+    assert done.stdout == f"the same, {refused}" * len(networks)
 
 
 @needs_node

@@ -1,12 +1,15 @@
 """Writes a network as a JavaScript module, or as a web page of one file; both hold the bytes of its `.smidgen` file.
 
-The module decodes the bytes and runs the network with the program in `js/runtime.mjs`. It has no dependency.
+The module decodes the bytes and runs the network with the program in `js/runtime/`. It has no dependency.
+
+The parts of a program are ES modules that run as they are; an export joins them, without imports and comments.
 """
 
 from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -21,11 +24,34 @@ HTML_MARK = "<!-- Made by Smidgen"
 """The beginnings of the files."""
 
 
+RUNTIME_PARTS = (
+    *("stream", "checksum", "layers", "plan", "numbers", "levels", "tensors", "input", "forward", "network"),
+)
+"""The modules of the program that decodes and runs a network, each after those that it imports."""
+
+
 @cache
 def runtime() -> str:
-    """Return the program that decodes and runs a network, without comments and indentation."""
-    lines = map(str.strip, _resource("runtime.mjs").splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("//"))
+    """Return the program that decodes and runs a network: an ES module that exports `open`."""
+    return f"{joined([_resource(f'runtime/{name}.mjs') for name in RUNTIME_PARTS])}\nexport {{ open }};"
+
+
+@cache
+def picture_program() -> str:
+    """Return the functions of `js/picture.mjs`, which turn what is drawn into values, for a script of a page."""
+    return joined([_resource("picture.mjs")])
+
+
+def joined(modules: Sequence[str]) -> str:
+    """Join ES modules to one scope, without imports, exports, comments and indentation.
+
+    Args:
+        modules: The text of each module, after those that it imports. An import stands in one line, a comment in lines
+            of its own.
+    """
+    lines = (line.strip() for module in modules for line in module.splitlines())
+    code = (line for line in lines if line and not line.startswith(("//", "import ")))
+    return "\n".join(line.removeprefix("export ") for line in code)
 
 
 def export_js(quantized: QuantizedModel, path: Path) -> int:
@@ -56,7 +82,8 @@ def export_html(quantized: QuantizedModel, path: Path) -> int:
     """
     content = encode(quantized)
     title = html.escape(f"{path.stem}: {_parameters(quantized):,} parameters, {len(content):,} bytes")
-    page = Template(_resource("page.html")).substitute(title=title, module=_inline(_module_of(quantized, content)))
+    module = f"{_inline(_module_of(quantized, content))}\n{picture_program()}"
+    page = Template(_resource("page.html")).substitute(title=title, module=module)
     return write_checked(path, f"{HTML_MARK} -->\n{page}".encode(), lambda draft: _check(draft, quantized))
 
 
@@ -90,7 +117,7 @@ def _parameters(quantized: QuantizedModel) -> int:
 
 def _inline(module: str) -> str:
     """Return a module's text for a script element of a page, which exports nothing."""
-    lines = module.replace("export default classify;", "").splitlines()
+    lines = (line for line in module.splitlines() if not line.startswith(("export default", "export {")))
     return "\n".join(line.removeprefix("export ") for line in lines)
 
 

@@ -29,7 +29,16 @@ from smidgen.model.quantized import (
     values_of,
 )
 from smidgen.model.safetensors_file import load_safetensors, save_safetensors
-from smidgen.model.smidgen_file import Part, decode, encode, load_smidgen, open_model, save_smidgen, size_report
+from smidgen.model.smidgen_file import (
+    Part,
+    decode,
+    encode,
+    encode_description,
+    load_smidgen,
+    open_model,
+    save_smidgen,
+    size_report,
+)
 
 __all__ = [
     "CODERS",
@@ -46,6 +55,7 @@ __all__ = [
     "decode",
     "dequantize",
     "encode",
+    "encode_description",
     "encode_levels",
     "equal_networks",
     "flat_weights",

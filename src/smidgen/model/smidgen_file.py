@@ -106,16 +106,28 @@ def _coder_choices(quantized: QuantizedModel) -> list[tuple[str, str]]:
 
 def _stream_of(quantized: QuantizedModel, weights: str, rest: str) -> bytes:
     encoder, tensors = Encoder(), TensorStream()
-    write_spec(encoder, quantized.spec, quantized.input_shape, _version(quantized))
-    _write_names(encoder, quantized.class_names)
-    if _version(quantized) > 1:
-        write_input(encoder, quantized.input)
+    _write_description(encoder, quantized)
     for name, tensor in quantized.tensors.items():
         coder = weights if name.endswith(".weight") else rest
         if coder == "rising" and not is_rising(tensor.levels):
             coder = "adaptive"
         tensors.write(encoder, name, replace(tensor, coder=coder) if tensor.coder == "auto" else tensor)
     return encoder.finish()
+
+
+def _write_description(encoder: Encoder, quantized: QuantizedModel) -> None:
+    """Write all but the tensors."""
+    write_spec(encoder, quantized.spec, quantized.input_shape, _version(quantized))
+    _write_names(encoder, quantized.class_names)
+    if _version(quantized) > 1:
+        write_input(encoder, quantized.input)
+
+
+def encode_description(quantized: QuantizedModel) -> bytes:
+    """Encode a `.smidgen` file that ends before its tensors, for a program that has their values in another form."""
+    encoder = Encoder()
+    _write_description(encoder, quantized)
+    return _with_checksum(encoder.finish(), _version(quantized))
 
 
 def _check(quantized: QuantizedModel) -> None:

@@ -1,0 +1,62 @@
+// Reads the bytes of a .smidgen file, and runs its network.
+
+import { checkedBody } from "./checksum.mjs";
+import { step } from "./forward.mjs";
+import { readInput, readNames } from "./input.mjs";
+import { readLayers } from "./layers.mjs";
+import { planOf, product } from "./plan.mjs";
+import { Stream, fail } from "./stream.mjs";
+import { readTensors, takeTensors } from "./tensors.mjs";
+
+function readShape(s) {
+  const channels = 1 + s.golomb(0);
+  const height = 1 + s.golomb(4);
+  return [channels, height, s.flag("square") ? height : 1 + s.golomb(4)];
+}
+
+// `given` has the values of each tensor, in the file's order, where the file describes a network and ends before them.
+function read(file, given) {
+  const version = file[1] % 16;
+  if (file[0] !== 0xb5 || (version !== 1 && version !== 2)) fail("wrong first bytes");
+  const body = checkedBody(file);
+  const s = new Stream(body.subarray(2), version);
+  const shape = readShape(s);
+  const plans = [];
+  const [[classes]] = planOf(readLayers(s), shape, plans);
+  const labels = readNames(s, classes);
+  const input = readInput(s, shape[0]);
+  if (given) takeTensors(given, plans);
+  else readTensors(s, plans);
+  if (s.place < body.length - 2) fail("bytes are left over");
+  return { shape, labels, input, plans };
+}
+
+function probabilities(logits) {
+  const most = Math.max(...logits);
+  const powers = Array.from(logits, (logit) => Math.exp(logit - most));
+  const sum = powers.reduce((a, b) => a + b);
+  return powers.map((power) => power / sum);
+}
+
+// Opens a network. Returns its input shape (channels, height, width), its class names, its plan, and functions:
+// `outputs(values)` gives the output of each step, `classify(values)` the class and its probabilities.
+export function open(file, given) {
+  const { shape, labels, input, plans } = read(file, given);
+  const size = product(shape);
+
+  function outputs(values) {
+    if (values.length !== size) fail(`give ${size} values, not ${values.length}`);
+    const first = input.scaled(values, shape[1] * shape[2]);
+    const made = [];
+    for (const plan of plans) made.push(step(plan, plan.inputs.map((at) => (at < 0 ? first : made[at]))));
+    return made;
+  }
+
+  function classify(values) {
+    const logits = outputs(values).pop();
+    const index = logits.indexOf(Math.max(...logits));
+    return { label: labels[index], index, scores: probabilities(logits) };
+  }
+
+  return { shape, labels, kind: input.kind, plans, outputs, classify };
+}
