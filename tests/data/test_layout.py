@@ -1,9 +1,11 @@
 """Which axes of an array are time, rows and channels: what is found from its shape, and what the user states."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from smidgen.data import from_arrays
+from smidgen.data import from_arrays, load
 from smidgen.data.layout import LAYOUTS, Layout, arranged_like, find_layout
 from smidgen.errors import DataError
 
@@ -79,6 +81,17 @@ def test_a_network_gets_the_axes_of_its_training_and_others_where_only_they_fit(
         found = arranged_like(given, "time-channels", (3, 1, 50))
         assert found is not None and found.shape == (2, 3, 1, 50)
     assert arranged_like(windows, "time-channels", (3, 1, 51)) is None
+
+
+def test_a_layout_is_for_arrays_in_files_and_rows_of_tables_and_not_for_pictures(tmp_path: Path) -> None:
+    X, y = np.random.default_rng(0).normal(size=(40, 30)), np.arange(40) % 2
+    np.savez(tmp_path / "rows.npz", X=X, y=y)
+    np.savetxt(tmp_path / "rows.csv", np.column_stack([X, y]), delimiter=",")
+    for name in ("rows.npz", "rows.csv"):
+        assert load(tmp_path / name, layout="time-channels").input_shape == (1, 1, 30)
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    with pytest.raises(DataError, match="is a folder of images, whose axes are known; leave out --layout"):
+        load(tmp_path / "photos", layout="height-width")
 
 
 def test_a_layout_names_its_kind() -> None:

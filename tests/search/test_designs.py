@@ -8,10 +8,10 @@ from random import Random
 import pytest
 
 from smidgen.search.designs import MAP_DESIGNS, SIGNAL_DESIGNS, VECTOR_DESIGNS, designs_for
-from smidgen.search.edits import EDITS, LARGE_EDITS, NEWER_EDITS, SIGNAL_EDITS, edits_for, with_widths
+from smidgen.search.edits import EDITS, LARGE_EDITS, NEWER_EDITS, SIGNAL_EDITS, edits_for, mix_channels, with_widths
 from smidgen.search.proposals import Space, first_generation, next_generation
 from smidgen.search.ranking import CandidateScore
-from smidgen.spec import Conv, CReLU, Depthwise, NetSpec, Residual, parse_spec
+from smidgen.spec import Conv, CReLU, Dense, Depthwise, NetSpec, Pointwise, PReLU, Residual, parse_spec
 
 LARGE, SIGNAL = (3, 96, 96), (3, 1, 128)
 
@@ -44,6 +44,30 @@ def test_networks_for_signals_work_along_time() -> None:
     kernels = [layer.kernel for spec in drawn for layer in spec.layers if isinstance(layer, Conv | Depthwise)]
     assert kernels and all(rows == 1 < columns for rows, columns in kernels)
     assert any(layer.stride != (1, 1) for spec in drawn for layer in spec.layers if isinstance(layer, Conv))
+
+
+def test_networks_for_signals_mix_the_channels_and_average_the_time_first() -> None:
+    drawn = first_generation(space(SIGNAL), 60, 0)
+    texts = [str(spec) for spec in drawn]
+    assert any(
+        text.startswith(("pointwise 1 nobias, avgpool 1x2, conv", "pointwise 2 nobias, avgpool")) for text in texts
+    )
+    assert any(isinstance(layer, PReLU) for spec in drawn for layer in spec.layers)
+    assert any(isinstance(layer, CReLU) for spec in drawn for layer in spec.layers)
+    filters = (Conv, Depthwise, Dense)
+    assert any(not any(isinstance(layer, filters) for layer in spec.layers[:-1]) for spec in drawn), "averages alone"
+
+
+def test_an_edit_begins_with_a_mixture_of_the_channels() -> None:
+    for text in (
+        "conv 4x1x5 relu, globalavgpool, dense 4",
+        "pointwise 9 nobias, conv 4x1x5 relu, globalavgpool, dense 4",
+    ):
+        layers = list(parse_spec(text).layers)
+        mix_channels(Random(0), layers)
+        first, *rest = layers
+        assert isinstance(first, Pointwise) and first.channels <= 4 and not first.bias
+        assert str(NetSpec(tuple(rest))) == "conv 4x1x5 relu, globalavgpool, dense 4"
 
 
 @pytest.mark.parametrize("shape", [LARGE, SIGNAL])

@@ -10,7 +10,16 @@ import pytest
 from smidgen.data import Dataset
 from smidgen.errors import RequestError
 from smidgen.reporter import SilentReporter
-from smidgen.search.budget import MOST_EXTENSION, TEACHER_SHARE, WorkEstimate, effort_within, rounded
+from smidgen.search.budget import (
+    ENLARGED_COUNTS,
+    MOST_ENLARGEMENT,
+    MOST_EXTENSION,
+    TEACHER_SHARE,
+    WorkEstimate,
+    effort_within,
+    enlarged,
+    rounded,
+)
 from smidgen.search.effort import EFFORTS, MOST_EPOCHS, MOST_SHORT_EPOCHS, Effort, epochs_of
 from smidgen.search.goal import Goal, Target
 from smidgen.search.parameter_search import first_networks
@@ -56,6 +65,17 @@ def test_a_larger_budget_allows_more_and_none_is_exceeded(expected: WorkEstimate
     assert works == sorted(works)
     assert efforts[-1].generations == MOST_EXTENSION * EFFORTS["thorough"].generations
     assert efforts[0].long_steps < EFFORTS["glance"].long_steps
+
+
+def test_where_trainings_are_cheap_an_effort_tries_more(expected: WorkEstimate) -> None:
+    quick = EFFORTS["quick"]
+    for least_work in (0.0, 0.9 * expected(quick), expected(quick), 3 * expected(quick), 1e16):
+        effort = enlarged(replace(quick, least_work=least_work), expected)
+        factors = {getattr(effort, name) / getattr(quick, name) for name in ENLARGED_COUNTS}
+        assert len(factors) == 1 and factors <= {1, 2, 3, MOST_ENLARGEMENT}
+        assert factors == {1} or expected(effort) <= least_work
+        assert (least_work < 1e16) or factors == {MOST_ENLARGEMENT}
+    assert enlarged(EFFORTS["glance"], expected) is EFFORTS["glance"]
 
 
 def test_a_teacher_takes_at_most_its_share(expected: WorkEstimate) -> None:

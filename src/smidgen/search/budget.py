@@ -33,6 +33,9 @@ CURVE_SIZES = 8
 MOST_EXTENSION = 4
 """Factor of a named effort's generations at most: on tiny networks the time goes elsewhere than into arithmetic."""
 
+MOST_ENLARGEMENT, ENLARGED_COUNTS = 4, ("first", "children", "promoted", "finalists", "near_misses", "seeds")
+"""Factor of an effort's counts at most where trainings are cheap, and which counts those are."""
+
 LEAST_STEPS, SMALLEST_SHARE = 50, 0.001
 """Steps of a training that a small budget leaves at least, and the smallest share of the usual steps that is tried."""
 
@@ -127,6 +130,22 @@ def effort_within(work: float, expected: WorkEstimate) -> Effort:
     one_more = expected(replace(effort, generations=effort.generations + 1)) - expected(effort)
     room = int((work - expected(effort)) / max(one_more, 1.0))
     return replace(effort, generations=min(effort.generations + room, MOST_EXTENSION * effort.generations))
+
+
+def enlarged(effort: Effort, expected: WorkEstimate) -> Effort:
+    """The effort with more networks and seeds, where trainings are so cheap that it stays within its `least_work`.
+
+    Args:
+        effort: How much is tried.
+        expected: The expected work of an effort.
+    """
+    larger = (_times(effort, factor) for factor in range(MOST_ENLARGEMENT, 1, -1))
+    return next((each for each in larger if expected(each) <= effort.least_work), effort)
+
+
+def _times(effort: Effort, factor: int) -> Effort:
+    counts = {name: factor * getattr(effort, name) for name in ENLARGED_COUNTS}
+    return replace(effort, **counts)
 
 
 def _shortened(work: float, expected: WorkEstimate) -> Effort:

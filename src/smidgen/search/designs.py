@@ -7,9 +7,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
-from smidgen.spec import RELU, AvgPool, Conv, Dense, Depthwise, GlobalAvgPool, Layer, MaxPool, Pointwise, Shape
+from smidgen.spec import (
+    RELU,
+    AvgPool,
+    Conv,
+    CReLU,
+    Dense,
+    Depthwise,
+    GlobalAvgPool,
+    Layer,
+    MaxPool,
+    Pointwise,
+    PReLU,
+    Shape,
+)
 
 SCALES = (1, 1, 1, 2, 4)
 """Factors of all widths of a design."""
@@ -116,14 +130,37 @@ def _halved(random: Random, halvings: int) -> list[Layer]:
 
 # --- signals ----------------------------------------------------------------------------------
 
+MIXTURES = (1, 1, 2, 2, 3, 4)
+"""Channels that are left after a signal's channels are mixed."""
+
+
+def _mixed(random: Random) -> list[Layer]:
+    """The channels mixed into few by a linear layer, and the time averaged: what follows has less to read."""
+    layers: list[Layer] = [Pointwise(random.choice(MIXTURES), bias=False)] if random.random() < 0.6 else []
+    layers += [AvgPool((1, random.choice((2, 2, 2, 4))))] if random.random() < 0.6 else []
+    return layers
+
+
+def _activated(random: Random, layer: Conv | Pointwise) -> list[Layer]:
+    """A linear layer with a relu, trained slopes or crelu after it: small networks of relus alone often die."""
+    half = replace(layer, channels=-(-layer.channels // 2))
+    activated: tuple[list[Layer], ...] = ([replace(layer, slope=RELU)], [layer, PReLU()], [half, CReLU()])
+    return random.choice(activated)
+
 
 def _filters(random: Random) -> list[Layer]:
-    """The channels are mixed, the time is averaged, and one strided filter bank reads the rest."""
-    layers: list[Layer] = [Pointwise(log_uniform(random, 4), bias=False)] if random.random() < 0.5 else []
-    layers += [AvgPool((1, 2))] if random.random() < 0.5 else []
-    kernel, stride = random.choice((3, 5, 7, 9)), random.choice((1, 2, 2, 4))
-    layers.append(Conv(log_uniform(random, 16), (1, kernel), slope=RELU, stride=(1, stride)))
-    return [*layers, random.choice((GlobalAvgPool(), GlobalAvgPool(), MaxPool((1, 4))))]
+    """Mixed and averaged channels, and one strided filter bank whose outputs are averaged over time."""
+    kernel, stride = random.choice((3, 5, 7, 9)), random.choice((1, 1, 2, 2, 4))
+    bank = Conv(log_uniform(random, 16), (1, kernel), stride=(1, stride))
+    return [*_mixed(random), *_activated(random, bank), random.choice((*3 * (GlobalAvgPool(),), MaxPool((1, 4))))]
+
+
+def _averages(random: Random) -> list[Layer]:
+    """Averages over coarse steps or over all time, of the channels themselves or of mixtures, and no filter."""
+    layers: list[Layer] = [AvgPool((1, random.choice((2, 3, 4, 6, 8))))] if random.random() < 0.6 else []
+    layers += _activated(random, Pointwise(log_uniform(random, 12))) if random.random() < 0.6 else []
+    ending: tuple[list[Layer], ...] = ([GlobalAvgPool()], [], [Dense(log_uniform(random, 8), RELU)])
+    return [*layers, *random.choice(ending)]
 
 
 def _separable_in_time(random: Random) -> list[Layer]:
@@ -136,5 +173,5 @@ def _separable_in_time(random: Random) -> list[Layer]:
     return [*layers, *random.choice(((GlobalAvgPool(),), (GlobalAvgPool(),), ()))]
 
 
-SIGNAL_DESIGNS: tuple[Design, ...] = (_filters, _filters, _separable_in_time, _separable_in_time, _perceptron)
+SIGNAL_DESIGNS: tuple[Design, ...] = (*3 * (_filters,), _averages, *2 * (_separable_in_time,), _perceptron)
 """Designs for signals, (channels, 1, time)."""

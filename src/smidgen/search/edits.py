@@ -25,6 +25,7 @@ from smidgen.spec import (
     MaxPool,
     NetSpec,
     Pointwise,
+    PReLU,
     Repeat,
     Residual,
     Shape,
@@ -242,6 +243,24 @@ def _insert_in_line(random: Random, layers: list[Layer]) -> None:
     layers.insert(random.randrange(len(layers)), layer)
 
 
+def mix_channels(random: Random, layers: list[Layer]) -> None:
+    """Begin with a linear mixture of the channels, or change one that is there."""
+    mixture = Pointwise(random.choice((1, 1, 2, 2, 3, 4)), bias=False)
+    first = layers[0]
+    is_mixed = len(layers) > 1 and isinstance(first, Pointwise) and first.slope == LINEAR
+    layers[: int(is_mixed)] = [mixture]
+
+
+def _learn_slope(random: Random, layers: list[Layer]) -> None:
+    """Replace a relu by one with trained slopes: it cannot die."""
+    places = [place for place in _places(layers, Conv, Pointwise) if getattr(layers[place], "slope", LINEAR) == RELU]
+    if places:
+        place = random.choice(places)
+        layer = layers[place]
+        assert isinstance(layer, Conv | Pointwise)
+        layers[place : place + 1] = [replace(layer, slope=LINEAR), PReLU()]
+
+
 Edit = Callable[[Random, list[Layer]], None]
 EDITS: tuple[Edit, ...] = (
     _change_width,
@@ -275,6 +294,8 @@ SIGNAL_EDITS: tuple[Edit, ...] = (
     _swap,
     _separate,
     _change_steps,
+    mix_channels,
+    _learn_slope,
     *NEWER_EDITS,
 )
 """Edits of networks for signals."""

@@ -35,6 +35,7 @@ class Effort:
         byte_search: How much is tried for fewer bytes.
         compares_recipes: Whether to train a teacher if none is given, and compare learning from it with learning from
             labels.
+        least_work: Multiply-accumulates up to which more networks and seeds are tried where trainings are cheap.
     """
 
     first: int
@@ -51,6 +52,7 @@ class Effort:
     macs_a_value: int
     byte_search: ByteSearchEffort
     compares_recipes: bool = True
+    least_work: float = 0.0
 
 
 EFFORTS = {
@@ -84,6 +86,7 @@ EFFORTS = {
         long_steps=12_000,
         macs_a_value=100,
         byte_search=BYTE_SEARCH_EFFORTS["glance"],
+        least_work=3e11,
     ),
     "normal": Effort(
         first=48,
@@ -99,6 +102,7 @@ EFFORTS = {
         long_steps=20_000,
         macs_a_value=100,
         byte_search=BYTE_SEARCH_EFFORTS["glance"],
+        least_work=6e11,
     ),
     "thorough": Effort(
         first=128,
@@ -114,6 +118,7 @@ EFFORTS = {
         long_steps=64_000,
         macs_a_value=400,
         byte_search=BYTE_SEARCH_EFFORTS["quick"],
+        least_work=2e12,
     ),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from smidgen.errors import RequestError
-from smidgen.search.budget import WorkEstimate, effort_within, rounded
+from smidgen.search.budget import WorkEstimate, effort_within, enlarged, rounded
 from smidgen.search.effort import Effort
 from smidgen.search.goal import Goal
 from smidgen.search.parameter_search import first_networks
@@ -97,6 +97,7 @@ def plan_search(
         return first_networks(space_of(context.dataset, goal, wanted), wanted, seed)
 
     expected = WorkEstimate(context, first, teacher_trial(context, seed) if trains_teacher else None)
+    effort = effort if budget else enlarged(effort, expected)
     drawn = first(effort)
     speed = measured_speed(context, drawn) if drawn and (budget.minutes is not None or study.is_followed) else None
     work, notes = budget.work, tuple[str, ...]()

@@ -58,7 +58,9 @@ def _reader(path: Path) -> Reader:
 def _check_options(path: Path, reader: Reader, options: ReadOptions) -> None:
     if options.resize is not None and reader is not read_image_folder:
         raise DataError(f"{path} is not a folder of images, and nothing else can be resized; leave out --resize")
-    of_tables = replace(options, resize=None, group_column="", classes=())
+    if options.layout and reader is read_image_folder:
+        raise DataError(f"{path} is a folder of images, whose axes are known; leave out --layout")
+    of_tables = replace(options, resize=None, group_column="", classes=(), layout="")
     if of_tables != NO_OPTIONS and reader not in TABLES:
         raise DataError(f"{path} is not a table; leave out {of_tables.given} (for .csv, .tsv and .parquet)")
     if options.group_column and path.is_dir():
