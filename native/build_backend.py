@@ -43,7 +43,8 @@ def build_wheel(
             REASON.write_text(_reason(said), encoding="utf-8")
     try:
         # Without the prepared metadata, whose tag is that of a wheel with the core.
-        return str(build.build_wheel(wheel_directory, {**(config_settings or {}), "wheel.cmake": "false"}))
+        plain = {"wheel.cmake": "false", "wheel.py-api": "py3"}
+        return str(build.build_wheel(wheel_directory, {**(config_settings or {}), **plain}))
     finally:
         REASON.unlink()
 

@@ -4,55 +4,96 @@
     result = smidgen.shrink("mnist", floor=0.97)
     print(result.winner.spec, result.test)
 
-Each public name is loaded when it is first used, so that importing the package stays cheap.
+Each public name is loaded when it is first used, so that importing the package stays cheap. Editors and type checkers
+read the imports below, which never run.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_PUBLIC = {
-    "compress": ("smidgen.api", "compress"),
-    "doctor": ("smidgen.api", "doctor"),
-    "export": ("smidgen.api", "export"),
-    "import_model": ("smidgen.api", "import_model"),
-    "inspect": ("smidgen.api", "inspect"),
-    "load": ("smidgen.api", "load"),
-    "predict": ("smidgen.api", "predict"),
-    "reproduce": ("smidgen.api", "reproduce"),
-    "save": ("smidgen.api", "save"),
-    "show": ("smidgen.api", "show"),
-    "shrink": ("smidgen.api", "shrink"),
-    "sweep": ("smidgen.api", "sweep"),
-    "unpack": ("smidgen.api", "unpack"),
-    "Recipe": ("smidgen.records", "Recipe"),
-    "Score": ("smidgen.records", "Score"),
-    "SmallestClassifier": ("smidgen.estimator", "SmallestClassifier"),
-    "SmidgenError": ("smidgen.errors", "SmidgenError"),
-    "Store": ("smidgen.trials.store", "Store"),
-    "Teacher": ("smidgen.teacher", "Teacher"),
-    "data": ("smidgen.data", ""),
-    "from_arrays": ("smidgen.data", "from_arrays"),
-    "from_dataset": ("smidgen.data", "from_dataset"),
-    "parse_spec": ("smidgen.spec", "parse_spec"),
+if TYPE_CHECKING:
+    from smidgen import data
+    from smidgen.api import (
+        compress,
+        doctor,
+        export,
+        import_model,
+        inspect,
+        load,
+        predict,
+        reproduce,
+        save,
+        show,
+        shrink,
+        sweep,
+        unpack,
+    )
+    from smidgen.data import from_arrays, from_dataset
+    from smidgen.errors import SmidgenError
+    from smidgen.estimator import SmallestClassifier
+    from smidgen.records import Recipe, Score
+    from smidgen.spec import parse_spec
+    from smidgen.teacher import Teacher
+    from smidgen.trials.store import Store
+
+__all__ = [
+    "Recipe",
+    "Score",
+    "SmallestClassifier",
+    "SmidgenError",
+    "Store",
+    "Teacher",
+    "__version__",
+    "compress",
+    "data",
+    "doctor",
+    "export",
+    "from_arrays",
+    "from_dataset",
+    "import_model",
+    "inspect",
+    "load",
+    "parse_spec",
+    "predict",
+    "reproduce",
+    "save",
+    "show",
+    "shrink",
+    "sweep",
+    "unpack",
+]
+
+_HOMES = {
+    "Recipe": "smidgen.records",
+    "Score": "smidgen.records",
+    "SmallestClassifier": "smidgen.estimator",
+    "SmidgenError": "smidgen.errors",
+    "Store": "smidgen.trials.store",
+    "Teacher": "smidgen.teacher",
+    "from_arrays": "smidgen.data",
+    "from_dataset": "smidgen.data",
+    "parse_spec": "smidgen.spec",
 }
-"""Public name -> its module and its name there; "" is the module itself."""
+"""Public names and their modules; `data` is a module itself, and all others are in `smidgen.api`."""
 
 try:
     __version__ = version("smidgen")
 except PackageNotFoundError:  # run from a source tree
     __version__ = "0+source"
 
-__all__ = ["__version__", *sorted(_PUBLIC)]
 
+# A type checker would take any misspelt name for one that this function knows.
+if not TYPE_CHECKING:
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'smidgen' has no attribute '{name}'")
-    module, attribute = _PUBLIC[name]
-    return getattr(import_module(module), attribute) if attribute else import_module(module)
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module 'smidgen' has no attribute '{name}'")
+        if name == "data":
+            return import_module("smidgen.data")
+        return getattr(import_module(_HOMES.get(name, "smidgen.api")), name)
 
 
 def __dir__() -> list[str]:

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -308,8 +308,16 @@ def _classifier() -> type:
     return type("SmallestClassifier", (Smallest, ClassifierMixin, BaseEstimator), body)
 
 
-def __getattr__(name: str) -> Any:
-    if name != "SmallestClassifier":
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    # Stored in the module, so that there is one class and pickle finds it.
-    return globals().setdefault(name, _classifier())
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator, ClassifierMixin
+
+    class SmallestClassifier(Smallest, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+        """The class as editors and type checkers see it."""
+
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name != "SmallestClassifier":
+            raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+        # Stored in the module, so that there is one class and pickle finds it.
+        return globals().setdefault(name, _classifier())
