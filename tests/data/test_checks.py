@@ -62,3 +62,17 @@ def test_bad_arrays_are_refused(X, y, message):
 def test_bad_test_split_is_refused(X, y, message):
     with pytest.raises(DataError, match=message):
         from_arrays(GOOD_X, GOOD_Y, test=(X, y))
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ("9007199254740992123", "9007199254740992124"),  # one float64 for both
+        ("9" * 400, "8" * 400),  # both beyond float64
+        ("9" * 300_000 + "x", "9" * 300_000 + "y"),  # a pattern that goes back over its digits takes hours
+    ],
+    ids=["19 digits", "400 digits", "300,000 digits"],
+)
+def test_long_numbers_stay_classes_of_their_own(classes):
+    found = from_arrays(GOOD_X, np.array([classes[i % 2] for i in range(len(GOOD_X))])).class_names
+    assert sorted(found) == sorted(classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -119,8 +120,8 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 # --- labels ------------------------------------------------------------------------------------
 
-_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,300}")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
 def class_names_of(raw: Array, images: int, order: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -181,7 +182,8 @@ def _key(label: str) -> int | float | str:
     """What makes two labels one class: their number if they are numbers, else their text."""
     if _WHOLE.fullmatch(label):
         return int(label)
-    return float(label) if _NUMBER.fullmatch(label) else label
+    number = float(label) if _NUMBER.fullmatch(label) else math.inf
+    return number if math.isfinite(number) else label
 
 
 def _name(key: int | float | str, texts: list[str]) -> str:
