@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from permissions import posix, read_only
 from safetensors_models import a_model
 from small_disk import on_a_small_disk
 from smidgen.errors import ModelFileError
@@ -29,32 +30,14 @@ def test_a_directory_or_device_is_not_replaced(tmp_path: Path) -> None:
     assert not Path(os.devnull).is_file()
 
 
-posix = pytest.mark.skipif(os.name != "posix", reason="users, limits and mounts are POSIX")
-
-
 @pytest.fixture
 def unprivileged(tmp_path: Path) -> Iterator[Path]:
-    """A directory of root's that anyone may enter and nobody else may write to, as nobody else; or a read-only one."""
+    """A folder with a model that may not be written to."""
     place = tmp_path / "place"
     place.mkdir()
     (place / "model").write_bytes(b"what was there")
-    place.chmod(0o500)
-    root = os.geteuid() == 0
-    if root:
-        open_to_all(place, tmp_path)
-        os.seteuid(65534)
-    try:
+    with read_only(place):
         yield place
-    finally:
-        if root:
-            os.seteuid(0)
-        place.chmod(0o700)
-
-
-def open_to_all(place: Path, tmp_path: Path) -> None:
-    place.chmod(0o555)
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(directory.stat().st_mode | 0o055)
 
 
 @posix

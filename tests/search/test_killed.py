@@ -22,6 +22,7 @@ from smidgen.search.result import ShrinkResult
 
 FLOOR = 0.9
 # Once `after` trainings are kept, and a little later, the process is gone; after 0 trainings: the teacher is at work.
+# A slow machine would get lines of progress among its errors.
 RUNS_AND_IS_KILLED = """
 import os, signal, sys, threading
 from child_effort import effort_from
@@ -42,7 +43,8 @@ def put_and_count(store, pairs):
 Store.put_many = put_and_count
 if after == 0:
     kill()
-from smidgen.cli import main
+from smidgen.cli import main, screen
+screen.LINE_SECONDS = 3_600.0
 main()
 """
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from permissions import posix, read_only
 from services import PASSWORD, Server, postgresql
 from small_disk import on_a_small_disk
 from smidgen.errors import StoreError
@@ -52,6 +53,17 @@ def test_a_file_that_is_no_database_is_refused_and_not_touched(path: Path) -> No
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("changed", [b"CREATE TABLE tri\xa7ls", b"CREATE TALBE trials"])
+def test_a_file_with_a_damaged_schema_is_refused_and_not_touched(path: Path, changed: bytes) -> None:
+    with Store(path) as store:
+        store.put(TRIAL, OUTCOME)
+    damaged = path.read_bytes().replace(b"CREATE TABLE trials", changed)
+    path.write_bytes(damaged)
+    with pytest.raises(StoreError, match="the file is damaged; move it away or restore a copy"):
+        Store(path)
+    assert path.read_bytes() == damaged
+
+
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="missing is not a directory; make it first"):
         Store(tmp_path / "missing" / "store.sqlite")
@@ -62,28 +74,13 @@ def test_a_directory_is_not_a_store(tmp_path: Path) -> None:
         Store(tmp_path)
 
 
-posix = pytest.mark.skipif(os.name != "posix", reason="users, limits and mounts are POSIX")
-
-
 @pytest.fixture
 def unprivileged(tmp_path: Path) -> Iterator[Path]:
-    """A directory with a store that may be read and not written; as root, by becoming nobody for a while."""
+    """A folder with a store that may be read and not written."""
     with Store(tmp_path / "store.sqlite") as store:
         store.put(TRIAL, OUTCOME)
-    root = os.geteuid() == 0
-    if root:
-        for directory in tmp_path.parents[:2]:
-            directory.chmod(directory.stat().st_mode | 0o055)
-    tmp_path.chmod(0o555)
-    (tmp_path / "store.sqlite").chmod(0o444)
-    if root:
-        os.seteuid(65534)
-    try:
+    with read_only(tmp_path):
         yield tmp_path
-    finally:
-        if root:
-            os.seteuid(0)
-        tmp_path.chmod(0o700)
 
 
 @posix

@@ -104,7 +104,7 @@ class Database:
 
         try:
             yield
-        except (SQLAlchemyError, OverflowError) as error:
+        except (SQLAlchemyError, OverflowError, UnicodeDecodeError) as error:
             raise StoreError(f"the store {self.location} failed: {reason(error, self._password)}") from error
 
 
@@ -250,6 +250,7 @@ def is_away(error: Exception) -> bool:
 
 
 _GRANTS = "GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO this role"
+_DAMAGED = "the file is damaged; move it away or restore a copy"
 _REMEDIES = (
     (
         "permission denied for schema",
@@ -274,7 +275,8 @@ _REMEDIES = (
         f"another process has held it for {BUSY_SECONDS:g} s; end that one, or give another (--store or SMIDGEN_STORE)",
     ),
     ("not a database", "it is some other file, left as it was; give another path (--store or SMIDGEN_STORE)"),
-    ("malformed", "the file is damaged; move it away or restore a copy"),
+    ("malformed", _DAMAGED),
+    ("codec can't decode", _DAMAGED),  # the message about a malformed schema quotes damaged text
 )
 
 
