@@ -156,6 +156,19 @@ def dataset(
     return with_copies(found, copies, default_workers())
 
 
+def optional_dataset(
+    data: Data | None, *, split_seed: int, reading: ReadOptions, reporter: Reporter | None
+) -> Dataset | None:
+    """The data that something is compared on, as `dataset` reads it; None where none is given.
+
+    Raises:
+        RequestError: an option says how data is read, and none is given.
+    """
+    if data is None and reading != NO_OPTIONS:
+        raise RequestError(f"{reading.given} says how data is read, and there is none; give --data")
+    return None if data is None else dataset(data, split_seed=split_seed, reading=reading, reporter=reporter)
+
+
 def data_stem(data: Data) -> str:
     """The name of the data in the name of a folder: "mnist", "photos"."""
     if isinstance(data, tuple):

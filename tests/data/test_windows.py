@@ -91,6 +91,16 @@ def test_rows_are_sorted_by_time_and_no_window_reaches_over_a_pause(tmp_path):
     np.testing.assert_array_equal(rows, rows_of(shuffled.train.images))
 
 
+def test_what_the_user_stated_is_not_hinted_at(tmp_path):
+    columns = recording(people=2)
+    columns["time"] = np.arange(400) * 20
+    path = save(tmp_path / "long.csv", columns)
+    rows, cut = load(path, drop=("person",)), load(path, drop=("person",), window=16)
+    assert any("--window cuts windows of a signal" in fact for fact in rows.origin.facts)
+    assert any(fact.startswith("column 'time' is left out: it rises by 20 in each row") for fact in cut.origin.facts)
+    assert not any("--window" in fact or "--layout" in fact for fact in cut.origin.facts)
+
+
 def test_times_may_be_dates(tmp_path):
     columns = recording()
     start = np.datetime64("2026-01-31T12:00:00")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from exported_networks import needs_cc, network_with_grids
-from smidgen.data import Dataset, from_arrays
+from smidgen.data import Dataset, from_arrays, load
 from smidgen.errors import RequestError, RunError
 from smidgen.exporters import Export, export
 from smidgen.model import QuantizedModel, dequantize, save_safetensors, save_smidgen
@@ -136,6 +136,26 @@ def test_an_export_reads_signals_in_the_users_units(to: str, form: str | None, w
     made = export(file, to=to, form=form, data=waves)
     assert made.proof is not None
     assert made.proof.agreeing == made.proof.images == len(waves.test)
+
+
+@needs_cc
+def test_an_export_is_proved_on_data_that_is_read_with_options(command: Callable[..., Any], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    moves = np.repeat(np.arange(40) % 2, 16)
+    sway = np.sin(np.arange(len(moves)) * (0.4 + 0.8 * moves)) + 0.1 * rng.standard_normal(len(moves))
+    rows = [f"{value:.4f},{2 * value:.4f},{'run' if move else 'walk'}" for value, move in zip(sway, moves, strict=True)]
+    log = tmp_path / "log.csv"
+    log.write_text("\n".join(["x,y,move", *rows]) + "\n")
+    data = load(log, label="move", window=16)
+    quantized = network_with_grids("conv 2x1x5 relu, globalavgpool, dense 2", data.input_shape)
+    file = tmp_path / "moves.smidgen"
+    save_smidgen(replace(quantized, input=data.input, class_names=data.class_names), file)
+    said = command("export", str(file), "--to", "c", "--data", str(log), "--label", "move", "--window", "16")
+    assert said.code == 0 and f"{len(data.test)} of {len(data.test)} test images" in said.out
+    others = command("export", str(file), "--to", "c", "--data", str(log), "--label", "move", "--window", "8")
+    assert others.code == 2 and "reads 2x1x16, and log has 2x1x8; give the network's own data" in others.err
+    alone = command("export", str(file), "--to", "c", "--window", "16")
+    assert (alone.code, alone.err) == (2, "smidgen: --window says how data is read, and there is none; give --data\n")
 
 
 def test_the_header_of_a_signal_takes_floats(waves: Dataset, tmp_path: Path) -> None:

@@ -14,7 +14,10 @@ from searches import SMALL
 from smidgen.data import from_arrays
 from smidgen.errors import DataError, RequestError
 from smidgen.exporters import classes_by_c
+from smidgen.search.goal import Goal, Limits
 from smidgen.search.result import ShrinkResult
+from smidgen.search.state import space_of
+from smidgen.spec import parse_spec
 
 TINY = replace(SMALL, first=6, generations=1, children=4, seeds=1, fresh_seeds=0, compares_recipes=False)
 RANDOM = np.random.default_rng(0)
@@ -146,3 +149,16 @@ def test_breast_cancer_in_its_own_units_holds_95_percent(tmp_path: Path) -> None
         tmp_path / "cancer.csv", floor=0.95, rule="rate", effort="quick", store=tmp_path / "s.sqlite"
     )
     assert result.is_met and result.outcome.parameters <= 70 and result.test.rate > 0.93
+
+
+def test_a_limit_of_parameters_counts_what_the_first_layer_cannot_take_up() -> None:
+    X, y = sensor_rows()
+    windows = np.stack([X, X, X, X, X, X, X, X], axis=1)  # [n, 8, 3]
+    data = from_arrays(windows, y)
+    assert data.input.kept_numbers == 6
+    space = space_of(data, Goal(limits=Limits(parameters=60)), SMALL)
+    folded = parse_spec("conv 4x1x3 relu, globalavgpool, dense 3")
+    assert folded.parameters(data.input_shape) == 55 and space.contains(folded)
+    kept = parse_spec("conv 4x1x3 same relu, globalavgpool, dense 3")
+    assert kept.parameters(data.input_shape) == 55 and not space.contains(kept)
+    assert space_of(data, Goal(limits=Limits(parameters=61)), SMALL).contains(kept)

@@ -17,7 +17,7 @@ from smidgen.search.judge import Judge, Requirement, needed_rate
 from smidgen.search.result import ShrinkResult
 from smidgen.search.shrink import shrink
 from smidgen.spec import parse_spec
-from smidgen.trials.evaluate import TrainingContext, classify
+from smidgen.trials.evaluate import TrainingContext, classify, score_in_units
 from smidgen.trials.store import Store
 
 
@@ -91,6 +91,27 @@ def test_both_halves_together_reach_what_is_needed(digits: Dataset) -> None:
     assert not judge.is_met(trial, outcome(86, 90), "confirmation")
     assert judge.is_met(trial, outcome(86, 94), "confirmation")
     assert not judge.is_met(trial, outcome(95, 89), "confirmation")
+
+
+def test_classes_are_judged_on_the_network_that_a_user_gets() -> None:
+    """A column that is constant in training has weights of 0 in the file, whatever it is on other rows."""
+    generator = np.random.default_rng(0)
+    y = np.arange(400) % 2
+    X = np.stack([1e4 + 50 * y + 10 * generator.normal(size=400), np.full(400, 3.0)], axis=1)
+    data = from_arrays(X, y)
+    moved = data.selection.images.copy()
+    moved[:, 1] = 40 * generator.normal(size=moved[:, 1].shape)
+    data = replace(data, selection=replace(data.selection, images=moved))
+    context = TrainingContext(data)
+    trial = context.trial(parse_spec("dense 2"), Recipe(), 0)
+    weights = np.array([-1.0, 5.0, 1.0, -5.0, 0.0, 0.0], np.float32)
+    score = score_in_units(context, trial.spec, weights, data.selection)
+    outcome = Outcome(6, score, score, (), 0.0, weights)
+    required = Requirement.of(Goal(Target(0.9, rule="rate"), balanced=True, class_floor=0.9), data)
+    judge = Judge(required, context)
+    assert score.rate > 0.95 > 0.7 > Judge(required, context, classify).rate(trial, outcome, "selection")
+    assert judge.rate(trial, outcome, "selection") == pytest.approx(score.rate, abs=0.02)
+    assert judge.is_met(trial, outcome, "selection")
 
 
 def test_balanced_accuracy_counts_each_class_alike(skewed: Dataset, own_store: Path, small_effort: Effort) -> None:

@@ -24,10 +24,16 @@ FOLDS = (
     "maxpool 2, conv 4x2x2 relu, dense 3",
     "avgpool 2, dropout 0.3, dense 3",
     "globalavgpool, dense 3",
+    "pointwise 2 nobias, conv 4x3x3 relu, dense 3",
+    "pointwise 4 nobias, maxpool 2, avgpool 2, dense 3",
+    "depthwise 3x3 nobias, pointwise 2 nobias, depthwise 3x1, dense 3",
 )
 KEEPS = (
     "conv 4x3x3 same relu, dense 3",
     "conv 4x3x3 nobias relu, dense 3",
+    "pointwise 4 nobias relu, dense 3",
+    "pointwise 4 nobias, conv 2x3x3 same, dense 3",
+    "pointwise 4 nobias, prelu, dense 3",
     "batchnorm, dense 3",
     "prelu, dense 3",
     "depthwise 3x3 shared 1, dense 3",

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smidgen.cli.options import SplitOption, option
+from smidgen.cli.options import (
+    ClassesOption,
+    DropOption,
+    GroupOption,
+    LabelOption,
+    LayoutOption,
+    ResizeOption,
+    SplitOption,
+    StepOption,
+    TimeOption,
+    WindowOption,
+    option,
+)
 from smidgen.cli.screen import Lines, console, table
 
 if TYPE_CHECKING:
@@ -19,6 +31,7 @@ UNPACK_EPILOG = "Example:\n\nsmidgen unpack winner.smidgen --to winner.safetenso
 EXPORT_EPILOG = (
     "Examples:\n\nsmidgen export winner.smidgen --to onnx --data mnist\n\n"
     "smidgen export winner.smidgen --to c --form integer --data mnist\n\n"
+    "smidgen export winner.smidgen --to c --data log.csv --window 128 --label activity\n\n"
     "smidgen export winner.smidgen --to html"
 )
 
@@ -76,6 +89,15 @@ def export(
         ),
     ] = None,
     data: Annotated[str | None, option("--data", "Run the export on the test images of this data set.")] = None,
+    label: LabelOption = "",
+    drop: DropOption = None,
+    classes: ClassesOption = None,
+    layout: LayoutOption = "",
+    group_column: GroupOption = "",
+    window: WindowOption = None,
+    step: StepOption = None,
+    time_column: TimeOption = "",
+    resize: ResizeOption = None,
     split_seed: SplitOption = 0,
     out: Annotated[
         Path | None,
@@ -87,7 +109,12 @@ def export(
     """Write a network for other programs, and compare its classes on a data set's test images."""
     from smidgen import api
 
-    print_export(api.export(file, to=to, form=form, data=data, split_seed=split_seed, out=out, reporter=Lines()))
+    made = api.export(
+        file, to=to, form=form, data=data, label=label, drop=drop, classes=classes, layout=layout,
+        group_column=group_column, window=window, step=step, time_column=time_column, resize=resize,
+        split_seed=split_seed, out=out, reporter=Lines(),
+    )  # fmt: skip
+    print_export(made)
 
 
 def print_export(made: Export) -> None:

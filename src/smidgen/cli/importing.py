@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smidgen.cli.options import SplitOption, option
+from smidgen.cli.options import (
+    ClassesOption,
+    DropOption,
+    GroupOption,
+    LabelOption,
+    LayoutOption,
+    ResizeOption,
+    SplitOption,
+    StepOption,
+    TimeOption,
+    WindowOption,
+    option,
+)
 from smidgen.cli.screen import Lines, console
 
 if TYPE_CHECKING:
@@ -19,6 +31,15 @@ EPILOG = "Examples:\n\nsmidgen import model.onnx\n\nsmidgen import model.keras -
 def import_(
     file: Annotated[Path, typer.Argument(help="An .onnx or .keras file.")],
     data: Annotated[str | None, option("--data", "Compare on the test images of this data; default: random.")] = None,
+    label: LabelOption = "",
+    drop: DropOption = None,
+    classes: ClassesOption = None,
+    layout: LayoutOption = "",
+    group_column: GroupOption = "",
+    window: WindowOption = None,
+    step: StepOption = None,
+    time_column: TimeOption = "",
+    resize: ResizeOption = None,
     split_seed: SplitOption = 0,
     out: Annotated[
         Path | None,
@@ -28,7 +49,11 @@ def import_(
     """Import a network of another program, and compare its outputs with the original's."""
     from smidgen import api
 
-    found = api.import_model(file, data=data, split_seed=split_seed, out=out or True, reporter=Lines())
+    found = api.import_model(
+        file, data=data, label=label, drop=drop, classes=classes, layout=layout, group_column=group_column,
+        window=window, step=step, time_column=time_column, resize=resize, split_seed=split_seed,
+        out=out or True, reporter=Lines(),
+    )  # fmt: skip
     print_import(found)
 
 

@@ -207,7 +207,7 @@ def build(
     )
     digest = digest_of(names, splits, read_as)
     training, selection, confirmation, test_split = splits
-    origin = Origin(contents.label_source, contents.feature_names, contents.notes, copies)
+    origin = Origin(contents.label_source, contents.feature_names, contents.notes, copies, bool(contents.layout))
     found = Dataset(name, names, training, selection, confirmation, test_split, split_seed, digest, read_as, origin)
     return with_facts(found)
 

@@ -34,7 +34,7 @@ def with_facts(data: Dataset) -> Dataset:
 def _input(data: Dataset) -> list[str]:
     """What networks read, where it is not an image in bytes, and how to say that it is laid out otherwise."""
     other = {SIGNAL: "; --layout states other axes", IMAGE_FLOATS: "; if it is a signal, --layout time-channels"}
-    could_be_signal = data.input.kind == SIGNAL or data.input.axes == ROWS
+    could_be_signal = not data.origin.has_stated_axes and (data.input.kind == SIGNAL or data.input.axes == ROWS)
     hint = other.get(data.input.kind, "") if could_be_signal else ""
     usual = data.input.kind == IMAGE_BYTES or (data.input.kind == VECTOR and not data.input.is_scaled)
     return [] if usual else [f"input: {data.input}{hint}"]

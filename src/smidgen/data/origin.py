@@ -56,6 +56,7 @@ class Origin:
         feature_names: The columns of a table that are features, in the order of the values; () for other data.
         notes: What else a user should know of how the data was read, one sentence each.
         copies: How many images are exact copies of others.
+        has_stated_axes: Whether the user said which axes an example has, or had windows cut.
         facts: What `smidgen.data.facts_of` says of the data before images were repeated or changed.
     """
 
@@ -63,6 +64,7 @@ class Origin:
     feature_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     copies: Copies = NO_COPIES
+    has_stated_axes: bool = False
     facts: tuple[str, ...] = ()
 
 

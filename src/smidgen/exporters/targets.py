@@ -27,6 +27,7 @@ from smidgen.model import (
     save_safetensors,
 )
 from smidgen.reporter import Reporter
+from smidgen.text_forms import shortened
 
 TARGETS = {"onnx": ".onnx", "c": ".c", "js": ".mjs", "html": ".html", "safetensors": ".safetensors"}
 """Target formats, and the suffix of the file that each writes by default."""
@@ -121,14 +122,31 @@ def export(
         raise RequestError(
             f"--form integer reads images in bytes, and the network reads a {quantized.input}; use --form levels"
         )
-    if dataset is not None and (dataset.train.images.dtype == np.uint8) != reads_bytes(quantized):
-        kinds = ("bytes", "floating-point numbers")[:: 1 if reads_bytes(quantized) else -1]
-        raise RequestError(
-            f"the network reads {kinds[0]}, and {dataset.name} has {kinds[1]}; give the network's own data"
-        )
+    if dataset is not None:
+        _check_data(quantized, dataset)
     size_bytes = _write(quantized, place, to, form, dataset)
     proof = _prove(quantized, place, to, form, dataset) if dataset is not None else None
     return Export(place, size_bytes, program_size(place) if to == "c" else None, proof)
+
+
+def _check_data(quantized: QuantizedModel, dataset: Dataset) -> None:
+    """Refuse data of another kind, shape or classes than the network's.
+
+    Raises:
+        RequestError: what differs, with both values.
+    """
+    kinds = ("floating-point numbers", "bytes")
+    pairs = [
+        ("reads", *(kinds[is_bytes] for is_bytes in (reads_bytes(quantized), dataset.train.images.dtype == np.uint8))),
+        ("reads", *("x".join(map(str, shape)) for shape in (quantized.input_shape, dataset.input_shape))),
+        ("has the classes", *(", ".join(names) for names in (quantized.class_names, dataset.class_names))),
+    ]
+    for verb, own, other in pairs:
+        if own != other:
+            raise RequestError(
+                f"the network {verb} {shortened(own)}, and {dataset.name} has {shortened(other)}; "
+                "give the network's own data"
+            )
 
 
 def _load(path: Path) -> QuantizedModel:

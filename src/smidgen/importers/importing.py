@@ -164,7 +164,7 @@ def _inputs(shape: Shape, dataset: Dataset | None) -> tuple[Floats, str, npt.NDA
     if dataset.input_shape != shape:
         found, wanted = ("x".join(map(str, sizes)) for sizes in (dataset.input_shape, shape))
         raise RequestError(f"{dataset.name} has inputs of {found} and the network takes {wanted}; give other data")
-    images = dataset.test.images
+    images = dataset.input.to_units(dataset.test.images)
     values = images.astype(np.float32) / np.float32(255 if images.dtype == np.uint8 else 1)
     return values, f"{len(values):,} test images of {dataset.name}", dataset.test.labels
 

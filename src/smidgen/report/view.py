@@ -17,7 +17,7 @@ from smidgen.search.judge import needed_rate
 from smidgen.search.result import ShrinkResult, TrainedCandidate
 from smidgen.spec import LayerPlan
 from smidgen.teacher import TeacherOutputs
-from smidgen.trials.evaluate import classify
+from smidgen.trials.evaluate import classify_in_units
 
 MOST_CLASSES_IN_TABLE = 30
 MOST_PAIRS = 5
@@ -69,7 +69,7 @@ class PageView:
     @classmethod
     def of(cls, result: ShrinkResult, file_bytes: int, command: str = "") -> PageView:
         """Classify the test split with the winner, and return the view."""
-        logits = classify(result.context, result.winner.spec, result.outcome.weights, result.data.test)
+        logits = classify_in_units(result.context, result.winner.spec, result.outcome.weights, result.data.test)
         return cls(result, logits, file_bytes, command)
 
     @property

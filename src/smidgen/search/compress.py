@@ -33,7 +33,7 @@ from smidgen.search.goal import Goal, as_goal
 from smidgen.search.judge import HALVES, Judge, Requirement, shown_floor
 from smidgen.teacher import Teacher, context_with_model, run_teacher
 from smidgen.transforms import grid_steps, quantize_model, with_coder, with_input
-from smidgen.trials.evaluate import TrainingContext, score
+from smidgen.trials.evaluate import TrainingContext, classify, score
 from smidgen.trials.store import Store, open_store
 from smidgen.trials.study import Study
 from smidgen.trials.workers import Pool
@@ -190,7 +190,7 @@ def search_bytes(
     requirement = requirement or Requirement.of(goal, context.dataset, _half_scores(context, given))
     search = ByteSearch(study, context, effort, requirement.allowed_error, seed, None if goal.target else most_bytes)
     search.run(models)
-    chosen = _choose(search, Judge(requirement, context), most_bytes)
+    chosen = _choose(search, Judge(requirement, context, classify), most_bytes)
     winner = _checked(chosen.candidate, search, requirement, most_bytes)
     return CompressResult(
         data=context.dataset,

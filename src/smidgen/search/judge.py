@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from smidgen.data import Dataset, Split
 from smidgen.errors import RequestError
-from smidgen.records import Floor, Outcome, Score, Trial, look_confidence
+from smidgen.records import Floor, Outcome, Score, Trial, Weights, look_confidence
 from smidgen.search.goal import Goal
-from smidgen.trials.evaluate import TrainingContext, classify
+from smidgen.spec import NetSpec
+from smidgen.trials.evaluate import TrainingContext, classify_in_units
 
 HALVES = ("selection", "confirmation")
 """The two halves of the validation split."""
@@ -166,10 +167,12 @@ class Judge:
     Attributes:
         requirement: The rates to reach.
         context: Classifies the validation images where rates of single classes are needed.
+        classify: How an outcome's weights do it: as the network that a user gets, or as a file that was decoded.
     """
 
     requirement: Requirement
     context: TrainingContext
+    classify: Callable[[TrainingContext, NetSpec, Weights, Split], npt.NDArray[np.float32]] = classify_in_units
     _class_rates_memo: dict[tuple[str, str], npt.NDArray[np.float64]] = field(default_factory=dict, repr=False)
 
     def rate(self, trial: Trial, outcome: Outcome, half: str) -> float:
@@ -228,7 +231,7 @@ class Judge:
         known = self._class_rates_memo.get((trial.key, half))
         if known is None:
             split: Split = getattr(self.context.dataset, half)
-            logits = classify(self.context, trial.spec, outcome.weights, split)
+            logits = self.classify(self.context, trial.spec, outcome.weights, split)
             known = _rates_by_class(logits.argmax(axis=1) == split.labels, split, self.context.dataset.classes)
             self._class_rates_memo[trial.key, half] = known
         return known

@@ -7,7 +7,7 @@ ones are found by evolution (`smidgen.search.edits`): parents are the networks w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from smidgen.errors import SpecError
@@ -53,6 +53,11 @@ class Space:
         in_size = self.least_parameters <= parameters <= self.most_parameters
         in_size = in_size and spec.macs(self.input_shape) <= self.most_macs
         return in_size and (self.satisfies is None or self.satisfies(spec))
+
+    def that(self, satisfies: Callable[[NetSpec], bool]) -> Space:
+        """The part of the space that meets one more condition."""
+        known = self.satisfies
+        return replace(self, satisfies=lambda spec: (known is None or known(spec)) and satisfies(spec))
 
 
 def first_generation(space: Space, count: int, seed: int) -> tuple[NetSpec, ...]:

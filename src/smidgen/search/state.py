@@ -24,6 +24,7 @@ from smidgen.search.proposals import Space
 from smidgen.search.ranking import CandidateScore, expected_share
 from smidgen.search.result import TrainedCandidate
 from smidgen.spec import NetSpec
+from smidgen.transforms import parameters_with_input
 from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.study import Study
 
@@ -191,4 +192,9 @@ class Search:
 def space_of(data: Dataset, goal: Goal, effort: Effort, macs_factor: int = 1) -> Space:
     """The networks for some data within a goal's limits and an effort's multiply-accumulates times a factor."""
     macs = macs_factor * max(LEAST_MACS, effort.macs_a_value * math.prod(data.input_shape))
-    return goal.limited(Space(data.input_shape, data.classes, MOST_PARAMETERS, macs))
+    space = goal.limited(Space(data.input_shape, data.classes, MOST_PARAMETERS, macs))
+    most = goal.limits.parameters
+    if most is None or not data.input.is_scaled:
+        return space
+    # Offsets and scales that the first layer cannot take up are parameters too.
+    return space.that(lambda spec: parameters_with_input(spec, data.input) <= most)

@@ -2,8 +2,8 @@
 
 A network that reads (value - offset) * scale computes the same from the values themselves if each weight is multiplied
 by its channel's scale and the biases take what the offsets contribute. Pools and dropouts before that layer pass an
-offset and a positive scale on. The layer must not pad with zeros where there is an offset, must have biases for it, and
-must not be used again by a later round of a repeat.
+offset and a positive scale on, and a linear layer without biases an offset to the layer behind it. A layer must not pad
+with zeros where there is an offset, and must not be used again by a later round of a repeat.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import numpy.typing as npt
 from smidgen.errors import RequestError
 from smidgen.model import Model, flatten_arrays, named_arrays
 from smidgen.spec import (
+    LINEAR,
+    NO_CEILING,
     AvgPool,
     Conv,
     Dense,
@@ -52,7 +54,7 @@ def fold_input(model: Model) -> Model:
 def kept_numbers(spec: NetSpec, input: InputSpec) -> int:
     """Count the offsets and scales that the weights of a network cannot take up, which it keeps as parameters."""
     factor, shift = _between(input, replace(input, offset=(), scale=()))
-    return 0 if _first_place(spec.plan(input.shape), factor, shift) is not None else input.kept_numbers
+    return 0 if _takers(spec.plan(input.shape), factor, shift) is not None else input.kept_numbers
 
 
 def parameters_with_input(spec: NetSpec, input: InputSpec) -> int:
@@ -71,13 +73,13 @@ def with_input(model: Model, input: InputSpec) -> Model:
     if (model.input.kind, model.input.shape) != (input.kind, input.shape):
         raise RequestError(f"the network reads {model.input} and the data is {input}; give the data it was trained on")
     factor, shift = _between(model.input, input)
-    place = _first_place(model.spec.plan(model.input_shape), factor, shift)
-    if place is None:
+    places = _takers(model.spec.plan(model.input_shape), factor, shift)
+    if places is None:
         raise RequestError(
             f"'{model.spec}' reads {model.input} and the data is {input}; its first layer cannot take up the "
             "difference: give the data that it was trained on"
         )
-    return replace(model, weights=_folded(model, place, factor, shift), input=input)
+    return replace(model, weights=_folded(model, places, factor, shift), input=input)
 
 
 def _between(old: InputSpec, new: InputSpec) -> tuple[Doubles, Doubles]:
@@ -88,42 +90,53 @@ def _between(old: InputSpec, new: InputSpec) -> tuple[Doubles, Doubles]:
     return old_scale / new_scale, (new_offset - old_offset) * old_scale
 
 
-def _first_place(plans: Sequence[LayerPlan], factor: Doubles, shift: Doubles) -> int | None:
-    """The place of the layer that can take up factors and shifts; None if there is none."""
+def _takers(plans: Sequence[LayerPlan], factor: Doubles, shift: Doubles) -> tuple[int, ...] | None:
+    """The places of the layers that can take up factors and shifts, in order; None if these cannot be taken up.
+
+    The first takes the factors. A linear layer without biases passes the shifts on, as sums of its weights times them.
+    """
     if (factor == 1).all() and not shift.any():
-        return 0
+        return ()
+    if np.abs(shift).max() > MOST_OFFSET:
+        return None
+    takers: list[int] = []
     readers = [place for place, plan in enumerate(plans) for source in plan.inputs if source == -1]
     for place, plan in enumerate(plans):
         if readers != [place]:
             return None
         if isinstance(plan.layer, Conv | Pointwise | Depthwise | Dense):
-            return place if _takes_up(plans, place, shift) else None
-        if not isinstance(plan.layer, MaxPool | AvgPool | GlobalAvgPool | Dropout):
+            takers.append(place)
+            if not _may_change(plans, place) or (shift.any() and getattr(plan.layer, "same", False)):
+                return None
+            if plan.bias_count or not shift.any():
+                return tuple(takers)
+            if plan.layer.slope != LINEAR or plan.layer.ceiling != NO_CEILING:
+                return None
+        elif not isinstance(plan.layer, MaxPool | AvgPool | GlobalAvgPool | Dropout):
             return None
         readers = [other for other, each in enumerate(plans) for source in each.inputs if source == place]
     return None
 
 
-def _takes_up(plans: Sequence[LayerPlan], place: int, shift: Doubles) -> bool:
+def _may_change(plans: Sequence[LayerPlan], place: int) -> bool:
+    """Whether a layer has weights of its own for each channel, which no later round of a repeat uses."""
     plan = plans[place]
     own_channels = not isinstance(plan.layer, Depthwise) or plan.weight_shape[0] == plan.input_shape[0]
-    is_shared = any(other.source == place for other in plans)
-    if is_shared or not own_channels:
-        return False
-    pads = getattr(plan.layer, "same", False)
-    return not shift.any() or bool(plan.bias_count and not pads and np.abs(shift).max() <= MOST_OFFSET)
+    return own_channels and not any(other.source == place for other in plans)
 
 
-def _folded(model: Model, place: int, factor: Doubles, shift: Doubles) -> npt.NDArray[np.float32]:
-    plan = model.spec.plan(model.input_shape)[place]
+def _folded(model: Model, places: Sequence[int], factor: Doubles, shift: Doubles) -> npt.NDArray[np.float32]:
+    plans = model.spec.plan(model.input_shape)
     arrays = {n: a.copy() for n, a in named_arrays(model.spec, model.input_shape, model.weights).items()}
-    weight = arrays[f"{place}.weight"].astype(np.float64)
-    if isinstance(plan.layer, Depthwise):
-        by_channel, shape = weight.reshape(len(weight), 1, -1), (-1, 1, 1)
-    else:
-        by_channel, shape = weight.reshape(len(weight), len(factor), -1), (1, -1, 1)
-    if f"{place}.bias" in arrays:
-        added = (by_channel * shift.reshape(shape)).sum(axis=(1, 2))
-        arrays[f"{place}.bias"] = (arrays[f"{place}.bias"] + added).astype(np.float32)
-    arrays[f"{place}.weight"] = (by_channel * factor.reshape(shape)).reshape(weight.shape).astype(np.float32)
+    for place in places:
+        weight = arrays[f"{place}.weight"].astype(np.float64)
+        if isinstance(plans[place].layer, Depthwise):
+            by_channel, shape = weight.reshape(len(weight), 1, -1), (-1, 1, 1)
+        else:
+            by_channel, shape = weight.reshape(len(weight), len(factor), -1), (1, -1, 1)
+        arrays[f"{place}.weight"] = (by_channel * factor.reshape(shape)).reshape(weight.shape).astype(np.float32)
+        shift = (by_channel * shift.reshape(shape)).sum(axis=(1, 2))
+        factor = np.ones(len(shift))
+        if f"{place}.bias" in arrays:
+            arrays[f"{place}.bias"] = (arrays[f"{place}.bias"] + shift).astype(np.float32)
     return flatten_arrays(model.spec, model.input_shape, arrays)

@@ -145,11 +145,19 @@ def score_in_units(context: TrainingContext, spec: NetSpec, weights: Weights, sp
 
     That network is what a user gets; it reads the values in the user's units, where they allow it.
     """
+    classes = classify_in_units(context, spec, weights, split, threads).argmax(axis=1)
+    return Score(int((classes == split.labels).sum()), len(split))
+
+
+def classify_in_units(
+    context: TrainingContext, spec: NetSpec, weights: Weights, split: Split, threads: int = 1
+) -> npt.NDArray[np.float32]:
+    """Return the logits of the network that a user gets, as `score_in_units` counts it: float32 [n, classes]."""
     data = context.dataset
     model = shipped(data, spec, weights)
     if model.input != data.input:
-        split = Split(model.input.to_network(data.input.to_units(split.images)), split.labels)
-    return score(context, spec, model.weights, split, threads)
+        split = replace(split, images=model.input.to_network(data.input.to_units(split.images)))
+    return classify(context, spec, model.weights, split, threads)
 
 
 def classify(

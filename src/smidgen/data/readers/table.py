@@ -76,6 +76,8 @@ def roles_of(table: Table, options: ReadOptions) -> Roles:
     reasons = {place: _left_out(table, place) for place in rest}
     if options.window:
         reasons = {place: reason or _clock(table, place, group) for place, reason in reasons.items()}
+    else:
+        reasons = {place: reason and reason + _window_hint(names[place]) for place, reason in reasons.items()}
     features = [place for place in rest if not reasons[place]]
     why = ""
     if label is None:
@@ -165,9 +167,12 @@ def _is_number(text: str) -> bool:
 
 def _left_out(table: Table, place: int) -> str:
     name = table.names[place]
-    reason = "is the index of the file" if name in table.index else numbers_the_rows(name, table.columns[place])
-    is_clock = reason and name.strip().lower() in TIME_NAMES
-    return f"{reason}; if rows follow in time, --window cuts windows of a signal" if is_clock else reason
+    return "is the index of the file" if name in table.index else numbers_the_rows(name, table.columns[place])
+
+
+def _window_hint(name: str) -> str:
+    is_clock = name.strip().lower() in TIME_NAMES
+    return "; if rows follow in time, --window cuts windows of a signal" if is_clock else ""
 
 
 def _clock(table: Table, place: int, group: int | None) -> str:
