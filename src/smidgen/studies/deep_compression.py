@@ -60,6 +60,11 @@ class Compressed(Results):
     shortest: Mapping[str, Shortest] = field(default_factory=dict)
 
 
+def counted() -> dict[tuple[str, str], float]:
+    """Return what the paper states and no training is needed for, by (row, figure)."""
+    return {(name, "size before"): net.float_bytes for name, net in NETS.items()}
+
+
 def train(
     bench: Bench, data: Mapping[str, Dataset], nets: Mapping[str, Net] = NETS, teacher: str = TEACHER
 ) -> Compressed:

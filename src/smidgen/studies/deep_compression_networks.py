@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -28,6 +29,7 @@ from smidgen.model import (
 from smidgen.records import Augmentation, Recipe, Score, Weights
 from smidgen.spec import NetSpec
 from smidgen.studies.document import SHAPE, Network
+from smidgen.studies.published import published
 from smidgen.transforms import prunable, tensor_places, with_codebooks
 from smidgen.trials.evaluate import TrainingContext, score
 
@@ -85,33 +87,36 @@ class Net(Network):
         return {name: (size, size - round((1 - self.tensors[name].kept) * size)) for name, size in sizes.items()}
 
 
+def _layers(network: str, names: str) -> tuple[Layer, ...]:
+    """Read the layers of a network from the published tables."""
+    found = []
+    for name in names.split():
+        of = partial(published, "deep-compression", f"{network} {name}")
+        bits = of("bits of an index in Huffman code") + of("bits of a gap in Huffman code")
+        layer = Layer(name, of("kept weights"), int(of("bits of an index")), bits, of("share of float32"))
+        found.append(layer)
+    return tuple(found)
+
+
+_OF = {name: partial(published, "deep-compression", name) for name in ("LeNet-300-100", "LeNet-5")}
 MOVED = Augmentation(shift=1.5, rotation=10.0, scale=0.1, shear=0.1)
 NETS = {
     "LeNet-300-100": Net(
         text="dense 300 relu, dense 100 relu, dense 10",
-        layers=(
-            Layer("ip1", 0.08, 6, 4.4 + 3.7, 0.0232),
-            Layer("ip2", 0.09, 6, 4.4 + 4.3, 0.0304),
-            Layer("ip3", 0.26, 6, 4.3 + 3.2, 0.1270),
-        ),
-        reference_error=0.0164,
-        error=0.0158,
-        ratio=40,
+        layers=_layers("LeNet-300-100", "ip1 ip2 ip3"),
+        reference_error=_OF["LeNet-300-100"]("reference error"),
+        error=_OF["LeNet-300-100"]("error"),
+        ratio=int(_OF["LeNet-300-100"]("times smaller")),
         training=Recipe(learning_rate=0.002, epochs=40, augment=MOVED),
         pruning=Recipe("kl", 2.0, learning_rate=0.002, epochs=15),
         sharing=Recipe("kl", 2.0, learning_rate=0.001, epochs=15),
     ),
     "LeNet-5": Net(
         text="conv 20x5x5, maxpool 2, conv 50x5x5, maxpool 2, dense 500 relu, dense 10",
-        layers=(
-            Layer("conv1", 0.66, 8, 7.2 + 1.5, 0.6745),
-            Layer("conv2", 0.12, 8, 7.2 + 3.9, 0.0528),
-            Layer("ip1", 0.08, 5, 4.5 + 4.5, 0.0245),
-            Layer("ip2", 0.19, 5, 5.2 + 3.7, 0.0613),
-        ),
-        reference_error=0.0080,
-        error=0.0074,
-        ratio=39,
+        layers=_layers("LeNet-5", "conv1 conv2 ip1 ip2"),
+        reference_error=_OF["LeNet-5"]("reference error"),
+        error=_OF["LeNet-5"]("error"),
+        ratio=int(_OF["LeNet-5"]("times smaller")),
         training=Recipe(learning_rate=0.002, epochs=20, augment=MOVED),
         pruning=Recipe("kl", 2.0, 0.2, learning_rate=0.002, epochs=5, augment=Augmentation(shift=1.0)),
         sharing=Recipe("kl", 2.0, 0.2, learning_rate=0.0005, epochs=5, augment=Augmentation(shift=1.0)),

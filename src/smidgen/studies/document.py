@@ -21,6 +21,7 @@ from smidgen.data import Dataset
 from smidgen.spec import NetSpec, parse_spec
 from smidgen.studies.phrases import NOTHING, errors, p_text, percent, points, rate_text, signed, span
 from smidgen.studies.pictures import Mark, Picture, Series, series
+from smidgen.studies.published import checked, optional, otherwise, settings
 from smidgen.studies.statistics import compare, fit
 from smidgen.studies.teachers import COPIES
 from smidgen.studies.trainings import Bench, Effort, Runs, best_on_selection
@@ -33,10 +34,9 @@ SHAPE = (1, 28, 28)
 
 
 class Network:
-    """A network of a document, written in the spec language, with the published accuracy where there is one."""
+    """A network of a document, written in the spec language."""
 
     text: str
-    published: float | None
 
     @property
     def spec(self) -> NetSpec:
@@ -144,10 +144,13 @@ class Report(Page):
     remembered: int
 
 
-def rows(nets: Mapping[str, Network], theirs: Mapping[str, Runs], ours: Mapping[str, Runs]) -> tuple[Row, ...]:
-    """Return a row for each network."""
+def rows(
+    document: str, nets: Mapping[str, Network], theirs: Mapping[str, Runs], ours: Mapping[str, Runs]
+) -> tuple[Row, ...]:
+    """Return a row for each network, with the test accuracy that the document states for it, if any."""
     return tuple(
-        Row(name, net.parameters, net.published, theirs.get(name), ours.get(name)) for name, net in nets.items()
+        Row(name, net.parameters, optional(document, name, "test accuracy"), theirs.get(name), ours.get(name))
+        for name, net in nets.items()
     )
 
 
@@ -199,13 +202,14 @@ def _environment() -> Environment:
     filters = (percent, points, signed, span, errors, best_on_selection)
     found.filters |= {each.__name__: each for each in filters}
     found.globals |= {"compare": compare, "fit": fit, "COPIES": COPIES}
+    found.globals |= {each.__name__: each for each in (checked, otherwise, settings)}
     return found
 
 
 def render(name: str, results: Results) -> Page:
     """Render a document's page from its results and the names of their module, and return its blocks."""
     names = vars(sys.modules[type(results).__module__])
-    return parse(_environment().get_template(f"{name}.md.j2").render(names, found=results))
+    return parse(_environment().get_template(f"{name}.md.j2").render(names, found=results, document=name))
 
 
 def parse(text: str) -> Page:

@@ -153,9 +153,9 @@ class Runs:
         return Score(round(fmean(score.correct for score in self.test)), self.test[0].total)
 
     def __str__(self) -> str:
-        """The mean, the standard deviation and the seeds for a table in percent: "97.31 ±0.12 (10)"."""
+        """The mean, the standard deviation, the seeds and the epochs for a table in percent: "97.31 ±0.12 (10; 20)"."""
         spread = f" ±{rate_text(self.spread)}" if len(self.test) > 1 else ""
-        return f"{rate_text(self.mean)}{spread} ({len(self.test)})"
+        return f"{rate_text(self.mean)}{spread} ({len(self.test)}; {self.epochs:.3g})"
 
     @property
     def text(self) -> str:
