@@ -58,8 +58,8 @@ COMPILERS = (
     Compiler("clang 14", "clang++-14", "", ((3, 11),), ("x86-64", "arm64")),
     Compiler("clang 16", "clang++-16", "", ((3, 12),)),
     Compiler("clang 19", "clang++-19", "", (), ("x86-64", "generic", "arm64")),
-    Compiler("clang 19, libc++", "clang++-19", "-stdlib=libc++", ((3, 12),)),
-    Compiler("GCC 12, cross", "aarch64-linux-gnu-g++", "", (), ("arm64",)),
+    Compiler("clang 19 libc++", "clang++-19", "-stdlib=libc++", ((3, 12),)),
+    Compiler("GCC 12 cross", "aarch64-linux-gnu-g++", "", (), ("arm64",)),
 )
 
 TARGET_FLAGS = {
@@ -106,7 +106,7 @@ def program_rows(compiler: Compiler) -> Iterator[Row]:
 def _program_digest(compiler: Compiler, target: str) -> str:
     folder = BUILD / "programs"
     folder.mkdir(parents=True, exist_ok=True)
-    program = folder / f"{compiler.name}-{target}".replace(", ", "-").replace(" ", "-")
+    program = folder / f"{compiler.name}-{target}".replace(" ", "-")
     sources = [path for path in sorted((ROOT / "native").glob("*.cpp")) if path.name != "bindings.cpp"]
     sources += [ROOT / "native" / "kernels" / "kernels.cpp", ROOT / "tests" / "native" / "core_bits.cpp"]
     cross = ["--target=aarch64-linux-gnu"] if target == "arm64" and "clang" in compiler.command else []
@@ -123,7 +123,7 @@ def package_rows(compiler: Compiler, pythons: dict[Version, str]) -> Iterator[Ro
     """Build each wheel, and run it in a clean environment of each Python that it fits."""
     for built_for in compiler.wheels:
         began = time.perf_counter()
-        folder = BUILD / f"{compiler.name}-{built_for[1]}".replace(", ", "-").replace(" ", "-")
+        folder = BUILD / f"{compiler.name}-{built_for[1]}".replace(" ", "-")
         fault = ""
         try:
             wheel = _wheel(compiler, pythons[built_for], folder)

@@ -116,9 +116,12 @@ def known_store(answer: ShrinkResult, answer_store: Path, own_store: Path) -> Pa
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     """Runs a line of the command `smidgen` in this process."""
-    from smidgen.cli import main, screen
+    from smidgen import progress
+    from smidgen.cli import main
 
-    monkeypatch.setattr(screen, "LINE_SECONDS", 3_600.0)  # a slow machine would get lines of progress among its errors
+    monkeypatch.setattr(
+        progress, "LINE_SECONDS", 3_600.0
+    )  # a slow machine would get lines of progress among its errors
 
     def run(*arguments: str) -> Said:
         monkeypatch.setattr(sys, "argv", ["smidgen", *arguments])

@@ -14,7 +14,7 @@ from smidgen.data import Dataset, Split
 from smidgen.engine import softmax
 from smidgen.errors import DataError, ModelFileError
 from smidgen.model import Model, save_safetensors
-from smidgen.predictor import predict, read_picture
+from smidgen.predictions import predict, read_picture
 from smidgen.search.result import ShrinkResult
 from smidgen.spec import parse_spec
 from smidgen.trials.evaluate import classify
@@ -158,7 +158,7 @@ def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path: Path, monkeyp
 def test_a_network_of_vectors_takes_no_pictures(tmp_path: Path, shape: tuple[int, int, int]) -> None:
     spec = parse_spec("dense 2")
     model = Model(spec, shape, ("a", "b"), np.zeros(spec.parameters(shape), np.float32))
-    with pytest.raises(DataError, match=r"values and not pictures; use smidgen\.load from Python"):
+    with pytest.raises(DataError, match=r"values and not pictures; give a table or a \.npz file, or use smidgen\.load"):
         predict(model, saved(bar(28, 28, 0.7), tmp_path / "digit.png"))
 
 

@@ -25,7 +25,9 @@ from smidgen.exporters import export as write_export
 from smidgen.importers import Imported, import_network
 from smidgen.model import Model, inspect, open_model, unpack
 from smidgen.places import Out
-from smidgen.predictor import load, predict, save
+from smidgen.predictions import predict
+from smidgen.predictor import load, save
+from smidgen.progress import followed
 from smidgen.report.folder import write, write_compressed
 from smidgen.report.sweep_folder import write_sweep
 from smidgen.reporter import Reporter, SilentReporter
@@ -147,7 +149,7 @@ def shrink(
         cluster: where to train instead of in threads of this process, with the same result: the address of a Dask
             scheduler ("tls://host:8786"), "local:4" for processes of this machine, or a `Pool`.
         engine: what trains: "auto", "native" or "torch".
-        reporter: is told of the progress (`smidgen.reporter.Reporter`).
+        reporter: is told of the progress (`smidgen.reporter.Reporter`); None shows it in terminals and notebooks.
         command: the command line that the report shows.
 
     Returns:
@@ -165,12 +167,13 @@ def shrink(
     imitated = arguments.teacher_of(teacher, weights, teacher_logits, teacher_input)
     budget = arguments.budget_of(minutes, work, effort)
     folder = places.folder_of(out, Path("runs") / places.run_stem(data, goal, budget.slug or effort, seed))
-    dataset = arguments.dataset(data, split_seed=split_seed, reading=reading, copies=copies, reporter=reporter)
-    with arguments.opened(store) as memo, arguments.connected(cluster) as pool:
-        result = search_networks(
-            dataset, goal, teacher=imitated, effort=effort, seed=seed,
-            store=memo, workers=workers, engine=engine, reporter=reporter, pool=pool, budget=budget,
-        )  # fmt: skip
+    with followed(reporter) as told:
+        dataset = arguments.dataset(data, split_seed=split_seed, reading=reading, copies=copies, reporter=told)
+        with arguments.opened(store) as memo, arguments.connected(cluster) as pool:
+            result = search_networks(
+                dataset, goal, teacher=imitated, effort=effort, seed=seed,
+                store=memo, workers=workers, engine=engine, reporter=told, pool=pool, budget=budget,
+            )  # fmt: skip
     if folder is None:
         return result
     write(result, folder, command)
@@ -227,7 +230,7 @@ def sweep(
         workers: trainings at once; None: one for each CPU.
         cluster: where to train instead of in threads of this process, as in `shrink`.
         engine: what trains: "auto", "native" or "torch".
-        reporter: is told of the progress (`smidgen.reporter.Reporter`).
+        reporter: is told of the progress (`smidgen.reporter.Reporter`); None shows it in terminals and notebooks.
 
     Returns:
         The scores of every width and seed, and the turning point.
@@ -240,12 +243,13 @@ def sweep(
     seeds, workers = whole_number(seeds, "seeds", "leave it out for 3"), arguments.workers_of(workers)
     folder = places.folder_of(out, Path("runs") / f"{arguments.data_stem(data)}-{family}")
     sizes, recipe = whole_numbers(widths, "widths"), arguments.recipe_of(optimizer, epochs)
-    dataset = arguments.dataset(data, split_seed=split_seed, reading=reading, reporter=reporter)
-    with arguments.opened(store) as memo, arguments.connected(cluster) as pool:
-        result = train_widths(
-            dataset, family, sizes, seeds=seeds, recipe=recipe,
-            store=memo, workers=workers, engine=engine, reporter=reporter, pool=pool,
-        )  # fmt: skip
+    with followed(reporter) as told:
+        dataset = arguments.dataset(data, split_seed=split_seed, reading=reading, reporter=told)
+        with arguments.opened(store) as memo, arguments.connected(cluster) as pool:
+            result = train_widths(
+                dataset, family, sizes, seeds=seeds, recipe=recipe,
+                store=memo, workers=workers, engine=engine, reporter=told, pool=pool,
+            )  # fmt: skip
     if folder is None:
         return result
     write_sweep(result, folder)
@@ -314,7 +318,7 @@ def compress(
         workers: trainings at once; None: one for each CPU.
         cluster: where to train instead of in threads of this process, as in `shrink`.
         engine: what trains: "auto", "native" or "torch".
-        reporter: is told of the progress (`smidgen.reporter.Reporter`).
+        reporter: is told of the progress (`smidgen.reporter.Reporter`); None shows it in terminals and notebooks.
 
     Returns:
         The file, the evidence, and every file that was tried.
@@ -335,13 +339,14 @@ def compress(
     path = places.file_of(out, first)
     if data is None:
         data = arguments.data_of(models[0], str(first or "the network"))
-    dataset = arguments.dataset(data, split_seed=split_seed, reading=reading, copies=copies, reporter=reporter)
-    imitated = arguments.model_teacher(teacher, first, reporter or SilentReporter())
-    with arguments.opened(store) as memo, arguments.connected(cluster) as pool:
-        result = search_files(
-            models, dataset, goal, teacher=imitated, effort=effort, seed=seed,
-            store=memo, workers=workers, engine=engine, reporter=reporter, pool=pool,
-        )  # fmt: skip
+    with followed(reporter) as told:
+        dataset = arguments.dataset(data, split_seed=split_seed, reading=reading, copies=copies, reporter=told)
+        imitated = arguments.model_teacher(teacher, first, told or SilentReporter())
+        with arguments.opened(store) as memo, arguments.connected(cluster) as pool:
+            result = search_files(
+                models, dataset, goal, teacher=imitated, effort=effort, seed=seed,
+                store=memo, workers=workers, engine=engine, reporter=told, pool=pool,
+            )  # fmt: skip
     if path is None:
         return result
     write_compressed(result, path)
@@ -479,7 +484,7 @@ def reproduce(
         store: path, database URL or `Store` that remembers trainings; a `Store` stays open.
         workers: trainings at once; None: one for each CPU.
         engine: what trains: "auto", "native" or "torch".
-        reporter: is told of the progress (`smidgen.reporter.Reporter`).
+        reporter: is told of the progress (`smidgen.reporter.Reporter`); None shows it in terminals and notebooks.
 
     Returns:
         A report for each document.
@@ -494,10 +499,10 @@ def reproduce(
     workers = arguments.workers_of(workers)
     folder = None if out is None else arguments.writable(path_of(out, "out"))
     reports = []
-    with arguments.opened(store) as memo:
+    with followed(reporter) as told, arguments.opened(store) as memo:
         found = studies.run(
-            name, quick=quick, store=memo, workers=workers, engine=engine, reporter=reporter,
-            data=lambda name: arguments.dataset(name, reporter=reporter),
+            name, quick=quick, store=memo, workers=workers, engine=engine, reporter=told,
+            data=lambda name: arguments.dataset(name, reporter=told),
         )  # fmt: skip
         for report in found:
             if folder is not None:

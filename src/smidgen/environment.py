@@ -11,6 +11,7 @@
 | `SMIDGEN_TORCH_DEVICE`    | device of the torch engine, such as `cpu` or `cuda:1`  | a GPU if there is one       |
 | `KERAS_BACKEND`           | what Keras computes with, as Keras reads it            | Keras's settings            |
 | `KERAS_HOME`              | the folder of Keras's settings, as Keras reads it      | `~/.keras`                  |
+| `CI`                      | a service runs this, so no bars are drawn              | none                        |
 
 A variable that is set to nothing counts as not set. Paths may begin with `~`. The environment is read at each call,
 so a change takes effect at once.
@@ -30,6 +31,7 @@ INSTRUCTION_SET = "SMIDGEN_INSTRUCTION_SET"
 TORCH_DEVICE = "SMIDGEN_TORCH_DEVICE"
 KERAS_BACKEND = "KERAS_BACKEND"
 KERAS_HOME = "KERAS_HOME"
+RUN_BY_SERVICE = "CI"
 
 
 def store() -> str:
@@ -77,6 +79,11 @@ def set_keras_backend(backend: str) -> None:
 def keras_directory() -> Path:
     """Return the folder of Keras's own settings, `KERAS_HOME`."""
     return _path(KERAS_HOME) or Path("~/.keras").expanduser()
+
+
+def is_ci() -> bool:
+    """Return whether `CI` says that a service for continuous integration runs this."""
+    return os.environ.get(RUN_BY_SERVICE, "").lower() not in ("", "0", "false", "no")
 
 
 def _path(name: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""A network file as a classifier: load, save, predict."""
+"""A network file as a classifier of arrays: load, save."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.data import network_input, picture_values
-from smidgen.data.readers.image_file import read_image
+from smidgen.data import network_input
 from smidgen.engine import choose, softmax
-from smidgen.errors import DataError, RequestError
+from smidgen.errors import RequestError
 from smidgen.model import Model, as_quantized, open_model, save_safetensors, save_smidgen
 from smidgen.spec import NetSpec
-from smidgen.spec.input import SIGNAL, VECTOR
 from smidgen.text_forms import path_of
 
 SUFFIXES = (".smidgen", ".safetensors")
@@ -65,7 +63,7 @@ class Classifier:
         inputs, notes = network_input(np.asarray(X), self.model.input)
         for note in notes:
             self._say(note)
-        return _probabilities(self.model, inputs, "auto")
+        return probabilities_of(self.model, inputs, "auto")
 
     def _say(self, note: str) -> None:
         """Warn once of each kind of fault; counts and ranges may differ from batch to batch."""
@@ -77,19 +75,6 @@ class Classifier:
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the most probable class of each image: [n], of the dtype of `classes`; X as in `predict_proba`."""
         return np.asarray(self.classes[self.predict_proba(X).argmax(axis=1)])
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The class of one picture.
-
-    Attributes:
-        name: The most probable class.
-        probabilities: (class name, softmax) of every class, the most probable first.
-    """
-
-    name: str
-    probabilities: tuple[tuple[str, float], ...]
 
 
 def load(path: str | Path) -> Classifier:
@@ -124,52 +109,7 @@ def save(model: Model, path: str | Path) -> int:
     return save_smidgen(as_quantized(model), path) if path.suffix == ".smidgen" else save_safetensors(model, path)
 
 
-def predict(model: Model | Path | str, picture: Path | str, engine: str = "auto") -> Prediction:
-    """Classify one picture file.
-
-    The picture is converted to the network's channels, size and range of values, and is otherwise read as it is: a
-    network that was trained on light digits on a dark ground needs such pictures.
-
-    Args:
-        model: The network, or a network file.
-        picture: A PNG or JPEG file.
-        engine: "auto", "native" or "torch".
-
-    Raises:
-        ModelFileError: `model` is not a network file.
-        RequestError: `picture` is not a path.
-        DataError: `picture` is not a picture, or the network does not take pictures.
-    """
-    if not isinstance(picture, str | Path):
-        raise RequestError("predict takes a picture file; for arrays use smidgen.load(file).predict(X)")
-    model = model if isinstance(model, Model) else open_model(path_of(model, "model"))
-    pixels = read_picture(Path(picture), model)[None]
-    probabilities = _probabilities(model, picture_values(pixels, model.input), engine)[0]
-    order = np.argsort(-probabilities, kind="stable")
-    ranked = tuple((model.class_names[k], float(probabilities[k])) for k in order)
-    return Prediction(ranked[0][0], ranked)
-
-
-def read_picture(path: Path, model: Model) -> npt.NDArray[np.uint8]:
-    """Read a picture file as input of a network: uint8 [channels, height, width].
-
-    Raises:
-        DataError: The file is not a picture, or the network does not take pictures.
-    """
-    channels, height, width = model.input_shape
-    if channels not in (1, 3) or min(height, width) < 2 or model.input.kind in (SIGNAL, VECTOR):
-        shape = "x".join(map(str, model.input_shape))
-        raise DataError(f"the network takes {shape} values and not pictures; use smidgen.load from Python")
-    if not path.exists():
-        raise DataError(f"no picture at {path}; give the path of a PNG or JPEG file")
-    picture = read_image(path, (height, width), channels)
-    if picture.dtype != np.uint8:
-        raise DataError(f"{path} has more than 8 bits a channel; save it with 8 bits, or use smidgen.load from Python")
-    pixels = picture.reshape(height, width, channels)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
-
-def _probabilities(model: Model, images: npt.NDArray[Any], engine: str) -> npt.NDArray[np.float64]:
-    """The softmax of the network's outputs: float64 [n, classes]."""
+def probabilities_of(model: Model, images: npt.NDArray[Any], engine: str) -> npt.NDArray[np.float64]:
+    """Return the softmax of the network's outputs: float64 [n, classes]."""
     logits = choose(engine).predict(model.spec, model.weights, images)
     return softmax(logits.astype(np.float64))

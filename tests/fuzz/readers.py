@@ -13,7 +13,7 @@ import numpy as np
 from smidgen import data
 from smidgen.data.readers.idx import IDX_NAMES
 from smidgen.model import Model, inspect, load_safetensors
-from smidgen.predictor import read_picture
+from smidgen.predictions import read_picture
 from smidgen.records import Recipe, Trial
 from smidgen.report.run_files import files_of_run, run_folder
 from smidgen.spec import parse_spec

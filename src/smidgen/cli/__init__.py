@@ -17,6 +17,7 @@ import typer
 
 import smidgen
 from smidgen.cli import compress, data, doctor, files, importing, predict, reproduce, show, shrink, sweep
+from smidgen.cli.output import with_output
 from smidgen.errors import INTERRUPTED, SmidgenError
 from smidgen.foreign_text import shown
 
@@ -24,7 +25,6 @@ app = typer.Typer(
     help="Find the smallest neural network that meets your accuracy floor.",
     epilog="Exit codes: 0 success, 1 failure, 2 wrong request, 3 no network meets the floor, 130 Ctrl-C.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -81,18 +81,18 @@ def _options(
 ) -> None: ...
 
 
-app.command(epilog=shrink.EPILOG)(shrink.shrink)
-app.command(epilog=compress.EPILOG)(compress.compress)
-app.command(epilog=sweep.EPILOG)(sweep.sweep)
-app.command(epilog=predict.EPILOG)(predict.predict)
-app.command(epilog=show.EPILOG)(show.show)
-app.command(epilog=files.INSPECT_EPILOG)(files.inspect)
-app.command(epilog=files.UNPACK_EPILOG)(files.unpack)
-app.command(epilog=files.EXPORT_EPILOG)(files.export)
-app.command("import", epilog=importing.EPILOG)(importing.import_)
-app.command(epilog=reproduce.EPILOG)(reproduce.reproduce)
-app.command(epilog=doctor.EPILOG)(doctor.doctor)
+app.command(epilog=shrink.EPILOG)(with_output(shrink.shrink))
+app.command(epilog=compress.EPILOG)(with_output(compress.compress))
+app.command(epilog=sweep.EPILOG)(with_output(sweep.sweep))
+app.command(epilog=predict.EPILOG)(with_output(predict.predict))
+app.command(epilog=show.EPILOG)(with_output(show.show))
+app.command(epilog=files.INSPECT_EPILOG)(with_output(files.inspect))
+app.command(epilog=files.UNPACK_EPILOG)(with_output(files.unpack))
+app.command(epilog=files.EXPORT_EPILOG)(with_output(files.export))
+app.command("import", epilog=importing.EPILOG)(with_output(importing.import_))
+app.command(epilog=reproduce.EPILOG)(with_output(reproduce.reproduce))
+app.command(epilog=doctor.EPILOG)(with_output(doctor.doctor))
 app.add_typer(data_app, name="data")
-data_app.command("list", epilog=data.LIST_EPILOG)(data.list_)
-data_app.command("fetch", epilog=data.FETCH_EPILOG)(data.fetch)
-data_app.command("show", epilog=data.SHOW_EPILOG)(data.show)
+data_app.command("list", epilog=data.LIST_EPILOG)(with_output(data.list_))
+data_app.command("fetch", epilog=data.FETCH_EPILOG)(with_output(data.fetch))
+data_app.command("show", epilog=data.SHOW_EPILOG)(with_output(data.show))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smidgen.cli import json_forms
 from smidgen.cli.options import (
     DATA,
     GOAL,
@@ -35,7 +36,8 @@ from smidgen.cli.options import (
     WorkersOption,
     option,
 )
-from smidgen.cli.screen import bars, console, score_row, table
+from smidgen.cli.output import bars, emit
+from smidgen.cli.screen import console, score_row, table
 from smidgen.text_forms import counted
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ def compress(
             split_seed=split_seed, out=out or True, store=store, workers=workers, cluster=cluster, engine=engine,
             reporter=reporter,
         )  # fmt: skip
-    print_result(result)
+    emit(result, print_result, json_forms.compressed)
 
 
 def print_result(result: CompressResult) -> None:

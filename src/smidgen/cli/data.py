@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smidgen.cli import json_forms
 from smidgen.cli.options import (
     ClassesOption,
     DataArgument,
@@ -21,14 +23,15 @@ from smidgen.cli.options import (
     WindowOption,
     option,
 )
-from smidgen.cli.screen import Lines, console, table
+from smidgen.cli.output import emit, lines
+from smidgen.cli.screen import console, table
 from smidgen.errors import RequestError
 from smidgen.foreign_text import shown
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from smidgen.data import Dataset, DataSummary
+    from smidgen.data import CachedDataset, Dataset, DataSummary
 
 LIST_EPILOG = "Example:\n\nsmidgen data list"
 FETCH_EPILOG = "Example:\n\nsmidgen data fetch mnist"
@@ -49,8 +52,13 @@ def list_() -> None:
     """List the published data sets, and which of them are in the cache."""
     from smidgen import data
 
+    emit(data.list(), print_list, json_forms.listed)
+
+
+def print_list(found: Sequence[CachedDataset]) -> None:
+    """Print a row for each data set."""
     rows = table("data set", "here", ">MB", "where")
-    for row in data.list():
+    for row in found:
         rows.add_row(row.name, "yes" if row.complete else "no", f"{row.size_bytes / 1e6:.1f}", str(row.folder))
     console().print(rows)
 
@@ -59,7 +67,12 @@ def fetch(name: Annotated[str, typer.Argument(help="mnist, fashion-mnist or digi
     """Fetch a published data set into the cache, checked by its SHA-256."""
     from smidgen import data
 
-    for file, path in data.fetch(name, reporter=Lines()).items():
+    emit(data.fetch(name, reporter=lines()), print_files, json_forms.fetched)
+
+
+def print_files(files: Mapping[str, Path]) -> None:
+    """Print a line for each file."""
+    for file, path in files.items():
         typer.echo(f"{file}: {shown(path)}")
 
 
@@ -81,15 +94,19 @@ def show(
     from smidgen import data as datasets
 
     found = datasets.show(
-        data, split_seed, reporter=Lines(), resize=resize, group_column=group_column, window=window, step=step,
+        data, split_seed, reporter=lines(), resize=resize, group_column=group_column, window=window, step=step,
         time_column=time_column, label=label, drop=drop,
         classes=classes,
         layout=layout,
     )  # fmt: skip
-    picture = draw(found.dataset, out)
-    print_summary(found)
-    if picture:
-        console().print(f"picture {out}", soft_wrap=True)
+    picture = out if draw(found.dataset, out) else None
+
+    def print_all(found: DataSummary) -> None:
+        print_summary(found)
+        if picture:
+            console().print(f"picture {picture}", soft_wrap=True)
+
+    emit(found, print_all, lambda found: json_forms.described(found, picture))
 
 
 def draw(data: Dataset, path: Path) -> bool:

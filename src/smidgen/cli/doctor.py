@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from smidgen.cli import json_forms
 from smidgen.cli.options import StoreOption
+from smidgen.cli.output import emit
 from smidgen.cli.screen import console, table
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ def doctor(store: StoreOption = None) -> None:
     from smidgen import api
 
     found = api.doctor(store=store)
-    print_diagnosis(found)
+    emit(found, print_diagnosis, json_forms.diagnosed)
     if found.problems:
         raise typer.Exit(1)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smidgen.cli import json_forms
 from smidgen.cli.options import (
     ClassesOption,
     DropOption,
@@ -20,7 +21,8 @@ from smidgen.cli.options import (
     WindowOption,
     option,
 )
-from smidgen.cli.screen import Lines, console, table
+from smidgen.cli.output import emit, lines
+from smidgen.cli.screen import console, table
 
 if TYPE_CHECKING:
     from smidgen.exporters import Export
@@ -35,6 +37,8 @@ EXPORT_EPILOG = (
     "smidgen export winner.smidgen --to html"
 )
 
+TARGETS = ("onnx", "c", "js", "html", "safetensors")
+
 FileArgument = Annotated[Path, typer.Argument(help="A .smidgen file, as compress writes it.")]
 
 
@@ -42,7 +46,7 @@ def inspect(file: FileArgument) -> None:
     """Print what a .smidgen file contains, and where each of its bits went."""
     from smidgen import api
 
-    print_inspection(api.inspect(file))
+    emit(api.inspect(file), print_inspection, json_forms.inspected)
 
 
 def print_inspection(found: Inspection) -> None:
@@ -74,18 +78,31 @@ def unpack(
     """Decode a .smidgen file into full-precision weights."""
     from smidgen import api
 
-    console().print(f"{to}: {api.unpack(file, to):,} bytes", soft_wrap=True)
+    emit((to, api.unpack(file, to)), print_unpacked, json_forms.unpacked)
+
+
+def print_unpacked(written: tuple[Path, int]) -> None:
+    """Print the file and its length."""
+    console().print(f"{written[0]}: {written[1]:,} bytes", soft_wrap=True)
 
 
 def export(
     file: Annotated[Path, typer.Argument(help="A .smidgen or .safetensors file.")],
-    to: Annotated[str, option("--to", "What to write: onnx, c, js, html or safetensors.")],
+    to: Annotated[
+        str,
+        option(
+            "--to",
+            "What to write: onnx, c, js, html or safetensors.",
+            values=("onnx", "c", "js", "html", "safetensors"),
+        ),
+    ],
     form: Annotated[
         str | None,
         option(
             "--form",
             "C output, weights as float: float32; levels: a byte each; levels4: half a byte; coded: range-coded; "
             "integer: a byte each, and no floating point. Default: levels.",
+            values=("float", "levels", "levels4", "coded", "integer"),
         ),
     ] = None,
     data: Annotated[str | None, option("--data", "Run the export on the test images of this data set.")] = None,
@@ -112,9 +129,9 @@ def export(
     made = api.export(
         file, to=to, form=form, data=data, label=label, drop=drop, classes=classes, layout=layout,
         group_column=group_column, window=window, step=step, time_column=time_column, resize=resize,
-        split_seed=split_seed, out=out, reporter=Lines(),
+        split_seed=split_seed, out=out, reporter=lines(),
     )  # fmt: skip
-    print_export(made)
+    emit(made, print_export, json_forms.exported)
 
 
 def print_export(made: Export) -> None:

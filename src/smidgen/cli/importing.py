@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smidgen.cli import json_forms
 from smidgen.cli.options import (
     ClassesOption,
     DropOption,
@@ -20,7 +21,8 @@ from smidgen.cli.options import (
     WindowOption,
     option,
 )
-from smidgen.cli.screen import Lines, console
+from smidgen.cli.output import emit, lines
+from smidgen.cli.screen import console
 
 if TYPE_CHECKING:
     from smidgen.importers import Imported
@@ -52,9 +54,9 @@ def import_(
     found = api.import_model(
         file, data=data, label=label, drop=drop, classes=classes, layout=layout, group_column=group_column,
         window=window, step=step, time_column=time_column, resize=resize, split_seed=split_seed,
-        out=out or True, reporter=Lines(),
+        out=out or True, reporter=lines(),
     )  # fmt: skip
-    print_import(found)
+    emit(found, print_import, json_forms.imported)
 
 
 def print_import(found: Imported) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -14,12 +15,24 @@ GOAL, TEACHER, DATA, SEARCH, RUN = "Goal", "Teacher", "Data", "Search", "Run"
 """Panels of `--help`."""
 
 
-def option(name: str, text: str, panel: str | None = None) -> Any:
-    """Declare an option by its name, its help text and its panel in `--help`."""
-    return typer.Option(name, help=text, rich_help_panel=panel)
+def option(name: str, text: str, panel: str | None = None, values: Sequence[str] = ()) -> Any:
+    """Declare an option by its name, its help text, its panel in `--help`, and the values that a shell completes."""
+    return typer.Option(name, help=text, rich_help_panel=panel, autocompletion=one_of(values) if values else None)
 
 
-DataArgument = Annotated[str, typer.Argument(help="mnist, fashion-mnist, digits, or the path of your own data.")]
+def one_of(values: Sequence[str]) -> Callable[[str], list[str]]:
+    """Return what completes a word that is begun to one of these values."""
+    return lambda incomplete: [value for value in values if value.startswith(incomplete)]
+
+
+DATA_NAMES = ("mnist", "fashion-mnist", "digits")
+
+DataArgument = Annotated[
+    str,
+    typer.Argument(
+        help="mnist, fashion-mnist, digits, or the path of your own data.", autocompletion=one_of(DATA_NAMES)
+    ),
+]
 
 FloorOption = Annotated[str | None, option("--floor", "Accuracy to hold: 0.97 or 97%.", GOAL)]
 BytesOption = Annotated[int | None, option("--bytes", "Most bytes of the network's .smidgen file.", GOAL)]
@@ -29,10 +42,14 @@ RuleOption = Annotated[
         "--rule",
         "wilson: hold the floor with 95 % confidence; rate: by the plain rate; strict: on the confirmation half alone.",
         GOAL,
+        ("wilson", "rate", "strict"),
     ),
 ]
 
-EffortOption = Annotated[str, option("--effort", "glance, quick, normal or thorough.", SEARCH)]
+EffortOption = Annotated[
+    str,
+    option("--effort", "glance, quick, normal or thorough.", SEARCH, ("glance", "quick", "normal", "thorough")),
+]
 SeedOption = Annotated[int, option("--seed", "Seed of the search and of every training.", SEARCH)]
 CopiesOption = Annotated[
     int, option("--copies", "Augment: N copies of each image, 2..N randomly shifted, rotated and scaled.", DATA)
@@ -67,7 +84,9 @@ ClusterOption = Annotated[
     str | None,
     option("--cluster", "Where to train: a Dask scheduler as tls://host:8786, or local:4 for 4 processes.", RUN),
 ]
-EngineOption = Annotated[str, option("--engine", "What trains and predicts: auto, native or torch.", RUN)]
+EngineOption = Annotated[
+    str, option("--engine", "What trains and predicts: auto, native or torch.", RUN, ("auto", "native", "torch"))
+]
 
 
 def command_line() -> str:

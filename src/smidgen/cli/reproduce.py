@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smidgen.cli import json_forms
 from smidgen.cli.options import RUN, EngineOption, StoreOption, WorkersOption, option
-from smidgen.cli.screen import bars, console, table
+from smidgen.cli.output import bars, emit
+from smidgen.cli.screen import console, table
 from smidgen.text_forms import counted
 
 if TYPE_CHECKING:
@@ -41,9 +44,13 @@ def reproduce(
         reports = api.reproduce(
             name, quick=quick, out=out, store=store, workers=workers, engine=engine, reporter=reporter
         )
-    for report in reports:
-        print_report(report)
-    console().print(f"{out / 'index.md'}", soft_wrap=True)
+
+    def print_all(reports: Sequence[Report]) -> None:
+        for report in reports:
+            print_report(report)
+        console().print(f"{out / 'index.md'}", soft_wrap=True)
+
+    emit(reports, print_all, json_forms.reproduced)
 
 
 def print_report(report: Report) -> None:

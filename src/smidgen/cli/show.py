@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smidgen.cli import json_forms
 from smidgen.cli.options import option
+from smidgen.cli.output import emit
 from smidgen.cli.screen import console, table
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ def show(
     """Print a network's layers: shapes, parameters and their shares, multiply-accumulates, memory."""
     from smidgen import api
 
-    print_summary(api.show(network, width=width, input=input, classes=classes))
+    emit(api.show(network, width=width, input=input, classes=classes), print_summary, json_forms.summarized)
 
 
 def print_summary(network: NetworkSummary) -> None:

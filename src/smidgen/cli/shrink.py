@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from smidgen.cli import json_forms
 from smidgen.cli.options import (
     GOAL,
     RUN,
@@ -34,7 +35,8 @@ from smidgen.cli.options import (
     command_line,
     option,
 )
-from smidgen.cli.screen import bars, console, score_row, table
+from smidgen.cli.output import bars, emit
+from smidgen.cli.screen import console, score_row, table
 from smidgen.text_forms import counted
 
 if TYPE_CHECKING:
@@ -118,7 +120,7 @@ def shrink(
             minutes=minutes, work=work, seed=seed, copies=copies, split_seed=split_seed, out=out or True, store=store,
             workers=workers, cluster=cluster, engine=engine, reporter=reporter, command=command_line(),
         )  # fmt: skip
-    print_result(result)
+    emit(result, print_result, json_forms.shrunk)
 
 
 def print_result(result: ShrinkResult) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from smidgen.cli import json_forms
 from smidgen.cli.options import (
     RUN,
     ClassesOption,
@@ -24,7 +25,8 @@ from smidgen.cli.options import (
     WorkersOption,
     option,
 )
-from smidgen.cli.screen import bars, console, table
+from smidgen.cli.output import bars, emit
+from smidgen.cli.screen import console, table
 from smidgen.text_forms import counted
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ def sweep(
             time_column=time_column, resize=resize, split_seed=split_seed,
             out=out or True, store=store, workers=workers, cluster=cluster, engine=engine, reporter=reporter,
         )  # fmt: skip
-    print_sweep(result)
+    emit(result, print_sweep, json_forms.swept)
 
 
 def print_sweep(result: SweepResult) -> None:

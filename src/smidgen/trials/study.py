@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections import Counter
@@ -15,6 +16,8 @@ from smidgen.trials.pool_runner import PoolRunner
 from smidgen.trials.store import Store
 from smidgen.trials.thread_runner import Evaluate, ThreadRunner
 from smidgen.trials.workers import Pool, default_workers, in_batches
+
+_log = logging.getLogger(__name__)
 
 OTHERS_SECONDS = 0.5
 """Poll interval (s) for trials claimed by another coordinator."""
@@ -89,6 +92,7 @@ class Study:
         known = self.store.get_many(trials)
         missing = list({trial.key: trial for trial in trials if trial.key not in known}.values())
         self.remembered += len(known)
+        _log.debug("%s: %d of %d trials are in the store %s", stage, len(known), len(trials), self.store.location)
         self.reporter.stage(stage, sum(map(context.cost, missing)))
         while missing:
             known.update(self._train(context, missing, threads))
@@ -123,6 +127,11 @@ class Study:
                 for index, outcomes in results:
                     pairs = list(zip(claimed[index], outcomes, strict=True))
                     self.store.put_many(pairs)
+                    for trial, outcome in pairs:
+                        _log.debug(
+                            "%s, seed %d: %s on validation, %d parameters, %.2f s",
+                            *(trial.spec, trial.seed, outcome.validation, outcome.parameters, outcome.train_seconds),
+                        )
                     done.update((trial.key, outcome) for trial, outcome in pairs)
                     self.trained += len(pairs)
         finally:

@@ -54,6 +54,17 @@ def read_csv(path: Path, options: ReadOptions = NO_OPTIONS) -> Contents:
     Raises:
         DataError: A field is no number, rows differ in length, or a column is missing.
     """
+    table, notes = csv_table(path, options)
+    contents = contents_of(table, options)
+    return replace(contents, notes=(*notes, *contents.notes))
+
+
+def csv_table(path: Path, options: ReadOptions = NO_OPTIONS) -> tuple[Table, tuple[str, ...]]:
+    """Read the columns of a table, and what the user should know of how they were read.
+
+    Raises:
+        DataError: A field is no number, or rows differ in length.
+    """
     check_memory(path.stat().st_size // BYTES_PER_FIELD * 8, path, "give fewer rows")
     encoding, note = encoding_of(path)
     with path.open(encoding=encoding, newline="") as lines:
@@ -62,11 +73,8 @@ def read_csv(path: Path, options: ReadOptions = NO_OPTIONS) -> Contents:
         layout = _layout(path, sample, options)
         lines.seek(0)
         table = _read_table(path, lines, layout, options)
-    contents = contents_of(table, options)
-    notes = [note] if note else []
-    if layout.decimal_comma:
-        notes.append("numbers have decimal commas")
-    return replace(contents, notes=(*notes, *contents.notes))
+    commas = "numbers have decimal commas" if layout.decimal_comma else ""
+    return table, tuple(filter(None, (note, commas)))
 
 
 def _read_table(path: Path, lines: IO[str], layout: _Layout, options: ReadOptions) -> Table:

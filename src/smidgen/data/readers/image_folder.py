@@ -59,7 +59,7 @@ def _read_classes(folder: Path, resize: tuple[int, int] | None) -> Raw:
         )
     for path in classes:
         _check_name(path)
-        images = sorted(file for file in path.iterdir() if _is_image(file))
+        images = sorted(file for file in path.iterdir() if is_image(file))
         if not images:
             raise DataError(
                 f"{path} has no images ({', '.join(SUFFIXES)}), and each folder in {folder} is a class; "
@@ -77,7 +77,7 @@ def _check_name(folder: Path) -> None:
         raise DataError(f"the folder {os.fsencode(folder)!r} has a name that is not UTF-8; rename it") from error
 
 
-def _is_image(path: Path) -> bool:
+def is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 

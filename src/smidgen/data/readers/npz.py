@@ -29,14 +29,22 @@ def read_npz(path: Path, options: ReadOptions = NO_OPTIONS) -> Contents:
     Raises:
         DataError: The file is damaged, or has other arrays.
     """
+    return _contents(path, npz_arrays(path), options.group_column)
+
+
+def npz_arrays(path: Path) -> dict[str, Array]:
+    """Read every array by its name; its memory is known before it is taken.
+
+    Raises:
+        DataError: The file is damaged, or has other things than arrays.
+    """
     if not zipfile.is_zipfile(path):
         raise DataError(f"{path} is not a whole .npz file; write it with numpy.savez_compressed(path, X=X, y=y)")
     with decoding(path, REMEDY):
         size_bytes = _stated_bytes(path)
     check_memory(size_bytes, path, "give fewer images")
     with decoding(path, REMEDY), np.load(path, allow_pickle=False) as archive:
-        arrays = {str(name): np.asarray(archive[name]) for name in archive.files}
-    return _contents(path, arrays, options.group_column)
+        return {str(name): np.asarray(archive[name]) for name in archive.files}
 
 
 def _stated_bytes(path: Path) -> int:

@@ -26,6 +26,15 @@ def read_parquet(path: Path, options: ReadOptions = NO_OPTIONS) -> Contents:
     Raises:
         DataError: pyarrow is not installed, the file is damaged, or a column is missing or no number.
     """
+    return contents_of(parquet_table(path), options)
+
+
+def parquet_table(path: Path) -> Table:
+    """Read the columns of a table.
+
+    Raises:
+        DataError: pyarrow is not installed, or the file is damaged.
+    """
     parquet = import_optional("pyarrow.parquet", "pyarrow", path)
     # pyarrow leaves a path that it cannot read open; a file that is opened here is always closed.
     with path.open("rb") as file:
@@ -43,7 +52,7 @@ def read_parquet(path: Path, options: ReadOptions = NO_OPTIONS) -> Contents:
     if several := twice(names):
         raise DataError(f"{path} has several columns '{several[0]}'; give each column a name of its own")
     index += tuple(name for name in names if _PANDAS_INDEX.fullmatch(name))
-    return contents_of(Table(path, names, columns, index=index), options)
+    return Table(path, names, columns, index=index)
 
 
 def _array_of(column: Any) -> Array:
