@@ -20,6 +20,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.elementary import cosine, sine
 from smidgen.errors import DataError
 from smidgen.records import Augmentation, Weights
 from smidgen.spec import NetSpec, PReLU, Shape
@@ -94,11 +95,13 @@ def affine_maps(
     dy, dx, turn, scale, shear = uniform.T
     angle = np.deg2rad(augment.rotation) * turn
     zoom = 1 / (1 + augment.scale * scale)
-    cos, sin = np.cos(angle) * zoom, np.sin(angle) * zoom
+    cos, sin = cosine(angle) * zoom, sine(angle) * zoom
     slant = augment.shear * shear
     middle = (np.array(size, np.float64) - 1) / 2
     matrix = np.stack([cos, sin, slant * cos - sin, slant * sin + cos], axis=1).reshape(images, 2, 2)
-    offset = middle - matrix @ middle + augment.shift * np.stack([dy, dx], axis=1)
+    # Written out, because BLAS rounds a product of matrices differently on different processors.
+    turned = matrix[:, :, 0] * middle[0] + matrix[:, :, 1] * middle[1]
+    offset = middle - turned + augment.shift * np.stack([dy, dx], axis=1)
     return np.concatenate([matrix, offset[:, :, None]], axis=2).astype(np.float32)
 
 

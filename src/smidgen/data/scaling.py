@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.data.layout import Layout
+from smidgen.elementary import LN2, logarithm
 from smidgen.spec import InputSpec, Shape
 from smidgen.spec.input import IMAGE_BYTES, IMAGE_FLOATS, SIGNAL, VECTOR
 
@@ -115,7 +116,7 @@ def _rounded(centres: Doubles, deviations: Doubles) -> tuple[tuple[float, ...], 
     """(offset, scale) as float32 holds them; () where none changes anything."""
     varies = deviations > 0
     scale = np.ones_like(deviations)
-    scale[varies] = np.exp2(-np.round(np.log2(deviations[varies])).clip(-100, 100))
+    scale[varies] = np.ldexp(1.0, -np.round(logarithm(deviations[varies]) / LN2).clip(-100, 100).astype(np.int32))
     steps = STEPS_A_SCALE * scale
     offset = np.where(varies, np.round(centres * steps) / steps, centres).astype(np.float32)
     offsets, scales = tuple(map(float, offset)), tuple(map(float, scale))

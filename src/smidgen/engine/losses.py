@@ -1,7 +1,7 @@
 """The losses of `records.Recipe` and their gradients, in NumPy and float64.
 
-Both engines are tested against these definitions. For one image with K classes, the student's logits z, the teacher's
-logits t and the temperature T:
+Both engines are tested against these definitions. Targets have the same bits on every processor (`elementary`). For
+one image with K classes, the student's logits z, the teacher's logits t and the temperature T:
 
     labels                -log softmax(z)[label]
     kl                    T² KL(softmax(t/T) || softmax(z/T))
@@ -17,10 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.elementary import exponential, logarithm
 from smidgen.errors import RequestError
 from smidgen.records import Recipe
 
@@ -58,13 +60,20 @@ def prepare(recipe: Recipe, teacher_logits: Floats | None) -> Targets:
         return Targets(None, np.ones(0, np.float32))
     logits = _checked(recipe, teacher_logits)
     inverse_std = np.ones(logits.shape[1])
-    if recipe.loss == "kl":
-        logits = softmax(logits / recipe.temperature)
-    elif recipe.loss == "probabilities":
-        logits = softmax(logits)
-    elif recipe.loss == "standardised-logits":
+    if recipe.loss in ("kl", "probabilities"):
+        temperature = recipe.temperature if recipe.loss == "kl" else 1.0
+        return Targets(
+            _probabilities_at(logits.tobytes(), logits.shape, temperature).copy(), inverse_std.astype(np.float32)
+        )
+    if recipe.loss == "standardised-logits":
         inverse_std = 1 / np.maximum(logits.std(axis=0), LEAST_STD)
     return Targets(logits.astype(np.float32), inverse_std.astype(np.float32))
+
+
+@lru_cache(maxsize=2)
+def _probabilities_at(logits: bytes, shape: tuple[int, ...], temperature: float) -> Floats:
+    """Return the softmax of float64 logits / temperature as float32; a search asks for the same again and again."""
+    return softmax(np.frombuffer(logits, np.float64).reshape(shape) / temperature).astype(np.float32)
 
 
 def loss_and_gradient(
@@ -99,14 +108,15 @@ def cross_entropy(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.integ
 
 def softmax(logits: Doubles) -> Doubles:
     """Return the softmax of each row of float64 [n, classes], safe from overflow."""
-    probabilities: Doubles = np.exp(log_softmax(logits))
+    powers = exponential(logits - logits.max(axis=1, keepdims=True))
+    probabilities: Doubles = powers / powers.sum(axis=1, keepdims=True)
     return probabilities
 
 
 def log_softmax(logits: Doubles) -> Doubles:
     """Return the logarithm of the softmax of each row of float64 [n, classes], safe from overflow."""
     shifted: Doubles = logits - logits.max(axis=1, keepdims=True)
-    log_sums: Doubles = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    log_sums = logarithm(exponential(shifted).sum(axis=1, keepdims=True))
     return shifted - log_sums
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.elementary import cosine
 from smidgen.errors import RequestError
 
 
@@ -159,7 +160,7 @@ class Recipe:
         step = np.arange(total)
         warm = max(1, total // 5)
         rising = 0.1 + 0.9 * step / warm
-        falling = 0.5 * (1 + np.cos(np.pi * (step - warm) / max(1, total - warm)))
+        falling = 0.5 * (1 + cosine(np.pi * (step - warm) / max(1, total - warm)))
         return (self.learning_rate * np.where(step < warm, rising, falling)).astype(np.float32)
 
 

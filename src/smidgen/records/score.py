@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
+import numpy.typing as npt
 
+from smidgen.elementary import exponential, logarithm
 from smidgen.errors import RequestError
 from smidgen.records.recipe import _one_of
 
@@ -55,16 +58,22 @@ class Score:
     def _tail(self, rate: float) -> float:
         """The probability of at least so many correct images at this rate."""
         wrong = np.arange(self.total - self.correct + 1)
-        logarithms = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, self.total + 1)))])  # log(n!)
+        logarithms = _log_factorials(self.total)
         ways = logarithms[self.total] - logarithms[wrong] - logarithms[self.total - wrong]
-        terms = ways + wrong * math.log1p(-rate) + (self.total - wrong) * math.log(rate)
-        return float(np.exp(terms).sum())
+        terms = ways + wrong * logarithm(1 - rate) + (self.total - wrong) * logarithm(rate)
+        return float(exponential(terms).sum())
 
     def __add__(self, other: Score) -> Score:
         return Score(self.correct + other.correct, self.total + other.total)
 
     def __str__(self) -> str:
         return f"{100 * self.rate:.2f} % ({self.correct}/{self.total})"
+
+
+@lru_cache(maxsize=8)
+def _log_factorials(most: int) -> npt.NDArray[np.float64]:
+    """Return the logarithm of n! for n from 0 to `most`."""
+    return np.concatenate([[0.0], np.cumsum(logarithm(np.arange(1, most + 1)))])
 
 
 RULES = ("wilson", "rate", "strict")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
+from smidgen.elementary import exponential, logarithm
 from smidgen.spec import (
     RELU,
     AvgPool,
@@ -31,7 +32,7 @@ SCALES = (1, 1, 1, 2, 4)
 
 def log_uniform(random: Random, most: int) -> int:
     """A number from 1 to `most`; small numbers are as likely as large ones."""
-    return max(1, round(math.exp(random.random() * math.log(most))))
+    return max(1, round(float(exponential(random.random() * logarithm(most)))))
 
 
 def linear_depthwise(kernel: tuple[int, int], same: bool = False) -> Depthwise:

@@ -25,6 +25,7 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.elementary import LN2, logarithm
 from smidgen.records import Score
 
 Floats = npt.NDArray[np.float64]
@@ -166,7 +167,7 @@ def _worth(sizes: Sequence[int], fitted: Floats) -> Floats:
 
     Left of the climb the curve may be flat over many sizes, which is no knee.
     """
-    doublings = np.log2(np.asarray(sizes, np.float64))
+    doublings = logarithm(sizes) / LN2
     rise = fitted[-1] - fitted[0]
     foot, shoulder = (_first_at(doublings, fitted, fitted[0] + share * rise) for share in (FOOT, SHOULDER))
     price = PRICE_SHARE * (SHOULDER - FOOT) * rise / (shoulder - foot)

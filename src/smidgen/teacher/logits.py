@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.elementary import logarithm
 from smidgen.errors import TeacherError
 
 Logits = npt.NDArray[np.float32]
@@ -119,9 +120,9 @@ def _log_odds(probabilities: npt.NDArray[np.float64], name: str, first_image: in
             f"{outside[0] + first_image}; give a teacher that ends in its logits"
         )
     bounded = np.clip(probabilities, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
-    return np.asarray(np.log(bounded) - np.log1p(-bounded))
+    return np.asarray(logarithm(bounded) - logarithm(1 - bounded))
 
 
 def _centred_logarithms(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    logarithms = np.log(np.maximum(probabilities, MIN_PROBABILITY))
+    logarithms = logarithm(np.maximum(probabilities, MIN_PROBABILITY))
     return np.asarray(logarithms - logarithms.mean(axis=1, keepdims=True))

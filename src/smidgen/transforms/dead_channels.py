@@ -90,7 +90,7 @@ def _absorb(
 ) -> None:
     """Add to a layer's biases what the constant channels contribute."""
     constant = constants[plans[reader].inputs[0]]
-    added = _reading(quantized, plans, reader)[:, index].sum(axis=2) @ constant[index]
+    added = (_reading(quantized, plans, reader)[:, index].sum(axis=2) * constant[index]).sum(axis=1)
     bias = f"{reader}.bias"
     tensors[bias] = full_precision((values_of(tensors[bias]) + added).astype(np.float32))
 

@@ -129,7 +129,7 @@ def without_constant_inputs(model: Model, images: npt.NDArray[np.uint8] | Floats
     arrays = named_arrays(model.spec, model.input_shape, weights)
     matrix = arrays[f"{first}.weight"]
     if layer.bias:
-        arrays[f"{first}.bias"][:] += matrix[:, constant].astype(np.float64) @ low[constant]
+        arrays[f"{first}.bias"][:] += (matrix[:, constant].astype(np.float64) * low[constant]).sum(axis=1)
     matrix[:, constant] = 0
     mask[: matrix.size] = np.broadcast_to(constant, matrix.shape).ravel()
     return replace(model, weights=weights), mask

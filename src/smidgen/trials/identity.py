@@ -14,6 +14,7 @@ from smidgen.engine import choose
 
 TRAINING_CODE = (
     "data",
+    "elementary.py",
     "engine",
     "model",
     "records",

@@ -23,6 +23,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.elementary import LN2, logarithm
 from smidgen.model.coding import fixed_and_gaps
 from smidgen.model.coding.contexts import (
     ACTIVITY_SCALE,
@@ -102,7 +103,7 @@ def level_costs(levels: Levels, largest: int) -> npt.NDArray[np.float64]:
     """
     counts = counts_of(levels) + _initial_counts()
     counts[:, BYPASS] = 1
-    bits = -np.log2(counts / counts.sum(axis=0))
+    bits = -logarithm(counts / counts.sum(axis=0)) / LN2
     return np.array([_cost(level, bits) for level in range(-largest, largest + 1)])
 
 
