@@ -87,7 +87,7 @@ def test_the_gradient_through_every_new_layer_is_the_difference():
     picked = np.random.default_rng(5)
     for parameter in parameters:
         flat, gradient = parameter.data.view(-1), parameter.grad.view(-1)
-        for place in picked.choice(flat.numel(), min(3, flat.numel()), replace=False):
+        for place in picked.choice(flat.numel(), min(1, flat.numel()), replace=False):
             estimates = []
             for step in (1e-5, 1e-6):
                 ends = []

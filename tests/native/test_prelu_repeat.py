@@ -116,15 +116,19 @@ def test_every_round_has_a_batch_norm_and_a_dropout_of_its_own():
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "epochs"),
     [
-        "conv 6x3x3 same, prelu, maxpool 2, repeat 3 [depthwise 3x3 same, pointwise 6, prelu], globalavgpool, dense 4",
-        "dense 121, prelu, dropout 0.2, repeat 2 [dense 121 relu], dense 4",
+        (
+            "conv 6x3x3 same, prelu, maxpool 2, repeat 3 [depthwise 3x3 same, pointwise 6, prelu], "
+            "globalavgpool, dense 4",
+            15,
+        ),
+        ("dense 45, prelu, dropout 0.2, repeat 2 [dense 45 relu], dense 4", 6),
     ],
 )
-def test_it_learns_and_threads_do_not_change_a_bit(text, instruction_set):
+def test_it_learns_and_threads_do_not_change_a_bit(text, epochs, instruction_set):
     spec, data = parse_spec(text), patterns()
-    recipe = Recipe(epochs=15, batch_size=32)
+    recipe = Recipe(epochs=epochs, batch_size=32)
     one, other = (native.train(spec, recipe, data, seed=1, control=TrainControl(threads=threads)) for threads in (1, 3))
     assert one.weights.tobytes() == other.weights.tobytes() and one.losses == other.losses
     assert one.diverged_at == 0 and correct_rate(spec, one.weights, data) > 0.9
