@@ -43,7 +43,8 @@ def section(path: str, command: Any) -> str:
 
 def row(parameter: Any) -> str:
     """One argument or option of a command as a row of its table."""
-    typed = parameter.opts if parameter.param_type_name == "option" else [parameter.name.upper()]
+    names = [*parameter.opts, *parameter.secondary_opts]
+    typed = names if parameter.param_type_name == "option" else [parameter.name.upper()]
     default = "" if parameter.default in (None, "", False, 0, Ellipsis) else f"`{parameter.default}`"
     meaning = (getattr(parameter, "help", "") or "").replace("|", "\\|")
     return f"| {', '.join(f'`{name}`' for name in typed)} | {default} | {meaning} |"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,21 @@ def a_page(
     data = Dataset(data_name, tuple(class_names), half, half, half, test, 0, "3f0c9a1b", origin=Origin(notes=(NOTE,)))
     logits = 4.2 * np.eye(len(class_names), dtype=np.float32)[predicted]
     return PageView(_result(data, candidates), logits, 512, "smidgen shrink mnist --floor 97")
+
+
+def a_live_page(data: Dataset, text: str) -> PageView:
+    """The page of a network with random weights, as its only candidate; whether it is any good does not matter."""
+    spec = parse_spec(text)
+    weights = np.random.default_rng(0).normal(size=spec.parameters(data.input_shape)).astype(np.float32)
+    half = Score(len(data.selection) // 2, len(data.selection))
+    outcome = Outcome(len(weights), half, half, (), 0.0, weights)
+    trial = Trial(spec, Recipe(), 0, data.digest, "native-1-fma")
+    result = replace(
+        _result(data, 0), context=TrainingContext(data), goal=Goal(Target(0.4, rule="rate")), floor=Floor(0.4, "rate"),
+        winner=trial, outcome=outcome, teacher=None, teacher_test=None, fresh_seeds=(), fresh_seeds_hold=(),
+        recipes={}, turning_point=None, candidates=(TrainedCandidate(trial, outcome, "finalists"),),
+    )  # fmt: skip
+    return PageView.of(result, 512)
 
 
 def a_candidate(text: str, score: Score, stage: str, parameters: int = 403, seed: int = 0) -> TrainedCandidate:

@@ -40,7 +40,11 @@ def test_every_command_and_every_option_is_in_the_reference() -> None:
         section = text.split(f"## {path}\n")[1].split("\n## ")[0]
         for parameter in command.params:
             if parameter.name != "help":
-                assert all(f"`{name}`" in section for name in parameter.opts if name.startswith("--")), path
+                assert all(
+                    f"`{name}`" in section
+                    for name in (*parameter.opts, *parameter.secondary_opts)
+                    if name.startswith("--")
+                ), path
                 assert getattr(parameter, "help", ""), f"{path} {parameter.name} has no help"
         assert "```\nsmidgen " in section, f"{path} has no example"
 
@@ -117,7 +121,7 @@ def test_every_shell_line_is_a_command_that_is_there() -> None:
                 assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
                 continue
             name = next(name for name in (" ".join(words[:3]), " ".join(words[:2])) if name in known)
-            options = {option for parameter in known[name].params for option in parameter.opts}
+            options = {option for each in known[name].params for option in (*each.opts, *each.secondary_opts)}
             assert {word for word in words if word.startswith("--")} <= options, f"{path.name}: {line}"
 
 

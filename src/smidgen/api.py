@@ -28,6 +28,7 @@ from smidgen.places import Out
 from smidgen.predictions import predict
 from smidgen.predictor import load, save
 from smidgen.progress import followed
+from smidgen.report.answer import Answer
 from smidgen.report.folder import write, write_compressed
 from smidgen.report.sweep_folder import write_sweep
 from smidgen.reporter import Reporter, SilentReporter
@@ -35,7 +36,6 @@ from smidgen.search.byte_search import ByteSearchEffort
 from smidgen.search.compress import CompressResult
 from smidgen.search.compress import compress as search_files
 from smidgen.search.effort import Effort
-from smidgen.search.result import ShrinkResult
 from smidgen.search.shrink import shrink as search_networks
 from smidgen.search.sweep import SweepResult
 from smidgen.search.sweep import sweep as train_widths
@@ -97,13 +97,14 @@ def shrink(
     copies: int = 1,
     split_seed: int = 0,
     out: Out = None,
+    samples: bool = True,
     store: Store | str | Path | None = None,
     workers: int | None = None,
     cluster: Pool | str | None = None,
     engine: str = "auto",
     reporter: Reporter | None = None,
     command: str = "",
-) -> ShrinkResult:
+) -> Answer:
     """Find the smallest network that holds an accuracy floor, or the most accurate one within limits.
 
     Give `floor` or `within`, limits, or both.
@@ -144,6 +145,7 @@ def shrink(
         split_seed: seed of the split into training and validation images.
         out: folder for report.html, the pictures, trials.csv and the networks; True: runs/DATA-FLOOR, with the rule,
             the effort and the seed where they are not the default.
+        samples: whether the report holds test samples, to try the network on and as what it gets wrong.
         store: path, database URL or `Store` that remembers trainings; a `Store` stays open.
         workers: trainings at once; None: one for each CPU.
         cluster: where to train instead of in threads of this process, with the same result: the address of a Dask
@@ -153,7 +155,7 @@ def shrink(
         command: the command line that the report shows.
 
     Returns:
-        The network, the evidence, and everything that was trained on the way.
+        The network, the evidence, and everything that was trained on the way. A notebook shows its report.
 
     Raises:
         RequestError: an argument cannot be, or so few images cannot show the floor.
@@ -174,10 +176,11 @@ def shrink(
                 dataset, goal, teacher=imitated, effort=effort, seed=seed,
                 store=memo, workers=workers, engine=engine, reporter=told, pool=pool, budget=budget,
             )  # fmt: skip
+    answer = Answer.of(result, samples=samples, command=command)
     if folder is None:
-        return result
-    write(result, folder, command)
-    return replace(result, written_to=folder)
+        return answer
+    write(result, folder, command, samples=samples)
+    return replace(answer, written_to=folder)
 
 
 def sweep(

@@ -60,7 +60,7 @@ def test_labels_of_a_crowded_curve_do_not_cross_it(winner: int, turning: int, tm
     kept = []
     monkeypatch.setattr(plots, "save", lambda figure, path: kept.append(figure))
     mark, band = (
-        TeacherMark(0.99, "teacher, 1,199,882 parameters: 99.00 %"),
+        TeacherMark(0.99, ", 1,199,882 parameters"),
         TurningPoint(turning, 0.97, turning, turning, ""),
     )
     plots.frontier_picture(points, pareto(points), 0.97, points[winner], band, tmp_path / "a.png", "bytes", mark)

@@ -115,7 +115,7 @@ def test_text_of_the_user_is_escaped(tmp_path: Path) -> None:
     view = a_page(class_names=(evil, "dog", "owl"), data_name=evil)
     teacher = replace(view.result.teacher, notes=(evil,))
     reader = _read(_page(replace(view, command=evil, result=replace(view.result, teacher=teacher)), tmp_path))
-    assert reader.tags.count("script") == 1
+    assert "script" not in reader.tags, "a page without networks has nothing to run"
     assert evil in "".join(reader.words)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from smidgen.cli import json_forms
 from smidgen.cli.options import (
     GOAL,
@@ -96,6 +98,10 @@ def shrink(
     copies: CopiesOption = 1,
     split_seed: SplitOption = 0,
     out: Annotated[Path | None, option("--out", "The folder to write; default: runs/DATA-FLOOR.", RUN)] = None,
+    samples: Annotated[
+        bool,
+        typer.Option("--samples/--no-samples", help="Keep test samples in the report, or none.", rich_help_panel=RUN),
+    ] = True,
     store: StoreOption = None,
     workers: WorkersOption = None,
     cluster: ClusterOption = None,
@@ -117,8 +123,9 @@ def shrink(
             class_floor=class_floor, teacher=teacher, weights=weights, teacher_logits=teacher_logits,
             teacher_input=teacher_input, label=label, drop=drop, classes=classes, layout=layout,
             group_column=group_column, window=window, step=step, time_column=time_column, resize=resize, effort=effort,
-            minutes=minutes, work=work, seed=seed, copies=copies, split_seed=split_seed, out=out or True, store=store,
-            workers=workers, cluster=cluster, engine=engine, reporter=reporter, command=command_line(),
+            minutes=minutes, work=work, seed=seed, copies=copies, split_seed=split_seed, out=out or True,
+            samples=samples, store=store, workers=workers, cluster=cluster, engine=engine, reporter=reporter,
+            command=command_line(),
         )  # fmt: skip
     emit(result, print_result, json_forms.shrunk)
 

@@ -38,17 +38,26 @@ def interval_text(score: Score) -> str:
 
 @dataclass(frozen=True)
 class TeacherMark:
-    """The teacher on a picture: a level line at its rate on the validation split, with a label."""
+    """The teacher on a picture: a level line at its rate on the validation split, with a label.
+
+    Attributes:
+        rate: The rate.
+        size: ", 1,199,882 parameters"; "" if its size is unknown.
+    """
 
     rate: float
-    text: str
+    size: str = ""
 
     @classmethod
     def of(cls, teacher: TeacherOutputs) -> TeacherMark:
-        """Return the mark of a teacher; the label says its size if it is known."""
-        rate = teacher.validation.rate
+        """Return the mark of a teacher."""
         size = f", {count_text(teacher.parameters)} parameters" if teacher.parameters else ""
-        return cls(rate, f"teacher{size}: {percent_text(rate)}")
+        return cls(teacher.validation.rate, size)
+
+    @property
+    def text(self) -> str:
+        """The label."""
+        return f"teacher{self.size}: {percent_text(self.rate)}"
 
 
 def size_ticks(low: float, high: float) -> list[int]:

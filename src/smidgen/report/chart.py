@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smidgen.report.axes import (
+    TeacherMark,
     count_text,
     percent_text,
     rate_ticks,
@@ -35,12 +36,13 @@ class Tick:
 
 @dataclass(frozen=True)
 class Dot:
-    """A network. `kind` is "candidate", "front" or "winner"; `text` has one fact a line."""
+    """A network. `kind` is "candidate", "front" or "winner"; `text` has one fact a line; `number` tells dots apart."""
 
     x: float
     y: float
     kind: str
     text: str
+    number: int = -1
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ class Chart:
         front: The Pareto front as the data of an SVG path, a step line.
         floor_y: The y coordinate of the accuracy floor.
         floor_text: The label of the floor.
+        rates: The lowest and the highest accuracy of the frame.
+        teacher_y: The y coordinate of the teacher's accuracy; None without a teacher.
+        teacher: The teacher's mark.
         band: The turning point; None if the curve has none.
         below_text: How many networks lie below the window, as a sentence; "" if none do.
         description: The picture in words, for readers who cannot see it.
@@ -78,6 +83,9 @@ class Chart:
     band: Band | None
     below_text: str
     description: str
+    rates: tuple[float, float]
+    teacher_y: float | None = None
+    teacher: TeacherMark | None = None
     width: float = WIDTH
     height: float = HEIGHT
     left: float = LEFT
@@ -105,7 +113,11 @@ class Scale:
 
 
 def lay_out(
-    candidates: Sequence[tuple[Point, str]], winner: Point, floor: float, turning: TurningPoint | None
+    candidates: Sequence[tuple[Point, str]],
+    winner: Point,
+    floor: float,
+    turning: TurningPoint | None,
+    teacher: TeacherMark | None = None,
 ) -> Chart:
     """Lay out the chart of a search.
 
@@ -114,28 +126,35 @@ def lay_out(
         winner: The network that was chosen, drawn last.
         floor: The accuracy floor.
         turning: The turning point; None if the curve has none.
+        teacher: The teacher, drawn as a level line; None without one.
     """
     points = [point for point, _ in candidates]
     everyone = [*points, winner]
     scale = Scale(
         size_window([*(point.parameters for point in everyone), *_turning_sizes(turning)]),
-        rate_window([point.score.rate for point in everyone], floor),
+        rate_window([point.score.rate for point in everyone], floor, levels=[teacher.rate] if teacher else []),
     )
     front = pareto(everyone)
     marked = {point for point in front if point.score.rate >= scale.rates[0]}
-    others = [(point, stage) for point, stage in candidates if not _same(point, winner)]
-    dots = [_dot(scale, point, stage, "front" if point in marked else "candidate") for point, stage in others]
+    dots = [
+        _dot(scale, point, stage, "front" if point in marked else "candidate", number)
+        for number, (point, stage) in enumerate(candidates)
+        if not _same(point, winner)
+    ]
     dots.sort(key=lambda dot: (dot.kind == "front", dot.x))
     return Chart(
-        x_ticks=_x_ticks(scale),
+        x_ticks=x_ticks(scale),
         y_ticks=tuple(Tick(scale.y(rate), short_percent_text(rate), False) for rate in rate_ticks(*scale.rates)),
         dots=(*dots, _dot(scale, winner, "the winner", "winner")),
-        front=_steps(scale, front),
+        front=steps(scale, front),
         floor_y=scale.y(floor),
         floor_text=f"floor {short_percent_text(floor)}",
         band=None if turning is None else _band(scale, turning),
         below_text=_below_text(everyone, scale.rates[0]),
         description=_description(everyone, front, winner, floor, turning),
+        rates=scale.rates,
+        teacher_y=scale.y(teacher.rate) if teacher else None,
+        teacher=teacher,
     )
 
 
@@ -147,13 +166,14 @@ def _same(point: Point, winner: Point) -> bool:
     return (point.parameters, point.score) == (winner.parameters, winner.score)
 
 
-def _x_ticks(scale: Scale) -> tuple[Tick, ...]:
+def x_ticks(scale: Scale) -> tuple[Tick, ...]:
+    """Return the ticks of the sizes."""
     sizes = size_ticks(*scale.sizes)
     crowded = len(sizes) > 4
     return tuple(Tick(scale.x(size), count_text(size), crowded and not math.log10(size).is_integer()) for size in sizes)
 
 
-def _dot(scale: Scale, point: Point, stage: str, kind: str) -> Dot:
+def _dot(scale: Scale, point: Point, stage: str, kind: str, number: int = -1) -> Dot:
     low, high = point.score.interval()
     text = (
         f"{count_text(point.parameters)} parameters\n"
@@ -161,10 +181,10 @@ def _dot(scale: Scale, point: Point, stage: str, kind: str) -> Dot:
         f" ({percent_text(low)} to {percent_text(high)})\n"
         f"{point.label}\n{stage}"
     )
-    return Dot(scale.x(point.parameters), scale.y(point.score.rate), kind, text)
+    return Dot(scale.x(point.parameters), scale.y(point.score.rate), kind, text, number)
 
 
-def _steps(scale: Scale, front: Sequence[Point]) -> str:
+def steps(scale: Scale, front: Sequence[Point]) -> str:
     """Return the step line of the best rate at or below each size; it begins where the front enters the window."""
     inside = [point for point in front if point.score.rate >= scale.rates[0]]
     first = inside[0]

@@ -15,6 +15,7 @@ import os
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import smidgen
 from smidgen.atomic_files import cannot_write, draft_files
@@ -33,13 +34,14 @@ from smidgen.search.result import ShrinkResult
 from smidgen.trials.evaluate import shipped
 
 
-def write(result: ShrinkResult, folder: Path, command: str = "") -> None:
+def write(result: ShrinkResult, folder: Path, command: str = "", *, samples: bool = True) -> None:
     """Write the run folder, all at once and in place of an older run; it is made if it is missing.
 
     Args:
         result: The result of the search.
         folder: The folder to write.
         command: The command line that started the run, for the page.
+        samples: Whether the page may hold test samples.
 
     Raises:
         RequestError: The folder cannot be written to; its earlier content is left as it was.
@@ -47,7 +49,7 @@ def write(result: ShrinkResult, folder: Path, command: str = "") -> None:
     run = _run_of(result)
     try:
         with run_folder(folder, run, "shrink") as draft:
-            _write_all(result, draft, command, run)
+            _write_all(result, draft, command, run, samples)
     except (OSError, ModelFileError) as error:
         raise RequestError(
             f"cannot write to {folder}: {_reason(error)}; give another place by --out, everything that was trained "
@@ -83,6 +85,14 @@ def _write_file(found: CompressResult, path: Path) -> None:
     path.with_suffix(".csv").write_text(files_csv(found), encoding="utf-8")
 
 
+def float_file_bytes(result: ShrinkResult) -> int:
+    """Return the length of the winner's .safetensors file in a run folder."""
+    with TemporaryDirectory() as folder:
+        return save_safetensors(
+            _model(result, result.winner, result.outcome, _run_of(result)), Path(folder) / "winner.safetensors"
+        )
+
+
 def _run_of(result: ShrinkResult) -> str:
     """Return the name of the run: it depends on what was asked for and on everything that was trained."""
     trained = [candidate.trial.key for candidate in result.candidates]
@@ -95,14 +105,14 @@ def _file_point(file: FileCandidate) -> Point:
     return Point(file.file_bytes, file.outcome.validation, str(file.quantized.spec), file.trial.seed)
 
 
-def _write_all(result: ShrinkResult, folder: Path, command: str, run: str) -> None:
+def _write_all(result: ShrinkResult, folder: Path, command: str, run: str, samples: bool) -> None:
     size_bytes = save_safetensors(_model(result, result.winner, result.outcome, run), folder / "winner.safetensors")
     if result.teacher and result.teacher.trial and result.teacher.outcome:
         teacher = _model(result, result.teacher.trial, result.teacher.outcome, run)
         save_safetensors(teacher, folder / "teacher.safetensors")
     if result.file:
         _write_file(result.file, folder / "winner.smidgen")
-    view = PageView.of(result, size_bytes, command)
+    view = PageView.of(result, size_bytes, command, samples=samples)
     write_page(view, folder / "report.html")
     front = pareto([*view.points, view.winner])
     picture, floor = folder / "frontier.png", result.floor.accuracy

@@ -1,6 +1,7 @@
 """One run as one page: a self-contained HTML file that fetches nothing.
 
-The template `report.html.j2` reads the result of the search, and a `PageView` of what the result does not have as text.
+The template `report.html.j2` and its parts in `web/` read the result of the search, and a `PageView` of what the result
+does not have as text. The script in `web/` makes the page alive.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from smidgen.atomic_files import write_whole
 from smidgen.foreign_text import shown
 from smidgen.report.axes import count_text, interval_text, percent_text, short_percent_text
 from smidgen.report.choice import how_chosen
+from smidgen.report.measures import LABELS
+from smidgen.report.page_script import page_json, program
 from smidgen.report.png import data_uri
-from smidgen.report.view import PageView
-
-MOST_WRONG_IMAGES = 40
+from smidgen.report.samples import is_made_as_mnist
+from smidgen.report.view import MOST_WRONG_IMAGES, PageView
 
 
 def write_page(view: PageView, path: Path) -> None:
@@ -27,11 +29,12 @@ def write_page(view: PageView, path: Path) -> None:
 
 def render(view: PageView) -> str:
     """Return the page as HTML."""
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_finalized
-    )
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_finalized,
+        loader=FunctionLoader(_resource),
+    )  # fmt: skip
     environment.filters |= {
         "count": count_text,
         "percent": percent_text,
@@ -43,15 +46,24 @@ def render(view: PageView) -> str:
         "median": median,
         "data_uri": data_uri,
     }
-    template = environment.from_string(files("smidgen.report").joinpath("report.html.j2").read_text("utf-8"))
-    return template.render(
+    live = bool(view.networks)
+    return environment.get_template("report.html.j2").render(
         view=view,
         result=view.result,
         chart=view.chart,
         how_chosen=how_chosen(view.result),
         wrong=view.wrong[:MOST_WRONG_IMAGES],
         version=smidgen.__version__,
+        live=live,
+        centred=live and is_made_as_mnist(view.result.data),
+        labels=LABELS,
+        page_json=page_json(view) if live else "",
+        program=program() if live else "",
     )
+
+
+def _resource(name: str) -> str:
+    return files("smidgen.report").joinpath(*name.split("/")).read_text("utf-8")
 
 
 def _finalized(value: object) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +11,11 @@ import numpy.typing as npt
 from smidgen.data import facts_of
 from smidgen.records import Score
 from smidgen.report.axes import TeacherMark, count_text, interval_text, percent_text
-from smidgen.report.chart import Chart, lay_out
+from smidgen.report.chart import Chart, Dot, lay_out
+from smidgen.report.measures import Measure, file_dots, measures
+from smidgen.report.page_networks import MOST_CLASSES_IN_TABLE, PageNetwork, page_networks
+from smidgen.report.page_teacher import PageTeacher, page_teacher
+from smidgen.report.samples import Sample, samples_of
 from smidgen.search.frontier import Point
 from smidgen.search.judge import needed_rate
 from smidgen.search.result import ShrinkResult, TrainedCandidate
@@ -19,8 +23,9 @@ from smidgen.spec import LayerPlan
 from smidgen.teacher import TeacherOutputs
 from smidgen.trials.evaluate import classify_in_units
 
-MOST_CLASSES_IN_TABLE = 30
 MOST_PAIRS = 5
+MOST_WRONG_IMAGES = 40
+LONG_NAME = 6
 
 
 @dataclass(frozen=True)
@@ -59,18 +64,26 @@ class PageView:
         logits: float32 [n, classes], the winner's logits for the test split.
         file_bytes: The length of winner.safetensors.
         command: The command line that started the run; "" if none did.
+        networks: The networks that the page holds, the winner first and then its file; none for a page that only shows.
+        page_teacher: The teacher as the page holds it; None if it does not.
+        has_samples: Whether the page may hold test samples.
     """
 
     result: ShrinkResult
     logits: npt.NDArray[np.float32]
     file_bytes: int
     command: str = ""
+    networks: tuple[PageNetwork, ...] = ()
+    page_teacher: PageTeacher | None = None
+    has_samples: bool = True
 
     @classmethod
-    def of(cls, result: ShrinkResult, file_bytes: int, command: str = "") -> PageView:
-        """Classify the test split with the winner, and return the view."""
+    def of(cls, result: ShrinkResult, file_bytes: int, command: str = "", *, samples: bool = True) -> PageView:
+        """Classify the test split with the winner, collect what the page holds, and return the view."""
         logits = classify_in_units(result.context, result.winner.spec, result.outcome.weights, result.data.test)
-        return cls(result, logits, file_bytes, command)
+        view = cls(result, logits, file_bytes, command, has_samples=samples)
+        networks = page_networks(result, view.chart.rates[0])
+        return replace(view, networks=networks, page_teacher=page_teacher(result))
 
     @property
     def evidence(self) -> str:
@@ -92,6 +105,38 @@ class PageView:
     def teacher_mark(self) -> TeacherMark | None:
         """The teacher on the curve; None if there is none."""
         return TeacherMark.of(self.result.teacher) if self.result.teacher else None
+
+    @property
+    def teacher_note(self) -> str:
+        """What the page says of its teacher: how it runs there, or why it does not."""
+        teacher, held = self.result.teacher, self.page_teacher
+        if held:
+            return (
+                f"The teacher runs here with weights of {held.bits} bits; so it is right on "
+                f"{percent_text(held.score.rate)} of the selection images."
+            )
+        if teacher and teacher.outcome:
+            return "The teacher is not in the page: it does not fit in 2 MB, even with weights of 4 bits."
+        return "The teacher is not in the page: it was not trained here."
+
+    @property
+    def samples_note(self) -> str:
+        """Which of the user's samples the page holds, as a sentence."""
+        if not self.has_samples:
+            return "This page holds none (--no-samples)."
+        wrong = self.wrong[:MOST_WRONG_IMAGES]
+        if not self.samples and not wrong:
+            return "This page holds none."
+        rows = [str(sample.row) for sample in self.samples if sample.row >= 0]
+        known = f" (rows {', '.join(rows)} of the data, counted from 0)" if rows else ""
+        parts = [f"{len(self.samples)} test samples{known}"] if self.samples else []
+        parts += [f"the {len(wrong)} wrongly classified test images that it shows"] if wrong else []
+        return f"This page holds {' and '.join(parts)}. To leave them out: --no-samples."
+
+    @property
+    def has_long_names(self) -> bool:
+        """Whether a class name is too long for large letters."""
+        return max(map(len, self.result.data.class_names)) > LONG_NAME
 
     @property
     def times_smaller(self) -> str:
@@ -158,12 +203,28 @@ class PageView:
         """The winner as a point of the curve."""
         return point_of(TrainedCandidate(self.result.winner, self.result.outcome, "the winner"))
 
-    @property
+    @cached_property
     def chart(self) -> Chart:
         """The curve."""
         stages = [candidate.stage for candidate in self.candidates]
         marks = list(zip(self.points, stages, strict=True))
-        return lay_out(marks, self.winner, self.result.floor.accuracy, self.result.turning_point)
+        floor = self.result.floor.accuracy
+        return lay_out(marks, self.winner, floor, self.result.turning_point, self.teacher_mark)
+
+    @cached_property
+    def measures(self) -> dict[str, Measure]:
+        """The curve over each size."""
+        return measures(self.result, self.candidates, self.chart.rates)
+
+    @property
+    def file_dots(self) -> tuple[Dot, ...]:
+        """The files on the curve over bytes; none if no file was searched for."""
+        return file_dots(self.result, self.measures["bytes"]) if self.result.file else ()
+
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """The test samples that the page offers."""
+        return samples_of(self.result.data) if self.has_samples and self.networks else ()
 
     @cached_property
     def confusion(self) -> npt.NDArray[np.int64]:
@@ -206,7 +267,7 @@ class PageView:
     def wrong(self) -> tuple[WrongImage, ...]:
         """The wrongly classified test images, the largest margins first; none for data that are not images."""
         test, names = self.result.data.test, self.result.data.class_names
-        if min(test.shape[2:]) < 2 or test.dtype != np.uint8:
+        if not self.has_samples or min(test.shape[2:]) < 2 or test.dtype != np.uint8:
             return ()
         predicted = self.logits.argmax(axis=1)
         rows = np.flatnonzero(predicted != test.labels)

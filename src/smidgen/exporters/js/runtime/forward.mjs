@@ -8,35 +8,76 @@ function activate(values, { slope = 1, ceiling = Infinity }) {
   return values;
 }
 
-function convolve(plan, input) {
-  const { layer, top, left } = plan;
+// The input with zeros around each channel, so that every window lies within; itself where every window does.
+function padded(plan, input) {
   const [channels, height, width] = plan.input;
-  const [outs, rows, columns] = plan.shape;
-  const [ky, kx] = layer.kernel;
-  const [sy, sx] = layer.stride;
-  const [weight, bias] = plan.values;
-  const own = layer.kind === "depthwise";
-  const out = new Float32Array(outs * rows * columns);
-  const sums = new Float64Array(columns);
-  for (let o = 0; o < outs; o++)
-    for (let y = 0; y < rows; y++) {
-      sums.fill(bias ? bias[o] : 0);
-      for (let c = own ? o : 0; c < (own ? o + 1 : channels); c++)
-        for (let j = 0; j < ky; j++) {
-          const row = y * sy + j - top;
-          if (row < 0 || row >= height) continue;
-          const from = (c * height + row) * width;
-          const at = ((own ? o % (layer.shared ?? outs) : o * channels + c) * ky + j) * kx;
-          for (let i = 0; i < kx; i++) {
-            const w = weight[at + i];
-            const shift = i - left;
-            const first = Math.max(0, Math.ceil(-shift / sx));
-            const end = Math.min(columns, Math.floor((width - 1 - shift) / sx) + 1);
-            for (let x = first; x < end; x++) sums[x] += w * input[from + x * sx + shift];
-          }
-        }
-      out.set(sums, (o * rows + y) * columns);
+  const { kernel, stride } = plan.layer;
+  const [, rows, columns] = plan.shape;
+  const high = Math.max(height, (rows - 1) * stride[0] + kernel[0]);
+  const wide = Math.max(width, (columns - 1) * stride[1] + kernel[1]);
+  if (high === height && wide === width) return { values: input, high, wide };
+  const values = new Float32Array(channels * high * wide);
+  for (let c = 0; c < channels; c++)
+    for (let y = 0; y < height; y++) {
+      const from = (c * height + y) * width;
+      values.set(input.subarray(from, from + width), (c * high + y + plan.top) * wide + plan.left);
     }
+  return { values, high, wide };
+}
+
+// Where the inputs of a window lie, counted from its first, in the order of the weights.
+function tapsOf(channels, [ky, kx], high, wide) {
+  const taps = new Int32Array(channels * ky * kx);
+  for (let k = 0; k < taps.length; k++) {
+    const [c, j] = [Math.floor(k / (ky * kx)), Math.floor(k / kx) % ky];
+    taps[k] = (c * high + j) * wide + (k % kx);
+  }
+  return taps;
+}
+
+function one(out, to, bias, weight, first, values, from, taps) {
+  let sum = bias;
+  for (let k = 0; k < taps.length; k++) sum += weight[first + k] * values[from + taps[k]];
+  out[to] = sum;
+}
+
+// Four outputs side by side share the reading of each weight, which halves the time.
+function four(out, to, bias, weight, first, values, from, taps, step) {
+  let [a, b, c, d] = [bias, bias, bias, bias];
+  for (let k = 0; k < taps.length; k++) {
+    const w = weight[first + k];
+    const at = from + taps[k];
+    a += w * values[at];
+    b += w * values[at + step];
+    c += w * values[at + 2 * step];
+    d += w * values[at + 3 * step];
+  }
+  out[to] = a;
+  out[to + 1] = b;
+  out[to + 2] = c;
+  out[to + 3] = d;
+}
+
+function convolve(plan, input) {
+  const { layer, shape } = plan;
+  const [outs, rows, columns] = shape;
+  const [sy, sx] = layer.stride;
+  const [weight, biases] = plan.values;
+  const own = layer.kind === "depthwise";
+  const { values, high, wide } = padded(plan, input);
+  const taps = (plan.taps ??= tapsOf(own ? 1 : plan.input[0], layer.kernel, high, wide));
+  const out = new Float32Array(outs * rows * columns);
+  for (let o = 0; o < outs; o++) {
+    const bias = biases ? biases[o] : 0;
+    const first = (own ? o % (layer.shared ?? outs) : o) * taps.length;
+    for (let y = 0; y < rows; y++) {
+      const from = ((own ? o * high : 0) + y * sy) * wide;
+      const to = (o * rows + y) * columns;
+      let x = 0;
+      for (; x + 4 <= columns; x += 4) four(out, to + x, bias, weight, first, values, from + x * sx, taps, sx);
+      for (; x < columns; x++) one(out, to + x, bias, weight, first, values, from + x * sx, taps);
+    }
+  }
   return activate(out, layer);
 }
 
@@ -51,6 +92,18 @@ function dense(plan, input) {
   return activate(out, plan.layer);
 }
 
+// The mean or the largest value of a window that begins at `from`.
+function pooled(input, from, width, ky, kx, isMean) {
+  let found = isMean ? 0 : -Infinity;
+  for (let j = 0; j < ky; j++)
+    for (let i = 0; i < kx; i++) {
+      const value = input[from + j * width + i];
+      if (isMean) found += value;
+      else if (value > found) found = value;
+    }
+  return isMean ? found / (ky * kx) : found;
+}
+
 function pool(plan, input) {
   const [channels, height, width] = plan.input;
   const { kernel, stride, kind } = plan.layer;
@@ -60,17 +113,8 @@ function pool(plan, input) {
   const out = new Float32Array(channels * rows * columns);
   for (let c = 0, to = 0; c < channels; c++)
     for (let y = 0; y < rows; y++)
-      for (let x = 0; x < columns; x++, to++) {
-        let most = -Infinity;
-        let sum = 0;
-        for (let j = 0; j < ky; j++)
-          for (let i = 0; i < kx; i++) {
-            const value = input[(c * height + y * sy + j) * width + x * sx + i];
-            if (value > most) most = value;
-            sum += value;
-          }
-        out[to] = kind === "maxpool" ? most : sum / (ky * kx);
-      }
+      for (let x = 0; x < columns; x++, to++)
+        out[to] = pooled(input, (c * height + y * sy) * width + x * sx, width, ky, kx, kind !== "maxpool");
   return out;
 }
 

@@ -25,7 +25,11 @@ function readPairs(s, count) {
   });
 }
 
-const asBytes = (values) => Float32Array.from(values, (value) => value / 255);
+function asBytes(values) {
+  const made = new Float32Array(values.length);
+  for (let i = 0; i < made.length; i++) made[i] = values[i] / 255;
+  return made;
+}
 
 // The kind of the input, and the function from the user's values, `size` a channel, to those of the network.
 export function readInput(s, channels) {

@@ -1,0 +1,36 @@
+// Small helpers: elements, numbers as text, numbers from text.
+
+export const byId = (id) => document.getElementById(id);
+
+// Makes an element; strings among the children become text, never markup.
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+export const count = (number) => number.toLocaleString("en-US");
+
+export const percent = (rate, decimals = 2) => `${(100 * rate).toFixed(decimals)}\u00a0%`;
+
+export const shortPercent = (rate) => `${+(100 * rate).toFixed(4)}\u00a0%`;
+
+export const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+
+export const floatsOf = (text) => new Float32Array(bytesOf(text).buffer);
+
+export const clipped = (value, low, high) => Math.min(high, Math.max(low, value));
+
+// Calls a function at most once a frame.
+export function oncePerFrame(call) {
+  let waiting = false;
+  return () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      call();
+    });
+  };
+}
