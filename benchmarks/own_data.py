@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import resource
 import subprocess
 import sys
 import time
@@ -51,11 +52,19 @@ def searched(name: str, folder: Path, floor: float, effort: str) -> Row:
     with TemporaryDirectory() as memory:
         places = ["--store", f"{memory}/store.sqlite", "--out", str(out)]
         command = [sys.executable, "-m", "smidgen", "shrink", data, *options, *places]
+        before = _processor_seconds()
         seconds, silence, code = _followed(command, folder / f"{name}-{floor:g}.log")
     row: Row = {"set": name, "floor": floor, "seconds": round(seconds, 1), "longest_silence": round(silence, 1)}
+    row["processor_seconds"] = round(_processor_seconds() - before, 1)
     if code:
         return row | {"parameters": "", "network": "nothing met the floor"}
     return row | _found(out, load(data, **_reading(name)))
+
+
+def _processor_seconds() -> float:
+    """The processor time of all commands that were run so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _reading(name: str) -> dict[str, Any]:
