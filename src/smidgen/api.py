@@ -94,7 +94,7 @@ def shrink(
     minutes: float | str | None = None,
     work: float | str | None = None,
     seed: int = 0,
-    copies: int = 1,
+    copies: int | None = None,
     split_seed: int = 0,
     out: Out = None,
     samples: bool = True,
@@ -141,7 +141,8 @@ def shrink(
         work: multiply-accumulates of training that the search may take, in place of an effort: 1.2e12. The same work
             gives the same networks on every machine.
         seed: seed of the search and of every training.
-        copies: augment with this many copies of each image, 2..N randomly shifted, rotated and scaled.
+        copies: augment with this many copies of each image, 2..N randomly shifted, rotated and scaled; None: 4 of
+            fewer than 2,000 pictures of at least 16x16, else 1.
         split_seed: seed of the split into training and validation images.
         out: folder for report.html, the pictures, trials.csv and the networks; True: runs/DATA-FLOOR, with the rule,
             the effort and the seed where they are not the default.
@@ -279,7 +280,7 @@ def compress(
     teacher: object = None,
     effort: str | ByteSearchEffort = "normal",
     seed: int = 0,
-    copies: int = 1,
+    copies: int | None = None,
     split_seed: int = 0,
     out: Out = None,
     store: Store | str | Path | None = None,
@@ -313,7 +314,8 @@ def compress(
             there is one, else the network itself.
         effort: "glance", "quick", "normal", "thorough" or a `ByteSearchEffort`.
         seed: seed of the search and of every training.
-        copies: augment with this many copies of each image, 2..N randomly shifted, rotated and scaled.
+        copies: augment with this many copies of each image, 2..N randomly shifted, rotated and scaled; None: 4 of
+            fewer than 2,000 pictures of at least 16x16, else 1.
         split_seed: seed of the split that the network was trained on.
         out: the .smidgen file to write, with its curve as .png and all candidates as .csv; True: beside the first file,
             as NAME-compressed.smidgen.

@@ -10,7 +10,17 @@ from pathlib import Path
 
 import numpy.typing as npt
 
-from smidgen.data import NAMES, NO_OPTIONS, Dataset, ReadOptions, facts_of, from_arrays, load_with, with_copies
+from smidgen.data import (
+    NAMES,
+    NO_OPTIONS,
+    Dataset,
+    ReadOptions,
+    facts_of,
+    from_arrays,
+    load_with,
+    usual_copies,
+    with_copies,
+)
 from smidgen.errors import RequestError, SpecError
 from smidgen.model import Model, open_model
 from smidgen.records import OPTIMIZERS, RULES, Recipe
@@ -129,17 +139,19 @@ def dataset(
     *,
     split_seed: int = 0,
     reading: ReadOptions = NO_OPTIONS,
-    copies: int = 1,
+    copies: int | None = 1,
     reporter: Reporter | None = None,
 ) -> Dataset:
     """Read, split and augment the data that a caller names or hands over, and say how it was understood.
+
+    Without a number of `copies` there are several where the training images are few.
 
     Raises:
         DataError: it cannot be found, read or used. RequestError: an option that does not apply to such data.
     """
     check_data(data)
     split_seed = whole_number(split_seed, "split_seed", "leave it out for 0", least=0)
-    copies = whole_number(copies, "copies", "leave it out for the images as they are")
+    copies = optional_whole(copies, "copies", "give 1 for the images as they are")
     for_arrays = ReadOptions(layout=reading.layout)
     if not isinstance(data, str | Path) and reading != (for_arrays if isinstance(data, tuple) else NO_OPTIONS):
         raise RequestError(f"{reading.given} is for files and folders; leave it out, or give a path")
@@ -151,9 +163,15 @@ def dataset(
         found = from_arrays(*data, split_seed=split_seed, layout=reading.layout)
     else:
         found = load_with(data, reading, split_seed, reporter=reporter)
+    say = (reporter or SilentReporter()).say
     for line in facts_of(found):
-        (reporter or SilentReporter()).say(line)
-    return with_copies(found, copies, default_workers())
+        say(line)
+    usual = usual_copies(found) if copies is None else copies
+    if copies is None and usual > 1:
+        say(
+            f"{len(found.train):,} training images are few: {usual} copies of each, moved a little; --copies 1 has none"
+        )
+    return with_copies(found, usual, default_workers())
 
 
 def optional_dataset(

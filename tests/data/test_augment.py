@@ -5,11 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smidgen import from_arrays
-from smidgen.data import Dataset, augment, with_copies
+from smidgen.arguments import dataset
+from smidgen.data import Dataset, augment, from_arrays, usual_copies, with_copies
 from smidgen.data.augment import COPY_AUGMENTATION, transformed
 from smidgen.errors import RequestError
+from smidgen.reporter import SilentReporter
+from smidgen.search.effort import EFFORTS, epochs_of
+from smidgen.search.teacher_stage import teacher_trial
 from smidgen.streams import affine_maps
+from smidgen.trials.evaluate import TrainingContext
+
+
+class Heard(SilentReporter):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said = list[str]()
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
 
 
 def test_the_first_copy_is_the_images_and_the_others_are_near_them(digits: Dataset) -> None:
@@ -66,3 +80,24 @@ def test_pictures_in_floats_of_any_channels_move_as_bytes_do_and_keep_their_rang
     inner = (slice(None), slice(None), slice(3, 6), slice(3, 6))
     np.testing.assert_allclose(moved[inner], transformed(pixels, maps)[inner] / 127.5 - 1, atol=0.5 / 127 + 1e-6)
     assert moved.dtype == np.float32 and np.abs(moved).max() <= 1 + 1e-6
+
+
+def test_few_pictures_get_copies_unless_the_user_says_otherwise() -> None:
+    pictures = np.random.default_rng(0).integers(0, 255, (60, 16, 20)).astype(np.uint8)
+    labels = np.arange(60) % 3
+    said = Heard()
+    data = dataset((pictures, labels), copies=None, reporter=said)
+    assert (len(data.train), data.copies) == (4 * 36, 4)
+    assert "36 training images are few: 4 copies of each, moved a little; --copies 1 has none" in said.said
+    assert len(dataset((pictures, labels), copies=1).train) == 36
+    for others in (pictures[:, :8, :8], pictures.reshape(60, -1), np.repeat(pictures, 60, axis=0)):
+        assert usual_copies(from_arrays(others, np.resize(labels, len(others)))) == 1
+
+
+def test_copies_are_passed_as_often_less_and_the_teacher_is_sized_to_what_was_given(digits: Dataset) -> None:
+    more = with_copies(digits, 4)
+    quick = EFFORTS["quick"]
+    steps = [epochs_of(quick, quick.long_steps, len(data.train), data.copies) for data in (digits, more)]
+    assert steps == [300, 75]
+    teachers = [teacher_trial(TrainingContext(data), 0).spec for data in (digits, more)]
+    assert teachers[0] == teachers[1]

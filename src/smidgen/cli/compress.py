@@ -79,7 +79,7 @@ def compress(
     ] = None,
     effort: EffortOption = "normal",
     seed: SeedOption = 0,
-    copies: CopiesOption = 1,
+    copies: CopiesOption = None,
     split_seed: SplitOption = 0,
     out: Annotated[
         Path | None, option("--out", "The .smidgen file to write; default: NAME-compressed beside the first.", RUN)

@@ -52,7 +52,12 @@ EffortOption = Annotated[
 ]
 SeedOption = Annotated[int, option("--seed", "Seed of the search and of every training.", SEARCH)]
 CopiesOption = Annotated[
-    int, option("--copies", "Augment: N copies of each image, 2..N randomly shifted, rotated and scaled.", DATA)
+    int | None,
+    option(
+        "--copies",
+        "Augment: N copies of each image, all but the first moved a little; default: 4 of few pictures, else 1.",
+        DATA,
+    ),
 ]
 SplitOption = Annotated[int, option("--split-seed", "Seed of the split into training and validation images.", DATA)]
 

@@ -95,7 +95,7 @@ def shrink(
         float | None, option("--work", "Multiply-accumulates of training it may take: 1.2e12.", SEARCH)
     ] = None,
     seed: SeedOption = 0,
-    copies: CopiesOption = 1,
+    copies: CopiesOption = None,
     split_seed: SplitOption = 0,
     out: Annotated[Path | None, option("--out", "The folder to write; default: runs/DATA-FLOOR.", RUN)] = None,
     samples: Annotated[

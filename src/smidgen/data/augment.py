@@ -21,6 +21,9 @@ from smidgen.streams import affine_maps
 
 COPY_AUGMENTATION = Augmentation(shift=1, rotation=8, scale=0.08)
 MAX_COPIES = 64
+FEW_IMAGES, FEW_COPIES, LEAST_SIDE = 2_000, 4, 16
+"""Pictures of at least this side get so many copies where there are fewer training images and the user states nothing.
+With as many steps, they were worth 1 and 3 points of accuracy on 360 photos, 1.6 and -1 on 432 others (four seeds)."""
 CHUNK_IMAGES = 1000
 """Images transformed at once; their intermediate arrays take a few megabytes."""
 
@@ -53,7 +56,13 @@ def with_copies(data: Dataset, copies: int, workers: int = 1) -> Dataset:
     shape = (copies * len(base), *data.input_shape)
     train = Split.lazy(make, shape, base.dtype, np.tile(base.labels, copies))
     digest = hashlib.sha256(f"{data.digest} {copies} copies {COPY_AUGMENTATION}".encode()).hexdigest()
-    return replace(data, train=train, digest=digest)
+    return replace(data, train=train, digest=digest, copies=copies)
+
+
+def usual_copies(data: Dataset) -> int:
+    """How many copies of each training image are made unless the user says: few pictures are soon learned by heart."""
+    is_picture = data.input.kind not in (SIGNAL, VECTOR) and min(data.input_shape[1:]) >= LEAST_SIDE
+    return FEW_COPIES if is_picture and len(data.train) < FEW_IMAGES else 1
 
 
 def transformed_copies(images: Images, copies: int, workers: int = 1) -> Images:

@@ -121,6 +121,7 @@ class Dataset:
         input: What the numbers mean; the images of every split are `input.to_network(values)`. By default as the images
             are: bytes, or floating-point numbers that are read as they are.
         origin: What was understood when the data was read.
+        copies: How many copies of each training image there are; all but the first were moved a little.
     """
 
     name: str
@@ -133,6 +134,7 @@ class Dataset:
     digest: str
     input: InputSpec = UNSTATED
     origin: Origin = UNKNOWN_ORIGIN
+    copies: int = 1
 
     def __post_init__(self) -> None:
         if not self.input.is_stated:

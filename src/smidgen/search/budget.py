@@ -14,7 +14,7 @@ from statistics import median
 
 from smidgen.errors import RequestError
 from smidgen.records import Trial
-from smidgen.search.byte_search import BATCH, FIRST_PRICES, FIRST_STEPS, ByteSearchEffort
+from smidgen.search.byte_search import BATCH, FIRST_PRICES, FIRST_STEPS, ByteSearchEffort, passes
 from smidgen.search.effort import (
     CURVE_SEEDS,
     DISTILLATION_RECIPES,
@@ -73,7 +73,7 @@ class WorkEstimate:
         usual = median(macs) if macs else 0
         images = 3 * len(data.train)
         short, long, curve = (
-            images * epochs_of(effort, steps, len(data.train))
+            images * epochs_of(effort, steps, len(data.train), data.copies)
             for steps in (effort.short_steps, effort.long_steps, effort.curve_steps)
         )
         comparisons = RECIPE_SEEDS * len(DISTILLATION_RECIPES) * effort.compares_recipes
@@ -85,12 +85,12 @@ class WorkEstimate:
         return (
             total
             + self.teacher_work * effort.compares_recipes
-            + _byte_search_work(effort.byte_search, 3 * BATCH * usual)
+            + _byte_search_work(effort.byte_search, images * usual, -(-len(data.train) // BATCH), data.copies)
         )
 
     def _first_macs(self, effort: Effort) -> list[int]:
         """The multiply-accumulates for one image of each network of the first generation."""
-        key = effort.first, effort.macs_a_value
+        key = effort.first, effort.macs_a_pixel
         if key not in self._macs_memo:
             shape = self.context.dataset.input_shape
             self._macs_memo[key] = [spec.macs(shape) for spec in self.first(effort)]
@@ -102,8 +102,8 @@ def _long_trainings(effort: Effort) -> int:
     return promoted + effort.finalists * FINALIST_SEEDS + effort.near_misses * effort.seeds + effort.fresh_seeds
 
 
-def _byte_search_work(effort: ByteSearchEffort, step_macs: float) -> float:
-    training = min(effort.steps * step_macs, effort.training_macs)
+def _byte_search_work(effort: ByteSearchEffort, epoch_macs: float, epoch_steps: int, copies: int) -> float:
+    training = min(passes(effort, epoch_steps, copies) * epoch_macs, effort.training_macs)
     first = effort.networks * len(FIRST_STEPS) * len(FIRST_PRICES) * training
     return first + min(effort.generations * effort.children * training, effort.total_macs)
 

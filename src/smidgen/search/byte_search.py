@@ -72,6 +72,9 @@ BYTE_SEARCH_EFFORTS = {
     "thorough": ByteSearchEffort(4, 40, 24, 16_000, 12e12, 480e12),
 }
 
+MOST_PASSES = 150
+"""Passes over the training images at most: 2,000 steps would pass 360 pictures 333 times."""
+
 NOT_TRAINED = "not trained"
 """The stage of files whose weights are as they were given, or rounded to a fine grid."""
 
@@ -288,7 +291,7 @@ class ByteSearch:
         if self.context.teacher_logits is not None:
             recipe = replace(recipe, loss="kl", temperature=2.0)
         trial = self.context.trial(plan.model.spec, recipe, plan.seed, start.digest)
-        epochs = self.effort.steps / recipe.steps(len(self.context.dataset.train))
+        epochs = passes(self.effort, recipe.steps(len(self.context.dataset.train)), self.context.dataset.copies)
         epochs = min(epochs, self.effort.training_macs / (self.context.cost(trial) / recipe.epochs))
         return replace(trial, recipe=replace(recipe, epochs=max(1, round(epochs))))
 
@@ -328,6 +331,11 @@ class ByteSearch:
             found = score(self.context, spec, weights, split, self.study.workers)
             store.put_score(trial.key, split=name, of="decoded file", score=found)
         return found
+
+
+def passes(effort: ByteSearchEffort, epoch_steps: int, copies: int = 1) -> float:
+    """The epochs of a training of the effort's steps, at most `MOST_PASSES` over few images."""
+    return min(effort.steps / epoch_steps, MOST_PASSES / copies)
 
 
 def _child(random: Random, parent: FileCandidate, has_slack: bool) -> _Plan:

@@ -31,7 +31,7 @@ class Effort:
         short_steps: Steps of a short training, which ranks a network.
         curve_steps: Steps of a network on the curve of accuracy against size; 0 for no curve.
         long_steps: Steps of a long training.
-        macs_a_value: Most multiply-accumulates of a candidate, for each value of an input.
+        macs_a_pixel: Most multiply-accumulates of a candidate, for each pixel, step or feature of an input.
         byte_search: How much is tried for fewer bytes.
         compares_recipes: Whether to train a teacher if none is given, and compare learning from it with learning from
             labels.
@@ -49,7 +49,7 @@ class Effort:
     short_steps: int
     curve_steps: int
     long_steps: int
-    macs_a_value: int
+    macs_a_pixel: int
     byte_search: ByteSearchEffort
     compares_recipes: bool = True
     least_work: float = 0.0
@@ -68,7 +68,7 @@ EFFORTS = {
         short_steps=300,
         curve_steps=0,
         long_steps=2_000,
-        macs_a_value=100,
+        macs_a_pixel=100,
         byte_search=BYTE_SEARCH_EFFORTS["glance"],
         compares_recipes=False,
     ),
@@ -84,7 +84,7 @@ EFFORTS = {
         short_steps=1_600,
         curve_steps=1_600,
         long_steps=12_000,
-        macs_a_value=100,
+        macs_a_pixel=100,
         byte_search=BYTE_SEARCH_EFFORTS["glance"],
         least_work=3e11,
     ),
@@ -100,7 +100,7 @@ EFFORTS = {
         short_steps=1_600,
         curve_steps=2_400,
         long_steps=20_000,
-        macs_a_value=100,
+        macs_a_pixel=100,
         byte_search=BYTE_SEARCH_EFFORTS["glance"],
         least_work=6e11,
     ),
@@ -116,7 +116,7 @@ EFFORTS = {
         short_steps=3_200,
         curve_steps=8_000,
         long_steps=64_000,
-        macs_a_value=400,
+        macs_a_pixel=400,
         byte_search=BYTE_SEARCH_EFFORTS["quick"],
         least_work=2e12,
     ),
@@ -146,10 +146,13 @@ MOST_SHORT_EPOCHS, MOST_EPOCHS = 60, 300
 after 120 epochs, 91.9 % after 250 and 93.3 % after 500; no error was left on the 360 pictures after 250."""
 
 
-def epochs_of(effort: Effort, steps: int, images: int) -> int:
-    """The epochs of a training of about `steps` optimizer steps on so many images, by the recipes of a search."""
+def epochs_of(effort: Effort, steps: int, images: int, copies: int = 1) -> int:
+    """The epochs of a training of about `steps` optimizer steps on so many images, by the recipes of a search.
+
+    Of augmented images each copy is passed as often less.
+    """
     most = MOST_EPOCHS if steps >= effort.long_steps else MOST_SHORT_EPOCHS
-    return min(most, max(1, round(steps / DISTILLATION_RECIPES["labels"].steps(images))))
+    return min(max(1, most // copies), max(1, round(steps / DISTILLATION_RECIPES["labels"].steps(images))))
 
 
 MOST_PARAMETERS, LEAST_MACS = 20_000, 80_000

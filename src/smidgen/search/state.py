@@ -110,7 +110,7 @@ class Search:
             recipe_name: One of `DISTILLATION_RECIPES`; the search's own by default.
         """
         recipe = DISTILLATION_RECIPES[recipe_name or self.recipe_name]
-        recipe = replace(recipe, epochs=epochs_of(self.effort, steps, len(self.data.train)))
+        recipe = replace(recipe, epochs=epochs_of(self.effort, steps, len(self.data.train), self.data.copies))
         first = self.seed + first_seed
         return [self.context.trial(spec, recipe, first + k) for spec in specs for k in range(seeds)]
 
@@ -191,7 +191,9 @@ class Search:
 
 def space_of(data: Dataset, goal: Goal, effort: Effort, macs_factor: int = 1) -> Space:
     """The networks for some data within a goal's limits and an effort's multiply-accumulates times a factor."""
-    macs = macs_factor * max(LEAST_MACS, effort.macs_a_value * math.prod(data.input_shape))
+    macs = macs_factor * max(
+        LEAST_MACS, effort.macs_a_pixel * max(data.input_shape[0], math.prod(data.input_shape[1:]))
+    )
     space = goal.limited(Space(data.input_shape, data.classes, MOST_PARAMETERS, macs))
     most = goal.limits.parameters
     if most is None or not data.input.is_scaled:

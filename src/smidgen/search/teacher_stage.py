@@ -83,7 +83,7 @@ def _train(study: Study, context: TrainingContext, seed: int) -> tuple[TeacherOu
 def teacher_trial(context: TrainingContext, seed: int) -> Trial:
     """The training of the teacher that is trained here."""
     data = context.dataset
-    spec = default_spec(data.input_shape, data.classes, len(data.train))
+    spec = default_spec(data.input_shape, data.classes, len(data.train) // data.copies)
     return context.trial(spec, default_recipe(len(data.train)), seed)
 
 
