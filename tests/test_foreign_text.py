@@ -95,8 +95,8 @@ def test_numbers_and_usual_names_stay_as_they_are() -> None:
 @example(["*\\", "/ int main(void) { return 1; } /*", "c"])
 def test_generated_c_has_one_comment_of_names_and_the_same_code_for_all(class_names: list[str]) -> None:
     plain, hostile = (c_program(tiny(tuple(names)), "net", "float") for names in ("abc", class_names))
-    assert _code(hostile[0]) == _code(plain[0])
-    assert hostile[1] == plain[1]
+    assert _code(hostile.source) == _code(plain.source)
+    assert _code(hostile.header) == _code(plain.header)
 
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
@@ -190,4 +190,6 @@ def test_tables_print_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def _code(source: str) -> str:
-    return re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL)
+    """The code without its comments and the text of its strings."""
+    plain = re.sub(r'class_names\[NET_CLASSES\] = \{(?:"[^"\n]*"(?:, )?)+\};', "", source)
+    return re.sub(r"/\*.*?\*/", "", plain, flags=re.DOTALL)

@@ -363,6 +363,7 @@ def export(
     *,
     to: str,
     form: str | None = None,
+    entry: str | None = None,
     data: Data | None = None,
     label: str = "",
     drop: Sequence[str] | None = None,
@@ -384,8 +385,10 @@ def export(
         to: "onnx", "c", "js", "html" or "safetensors".
         form: how C stores the weights: "float", "levels", "levels4", "coded" or "integer"; None is "levels". Other
             targets take no form.
+        entry: the type of the numbers that C takes, in your units: "float", "int16" (as an ADC counts) or "uint8"; None
+            is "uint8" for images in bytes, else "float".
         data: what the network was trained on: name, path, `Dataset` or arrays (X, y), whose test images the export must
-            classify as the network does. The C form "integer" also calibrates on its training images. None proves
+            classify as the network does. The C form "integer" also calibrates on its training split. None proves
             nothing.
         label: column of a table that has the labels; "" finds it.
         drop: columns of a table to leave out.
@@ -397,7 +400,8 @@ def export(
         time_column: column of a table in long form that has the times; "": rows are in order.
         resize: (height, width) to which the pictures of a folder are brought.
         split_seed: seed of the split that the network was trained on.
-        out: the file to write, which is replaced if it exists; None: beside `file`, with the target's suffix.
+        out: the file to write, which is replaced if it exists; None: beside `file`, with the target's suffix. For C a
+            name that ends in .h makes a single header.
         reporter: is told how the data was understood.
 
     Returns:
@@ -412,7 +416,7 @@ def export(
     """
     reading = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column, layout)
     dataset = arguments.optional_dataset(data, split_seed=split_seed, reading=reading, reporter=reporter)
-    return write_export(file, to=to, form=form, data=dataset, out=out, reporter=reporter)
+    return write_export(file, to=to, form=form, entry=entry, data=dataset, out=out, reporter=reporter)
 
 
 def import_model(

@@ -7,6 +7,7 @@ replaced too. HTML and SVG are escaped by Jinja's autoescape; what goes there pa
 from __future__ import annotations
 
 import re
+import string
 import unicodedata
 
 from smidgen.errors import RequestError
@@ -33,6 +34,13 @@ def shown(text: object) -> str:
 def in_c_comment(text: str) -> str:
     """Return a text for a C comment: letters, digits, and punctuation that cannot end, nest or continue a comment."""
     return "".join(character if character.isalnum() or character in " ,.;:'_+-()" else "_" for character in text)
+
+
+def c_string(text: str) -> str:
+    """Return a text as a C string literal of ASCII letters, digits and punctuation; all else is octal UTF-8."""
+    plain = set(string.ascii_letters + string.digits + " ,.;:'_+-()")
+    pieces = (chr(byte) if chr(byte) in plain else f"\\{byte:03o}" for byte in shown(text).encode(errors="replace"))
+    return f'"{"".join(pieces)}"'
 
 
 def in_csv(cell: object) -> object:

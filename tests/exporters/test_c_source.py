@@ -58,7 +58,8 @@ def test_c_of_whole_numbers_gives_nearly_the_decoded_networks_classes(network: s
     images = some_images(quantized.input_shape, 400)
     export_c(quantized, path, "integer", images[:200])
     text = path.read_text()
-    assert "float" not in text
+    computing = text[: text.index("_classify_in(")]
+    assert "float" not in computing.partition("*/")[2]
     assert "double" not in text
     found = classes_by_c(path, images[200:], flags_for(network))
     assert (found == torch_logits(quantized, images[200:]).argmax(axis=1)).mean() > 0.9
@@ -81,32 +82,43 @@ def test_a_trained_network_in_c_is_right_where_the_network_is(
         assert np.array_equal(found, wanted.argmax(axis=1))
 
 
-def test_levels_lie_in_a_byte_or_half_a_byte() -> None:
-    quantized = network_with_grids("dense 4 nobias", (1, 3, 3))
+def test_levels_lie_in_half_a_byte_a_byte_or_two() -> None:
+    quantized = network_with_grids("dense 4 nobias", (9, 1, 1))
     levels = quantized.tensors["0.weight"].levels.ravel()
-    eight, _ = c_program(quantized, "net", "levels")
-    four, _ = c_program(quantized, "net", "levels4")
+    eight, four = (c_program(quantized, "net", form).source for form in ("levels", "levels4"))
     assert ", ".join(map(str, levels.tolist()))[:60] in eight.replace("\n   ", "")
-    halves = levels + 8
+    halves = np.append(levels, -8)[: len(levels) + len(levels) % 2] + 8
     assert ", ".join(map(str, (halves[::2] | halves[1::2] << 4).tolist()))[:60] in four.replace("\n   ", "")
+    wide = network_with_grids("dense 4 nobias", (1, 3, 3), bits=10)
+    assert "typedef int16_t weight;" in c_program(wide, "net", "levels").source
+
+
+@needs_cc
+@pytest.mark.parametrize("form", ["levels", "coded"])
+def test_levels_beyond_a_byte_are_exact(form: str, tmp_path: Path) -> None:
+    quantized = network_with_grids(*NETWORKS["convolutions"], bits=9)
+    assert max(np.abs(tensor.levels).max() for tensor in quantized.tensors.values()) > 127
+    export_c(quantized, tmp_path / "net.c", form)
+    images = some_images(quantized.input_shape)
+    agree(classes_by_c(tmp_path / "net.c", images), torch_logits(quantized, images))
 
 
 def test_no_form_allocates_or_needs_a_library() -> None:
     quantized = network_with_grids(*NETWORKS["repeated"])
     for form in FORMS:
-        source, header = c_program(quantized, "net", form, some_images(quantized.input_shape, 5))
-        assert "malloc" not in source
-        included = [line for line in (source + header).splitlines() if line.startswith("#include")]
+        made = c_program(quantized, "net", form, some_images(quantized.input_shape, 5))
+        assert "malloc" not in made.source
+        included = [line for line in (made.source + made.header).splitlines() if line.startswith("#include")]
         assert included == ['#include "net.h"', "#include <stdint.h>"]
-        assert max(map(len, source.splitlines())) < 140 + len(str(quantized.spec))
+        assert max(map(len, made.source.splitlines())) < 150 + len(str(quantized.spec))
 
 
 @pytest.mark.parametrize(
     ("form", "images", "name", "message"),
     [
         ("int4", None, "net.c", "--form int4 is not known; use one of float, levels"),
-        ("integer", None, "net.c", "--form integer needs training images; give --data"),
-        ("float", None, "net.cpp", "is not the name of a C source; give one that ends in .c"),
+        ("integer", None, "net.c", "--form integer needs training data; give --data"),
+        ("float", None, "net.cpp", "is not the name of a C source; give one that ends in .c, or in .h for one header"),
     ],
 )
 def test_a_wrong_form_is_refused(form: str, images: None, name: str, message: str, tmp_path: Path) -> None:

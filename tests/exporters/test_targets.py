@@ -109,7 +109,7 @@ def test_an_export_never_replaces_its_input(trained: QuantizedModel, tmp_path: P
 
 def test_only_c_has_forms(trained: QuantizedModel, tmp_path: Path) -> None:
     save_smidgen(trained, tmp_path / "digits.smidgen")
-    with pytest.raises(RequestError, match="--form float is for --to c, and --to onnx has one form only"):
+    with pytest.raises(RequestError, match="--form float is for --to c, and --to onnx takes none; leave out --form"):
         export(tmp_path / "digits.smidgen", to="onnx", form="float")
 
 
@@ -163,7 +163,30 @@ def test_the_header_of_a_signal_takes_floats(waves: Dataset, tmp_path: Path) -> 
     save_smidgen(quantized, tmp_path / "waves.smidgen")
     export(tmp_path / "waves.smidgen", to="c")
     header = (tmp_path / "waves.h").read_text()
-    assert "int waves_classify(const float *input);" in header
+    assert "typedef float waves_input;" in header
     assert "#define WAVES_INPUTS 64" in header
-    with pytest.raises(RequestError, match="--form integer reads images in bytes, and the network reads a signal"):
-        export(tmp_path / "waves.smidgen", to="c", form="integer", data=waves)
+
+
+@needs_cc
+@pytest.mark.parametrize(("entry", "form"), [("float", "integer"), ("int16", "integer"), ("int16", "levels")])
+def test_a_signal_is_read_as_an_adc_counts_it(entry: str, form: str, waves: Dataset, tmp_path: Path) -> None:
+    raw = np.rint(waves.input.to_units(waves.train.images) * [[[1]], [[1000]]])
+    counts = from_arrays(np.moveaxis(raw[:, :, 0], 1, 2).astype(np.float32), waves.train.labels, "counts")
+    spec = "conv 3x1x5 stride 1x2 relu, globalavgpool, dense 2"
+    quantized = replace(network_with_grids(spec, (2, 1, 32)), input=counts.input)
+    save_smidgen(quantized, tmp_path / "counts.smidgen")
+    made = export(tmp_path / "counts.smidgen", to="c", form=form, entry=entry, data=counts)
+    assert f"typedef {'int16_t' if entry == 'int16' else 'float'} counts_input;" in (tmp_path / "counts.h").read_text()
+    assert made.proof is not None
+    assert made.proof.agreeing >= 0.9 * made.proof.images
+
+
+def test_numbers_that_an_entry_cannot_take_are_refused(waves: Dataset, tmp_path: Path) -> None:
+    quantized = replace(network_with_grids("globalavgpool, dense 2", (2, 1, 32)), input=waves.input)
+    save_smidgen(quantized, tmp_path / "waves.smidgen")
+    with pytest.raises(
+        RequestError, match=r"--entry int16 takes whole numbers .*; use --entry float, or scale the data"
+    ):
+        export(tmp_path / "waves.smidgen", to="c", entry="int16", data=waves)
+    with pytest.raises(RequestError, match="--entry int8 is not known; use one of float, int16, uint8"):
+        export(tmp_path / "waves.smidgen", to="c", entry="int8")

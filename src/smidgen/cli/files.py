@@ -105,6 +105,14 @@ def export(
             values=("float", "levels", "levels4", "coded", "integer"),
         ),
     ] = None,
+    entry: Annotated[
+        str | None,
+        option(
+            "--entry",
+            "C output, the numbers it takes: float, int16 or uint8. Default: uint8 for bytes, else float.",
+            values=("float", "int16", "uint8"),
+        ),
+    ] = None,
     data: Annotated[str | None, option("--data", "Run the export on the test images of this data set.")] = None,
     label: LabelOption = "",
     drop: DropOption = None,
@@ -127,7 +135,7 @@ def export(
     from smidgen import api
 
     made = api.export(
-        file, to=to, form=form, data=data, label=label, drop=drop, classes=classes, layout=layout,
+        file, to=to, form=form, entry=entry, data=data, label=label, drop=drop, classes=classes, layout=layout,
         group_column=group_column, window=window, step=step, time_column=time_column, resize=resize,
         split_seed=split_seed, out=out, reporter=lines(),
     )  # fmt: skip

@@ -1,260 +1,308 @@
 """The integer form of the C export (Jacob et al. 2018, arXiv 1712.05877, section 2).
 
-A byte q of a map stands for (q - zero) * step; both are chosen from the values that training images give.
+A byte q of a map stands for (q - zero) * step; both are chosen from the values that training data gives. Sums are
+brought to the next map's unit by 32-bit products alone, which small processors have: `sum * up >> shift`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import RequestError
-from smidgen.exporters.arena import arena_of
-from smidgen.exporters.c_text import Parts, array, dims, kernels, window
+from smidgen.exporters.c_input import integer_pixel
+from smidgen.exporters.c_layers import Entry, table_of
+from smidgen.exporters.c_text import Parts, ordered
+from smidgen.exporters.calibration import CALIBRATION_INPUTS, Affine, affine_between, range_of, rows_of
 from smidgen.exporters.forward import activation_of, affine_of, arrays_of, layer_outputs
-from smidgen.model import QuantizedModel, Uniform, values_of
-from smidgen.spec import Add, AvgPool, BatchNorm, CReLU, Dropout, GlobalAvgPool, LayerPlan, MaxPool, PReLU
-from smidgen.spec.layers import NO_CEILING
+from smidgen.exporters.schedule import schedule_of
+from smidgen.exporters.stages import Stage
+from smidgen.model import QuantizedModel
+from smidgen.spec import (
+    Add,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    CReLU,
+    Dense,
+    GlobalAvgPool,
+    LayerPlan,
+    MaxPool,
+    Pointwise,
+    PReLU,
+)
+from smidgen.spec.layers import NO_CEILING, RELU
 from smidgen.spec.shapes import product
 
-CALIBRATION_IMAGES = 512
-MAX_LEVEL = 127
-SHARES, SAMPLE = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5), 100_000
-"""Fractions of a map's full range that are tried as the range of its bytes, and the values on which they are tried."""
+ITEM_BYTES = 1
+MAX_BYTE = 255
+"""The largest difference of two levels of a map."""
+SUM_BITS, MULTIPLE_BITS, LEAST_MULTIPLE_BITS = 31, 15, 13
+"""A sum times its multiple has at most 30 bits and a sign; a sum of more bits than that leaves is shifted before."""
 FACTOR_BITS = 14
-"""Bits of the factor of a batch norm or PReLU, without its sign."""
+"""Bits of the multiple of a batch norm or PReLU, without its sign."""
 SHIFT_BITS = 24
 """Bits of the offset of a batch norm."""
+MAX_SHIFT = 30
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
+Inputs = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
 
-_ONE: Ints = np.ones((1, 1), np.int64)
-
-
-@dataclass(frozen=True)
-class _Affine:
-    """Affine quantization of a map: a byte q from -128 to 127 stands for (q - zero) * step."""
-
-    step: float
-    zero: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """Integer weights [kernels, columns], the step of each row [rows], and the real-valued biases [rows].
-
-    There are as many kernels as rows, or fewer where channels share them: row r uses kernel r modulo their number.
-    """
-
-    levels: Ints
-    steps: npt.NDArray[np.float64]
-    bias: npt.NDArray[np.float64]
+_MACROS = {
+    "WEIGHT(l, at)": "WEIGHTS(l)[at]",
+    "START(l, row)": "BIAS(l)[row]",
+    "SETTLED(l, sum, row)": "(sum)",
+    "SHARE(l, sum)": "(sum)",
+    "POOL_START(l)": "OPENING(l)",
+    "POOLED(l, sum)": "(POOL(l) == MAXIMUM ? (sum) - FROM_ZERO(l) : (sum))",
+}
 
 
-def integer_parts(quantized: QuantizedModel, images: npt.NDArray[np.uint8]) -> Parts:
+def integer_parts(quantized: QuantizedModel, inputs: Inputs, entry: str) -> Parts:
     """Build the parts of the integer source.
 
     Args:
-        quantized: the network.
-        images: uint8 [n, channels, height, width] of the training split; the first 512 set the ranges.
+        quantized: The network.
+        inputs: [n, channels, height, width] of the training split as the layers read them; 512 set the ranges.
+        entry: The type of the numbers that are given.
 
     Raises:
-        RequestError: a layer has so many weights that its sums do not fit in 32 bits.
+        RequestError: A layer has so many weights that its sums do not fit in 32 bits.
     """
     plans = quantized.spec.plan(quantized.input_shape)
-    parts = Parts(arena_of(plans, quantized.input_shape), pixel="(int8_t)((int)image[i] - 128)")
-    last = max(place for place, plan in enumerate(plans) if not isinstance(plan.layer, Dropout))
-    values = {-1: _Affine(1 / 255, -128)}
-    outputs = layer_outputs(quantized, images[:CALIBRATION_IMAGES])
-    for place, (plan, maps) in enumerate(zip(plans, outputs, strict=True)):
-        before = tuple(values[index] for index in plan.inputs)
-        values[place] = _add_layer(parts, quantized, place, plan, before, _range_of(maps), place == last)
-    parts.sections.append("integer")
-    calls = [call for call in parts.calls if "(scale)" in call]
-    clamps = any("logits" not in call for call in calls)
-    parts.sections += ["integer scaled"] if calls else []
-    parts.sections += ["integer clamp"] if clamps else []
-    parts.preamble.append(f"#define CLAMPED(sum, s, row) {'clamped(sum, s, row)' if clamps else '0'}")
+    schedule = schedule_of(plans, quantized.input_shape, ITEM_BYTES, logits_apart=True)
+    parts = Parts(table_of(schedule, plans, ITEM_BYTES), macros=dict(_MACROS), sections={"integer put", "arithmetic"})
+    parts.types = ["typedef int8_t item;", "typedef int32_t total;", "typedef int16_t multiple;"]
+    parts.types += ["typedef int8_t weight;"]
+    _Layers(parts, quantized, plans, inputs[:CALIBRATION_INPUTS]).add(entry)
     return parts
 
 
-def _range_of(maps: Floats) -> _Affine:
-    """Choose the range of least squared error, which may clip a few outliers.
-
-    Zero is represented exactly, because padding and ReLU produce many zeros.
-    """
-    flat = maps.ravel()[:: max(1, maps.size // SAMPLE)].astype(np.float64)
-    lowest, highest = min(0.0, float(maps.min())), max(0.0, float(maps.max()))
-    ranges = [_affine_between(share * lowest, share * highest) for share in SHARES]
-    return min(ranges, key=lambda values: float(((_rounded(flat, values) - flat) ** 2).sum()))
-
-
-def _affine_between(lowest: float, highest: float) -> _Affine:
-    step = (highest - lowest) / 255 or 1.0
-    return _Affine(step, round(-128 - lowest / step))
-
-
-def _rounded(flat: npt.NDArray[np.float64], values: _Affine) -> npt.NDArray[np.float64]:
-    """Return the values after rounding to bytes."""
-    rounded: npt.NDArray[np.float64] = np.clip(np.rint(flat / values.step) + values.zero, -128, 127)
-    return (rounded - values.zero) * values.step
-
-
-def _add_layer(
-    parts: Parts,
-    quantized: QuantizedModel,
-    place: int,
-    plan: LayerPlan,
-    inputs: tuple[_Affine, ...],
-    after: _Affine,
-    is_last: bool,
-) -> _Affine:
-    """Add a layer's tables and call; return the quantization of its output."""
-    before, logits = inputs[0], "logits" if is_last else "0"
-    here, there, shape = parts.at(plan.inputs[0]), parts.at(place), dims(plan.input_shape)
-    layer = _Layer(parts, place, plan, after, is_last)
-    match plan.layer:
-        case Dropout():
-            parts.copy(place, plan)
-            return before
-        case MaxPool():
-            moves = f"{window(plan)}, {before.zero}, {logits}"
-            parts.call("integer maxpool", f"maxpool({parts.between(place, plan)}, {moves});")
-            return before
-        case AvgPool() | GlobalAvgPool():
-            sides = getattr(plan.layer, "window", plan.input_shape[1:])
-            scale = layer.scale(_Rows(_ONE, np.array([1 / (sides[0] * sides[1])]), np.zeros(1)), before)
-            moves = f"{window(plan)}, {before.zero}, {scale}, {logits}"
-            parts.call("integer avgpool", f"avgpool({parts.between(place, plan)}, {moves});")
-        case BatchNorm() | PReLU():
-            channels, slope = _affine_rows(quantized, place, plan, before)
-            _tables(parts, place, channels, before, "int32_t")
-            scale = layer.scale(channels, before, slope)
-            tables = f"t{place}_weight, t{place}_bias, {before.zero}"
-            parts.call("integer affine", f"affine({here}, {there}, {shape}, {tables}, {scale}, {logits});")
-        case CReLU():
-            scale = layer.scale(_Rows(_ONE, np.ones(1), np.zeros(1)), before)
-            sizes = f"{product(plan.input_shape)}, {before.zero}, {scale}, {logits}"
-            parts.call("integer crelu", f"crelu({here}, {there}, {sizes});")
-        case Add():
-            _add_sum(layer, inputs, logits)
-        case _:
-            _add_convolution(layer, quantized, before, logits)
-    return after
-
-
 @dataclass(frozen=True, eq=False)
-class _Layer:
-    """A layer and the quantization of its output; if it `is_last`, its sums are the logits and not rounded to bytes."""
+class _Sums:
+    """What a layer's sums are before they are rounded: the real value of one, for each row, and their bound."""
 
-    parts: Parts
-    place: int
-    plan: LayerPlan
-    after: _Affine
-    is_last: bool
-
-    def scale(self, rows: _Rows, values: _Affine, slope: npt.NDArray[np.float64] | None = None) -> str:
-        """Add the tables that scale the layer's sums, and return them as C.
-
-        The sums of the last layer are scaled to a common unit.
-        """
-        units = values.step * rows.steps
-        target = float(units.max()) if self.is_last else self.after.step
-        below, ceiling = activation_of(self.plan)
-        up, down, shift = _multipliers(units / target, np.full(len(units), below) if slope is None else slope)
-        if len(np.unique(up)) == len(np.unique(down)) == 1:
-            up, down = up[:1], down[:1]
-        self.parts.tables.append(f"static const int32_t t{self.place}_up{array(up)};")
-        same = bool((up == down).all())
-        if not same:
-            self.parts.tables.append(f"static const int32_t t{self.place}_down{array(down)};")
-        names = f"t{self.place}_up, t{self.place}_{'up' if same else 'down'}"
-        zero = 0 if self.is_last else self.after.zero
-        most = min(127.0, round(ceiling / target) + zero) if ceiling != NO_CEILING else 127.0
-        return f"(scale){{{names}, {len(up)}, {shift}, {zero}, {int(most)}}}"
+    units: Floats
+    largest: int
+    slopes: Floats
+    ceiling: float = NO_CEILING
 
 
-def _add_sum(layer: _Layer, inputs: tuple[_Affine, ...], logits: str) -> None:
-    """Add the sum of two maps: each is brought to the same unit by a factor of 14 bits."""
-    unit = max(values.step for values in inputs) / (1 << FACTOR_BITS)
-    scale = layer.scale(_Rows(_ONE, np.array([unit]), np.zeros(1)), _Affine(1.0, 0))
-    parts, plan = layer.parts, layer.plan
-    maps = ", ".join(parts.at(index) for index in (*plan.inputs, layer.place))
-    zeros = ", ".join(str(values.zero) for values in inputs)
-    factors = ", ".join(str(round(values.step / unit)) for values in inputs)
-    pairs = f"(const int32_t[2]){{{zeros}}}, (const int32_t[2]){{{factors}}}"
-    parts.call("integer add", f"add({maps}, {product(plan.input_shape)}, {pairs}, {scale}, {logits});")
+class _Layers:
+    """Adds the numbers of each layer to the table of `parts`."""
 
+    def __init__(self, parts: Parts, quantized: QuantizedModel, plans: Sequence[LayerPlan], inputs: Inputs) -> None:
+        self.parts, self.quantized, self.plans = parts, quantized, plans
+        self.stages = parts.table.schedule.stages
+        self._ranges = {place: range_of(maps) for place, maps in enumerate(layer_outputs(quantized, inputs))}
+        self._input = _input_affine(quantized, inputs, self.stages)
+        self._values: list[Affine] = []
+        self._names: dict[str, str] = {}
 
-def _add_convolution(layer: _Layer, quantized: QuantizedModel, before: _Affine, logits: str) -> None:
-    """Add a convolution, or a dense layer as a convolution whose kernel is the whole map."""
-    parts, place, plan = layer.parts, layer.place, layer.plan
-    units = _rows_of(quantized, place, plan)
-    _tables(parts, place, units, before, "int8_t")
-    moves = f"{window(plan)}, {kernels(plan)}, t{place}_weight, t{place}_bias, {before.zero}"
-    scale = layer.scale(units, before)
-    parts.call("integer convolve", f"convolve({parts.between(place, plan)}, {moves}, {scale}, {logits});")
+    def add(self, entry: str) -> None:
+        steps, zeros = self._input
+        self.parts.pixel = integer_pixel(self.parts, self.quantized, entry, steps, zeros)
+        for index, stage in enumerate(self.stages):
+            place = self.parts.table.places[index]
+            self._values.append(self._stage(index, stage, self.parts.table.entries[place]))
+            for number, post in enumerate(stage.posts, 1):
+                self._post(index, post, self.parts.table.entries[place + number], number == len(stage.posts))
+            self.parts.table.entries[place]["blank"] = self._values[index].zero
 
+    def _stage(self, index: int, stage: Stage, entry: Entry) -> Affine:
+        """Add a stage's own numbers; return the quantization of its rows before what works on them in place."""
+        if stage.plan is None:
+            steps, zeros = self._input
+            return Affine(float(steps[0]), round(float(zeros[0])))
+        before, plan = self._values[stage.inputs[0]], stage.plan
+        after, last = self._after(index, stage, before), self._is_last(index) and not stage.posts
+        entry["from_zero"] = before.zero
+        match plan.layer:
+            case MaxPool():
+                sums = _Sums(np.array([before.step]), MAX_BYTE, np.ones(1))
+            case AvgPool() | GlobalAvgPool():
+                area = product(stage.kernel)
+                entry["opening"] = -area * before.zero
+                sums = _Sums(np.array([before.step / area]), MAX_BYTE * area, np.ones(1))
+            case CReLU():
+                sums = _Sums(np.array([before.step]), MAX_BYTE, np.ones(1))
+            case Add():
+                sums = self._sum(stage, entry)
+            case BatchNorm() | PReLU():
+                entry["kind"], sums = "AFFINE", self._affine(stage.place, before, entry)
+            case _:
+                sums = self._kernel(index, stage, before, entry)
+        self._scale(index, entry, sums, None if last else after)
+        return after
 
-def _rows_of(quantized: QuantizedModel, place: int, plan: LayerPlan) -> _Rows:
-    """Return the file's own levels if they fit in a byte, else round to a step per row.
+    def _after(self, index: int, stage: Stage, before: Affine) -> Affine:
+        """Return the quantization of what a stage makes, before its posts; a maximum keeps that of its input."""
+        if stage.plan is not None and isinstance(stage.plan.layer, MaxPool):
+            return before
+        return self._ranges[self.plans[stage.posts[0]].inputs[0] if stage.posts else stage.output]
 
-    Where channels share kernels, the levels are of the kernels, and the steps and biases of the channels.
-    """
-    own = place if plan.source is None else plan.source
-    tensor = quantized.tensors[f"{own}.weight"]
-    kernels, channels = len(tensor.levels), plan.output_shape[0]
-    values = values_of(tensor).reshape(kernels, -1).astype(np.float64)
-    bias = values_of(quantized.tensors[f"{own}.bias"]) if plan.bias_count else np.zeros(channels)
-    if isinstance(tensor.grid, Uniform) and np.abs(tensor.levels).max(initial=0) <= MAX_LEVEL:
-        steps = np.broadcast_to(tensor.grid.steps.astype(np.float64), kernels)
-        levels = tensor.levels.reshape(kernels, -1).astype(np.int64)
-    else:
-        steps = np.abs(values).max(axis=1) / MAX_LEVEL
-        steps = np.where(steps == 0, 1.0, steps)
-        levels = np.rint(values / steps[:, None]).astype(np.int64)
-    return _Rows(levels, steps[np.arange(channels) % kernels], bias.astype(np.float64))
+    def _is_last(self, index: int) -> bool:
+        return index == len(self.stages) - 1
 
+    def _post(self, index: int, place: int, entry: Entry, is_final: bool) -> None:
+        """Add a layer that works in place, and keep the quantization of what it leaves."""
+        before, after = self._values[index], self._ranges[place]
+        entry["from_zero"] = before.zero
+        sums = self._affine(place, before, entry)
+        entry["kind"] = "AFFINE"
+        self._scale(index, entry, sums, None if self._is_last(index) and is_final else after)
+        self._values[index] = after
 
-def _affine_rows(
-    quantized: QuantizedModel, place: int, plan: LayerPlan, values: _Affine
-) -> tuple[_Rows, npt.NDArray[np.float64]]:
-    """Return a batch norm or PReLU as rows of one weight, and the slope of each channel below zero."""
-    arrays = arrays_of(quantized, place, plan)
-    channels = plan.input_shape[0]
-    if isinstance(plan.layer, PReLU):
-        one = np.full(channels, 1 << FACTOR_BITS)
-        return _Rows(one[:, None], 1.0 / one, np.zeros(channels)), arrays["weight"].astype(np.float64)
-    factor, shift = (part.astype(np.float64) for part in affine_of(arrays))
-    # The step also bounds the offset, which must fit even if the factor is close to zero.
-    least = np.maximum(np.abs(shift) / values.step / 2.0**SHIFT_BITS, 1e-30)
-    steps = np.maximum(np.abs(factor) / (1 << FACTOR_BITS), least)
-    slope = np.full(channels, getattr(plan.layer, "slope", 1.0))
-    return _Rows(np.rint(factor / steps).astype(np.int64)[:, None], steps, shift), slope
-
-
-def _tables(parts: Parts, place: int, rows: _Rows, values: _Affine, kind: str) -> None:
-    """Add tables of the weights and of the biases, in units of the sums."""
-    bias = np.rint(rows.bias / (values.step * rows.steps)).astype(np.int64)
-    sums = np.abs(rows.levels).sum(axis=1)
-    largest = 255 * sums[np.arange(len(bias)) % len(sums)] + np.abs(bias)
-    if largest.max() >= 2**31:
-        raise RequestError(
-            f"layer {place} has sums of up to {largest.max()}, which do not fit in 32 bits; use another --form"
+    def _kernel(self, index: int, stage: Stage, before: Affine, entry: Entry) -> _Sums:
+        """Add a convolution or a dense layer; the zero of its input is a part of the biases."""
+        plan = stage.plan
+        assert plan is not None
+        own = stage.place if plan.source is None else plan.source
+        steps, middles = (None, None)
+        if stage.inputs == (0,):
+            steps, middles = self._folded(before)
+        rows = rows_of(self.quantized, own, plan, steps, middles)
+        levels = rows.levels.reshape(len(rows.levels), -1)
+        kernel = np.arange(len(rows.steps)) % len(levels)
+        units = before.step * rows.steps
+        bias = np.rint(rows.bias / units).astype(np.int64)
+        name = f"t{own}" if plan.source is None and own == stage.place else f"t{stage.place}"
+        folded = bias - before.zero * levels.sum(axis=1)[kernel]
+        largest = 128 * np.abs(levels).sum(axis=1)[kernel] + np.abs(folded)
+        entry["weights"] = self._once(
+            f"t{own}_weight", "int8_t", ordered(rows.levels, plan, self.parts.table.schedule, index)
         )
-    parts.tables.append(f"static const {kind} t{place}_weight{array(rows.levels)};")
-    parts.tables.append(f"static const int32_t t{place}_bias{array(bias)};")
+        entry["bias"] = self._once(f"{name}_bias", "int32_t", folded)
+        slope, ceiling = activation_of(plan)
+        area = 1
+        if stage.pool is not None and not isinstance(stage.pool.layer, MaxPool):
+            area, slope = product(stage.pool_window), 1.0
+        bound = int(largest.max()) * area
+        self._check(stage.place, bound)
+        return _Sums(units / area, bound, np.full(len(units), slope), ceiling)
+
+    def _folded(self, before: Affine) -> tuple[Floats | None, Floats | None]:
+        """Return the steps of the input's channels in units of the first, and what zero stands for in each."""
+        steps, zeros = self._input
+        if np.ptp(steps) == 0 and np.ptp(zeros) == 0:
+            return None, None
+        return steps / before.step, (before.zero - zeros) * steps
+
+    def _check(self, place: int, largest: int) -> None:
+        if largest >= 2**SUM_BITS:
+            raise RequestError(
+                f"layer {place} has sums of up to {largest}, which do not fit in 32 bits; use --form levels"
+            )
+
+    def _affine(self, place: int, before: Affine, entry: Entry) -> _Sums:
+        """Add a batch norm or a PReLU as one multiple and one sum for each channel."""
+        plan = self.plans[place]
+        arrays, channels = arrays_of(self.quantized, place, plan), plan.input_shape[0]
+        if isinstance(plan.layer, PReLU):
+            factor, shift, slopes = np.ones(channels), np.zeros(channels), arrays["weight"].astype(np.float64)
+        else:
+            factor, shift = (part.astype(np.float64) for part in affine_of(arrays))
+            slopes = np.full(channels, activation_of(plan)[0])
+        # The step also bounds the offset, which must fit even if the factor is close to zero.
+        least = np.maximum(np.abs(shift) / before.step / 2.0**SHIFT_BITS, 1e-30)
+        steps = np.maximum(np.abs(factor) / (1 << FACTOR_BITS), least)
+        bias = np.rint(shift / (before.step * steps)).astype(np.int64)
+        entry["multiple"] = self._once(f"t{place}_multiple", "int16_t", np.rint(factor / steps).astype(np.int64))
+        entry["bias"] = self._once(f"t{place}_bias", "int32_t", bias)
+        largest = MAX_BYTE * (1 << FACTOR_BITS) + int(np.abs(bias).max())
+        return _Sums(before.step * steps, largest, slopes, activation_of(plan)[1])
+
+    def _sum(self, stage: Stage, entry: Entry) -> _Sums:
+        """Add the sum of two maps: each is brought to the same unit by a factor of 14 bits."""
+        assert stage.plan is not None
+        one, other = (self._values[index] for index in stage.inputs)
+        unit = max(one.step, other.step) / (1 << FACTOR_BITS)
+        entry |= {"other_zero": other.zero}
+        factors = np.array([round(each.step / unit) for each in (one, other)])
+        entry["multiple"] = self._once(f"t{stage.place}_multiple", "int16_t", factors)
+        slope, ceiling = activation_of(stage.plan)
+        return _Sums(np.array([unit]), MAX_BYTE * int(factors.sum()), np.array([slope]), ceiling)
+
+    def _scale(self, index: int, entry: Entry, sums: _Sums, after: Affine | None) -> None:
+        """Add what brings a layer's sums to the bytes of its output, or the logits to one unit if `after` is None."""
+        target = float(sums.units.max()) if after is None else after.step
+        if after is None:
+            self.parts.unit = target
+            self.parts.unit_rows = bool((sums.units != target).any() or (sums.slopes != 1).any())
+            if not self.parts.unit_rows:
+                return
+        relu = bool((sums.slopes == RELU).all())
+        slopes = np.ones(len(sums.slopes)) if relu else sums.slopes
+        factors, before = _factors(sums.units / target, np.broadcast_to(slopes, sums.units.shape), sums.largest)
+        each = len(set(factors)) > 1
+        factors = factors if each else factors[:1]
+        name = f"t{self.parts.table.entries.index(entry)}_factors"
+        rows = ", ".join(f"{{{up}, {down}, {shift}}}" for up, down, shift in factors)
+        self.parts.tables.append(f"static const factor {name}[{len(factors)}] = {{{rows}}};")
+        self.parts.constants += 6 * len(factors)
+        entry |= {"factors": name, "each": int(each), "before": before}
+        entry["sloped"] = int(any(up != down for up, down, _ in factors))
+        zero = 0 if after is None else after.zero
+        entry |= {"zero": zero, "least": max(-128, zero) if relu else -128}
+        entry["most"] = 127 if sums.ceiling == NO_CEILING else int(min(127.0, round(sums.ceiling / target) + zero))
+
+    def _once(self, name: str, kind: str, values: npt.NDArray[np.int64]) -> str:
+        """Add a table unless it is there: rounds of a repeat share their weights."""
+        if name not in self._names:
+            self._names[name] = self.parts.add(name, kind, values)
+        return self._names[name]
 
 
-def _multipliers(factors: npt.NDArray[np.float64], slope: npt.NDArray[np.float64]) -> tuple[Ints, Ints, int]:
-    """Return the integer factors (below 2**31) of sums above and below zero, and their common shift."""
-    largest = float(max(np.abs(factors).max(), np.abs(factors * slope).max()))
-    shift = min(62, max(1, 30 - math.frexp(largest)[1]))
-    up, down = np.rint(factors * 2.0**shift), np.rint(factors * slope * 2.0**shift)
-    if max(np.abs(up).max(), np.abs(down).max()) >= 2**31:
-        raise RequestError("a layer multiplies its values by more than 2**29; use another --form")
-    return up.astype(np.int64), down.astype(np.int64), shift
+def _factors(units: Floats, slopes: Floats, largest: int) -> tuple[list[tuple[int, int, int]], int]:
+    """Return for each row the multiples above and below zero and their shift, and the shift of all sums before.
+
+    Raises:
+        RequestError: a multiple is too large.
+    """
+    room = SUM_BITS - largest.bit_length()
+    before = max(0, LEAST_MULTIPLE_BITS + 1 - room)
+    bits = min(MULTIPLE_BITS, room + before - 1)
+    return [_factor(unit * 2.0**before, slope, bits) for unit, slope in zip(units, slopes, strict=True)], before
+
+
+def _factor(unit: float, slope: float, bits: int) -> tuple[int, int, int]:
+    largest = unit * max(1.0, abs(slope))
+    shift = min(MAX_SHIFT, bits - math.frexp(largest)[1])
+    up, down = round(unit * 2.0**shift), round(unit * slope * 2.0**shift)
+    if max(up, abs(down)) >= 1 << bits:
+        return _factor(unit, slope, bits - 1)
+    if shift < 0:
+        raise RequestError("a layer multiplies its values by too much for whole numbers; use --form levels")
+    return up, down, shift
+
+
+def _input_affine(quantized: QuantizedModel, inputs: Inputs, stages: Sequence[Stage]) -> tuple[Floats, Floats]:
+    """Return the step of each channel of the input, and the level that stands for zero there.
+
+    Channels have their own where one step would serve them badly and the first layer can take it into its weights.
+    """
+    channels = quantized.input_shape[0]
+    if inputs.dtype == np.uint8:
+        return np.full(channels, 1 / 255), np.full(channels, -128.0)
+    own = [stage for stage in stages if 0 in stage.inputs]
+    first = own[0].plan.layer if len(own) == 1 and own[0].plan is not None and not stages[0].posts else None
+    if not isinstance(first, Conv | Pointwise | Dense):
+        whole = range_of(inputs)
+        return np.full(channels, whole.step), np.full(channels, float(whole.zero))
+    return _channel_ranges(inputs, padded=getattr(first, "same", False))
+
+
+def _channel_ranges(inputs: npt.NDArray[np.float32], *, padded: bool) -> tuple[Floats, Floats]:
+    """Return a step and a zero for each channel; with padding, whose values are zero, all have the same zero."""
+    low, high = (getattr(inputs, name)((0, 2, 3)).astype(np.float64) for name in ("min", "max"))
+    if not padded:
+        steps = np.maximum((high - low) / MAX_BYTE, 1e-30)
+        return steps, -128 - low / steps
+    whole = affine_between(min(0.0, float(low.min())), max(0.0, float(high.max())))
+    reach = np.maximum(high / (127 - whole.zero) if whole.zero < 127 else 0 * high, -low / max(1, 128 + whole.zero))
+    return np.maximum(reach, 1e-30), np.full(len(low), float(whole.zero))

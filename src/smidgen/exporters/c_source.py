@@ -1,26 +1,28 @@
-"""Exports a network as C99 without dependencies or malloc (NAME.c and NAME.h), for microcontrollers and any other CPU.
+"""Exports a network as C99 without dependencies or malloc, for microcontrollers and any other CPU.
 
-    int NAME_classify(const unsigned char *image);    the class of an image's bytes
-    int NAME_classify(const float *input);            of any other input: the class of its values in the user's units
+    int NAME_class(const NAME_input *input);                         the class of an input in the user's units
+    int NAME_classify(const NAME_input *input, float *scores);       the same, and what the network gives each class
+    int NAME_classify_in(NAME_scratch *, const NAME_input *, float *)  the same in memory that the caller gives
 
-The form says how the source stores the weights:
+A path that ends in .c gets a header beside it; one that ends in .h is a single header. The form says how the source
+stores the weights:
 
     float     float32
-    levels    one byte per weight, multiplied by its step when it is used
+    levels    one byte per weight, two where levels need it; a sum is multiplied by the step of its row
     levels4   half a byte per weight
     coded     range-coded levels as in the `.smidgen` file, decoded into RAM by the first call
     integer   one byte per weight and per intermediate value: no floating point (Jacob et al. 2018, arXiv 1712.05877).
-              Training images determine its scales, and its classes can differ from the decoded network's.
+              Training inputs determine its scales, and its classes can differ from the decoded network's.
 
-All forms but the last compute with the float32 weights of the decoded file; sums are in order of channel, row, column.
-Biases whose levels do not fit, and tensors with a codebook, are float32 in every form but the last, which rounds them
-to one byte and a step per row.
+Weights without a uniform grid, and all biases, are float32 in every form but the last, which rounds weights to one byte
+and a step per row. All maps are windows of few rows in one block of memory (`smidgen.exporters.schedule`).
 """
 
 from __future__ import annotations
 
 import re
-from importlib.resources import files
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +30,14 @@ import numpy.typing as npt
 
 from smidgen.atomic_files import cannot_write, draft_files, write_checked
 from smidgen.errors import ModelFileError, RequestError
-from smidgen.exporters.arena import arena_of
+from smidgen.exporters.c_float import float_parts
+from smidgen.exporters.c_header import calls_text, declarations, header_text, memory_type
+from smidgen.exporters.c_input import entry_of
 from smidgen.exporters.c_integer import integer_parts
-from smidgen.exporters.c_text import Parts, array, dims, kernels, window
-from smidgen.exporters.forward import activation_of, affine_of, arrays_of, reads_bytes
-from smidgen.foreign_text import c_identifier, check_c_include, in_c_comment
-from smidgen.model import QuantizedModel, Tensor, Uniform, encode_levels, values_of
-from smidgen.spec import Add, AvgPool, BatchNorm, CReLU, Dropout, GlobalAvgPool, LayerPlan, MaxPool, PReLU
-from smidgen.spec.shapes import product
+from smidgen.exporters.c_layers import KINDS, POOLING, number_type, table_text
+from smidgen.exporters.c_text import Parts, float_text, sections
+from smidgen.foreign_text import c_identifier, check_c_include
+from smidgen.model import QuantizedModel
 
 FORMS = {
     "float": "float32",
@@ -45,33 +47,62 @@ FORMS = {
     "integer": "one byte per weight and per value: no floating point",
 }
 """How the C source stores the weights."""
-MAX_LEVELS = {"levels": 127, "levels4": 7, "coded": 127}
+
+Inputs = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class CProgram:
+    """The texts of a C export.
+
+    Attributes:
+        name: The first part of every name in it.
+        source: The source; of a single header "".
+        header: The header.
+        ram_bytes: The static memory that it uses, an input not included.
+        constant_bytes: The weights and tables in flash; the code comes on top.
+    """
+
+    name: str
+    source: str
+    header: str
+    ram_bytes: int
+    constant_bytes: int
 
 
 def export_c(
-    quantized: QuantizedModel, path: Path, form: str = "float", images: npt.NDArray[np.uint8] | None = None
+    quantized: QuantizedModel,
+    path: Path,
+    form: str = "float",
+    inputs: Inputs | None = None,
+    entry: str | None = None,
+    flash: str = "",
 ) -> int:
-    """Write a C source and the header beside it.
+    """Write a C source and the header beside it, or a single header.
 
     Args:
-        quantized: the network.
-        path: the .c file to write; its stem names the C functions.
-        form: a key of `FORMS`.
-        images: uint8 [n, channels, height, width] of the training split, for the form "integer".
+        quantized: The network.
+        path: The .c or .h file to write; its stem names the C functions.
+        form: A key of `FORMS`.
+        inputs: [n, channels, height, width] of the training split as the layers read them, for the form "integer".
+        entry: The type of the numbers that the functions take: "float", "int16" or "uint8"; None for the network's own.
+        flash: What the header says of flash in place of the bytes of the tables: "BYTES how they were measured".
 
     Returns:
-        The length of both files in bytes.
+        The length of the files in bytes.
 
     Raises:
-        RequestError: the form is unknown, needs images, or cannot store the weights; or `path` does not end in .c.
-        ModelFileError: the files cannot be written.
+        RequestError: The form is unknown, needs inputs, or cannot store the weights; or `path` ends otherwise.
+        ModelFileError: The files cannot be written.
     """
-    name, header_path = c_identifier(path.stem), path.with_suffix(".h")
-    if path.suffix != ".c":
-        raise RequestError(f"{path} is not the name of a C source; give one that ends in .c")
+    if path.suffix not in (".c", ".h"):
+        raise RequestError(f"{path} is not the name of a C source; give one that ends in .c, or in .h for one header")
+    header_path = path.with_suffix(".h")
     check_c_include(header_path.name)
-    source, header = c_program(quantized, name, form, images, header_path.name)
-    texts = {path.name: source, header_path.name: header}
+    made = c_program(
+        quantized, c_identifier(path.stem), form, inputs, header_path.name, entry, path.suffix == ".h", flash
+    )
+    texts = {header_path.name: made.header} | ({path.name: made.source} if made.source else {})
     try:
         with draft_files(path.parent, list(texts)) as draft:
             for file, text in texts.items():
@@ -87,232 +118,163 @@ def _check(draft: Path, text: str) -> None:
 
 
 def c_program(
-    quantized: QuantizedModel, name: str, form: str, images: npt.NDArray[np.uint8] | None = None, header: str = ""
-) -> tuple[str, str]:
-    """Return the source and its header; see `export_c`. `header` is the name of the header's file."""
+    quantized: QuantizedModel,
+    name: str,
+    form: str,
+    inputs: Inputs | None = None,
+    header: str = "",
+    entry: str | None = None,
+    single: bool = False,
+    flash: str = "",
+) -> CProgram:
+    """Return the texts of an export; see `export_c`. `header` is the name of the header's file."""
     if form not in FORMS:
         raise RequestError(f"--form {form} is not known; use one of {', '.join(FORMS)}")
-    if form == "integer" and images is None:
-        raise RequestError("--form integer needs training images; give --data")
-    parts = (
-        integer_parts(quantized, images) if form == "integer" and images is not None else _float_parts(quantized, form)
-    )
-    return _source(quantized, name, form, parts, header or f"{name}.h"), _header(quantized, name)
+    if form == "integer" and inputs is None:
+        raise RequestError("--form integer needs training data; give --data")
+    entry = entry_of(quantized, entry)
+    if form == "integer" and inputs is not None:
+        parts = integer_parts(quantized, inputs, entry)
+    else:
+        parts = float_parts(quantized, form, entry)
+    body, memory, constants, ram = _body(quantized, name, form, parts, single)
+    flash = flash or f"{constants} the weights and tables alone"
+    text = header_text(quantized, name, entry, form, memory, ram, flash, body if single else "")
+    source = "" if single else f'{declarations(quantized, form)}\n#include "{header or name + ".h"}"\n\n{body}'
+    return CProgram(name, source, text, ram, constants)
 
 
-# --- the two files ---------------------------------------------------------------------------
+def _body(quantized: QuantizedModel, name: str, form: str, parts: Parts, single: bool) -> tuple[str, str, int, int]:
+    """Return the definitions, the type of the memory, the bytes of the constants and of the static memory."""
+    _add_functions(parts)
+    table, table_bytes = table_text(parts.table.entries)
+    schedule, entries = parts.table.schedule, parts.table.entries
+    count, count_bytes = number_type([max(buffer.rows for buffer in schedule.buffers) + 1])
+    words = -(-schedule.bytes // 4)
+    memory = memory_type(name, "int32_t" if form == "integer" else "float", words, count, len(entries))
+    texts = [
+        *(f"#define {key} {value}" for key, value in _constants(quantized, name, parts, count).items()),
+        "enum { " + ", ".join(KINDS) + " };",
+        "enum { " + ", ".join(POOLING) + " };",
+        *parts.types,
+        *sections(parts.sections & {"arithmetic"}, {}),
+        *parts.preamble,
+        *parts.tables,
+        table.replace(
+            "\n\n", "\n" + "\n".join(f"#define {key} {value}" for key, value in parts.macros.items()) + "\n\n"
+        ),
+        *sections(parts.sections - {"arithmetic"}, _replacements(parts, form)),
+        calls_text(
+            quantized, name, single, result=_result(parts, form), unit=float_text(parts.unit), first=parts.first
+        ),
+    ]
+    ram = words * 4 + -(-2 * count_bytes * len(entries) // 4) * 4
+    return _without_unused("\n".join(texts)), memory, parts.constants + table_bytes, ram
 
 
-def _header(quantized: QuantizedModel, name: str) -> str:
-    guard, shape = f"{name.upper()}_H", "x".join(map(str, quantized.input_shape))
-    inputs, classes = product(quantized.input_shape), len(quantized.class_names)
-    size = "IMAGE_BYTES" if reads_bytes(quantized) else "INPUTS"
-    what = "a picture" if reads_bytes(quantized) else in_c_comment(f"an input ({quantized.input})")
-    return f"""/* Made by Smidgen: {quantized.spec} */
-#ifndef {guard}
-#define {guard}
+def _without_unused(text: str) -> str:
+    """Leave out the macros that nothing uses."""
+    for _ in range(2):
+        words = Counter(re.findall(r"\b[A-Z]\w+", text))
+        unused = [word for word, count in words.items() if count == 1]
+        text = re.sub(rf"^#define ({'|'.join(unused)})[ (].*\n", "", text, flags=re.MULTILINE) if unused else text
+    return text
 
-#define {name.upper()}_{size} {inputs} /* {shape}: channels, rows, columns */
-#define {name.upper()}_CLASSES {classes}
 
-#ifdef __cplusplus
-extern "C" {{
-#endif
+def _constants(quantized: QuantizedModel, name: str, parts: Parts, count: str) -> dict[str, str]:
+    """Return what the template's functions call the types and numbers of this network."""
+    channels, height, width = quantized.input_shape
+    down, right = (1, width) if parts.table.schedule.transposed else (width, 1)
+    return {
+        "SCRATCH": f"{name}_scratch",
+        "input_type": f"{name}_input",
+        "rows": f"{name}_rows",
+        "count": count,
+        "ENTRIES": str(len(parts.table.entries)),
+        "LAST": str(parts.table.places[-1]),
+        "INPUT_CHANNELS": str(channels),
+        "INPUT_SIZE": str(height * width),
+        "INPUT_DOWN": str(down),
+        "INPUT_RIGHT": str(right),
+        "PIXEL(v, c)": parts.pixel,
+    }
 
-/* The class of {what}, from 0; of equals the first. It uses static memory: one call at a time. */
-int {name}_classify({_argument(quantized)});
 
-#ifdef __cplusplus
-}}
-#endif
+_CASES = {
+    "READ": "read(l, out, y, input)",
+    "CONVOLUTION": "convolve(l, in, out, sums, y)",
+    "POOLS": "pool(l, in, out, sums, y)",
+    "AFFINE": "affine(l, in, out, sums)",
+    "PRELU": "prelu(l, in, out)",
+    "CRELU": "crelu(l, in, out, sums)",
+    "SUM": "add(l, in,\n            memory + OTHER_FROM(l) + (y + OTHER_BASE(l) - scratch->progress[OTHER(l)].first) * "
+    "OTHER_ROW(l),\n            out, sums)",
+}
+_SECTIONS = {"CONVOLUTION": "convolve", "POOLS": "pool", "AFFINE": "affine", "PRELU": "prelu", "CRELU": "crelu"}
 
-#endif
+
+def _add_functions(parts: Parts) -> None:
+    """Add the functions of the kinds of layers that the network has."""
+    kinds = {str(entry["kind"]) for entry in parts.table.entries}
+    parts.sections |= {_SECTIONS[kind] for kind in kinds if kind in _SECTIONS} | {"layer", "rows"}
+    is_integer = "integer put" in parts.sections
+    if "SUM" in kinds:
+        parts.sections.add("integer add" if is_integer else "float add")
+    if any(entry.get("gathers") for entry in parts.table.entries):
+        parts.sections.add("gathered")
+    if is_integer and not any("factors" in entry for entry in parts.table.entries):
+        parts.sections = parts.sections - {"integer put"} | {"integer sums"}
+    elif is_integer:
+        parts.sections.add("integer finish")
+
+
+def _replacements(parts: Parts, form: str) -> dict[str, str]:
+    """Return what stands in the template for the kinds of layers that a network has."""
+    stages = [parts.table.entries[place] for place in parts.table.places]
+    kinds = [kind for kind in KINDS if any(entry["kind"] == kind for entry in stages)]
+    cases = [f"    case {kind}:\n        {_CASES[kind]};\n        break;\n" for kind in kinds]
+    posts = {entry["kind"] for place, entry in enumerate(parts.table.entries) if place not in parts.table.places}
+    return {
+        "KINDS": "".join(cases).rstrip("\n"),
+        "GATHERED": _GATHERED if "gathered" in parts.sections else "",
+        "POSTED": _POSTED.format(call=_post_call(posts)) if posts else "",
+        "OTHER": _OTHER if "SUM" in kinds else "",
+        "UNIT": _UNIT.format(result=_result(parts, form)) if parts.unit_rows else "",
+        "RESULT": _result(parts, form) if form == "integer" else "(total *)0",
+    }
+
+
+_GATHERED = """    if (GATHERS(l)) {
+        if (y < HEIGHT(l) - 1)
+            return;
+        gathered(l, out, sums, POSTS(l) ? 0 : last);
+    }
+"""
+_POSTED = """    for (i = 1; i <= POSTS(l); i++) {{
+        const layer *post = l + i;
+        {call};
+    }}
+"""
+_OTHER = """            else if (KIND(l) == SUM && scratch->progress[OTHER(l)].made < y + OTHER_REACH(l))
+                missing = OTHER(l);
+"""
+_UNIT = """    for (at = 0; at < CHANNELS(layers + LAST); at++)
+        {result}[at] = scaled(layers + ENTRIES - 1, {result}[at], at);
 """
 
 
-def _argument(quantized: QuantizedModel) -> str:
-    return "const unsigned char *image" if reads_bytes(quantized) else "const float *input"
+def _post_call(kinds: set[int | str]) -> str:
+    calls = {"AFFINE": "affine(post, out, out, i == POSTS(l) ? last : 0)", "PRELU": "prelu(post, out, out)"}
+    if len(kinds) == 1:
+        return calls[str(*kinds)]
+    return f"if (KIND(post) == AFFINE)\n            {calls['AFFINE']};\n        else\n            {calls['PRELU']}"
 
 
-def _source(quantized: QuantizedModel, name: str, form: str, parts: Parts, header: str) -> str:
-    classes, image_bytes = len(quantized.class_names), int(np.prod(quantized.input_shape))
-    plans = quantized.spec.plan(quantized.input_shape)
-    names = in_c_comment(", ".join(quantized.class_names))
-    last, first = (parts.arena.offsets[layer] for layer in (len(plans) - 1, -1))
-    result = "logits" if form == "integer" else f"(memory + {last})"
-    pieces = [
-        f"/* Made by Smidgen, form {form}: {quantized.spec}\n   Classes: {names} */",
-        f'#include "{header}"\n#include <stdint.h>',
-        *parts.preamble,
-        *_sections(parts.sections),
-        *parts.tables,
-        *_memory(parts, classes, form),
-        f"int {name}_classify({_argument(quantized)})\n{{\n    int32_t i, best = 0;",
-        *parts.first_calls,
-        f"    for (i = 0; i < {image_bytes}; i++)\n        memory[{first} + i] = {parts.pixel};",
-        *(f"    {call}" for call in parts.calls),
-        f"    for (i = 1; i < {classes}; i++)\n        if ({result}[i] > {result}[best])\n            best = i;",
-        "    return (int)best;\n}\n",
-    ]
-    return "\n".join(pieces)
-
-
-def _memory(parts: Parts, classes: int, form: str) -> list[str]:
-    """Return the static memory of intermediate values."""
-    memory = f"static {'int8_t' if form == 'integer' else 'float'} memory[{parts.arena.size}];"
-    return [memory, f"static int32_t logits[{classes}];"] if form == "integer" else [memory]
-
-
-def _sections(wanted: list[str]) -> list[str]:
-    """Return the wanted sections of the template, in its order."""
-    template = files("smidgen.exporters").joinpath("network.c.txt").read_text()
-    parts = re.split(r"/\*@ (.+) \*/\n", template)[1:]
-    known = dict(zip(parts[::2], parts[1::2], strict=True))
-    return [text for section, text in known.items() if section in wanted]
-
-
-# --- with floating point ---------------------------------------------------------------------
-
-
-def _float_parts(quantized: QuantizedModel, form: str) -> Parts:
-    plans = quantized.spec.plan(quantized.input_shape)
-    parts = Parts(arena_of(plans, quantized.input_shape), pixel="(float)image[i] / 255.0f")
-    if not reads_bytes(quantized):
-        parts.pixel = _scaled_input(parts, quantized)
-    parts.sections.append("float weights" if form == "float" else "level weights")
-    if form != "float":
-        parts.sections.append("four bits" if form == "levels4" else "eight bits")
-    _float_tensors(parts, quantized, form)
-    for place, plan in enumerate(plans):
-        _float_layer(parts, quantized, place, plan)
-    parts.sections.append("float")
-    if any(" activated" in call or "activation" in call for call in parts.calls):
-        parts.sections.append("float activated")
-    return parts
-
-
-def _scaled_input(parts: Parts, quantized: QuantizedModel) -> str:
-    """Add tables of the input's offsets and scales, and return the first layer's input as C."""
-    described, value = quantized.input, "input[i]"
-    for name, operator, numbers in (("offset", "-", described.offset), ("scale", "*", described.scale)):
-        if numbers:
-            parts.tables.append(f"static const float input_{name}{array(np.array(numbers, np.float32))};")
-            index = f"i / {product(described.shape[1:])}" if len(numbers) > 1 else "0"
-            value = f"({value} {operator} input_{name}[{index}])"
-    return value
-
-
-def _float_tensors(parts: Parts, quantized: QuantizedModel, form: str) -> None:
-    """Add tables of all tensors but those of batch norms, which become a factor and an offset."""
-    plans = quantized.spec.plan(quantized.input_shape)
-    tensors = {
-        name: tensor
-        for name, tensor in quantized.tensors.items()
-        if not isinstance(plans[int(name.partition(".")[0])].layer, BatchNorm)
-    }
-    if form == "float":
-        for name, tensor in tensors.items():
-            parts.tables.append(f"static const float {_name(name)}{array(values_of(tensor))};")
-        return
-    _check_fit(tensors, form)
-    small = {name: tensor for name, tensor in tensors.items() if _fits(tensor, MAX_LEVELS[form])}
-    if form == "coded" and small:
-        _range_coded(parts, small)
-    first = 0
-    for name, tensor in tensors.items():
-        if name in small:
-            _level_table(parts, name, tensor, form, first)
-            first += tensor.levels.size
-        else:
-            parts.tables.append(f"static const float {_name(name)}_values{array(values_of(tensor))};")
-            parts.tables.append(f"static const tensor {_name(name)} = {{{_name(name)}_values, 0, 1}};")
-
-
-def _check_fit(tensors: dict[str, Tensor], form: str) -> None:
-    """Raise RequestError if weights do not fit: float32 in their place would not be the form that was asked for."""
-    for name, tensor in tensors.items():
-        if name.endswith(".weight") and isinstance(tensor.grid, Uniform) and not _fits(tensor, MAX_LEVELS[form]):
-            raise RequestError(
-                f"{name} has levels from {tensor.levels.min()} to {tensor.levels.max()}, and --form {form} stores "
-                f"-{MAX_LEVELS[form]} to {MAX_LEVELS[form]}; use another form, or quantize to fewer bits"
-            )
-
-
-def _fits(tensor: Tensor, largest: int) -> bool:
-    return isinstance(tensor.grid, Uniform) and bool(np.abs(tensor.levels).max(initial=0) <= largest)
-
-
-def _level_table(parts: Parts, name: str, tensor: Tensor, form: str, first: int) -> None:
-    assert isinstance(tensor.grid, Uniform)
-    made, levels, steps = _name(name), tensor.levels.ravel(), tensor.grid.steps
-    parts.tables.append(f"static const float {made}_steps{array(steps)};")
-    at = f"{made}_levels"
-    if form == "coded":
-        at = f"levels + {first}"
-    elif form == "levels":
-        parts.tables.append(f"static const int8_t {at}{array(levels)};")
-    else:
-        halves = np.append(levels, -8)[: len(levels) + len(levels) % 2] + 8
-        parts.tables.append(f"static const uint8_t {at}{array(halves[::2] | halves[1::2] << 4)};")
-        at = f"(const int8_t *){at}"
-    parts.tables.append(f"static const tensor {made} = {{{made}_steps, {at}, {len(steps)}}};")
-
-
-def _range_coded(parts: Parts, small: dict[str, Tensor]) -> None:
-    """Add the range-coded stream, the array it is decoded into, and the call that decodes it once."""
-    levels = np.concatenate([tensor.levels.ravel() for tensor in small.values()])
-    parts.preamble += [
-        f"#define OCTAVES {max(1, int(np.abs(levels).max()).bit_length())}",
-        f"static const uint8_t coded{array(np.frombuffer(encode_levels(levels) or bytes(1), np.uint8))};",
-        f"static int8_t levels[{len(levels)}];",
-    ]
-    parts.sections.append("decoder")
-    parts.first_calls.append("    if (!reader.range)\n        decode();")
-
-
-def _float_layer(parts: Parts, quantized: QuantizedModel, place: int, plan: LayerPlan) -> None:
-    own = place if plan.source is None else plan.source
-    here, there, shape = parts.at(plan.inputs[0]), parts.at(place), dims(plan.input_shape)
-    match plan.layer:
-        case MaxPool() | AvgPool() | GlobalAvgPool():
-            kind = "maxpool" if isinstance(plan.layer, MaxPool) else "avgpool"
-            parts.call(f"float {kind}", f"{kind}({parts.between(place, plan)}, {window(plan)});")
-        case BatchNorm():
-            factor, shift = affine_of(arrays_of(quantized, place, plan))
-            parts.tables.append(f"static const float t{place}_factor{array(factor)};")
-            parts.tables.append(f"static const float t{place}_shift{array(shift)};")
-            factors = f"t{place}_factor, t{place}_shift, {_activation(plan)}"
-            parts.call("float affine", f"affine({here}, {there}, {shape}, {factors});")
-        case PReLU():
-            parts.call("float prelu", f"prelu({here}, {there}, {shape}, {_name(f'{own}.weight')});")
-        case CReLU():
-            parts.call("float crelu", f"crelu({here}, {there}, {product(plan.input_shape)});")
-        case Add():
-            other = f"{parts.at(plan.inputs[1])}, {there}, {product(plan.input_shape)}, {_activation(plan)}"
-            parts.call("float add", f"add({here}, {other});")
-        case Dropout():
-            parts.copy(place, plan)
-        case _:
-            _float_convolution(parts, own, place, plan)
-
-
-def _float_convolution(parts: Parts, own: int, place: int, plan: LayerPlan) -> None:
-    weight, bias = _name(f"{own}.weight"), _name(f"{own}.bias")
-    tensors = f"{weight}, {bias if plan.bias_count else weight}, {int(plan.bias_count > 0)}"
-    moves = f"{window(plan)}, {kernels(plan)}"
-    parts.call("float convolve", f"convolve({parts.between(place, plan)}, {moves}, {tensors}, {_activation(plan)});")
-
-
-def _activation(plan: LayerPlan) -> str:
-    slope, ceiling = activation_of(plan)
-    return f"(activation){{{_number(slope)}, {_number(min(ceiling, float(np.finfo(np.float32).max)))}}}"
-
-
-def _name(tensor: str) -> str:
-    place, _, part = tensor.partition(".")
-    return f"t{place}_{part}"
-
-
-def _number(value: float) -> str:
-    text = repr(float(np.float32(value)))
-    return text + "f"
+def _result(parts: Parts, form: str) -> str:
+    """Return where the logits lie, as C."""
+    last = parts.table.schedule.stages[-1]
+    index = len(parts.table.schedule.stages) - 1
+    if form == "integer":
+        return f"((total *)(scratch)->memory + {parts.table.schedule.totals[index] // 4})"
+    assert last.shape[1:] == (1, 1)
+    return f"((scratch)->memory + {parts.table.schedule.buffers[index].offset // 4})"

@@ -36,14 +36,15 @@ from smidgen.spec.placing import same_padding
 Floats = npt.NDArray[np.float32]
 
 
-def layer_outputs(quantized: QuantizedModel, images: npt.NDArray[np.uint8]) -> Iterator[Floats]:
+def layer_outputs(quantized: QuantizedModel, images: npt.NDArray[np.uint8] | Floats) -> Iterator[Floats]:
     """Yield the output of each layer, with repeats written out: float32 [n, channels, height, width].
 
     Args:
         quantized: the network.
-        images: uint8 [n, channels, height, width].
+        images: uint8, or float32 as the layers read it, [n, channels, height, width].
     """
-    values: dict[int, Floats] = {-1: images.astype(np.float32) / np.float32(255)}
+    given = images.astype(np.float32)
+    values: dict[int, Floats] = {-1: given / np.float32(255) if images.dtype == np.uint8 else given}
     for place, plan in enumerate(quantized.spec.plan(quantized.input_shape)):
         maps = [values[index] for index in plan.inputs]
         values[place] = _layer(plan, arrays_of(quantized, place, plan), *maps)

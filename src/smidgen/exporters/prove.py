@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -13,29 +14,32 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import RequestError, RunError
+from smidgen.foreign_text import c_identifier
 
 Images = npt.NDArray[Any]
 Classes = npt.NDArray[np.intp]
 
-WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
+WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror")
 ARM = "arm-none-eabi-gcc"
 ARM_TARGET = ("-mcpu=cortex-m0plus", "-mthumb")
+MEASURED = "measured: arm-none-eabi-gcc -Os for a Cortex-M0+, with what it needs of the compiler's library"
 BATCH = 256
 
 _MAIN = """#include <stdio.h>
 #include "HEADER"
 int main(void)
 {
-    static TYPE image[INPUTS];
-    while (fread(image, 1, sizeof image, stdin) == sizeof image)
-        putchar(CLASSIFY(image));
+    static NAME_input input[SIZE_INPUTS];
+    while (fread(input, 1, sizeof input, stdin) == sizeof input)
+        putchar(NAME_class(input));
     return 0;
 }
 """
 
 _BARE_MAIN = """#include "HEADER"
-static TYPE image[INPUTS];
-int main(void) { return CLASSIFY(image); }
+static NAME_input input[SIZE_INPUTS];
+int main(void) { return NAME_class(input); }
+void start(void);
 void start(void) { for (;;) main(); }
 """
 
@@ -107,12 +111,20 @@ def classes_by_c(path: Path, images: Images, flags: tuple[str, ...] = ("-Os",)) 
         RequestError: no C compiler is installed.
         RunError: the source does not compile, or the program fails.
     """
+    kind = _entry(path)
+    content = (images if kind == "<f4" else np.rint(images)).astype(kind).tobytes()
     with tempfile.TemporaryDirectory() as folder:
         program = _compiled(_tool("cc"), path, _MAIN, Path(folder), flags)
-        finished = subprocess.run([program], input=_content(images), capture_output=True)
+        finished = subprocess.run([program], input=content, capture_output=True)
     if finished.returncode or len(finished.stdout) != len(images):
         raise RunError(f"the program of {path} failed: {finished.stderr.decode(errors='replace')[-400:]}; report it")
     return np.frombuffer(finished.stdout, np.uint8).astype(np.intp)
+
+
+def _entry(path: Path) -> str:
+    """Return the type of the numbers that a C export takes, as NumPy's."""
+    found = re.search(r"typedef (\w+) \w+_input;", path.with_suffix(".h").read_text())
+    return {"uint8_t": "u1", "int16_t": "<i2"}.get(found[1] if found else "", "<f4")
 
 
 def classes_by_js(module: str, images: Images) -> Classes:
@@ -178,18 +190,14 @@ def _tool(name: str) -> str:
 
 def _compiled(compiler: str, path: Path, main: str, folder: Path, flags: tuple[str, ...]) -> Path:
     header = path.with_suffix(".h")
-    name = next(line.split()[1] for line in header.read_text().splitlines() if line.startswith("#define"))
-    name = name.removesuffix("_H")
-    function = next(line for line in header.read_text().splitlines() if line.startswith("int "))
-    classify = function.split()[1].partition("(")[0]
+    name = c_identifier(path.stem)
     source, program = folder / "main.c", folder / "program"
-    is_bytes = "const unsigned char" in function
-    inputs, kind = ("IMAGE_BYTES", "unsigned char") if is_bytes else ("INPUTS", "float")
-    text = main.replace("HEADER", header.name).replace("INPUTS", f"{name}_{inputs}").replace("TYPE", kind)
-    source.write_text(text.replace("CLASSIFY", classify))
+    words = {"HEADER": header.name, "NAME": name, "SIZE": name.upper()}
+    source.write_text(re.sub("HEADER|NAME|SIZE", lambda part: words[part[0]], main))
     # Absolute: the compiler would take a name that begins with - or @ for an option or a file of options.
     place = path.absolute()
-    line = [compiler, *WARNINGS, *flags, f"-I{place.parent}", str(source), str(place), "-o", str(program)]
+    sources = [str(source)] + ([str(place)] if path.suffix == ".c" else [])
+    line = [compiler, *WARNINGS, *flags, f"-I{place.parent}", *sources, "-o", str(program)]
     finished = subprocess.run(line, capture_output=True, text=True)
     if finished.returncode:
         raise RunError(f"{path} does not compile: {finished.stderr[-400:]}; report it")

@@ -16,7 +16,14 @@ from smidgen.exporters.c_source import export_c
 from smidgen.exporters.forward import reads_bytes
 from smidgen.exporters.javascript import HTML_MARK, JS_MARK, export_html, export_js, js_module
 from smidgen.exporters.onnx_file import export_onnx
-from smidgen.exporters.prove import ProgramSize, classes_by_c, classes_by_js, classes_by_onnx, program_size
+from smidgen.exporters.prove import (
+    MEASURED,
+    ProgramSize,
+    classes_by_c,
+    classes_by_js,
+    classes_by_onnx,
+    program_size,
+)
 from smidgen.model import (
     QuantizedModel,
     as_quantized,
@@ -81,6 +88,7 @@ def export(
     *,
     to: str,
     form: str | None = None,
+    entry: str | None = None,
     data: Dataset | str | None = None,
     split_seed: int = 0,
     out: str | Path | None = None,
@@ -92,10 +100,13 @@ def export(
         file: a `.smidgen` or `.safetensors` file.
         to: "onnx", "c", "js", "html" or "safetensors".
         form: how C stores the weights, a key of `FORMS`; None is "levels". Other targets take no form.
+        entry: the type of the numbers that C takes, in the user's units: "float", "int16" (as an ADC counts) or
+            "uint8"; None is "uint8" for images in bytes, else "float".
         data: data set, or its name or path, whose test images the export must classify as the network does.
-            The C form "integer" also calibrates on its training images.
+            The C form "integer" also calibrates on its training split.
         split_seed: seed of the split that the network was trained on; used if `data` is a name or path.
-        out: the file to write, which is replaced if it exists; default: beside `file`, with the target's suffix.
+        out: the file to write, which is replaced if it exists; default: beside `file`, with the target's suffix. For C
+            a name that ends in .h makes a single header.
         reporter: told where published data is fetched from.
 
     Returns:
@@ -110,23 +121,32 @@ def export(
     """
     if to not in TARGETS:
         raise RequestError(f"--to {to} is not known; use one of {', '.join(TARGETS)}")
-    if form is not None and to != "c":
-        raise RequestError(f"--form {form} is for --to c, and --to {to} has one form only; leave out --form")
+    for option, value in (("--form", form), ("--entry", entry)):
+        if value is not None and to != "c":
+            raise RequestError(f"{option} {value} is for --to c, and --to {to} takes none; leave out {option}")
     path, form = Path(file), form or "levels"
     quantized, place = _load(path), Path(out or path.with_suffix(TARGETS[to]))
     _check_place(place, path, to, quantized, chosen=out is not None)
     if to == "safetensors":
         return Export(place, save_safetensors(dequantize(quantized), place))
     dataset = load(data, split_seed, reporter=reporter) if isinstance(data, str) else data
-    if form == "integer" and not reads_bytes(quantized):
-        raise RequestError(
-            f"--form integer reads images in bytes, and the network reads a {quantized.input}; use --form levels"
-        )
     if dataset is not None:
         _check_data(quantized, dataset)
-    size_bytes = _write(quantized, place, to, form, dataset)
+        _check_entry(dataset, entry)
+    size_bytes = _write(quantized, place, to, form, entry, dataset)
     proof = _prove(quantized, place, to, form, dataset) if dataset is not None else None
     return Export(place, size_bytes, program_size(place) if to == "c" else None, proof)
+
+
+def _check_entry(dataset: Dataset, entry: str | None) -> None:
+    """Refuse data that the function of a C export could not take as whole numbers."""
+    low, high = {"int16": (-32768, 32767), "uint8": (0, 255)}.get(entry or "", (-np.inf, np.inf))
+    given = dataset.input.to_units(dataset.test.images)
+    if entry in ("int16", "uint8") and ((np.abs(given - np.rint(given)) > 1e-3) | (given < low) | (given > high)).any():
+        raise RequestError(
+            f"--entry {entry} takes whole numbers from {low} to {high}, and {dataset.name} has {given.min():g} to "
+            f"{given.max():g}, not all whole; use --entry float, or scale the data"
+        )
 
 
 def _check_data(quantized: QuantizedModel, dataset: Dataset) -> None:
@@ -159,7 +179,7 @@ def _check_place(place: Path, file: Path, to: str, quantized: QuantizedModel, *,
         raise RequestError(f"the export would replace its input {file}; give another --out")
     if chosen:
         return
-    for target in (place, place.with_suffix(".h")) if to == "c" else (place,):
+    for target in {place, place.with_suffix(".h")} if to == "c" else {place}:
         if target.exists() and not _is_export(target, to, quantized):
             raise RequestError(f"{target} exists and is not this export; give another name by --out")
 
@@ -182,17 +202,29 @@ def _equals(path: Path, quantized: QuantizedModel) -> bool:
     return found.spec == wanted.spec and found.weights.tobytes() == wanted.weights.tobytes()
 
 
-def _write(quantized: QuantizedModel, path: Path, to: str, form: str, dataset: Dataset | None) -> int:
+def _write(
+    quantized: QuantizedModel, path: Path, to: str, form: str, entry: str | None, dataset: Dataset | None
+) -> int:
     writers = {"onnx": export_onnx, "js": export_js, "html": export_html}
     if to in writers:
         return writers[to](quantized, path)
-    training = dataset.train.images if form == "integer" and dataset is not None else None
-    return export_c(quantized, path, form, None if training is None else training.astype(np.uint8, copy=False))
+    inputs = None if dataset is None else network_inputs(quantized, dataset, dataset.train.images)
+    size_bytes = export_c(quantized, path, form, inputs, entry)
+    measured = program_size(path)
+    if measured is None:
+        return size_bytes
+    return export_c(quantized, path, form, inputs, entry, f"{measured.flash_bytes} {MEASURED}")
+
+
+def network_inputs(quantized: QuantizedModel, dataset: Dataset, images: Inputs) -> Inputs:
+    """Return inputs of a data set as the layers of a network read them."""
+    given = dataset.input.to_units(images)
+    return given if reads_bytes(quantized) else quantized.input.to_network(given)
 
 
 def _prove(quantized: QuantizedModel, path: Path, to: str, form: str, dataset: Dataset) -> Proof:
     given, labels = dataset.input.to_units(dataset.test.images), dataset.test.labels
-    inputs = given if reads_bytes(quantized) else quantized.input.to_network(given)
+    inputs = network_inputs(quantized, dataset, dataset.test.images)
     logits = choose().predict(quantized.spec, flat_weights(quantized), inputs, 1)
     wanted, found = logits.argmax(axis=1), _classes(quantized, path, to, given)
     proof = Proof(
