@@ -36,7 +36,7 @@ class Graph {
     std::vector<Node> nodes;
     int output;
 
-    // Throws std::invalid_argument for an impossible layer, or for a network beyond the limits of limits.h.
+    // Throws std::invalid_argument for an impossible layer, or for a network beyond the limits of size_limits.h.
     Graph(const std::vector<LayerRequest>& requests, const Size& input, Purpose purpose);
 
    private:

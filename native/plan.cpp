@@ -5,7 +5,7 @@
 #include <string>
 
 #include "lifetimes.h"
-#include "limits.h"
+#include "size_limits.h"
 
 namespace smidgen {
 

@@ -78,7 +78,7 @@ struct Plan {
     bool layered = false;  // some layer needs the whole batch at once: every chunk keeps its memory
     bool clears_input_halo = false;  // other maps use the memory of `input`
 
-    // Throws std::invalid_argument for an impossible layer, or for a network beyond the limits of limits.h.
+    // Throws std::invalid_argument for an impossible layer, or for a network beyond the limits of size_limits.h.
     Plan(const std::vector<LayerRequest>& requests, const Size& input, Purpose purpose);
 
     bool needs_whole_batch(const Layer& layer) const {
