@@ -1,8 +1,9 @@
 """Published networks for small devices, by name: functions from a width to a network. `REFERENCES` lists them.
 
 The first three are the reference models of MLPerf Tiny (Banbury et al. 2021, arXiv 2106.07597; code: mlcommons/tiny,
-benchmark/training). They end in a pool over the whole map, which `globalavgpool` is at every input. The counts are
-trained parameters at the published width, input and classes.
+benchmark/training) with as many weights as Keras counts there. They end in a pool over the whole map, which
+`globalavgpool` is at every input. The counts are trained parameters at the published width, input and classes; the count
+of `tcn` is that of this definition.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Reference:
         width: The published width.
         input_shape: The published input.
         classes: The published number of classes.
-        parameters: The trained parameters of all that.
+        parameters: The trained parameters at that width, input and number of classes.
     """
 
     build: Callable[[int, int], NetSpec]
