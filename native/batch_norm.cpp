@@ -1,21 +1,15 @@
 // Batch norm in training: the only layer whose outputs depend on the other images of the batch.
 //
-// A channel takes all of its passes before the next one begins: its values in all chunks are then in the cache from the
-// second pass on. Chunks are added in their order, and each channel is one thread's, so that the threads do not change a
-// bit.
+// Chunks are added in their order, and each channel is one thread's, so that the threads do not change a bit.
 #include "network.h"
 
 namespace smidgen {
 
-namespace {
-
-Map channel_of(Map map, ptrdiff_t channel) {
-    map.data += channel * map.plane;
-    map.channels = 1;
-    return map;
+// The floats from a channel in one chunk to what follows it: the same channel in the next chunk, or the next channel.
+ptrdiff_t Network::ahead(const MapLayout& map, const Batch& batch, int chunk) const {
+    const bool last = chunk + 1 == batch.chunks();
+    return last ? map.plane - chunk * plan_.chunk_floats : plan_.chunk_floats;
 }
-
-}  // namespace
 
 Normalization Network::normalization(const Layer& l, const Batch& batch, int chunk, ptrdiff_t channel) {
     const ptrdiff_t channels = l.out.channels;
@@ -29,7 +23,8 @@ Normalization Network::normalization(const Layer& l, const Batch& batch, int chu
             .scale = scale,
             .shift = scale + channels,
             .slope = l.slope,
-            .ceiling = l.ceiling};
+            .ceiling = l.ceiling,
+            .ahead = ahead(l.out, batch, chunk)};
 }
 
 // The mean of a channel over the whole batch; around a centre, of the squares.
@@ -40,7 +35,8 @@ float Network::channel_mean(const Layer& l, const Batch& batch, ptrdiff_t channe
         const ChannelSums sums{.map = channel_of(l.in.map.at(chunk_memory(chunk)), channel),
                                .lanes = batch.images_in(chunk),
                                .centre = centre,
-                               .sums = &sum};
+                               .sums = &sum,
+                               .ahead = ahead(l.in.map, batch, chunk)};
         centre ? kernels_.channel_squares(sums) : kernels_.channel_sums(sums);
         total += sum;
     }
@@ -48,18 +44,16 @@ float Network::channel_mean(const Layer& l, const Batch& batch, ptrdiff_t channe
 }
 
 // Normalizes by the mean and the biased variance of the batch, and updates the running statistics with them.
-void Network::normalize_forward(const Layer& l, const Batch& batch) {
+void Network::normalize_forward(const Layer& l, const Batch& batch, ptrdiff_t c) {
     const ptrdiff_t channels = l.out.channels;
     float* statistics = batch_statistics_.data() + l.batch_statistics;
     float* running_stats = weights_.data() + l.biases + channels;  // mean and variance
-    team_->each(int(channels), [&](int c, int) {
-        const float mean = channel_mean(l, batch, c, nullptr), variance = channel_mean(l, batch, c, &mean);
-        statistics[c] = mean;
-        statistics[channels + c] = inverse_deviation(variance);
-        running_stats[c] += (1.0f - BATCH_NORM_MOMENTUM) * (mean - running_stats[c]);
-        running_stats[channels + c] += (1.0f - BATCH_NORM_MOMENTUM) * (variance - running_stats[channels + c]);
-        for (int chunk = 0; chunk < batch.chunks(); ++chunk) kernels_.normalize(normalization(l, batch, chunk, c));
-    });
+    const float mean = channel_mean(l, batch, c, nullptr), variance = channel_mean(l, batch, c, &mean);
+    statistics[c] = mean;
+    statistics[channels + c] = inverse_deviation(variance);
+    running_stats[c] += (1.0f - BATCH_NORM_MOMENTUM) * (mean - running_stats[c]);
+    running_stats[channels + c] += (1.0f - BATCH_NORM_MOMENTUM) * (variance - running_stats[channels + c]);
+    for (int chunk = 0; chunk < batch.chunks(); ++chunk) kernels_.normalize(normalization(l, batch, chunk, c));
 }
 
 // The means over the batch of a channel's gradients, and of the gradients times the normalized values.
@@ -75,21 +69,17 @@ std::array<float, 2> Network::gradient_means(const Layer& l, const Batch& batch,
     return {float(totals[0] / values), float(totals[1] / values)};
 }
 
-void Network::normalize_backward(const Layer& l, const Batch& batch) {
+void Network::normalize_backward(const Layer& l, const Batch& batch, ptrdiff_t c) {
     const double values = double(batch.count) * double(l.out.height * l.out.width);
-    if (l.in.copies) team_->each(batch.chunks(), [&](int chunk, int) { copy_inputs(l, chunk_memory(chunk)); });
-    team_->each(int(l.out.channels), [&](int c, int) {
-        std::array<float, 2> means = gradient_means(l, batch, c, values);
-        gradient_[l.weights + c] += means[1] * float(values);
-        gradient_[l.biases + c] += means[0] * float(values);
-        for (int chunk = 0; chunk < batch.chunks() && l.in.needed; ++chunk) {
-            Normalization n = normalization(l, batch, chunk, c);
-            n.in = channel_of(l.in.gradient.at(chunk_memory(chunk)), c);
-            n.sums = means.data(), n.slope = l.in.slope, n.ceiling = l.in.ceiling;
-            kernels_.normalize_backward(n);
-        }
-    });
-    if (!l.in.sums.empty()) team_->each(batch.chunks(), [&](int chunk, int) { sum_gradients(l, chunk_memory(chunk)); });
+    std::array<float, 2> means = gradient_means(l, batch, c, values);
+    gradient_[l.weights + c] += means[1] * float(values);
+    gradient_[l.biases + c] += means[0] * float(values);
+    for (int chunk = 0; chunk < batch.chunks() && l.in.needed; ++chunk) {
+        Normalization n = normalization(l, batch, chunk, c);
+        n.in = channel_of(l.in.gradient.at(chunk_memory(chunk)), c);
+        n.sums = means.data(), n.slope = l.in.slope, n.ceiling = l.in.ceiling;
+        kernels_.normalize_backward(n);
+    }
 }
 
 }  // namespace smidgen

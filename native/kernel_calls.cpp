@@ -123,6 +123,26 @@ WeightGradient weight_gradient_of(const Layer& l, float* gradient, float* chunk,
             .scratch = l.winograd ? scratch : nullptr};
 }
 
+Map channel_of(Map map, ptrdiff_t channel) {
+    map.data += channel * map.plane;
+    map.channels = 1;
+    return map;
+}
+
+Convolution channel_of(Convolution c, ptrdiff_t channel) {
+    c.in = channel_of(c.in, channel), c.out = channel_of(c.out, channel);
+    c.weights += channel * c.kernel_y * c.kernel_x;
+    if (c.bias) c.bias += channel;
+    return c;
+}
+
+WeightGradient channel_of(WeightGradient w, ptrdiff_t channel) {
+    w.in = channel_of(w.in, channel), w.gradient = channel_of(w.gradient, channel);
+    w.weights += channel * w.kernel_y * w.kernel_x;
+    if (w.bias) w.bias += channel;
+    return w;
+}
+
 DenseGradient dense_gradient_of(const Layer& l, float* gradient, float* chunk, int chunks, ptrdiff_t chunk_stride,
                                 float* scratch) {
     return {.inputs = l.in.map.at(chunk).data,

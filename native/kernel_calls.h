@@ -27,6 +27,11 @@ Convolution dense_backward(const Layer& l, const float* parameters, float* chunk
 
 WeightGradient weight_gradient_of(const Layer& l, float* gradient, float* chunk, float* scratch);
 
+// One channel of a map, and of a depthwise convolution whose channels have kernels of their own.
+Map channel_of(Map map, ptrdiff_t channel);
+Convolution channel_of(Convolution convolution, ptrdiff_t channel);
+WeightGradient channel_of(WeightGradient gradient, ptrdiff_t channel);
+
 // The gradient of all outputs of a dense layer, for `chunks` chunks.
 DenseGradient dense_gradient_of(const Layer& l, float* gradient, float* chunk, int chunks, ptrdiff_t chunk_stride,
                                 float* scratch);

@@ -126,12 +126,19 @@ class Network {
     void batched_input_gradient(const Layer& layer, int chunks);
     void predict_block(const Images& images, ptrdiff_t first, ptrdiff_t count, float* logits);
 
+    // Layers whose channels do not meet, in channels.cpp.
+    void forward_by_channel(const Batch& batch, size_t first, size_t last);
+    void backward_by_channel(const Batch& batch, size_t first, size_t last);
+    void convolve_forward(const Layer& layer, const Batch& batch, ptrdiff_t channel);
+    void convolve_backward(const Layer& layer, const Batch& batch, ptrdiff_t channel);
+
     // Batch norm, in batch_norm.cpp.
+    ptrdiff_t ahead(const MapLayout& map, const Batch& batch, int chunk) const;
     Normalization normalization(const Layer& layer, const Batch& batch, int chunk, ptrdiff_t channel);
     float channel_mean(const Layer& layer, const Batch& batch, ptrdiff_t channel, const float* centre);
     std::array<float, 2> gradient_means(const Layer& layer, const Batch& batch, ptrdiff_t channel, double values);
-    void normalize_forward(const Layer& layer, const Batch& batch);
-    void normalize_backward(const Layer& layer, const Batch& batch);
+    void normalize_forward(const Layer& layer, const Batch& batch, ptrdiff_t channel);
+    void normalize_backward(const Layer& layer, const Batch& batch, ptrdiff_t channel);
 
     void optimize(float rate, const OptimizerSettings& settings);
     void update_average(float decay);

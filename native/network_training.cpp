@@ -61,7 +61,12 @@ void Network::forward_by_layer(const Batch& batch) {
             continue;
         }
         const Layer& layer = layers[end++];
-        layer.batched ? batched_forward(layer, batch.chunks()) : normalize_forward(layer, batch);
+        if (layer.batched) {
+            batched_forward(layer, batch.chunks());
+            continue;
+        }
+        while (end < layers.size() && layers[end].continues) ++end;
+        forward_by_channel(batch, begin, end);
     }
 }
 
@@ -76,11 +81,12 @@ void Network::backward_by_layer(const Batch& batch) {
             continue;
         }
         const Layer& layer = layers[--begin];
-        if (!layer.runs_backward) continue;
-        if (!layer.batched) {
-            normalize_backward(layer, batch);
+        if (layer.by_channel) {
+            while (layers[begin].continues) --begin;
+            backward_by_channel(batch, begin, end);
             continue;
         }
+        if (!layer.runs_backward) continue;
         batched_weight_gradient(layer, batch.chunks());
         if (layer.in.needed) batched_input_gradient(layer, batch.chunks());
     }

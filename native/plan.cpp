@@ -24,6 +24,14 @@ bool works_in_place(LayerKind kind) {
     return kind != LayerKind::conv && kind != LayerKind::depthwise && kind != LayerKind::dense;
 }
 
+// A depthwise convolution goes channel by channel if its maps have this many values: the call then costs little.
+constexpr ptrdiff_t JOINED_VALUES = 64;
+
+bool is_joinable(const Layer& l) {
+    const bool large = l.out.height * l.out.width >= JOINED_VALUES;
+    return l.kind == LayerKind::depthwise && l.shared == 0 && !l.shares_input && large;
+}
+
 // A map and its halo that begin at 0.
 MapLayout layout_of(const Size& size, Halo halo) {
     const ptrdiff_t row = (size.width + std::max(halo.left, halo.right)) * LANES;
@@ -73,6 +81,7 @@ Plan::Plan(const std::vector<LayerRequest>& requests, const Size& input_size, Pu
     input = maps[0], output = maps[size_t(graph.output)];
     tensors = int(maps.size());
     classes = int(output.values());
+    if (purpose == Purpose::training) join_channels();
     for (Layer& l : layers) {
         l.batched = is_batched(l, chunk_floats);
         layered |= needs_whole_batch(l);
@@ -171,6 +180,19 @@ void Plan::place_weights(const Size& in, const Node& node, Layer& l) {
         batch_statistics_floats += 2 * l.out.channels;
     }
     if (node.index >= 0) owners_[size_t(node.index)] = l;
+}
+
+// Batch norms take the whole batch channel by channel. A depthwise convolution next to one does so too: what the one leaves
+// of a channel, the other finds in the cache.
+void Plan::join_channels() {
+    const auto reads = [&](size_t i) { return i > 0 && layers[i].in.tensor == layers[i - 1].tensor && !layers[i].shares_input; };
+    const auto is_norm = [&](size_t i) { return i < layers.size() && layers[i].kind == LayerKind::batch_norm; };
+    for (size_t i = 0; i < layers.size(); ++i) {
+        Layer& l = layers[i];
+        const bool joins = (reads(i) && layers[i - 1].by_channel) || (is_norm(i + 1) && reads(i + 1));
+        l.by_channel = is_norm(i) || (is_joinable(l) && joins);
+        l.continues = l.by_channel && reads(i) && layers[i - 1].by_channel;
+    }
 }
 
 // --- gradients of maps that several layers read --------------------------------------------------------

@@ -63,6 +63,8 @@ struct Layer {
     bool batched = false;            // a dense layer so large that all chunks of a batch share one pass over its weights
     ptrdiff_t batch_statistics = 0;  // batch norm: offset of the batch's mean and inverse deviation, [2][channels]
     bool clears_halo = false;        // other maps use the memory of `out` before it
+    bool by_channel = false;         // in training, a channel takes the whole batch before the next one begins
+    bool continues = false;          // by channel, on what the layer before it left, which no other layer reads
 };
 
 // The memory of a chunk of 16 images. For training it has every map: in the backward pass each gradient overwrites the map
@@ -81,9 +83,7 @@ struct Plan {
     // Throws std::invalid_argument for an impossible layer, or for a network beyond the limits of size_limits.h.
     Plan(const std::vector<LayerRequest>& requests, const Size& input, Purpose purpose);
 
-    bool needs_whole_batch(const Layer& layer) const {
-        return layer.batched || (layer.kind == LayerKind::batch_norm && purpose == Purpose::training);
-    }
+    bool needs_whole_batch(const Layer& layer) const { return layer.batched || layer.by_channel; }
 
    private:
     void place_in_sequence(const Graph& graph, std::vector<MapLayout>& maps);
@@ -94,6 +94,7 @@ struct Plan {
     void place_gradients(const Tensor& tensor, const MapLayout& map);
     void clear_halos(const Graph& graph, const std::vector<MapLayout>& maps);
     MapLayout append(MapLayout map);
+    void join_channels();
 
     std::vector<Layer> owners_;  // of weights, by the index of the request
 };

@@ -99,6 +99,7 @@ struct ChannelSums {
     int lanes;
     const float* centre = nullptr;  // [channels], for the squares
     float* sums;                    // [channels]
+    ptrdiff_t ahead = 0;            // floats from each value to one that is read soon
 };
 
 // Batch norm of one chunk: out = activate((in - mean) * inverse_std * scale + shift); backward in place over `in`.
@@ -109,6 +110,7 @@ struct Normalization {
     float slope;                                      // forward: of this layer; backward: of the one that produced `in`
     float ceiling = NO_CEILING;                       // of the same activation as `slope`
     float* sums = nullptr;  // [2][channels]: of the gradient, and of the gradient times the normalized value
+    ptrdiff_t ahead = 0;    // floats from each value to one that is read or written soon
 };
 
 // PReLU: out = in > 0 ? in : in * slopes[channel]; backward in place over `in`.

@@ -12,7 +12,11 @@ using smidgen::Normalization;
 
 void channel_sums(const ChannelSums& s) {
     for (int c = 0; c < s.map.channels; ++c)
-        s.sums[c] = map_sum(s.map, s.lanes, [&](int y, int x, int lane) { return load(at(s.map, c, y, x) + lane); });
+        s.sums[c] = map_sum(s.map, s.lanes, [&](int y, int x, int lane) {
+            const float* p = at(s.map, c, y, x) + lane;
+            __builtin_prefetch(p + s.ahead);
+            return load(p);
+        });
 }
 
 void channel_squares(const ChannelSums& s) {
@@ -30,6 +34,7 @@ void normalize(const Normalization& n) {
     for (int c = 0; c < n.in.channels; ++c) {
         const V centre = broadcast(n.mean[c]), factor = broadcast(n.scale[c] * n.inverse_std[c]), shift = broadcast(n.shift[c]);
         each_pair(n.in, n.out, c, [&](const float* in, float* out, int) {
+            __builtin_prefetch(out + n.ahead, 1);
             store(out, activate((load(in) - centre) * factor + shift, activation));
         });
     }
@@ -46,6 +51,8 @@ void normalize_sums_of(const Normalization& n, int c) {
         for (int y = 0; y < n.out.height; ++y) {
             const float *gradients = at(n.out, c, y, 0) + lane, *values = at(n.in, c, y, 0) + lane;
             const auto add = [&](int x, int k) {
+                __builtin_prefetch(gradients + ptrdiff_t(x) * LANES + n.ahead);
+                __builtin_prefetch(values + ptrdiff_t(x) * LANES + n.ahead);
                 const V gradient = load(gradients + ptrdiff_t(x) * LANES);
                 sum[k] += gradient;
                 product[k] += gradient * ((load(values + ptrdiff_t(x) * LANES) - centre) * inverse);

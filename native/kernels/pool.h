@@ -152,12 +152,33 @@ void max_pool_backward(const Pool& p) {
 
 V share_of(const Pool& p) { return broadcast(1.0f / (float(p.size_y) * float(p.size_x))); }
 
+// A sum of this many values is exact to 1e-5 one after the other. Larger windows are halved until their parts are as small:
+// the error of a sum grows with the length of its longest chain of additions.
+constexpr ptrdiff_t CHAINED_VALUES = 1024;
+
+// The sum of `count` values of a window, row after row from value `first` on.
+V window_sum(const Pool& p, const float* in, ptrdiff_t first, ptrdiff_t count) {
+    if (count > CHAINED_VALUES) {
+        const ptrdiff_t half = count / 2;
+        return window_sum(p, in, first, half) + window_sum(p, in, first + half, count - half);
+    }
+    V sum = {};
+    ptrdiff_t j = first / p.size_x, i = first % p.size_x;
+    for (ptrdiff_t k = 0; k < count; ++k) {
+        sum += load(in + j * p.in.row + i * LANES);
+        if (++i == p.size_x) i = 0, ++j;
+    }
+    return sum;
+}
+
 void avg_pool_any(const Pool& p) {
     const V share = share_of(p);
+    const bool is_long = ptrdiff_t(p.size_y) * p.size_x > CHAINED_VALUES;
     windows(p, [&](const float* in, float* out) {
         V sum = {};
-        for (int j = 0; j < p.size_y; ++j)
+        for (int j = 0; j < p.size_y && !is_long; ++j)
             for (int i = 0; i < p.size_x; ++i) sum += load(in + j * p.in.row + i * LANES);
+        if (is_long) sum = window_sum(p, in, 0, ptrdiff_t(p.size_y) * p.size_x);
         store(out, sum * share);
     });
 }

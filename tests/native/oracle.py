@@ -36,6 +36,13 @@ RESIDUAL = parse_spec(
     "batchnorm] relu, residual [dropout 0.1, crelu, pointwise 8 stride 2 | maxpool 2, residual [pointwise 5], "
     "pointwise 8] relu6, maxpool 3 stride 2, dense 200 relu, residual [dense 300 relu, dense 200], avgpool 1, dense 4"
 )
+# Batch norms and depthwise convolutions, which take the whole batch channel by channel; the last is too small for it.
+SEPARABLE = parse_spec(
+    "conv 4x3x3 same, batchnorm relu, depthwise 3x3 same, batchnorm relu, pointwise 6 nobias, batchnorm relu6, "
+    "depthwise 5x3 stride 2 same nobias, batchnorm relu, residual [depthwise 3x3 same, batchnorm relu, pointwise 6 | "
+    "batchnorm, depthwise 1x3 same relu], depthwise 2x2 shared 2, batchnorm, maxpool 2, depthwise 3x3, batchnorm relu, "
+    "dense 4"
+)
 EVERY_LAYER = parse_spec(
     "conv 6x3x3 same leaky_relu(0.2), maxpool 2, dropout 0.1, depthwise 3x2 same relu, pointwise 9, batchnorm relu, "
     "avgpool 2, conv 5x2x4, dropout 0, prelu, repeat 2 [depthwise 2x1 same, pointwise 5 relu], depthwise 2x3, "

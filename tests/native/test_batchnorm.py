@@ -45,6 +45,18 @@ NETWORKS = {
     "conv 5x3x3 same, batchnorm, conv 5x4x4 same, batchnorm relu, conv 3x2x7 same, globalavgpool": (1, 9, 8),
     "pointwise 3, batchnorm relu, conv 5x6x4": (2, 6, 4),
     "batchnorm relu, globalavgpool, dense 3": (3, 5, 5),
+    # Depthwise convolutions next to batch norms, of at least 64 values a channel.
+    "conv 4x3x3, batchnorm relu, depthwise 3x3 stride 2 same, batchnorm relu6, pointwise 5, globalavgpool": (2, 19, 18),
+    "depthwise 3x3 same, batchnorm relu, depthwise 5x4, depthwise 3x3 same nobias relu, batchnorm, dense 3": (
+        3,
+        14,
+        13,
+    ),
+    "conv 3x3x3 same, residual [batchnorm relu, depthwise 3x3 same, batchnorm | depthwise 1x1, batchnorm], dense 3": (
+        2,
+        9,
+        10,
+    ),
     # Winograd's algorithm, and dense layers that take a whole batch at once.
     "conv 17x3x3, batchnorm relu, conv 18x3x3 same, batchnorm relu, maxpool 2, conv 16x3x3 same, dense 5": (1, 11, 12),
     "conv 16x3x3 same relu, batchnorm, conv 16x3x3, batchnorm leaky_relu(0.1), dense 4": (17, 6, 5),

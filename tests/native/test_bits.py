@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from oracle import CNN, EVERY_LAYER, FUSED, LAYERED, MNIST, RATES, RESIDUAL, SETS, WIDE, patterns
+from oracle import CNN, EVERY_LAYER, FUSED, LAYERED, MNIST, RATES, RESIDUAL, SEPARABLE, SETS, WIDE, patterns
 
 from smidgen.engine import Projection, Start, TrainControl, native
 from smidgen.engine.start import is_running_stat
@@ -32,7 +32,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(spec, instruc
     assert np.abs(one.weights - other.weights).max() > 0.01
 
 
-@pytest.mark.parametrize("spec", [LAYERED, WIDE, RESIDUAL], ids=["narrow", "wide", "residual"])
+@pytest.mark.parametrize("spec", [LAYERED, WIDE, RESIDUAL, SEPARABLE], ids=["narrow", "wide", "residual", "separable"])
 @pytest.mark.parametrize("threads", [2, 3, 8])
 def test_threads_do_not_change_a_bit(threads, spec, instruction_set):
     one, shared = trained(spec), trained(spec, threads=threads)
@@ -93,7 +93,9 @@ def constrained_start(spec):
 @pytest.mark.parametrize("constrained", [False, True], ids=["free", "constrained"])
 @pytest.mark.parametrize("recipe", [SHORT, AUGMENTED], ids=["plain", "augmented and averaged"])
 @pytest.mark.parametrize(
-    "spec", [EVERY_LAYER, LAYERED, WIDE, RESIDUAL], ids=["every layer", "by layer", "wide", "residual"]
+    "spec",
+    [EVERY_LAYER, LAYERED, WIDE, RESIDUAL, SEPARABLE],
+    ids=["every layer", "by layer", "wide", "residual", "separable"],
 )
 def test_augmentation_averages_and_constraints_keep_the_same_bits(spec, recipe, constrained, monkeypatch):
     """Every instruction set that fuses gives them, on one thread and on three."""
@@ -120,10 +122,16 @@ PINNED = {
     "every layer": (EVERY_LAYER, SHORT),
     "by layer": (LAYERED, SHORT),
     "wide": (WIDE, replace(SHORT, average=0.9)),
+    "separable": (SEPARABLE, SHORT),
 }
 ARITHMETIC = (
     "native-2-fused",
-    {"every layer": "86de366c83692395", "by layer": "fd5c28d93b40920c", "wide": "a4398732b9e65895"},
+    {
+        "every layer": "86de366c83692395",
+        "by layer": "fd5c28d93b40920c",
+        "wide": "a4398732b9e65895",
+        "separable": "36f27260368550e6",
+    },
 )
 
 

@@ -15,7 +15,7 @@ from oracle import (
     random_weights,
 )
 
-from smidgen.engine import Examples
+from smidgen.engine import Examples, native
 from smidgen.records import Recipe
 from smidgen.spec import parse_spec
 
@@ -89,6 +89,17 @@ def test_large_logits_are_torchs(recipe, instruction_set):
     spec, data = parse_spec("dense 6"), random_examples((1, 4, 4), 6, 37, 5, "floats")
     data = Examples(data.images, data.labels, 30 * data.teacher_logits)
     assert_is_torchs(spec, recipe, data, 40 * random_weights(spec, (1, 4, 4), 5))
+
+
+def test_gradients_that_move_no_weight_are_zero(instruction_set):
+    """At a loss near zero they would be denormal in the layers below, which makes a training many times slower."""
+    weights = np.concatenate([np.zeros(12), [0, 80, -80]]).astype(np.float32)
+    examples = Examples(np.full((5, 4, 1, 1), 255, np.uint8), np.ones(5, np.int32))
+    _, gradient = native.gradient(parse_spec("dense 3"), Recipe(), examples, weights)
+    assert not gradient.any()
+    weights[-2] = 60  # e^-60 is 9e-27
+    _, gradient = native.gradient(parse_spec("dense 3"), Recipe(), examples, weights)
+    np.testing.assert_allclose(gradient[-3], np.exp(-60.0), rtol=1e-5)
 
 
 def test_a_black_image_is_a_tie_everywhere(instruction_set):

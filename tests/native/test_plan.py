@@ -151,6 +151,67 @@ def test_larger_maps_are_torchs(text, instruction_set):
     assert_random_is_torchs(text, LARGER[text], images=3)
 
 
+LARGEST = 8192
+"""Its square is the most values of one map."""
+
+REDUCING = [
+    "conv 2x{k}x{k} stride {s} same relu",
+    "depthwise {k}x{k} stride {s}",
+    "maxpool {k} stride {s}",
+    "avgpool {s}",
+]
+
+
+def fuzz_large(seed):
+    """Compare a random network on a random large map, up to a million values, with torch."""
+    random = np.random.default_rng([seed, 55])
+    values = int(2 ** random.uniform(16, 20))
+    channels, height = int(random.integers(1, 4)), int(2 ** random.uniform(0, 10))
+    shape = (channels, height, max(values // (channels * height), 1))
+    strides = max(1, height // 24), max(1, shape[2] // 24)
+    k, s = random.integers(1, 8), "{}x{}".format(*(min(stride, 63) for stride in strides))
+    first = ["prelu"] * random.integers(2) + [str(random.choice(REDUCING)).format(k=min(k, height), s=s)]
+    first.append(
+        "maxpool {}x{}".format(*(max(1, side // 30) for side in parse_spec(", ".join(first)).output_shape(shape)[1:]))
+    )
+    rest, _ = random_text(random, parse_spec(", ".join(first)).output_shape(shape))
+    assert_random_is_torchs(", ".join([*first, rest]), shape, images=2, seed=seed)
+
+
+@pytest.mark.slow
+def test_random_networks_on_large_maps_are_torchs(monkeypatch):
+    for seed in range(60):
+        monkeypatch.setenv("SMIDGEN_INSTRUCTION_SET", SETS[seed % len(SETS)])
+        fuzz_large(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(1, LARGEST, LARGEST), (64, 1, 1 << 20)])
+def test_the_largest_map_is_computed(shape, instruction_set):
+    """A map of 2^26 values takes 4 GiB for sixteen images."""
+    channels, height, width = shape
+    side = min(height, 1024), 1024
+    spec = parse_spec(f"maxpool {side[0]}x{side[1]}, dense 2")
+    data, weights = random_examples(shape, 2, 2, 4), random_weights(spec, shape, 4)
+    pooled = data.images.reshape(2, channels, height // side[0], side[0], width // side[1], side[1]).max(axis=(3, 5))
+    small = Examples(np.ascontiguousarray(pooled), data.labels)
+    found, wanted = (
+        native.gradient(s, Recipe(), d, weights)[1] for s, d in ((spec, data), (parse_spec("dense 2"), small))
+    )
+    assert found.tobytes() == wanted.tobytes()
+    found, wanted = native.predict(spec, weights, data.images), native.predict(parse_spec("dense 2"), weights, pooled)
+    assert found.tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("shape", [(2, 400, 512), (1, 1, 106_000), (1, 106_000, 1), (3, 33, 32)])
+def test_means_of_large_maps_are_exact(shape, instruction_set):
+    """A mean is a sum of positive values, whose rounding would grow with their number."""
+    images = random_examples(shape, 2, 3, 1, "floats").images
+    spec = parse_spec("globalavgpool")
+    found = native.predict(spec, np.empty(0, np.float32), images)
+    np.testing.assert_allclose(found, images.astype(np.float64).mean(axis=(2, 3)), rtol=2e-6)
+
+
 def test_large_images_are_moved_by_their_maps():
     data = random_examples((2, 322, 400), 3, 5, 2)
     maps = affine_maps(MOVED, 5, (322, 400), seed=3, epoch=0)
