@@ -62,6 +62,9 @@ NETS: dict[str, NetSpec] = {
     "separable": parse_spec(SEPARABLE),
 }
 
+OLDER = "older"
+"""The contestant that is another checkout of this project."""
+
 QUIET_LOAD = 0.5
 SETTLE_SECONDS = 0.2
 """Idle threads of the last contestant spin for a while before they sleep."""
@@ -108,11 +111,13 @@ class Result:
 class Process:
     """A contestant's process: one line of JSON in, one out."""
 
-    def __init__(self, name: str, script: str = "contestants.py") -> None:
+    def __init__(self, name: str, script: str = "contestants.py", checkout: Path | None = None) -> None:
         self.name = name
+        python = sys.executable if checkout is None else str(checkout / ".venv/bin/python")
+        folder = Path(__file__).parent if checkout is None else checkout / "benchmarks"
         self.said = TemporaryFile("w+")  # noqa: SIM115 - it lives as long as the process
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name(script)), name],
+            [python, str(folder / script), name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.said,
@@ -146,16 +151,23 @@ class Process:
 Processes = dict[str, tuple[Process, ...]]
 
 
-def start(names: Sequence[str], stack: ExitStack) -> Processes:
+def start(names: Sequence[str], older: Path | None, stack: ExitStack) -> Processes:
     """As many processes for each contestant as one of its settings wants."""
     processes: Processes = {}
     for name in names:
-        count = max(map(processes_of, VARIANTS[name]))
-        processes[name] = tuple(Process(name) for _ in range(count))
+        count = max(map(processes_of, variants_of(name)))
+        if name == OLDER:
+            processes[name] = tuple(Process("smidgen", checkout=older) for _ in range(count))
+        else:
+            processes[name] = tuple(Process(name) for _ in range(count))
         for process in processes[name]:
             stack.callback(process.close)
         print(f"{name}: {processes[name][0].versions}", flush=True)
     return processes
+
+
+def variants_of(contestant: str) -> tuple[str, ...]:
+    return VARIANTS["smidgen" if contestant == OLDER else contestant]
 
 
 # --- measuring --------------------------------------------------------------------------------
@@ -185,7 +197,7 @@ def best_variant(
     """The fastest setting, how many batches fill a round with it, and the rate of every setting."""
     tried: dict[str, float] = {}
     batches: dict[str, int] = {}
-    for variant in VARIANTS[contestant]:
+    for variant in variants_of(contestant):
         batches[variant] = warm_up(processes[contestant], NETS[name], variant, round_seconds)
         tried[variant], _ = one_round(processes[contestant], NETS[name], variant, batches[variant])
     best = max(tried, key=tried.__getitem__)
@@ -239,18 +251,20 @@ def header(others: Sequence[str]) -> str:
     torch, keras = (name if name in others else "" for name in ("torch", "keras"))
     return COLUMNS.format(
         "network", "params", "smidgen", torch, keras, torch and "x torch", keras and "x keras", "peak"
-    )
+    ) + (f"{'x older':>18}" if OLDER in others else "")
 
 
 def row(result: Result) -> str:
     cells = [result.name, f"{result.parameters:,}", short(result.series["smidgen"].rate)]
     cells += [short(result.series[n].rate) if n in result.series else "" for n in ("torch", "keras")]
     cells += [ratio_text(result.ratios(n)) if n in result.series else "" for n in ("torch", "keras")]
-    return COLUMNS.format(*cells, f"{100 * result.peak_share:.0f} %")
+    older = f"{ratio_text(result.ratios(OLDER), 2):>18}" if OLDER in result.series else ""
+    return COLUMNS.format(*cells, f"{100 * result.peak_share:.0f} %") + older
 
 
-def ratio_text(ratios: Sequence[float]) -> str:
-    digits = 1 if median(ratios) < 10 else 0
+def ratio_text(ratios: Sequence[float], digits: int | None = None) -> str:
+    if digits is None:
+        digits = 1 if median(ratios) < 10 else 0
     return f"{median(ratios):.{digits}f} ({min(ratios):.{digits}f}-{max(ratios):.{digits}f})"
 
 
@@ -292,10 +306,10 @@ def main() -> None:
     load_before = load_average()
     if load_before > QUIET_LOAD:
         print(f"the machine is busy: load {load_before:.2f}, above {QUIET_LOAD}; the figures are not worth keeping")
-    names = [name for name, module in REQUIRED_MODULE.items() if is_here(name, module)]
+    names = [name for name, module in REQUIRED_MODULE.items() if name in wish.contestants and is_here(name, module)]
     with ExitStack() as stack:
-        processes = start(names, stack)
-        print(f"\nimages a second, batch 128, {wish.rounds} rounds\n{header(names)}", flush=True)
+        processes = start([*names, *([OLDER] if wish.older else [])], wish.older, stack)
+        print(f"\nimages a second, batch 128, {wish.rounds} rounds\n{header(list(processes))}", flush=True)
         results = []
         for name in wish.nets:
             results.append(measure(name, processes, wish.rounds, wish.round_seconds))
@@ -337,8 +351,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="short rounds and fewer networks, for a look")
     parser.add_argument("--nets", type=nets, help=f"of {', '.join(NETS)}")
     parser.add_argument("--rounds", type=int, help="default 7; 5 with --quick")
+    parser.add_argument("--older", type=Path, metavar="DIR", help="a checkout with a .venv of its own, to compare with")
+    parser.add_argument(
+        "--contestants",
+        type=lambda text: text.split(","),
+        default=list(REQUIRED_MODULE),
+        help=f"of {', '.join(REQUIRED_MODULE)}; smidgen is one always",
+    )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write everything there, round by round")
     wish = parser.parse_args()
+    wish.contestants = {"smidgen", *wish.contestants}
     wish.nets = wish.nets or (["cnn2(2)", "cnn2(16)", "mlp1(32)"] if wish.quick else list(NETS))
     wish.rounds = wish.rounds or (5 if wish.quick else 7)
     wish.round_seconds = 0.3 if wish.quick else 1.5

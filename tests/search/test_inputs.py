@@ -138,6 +138,29 @@ def test_windows_of_a_signal_are_one_data_set_in_every_layout() -> None:
     assert {data.train.images.tobytes() for data in made} == {made[0].train.images.tobytes()}
 
 
+def crops_of_photographs(side: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Squares cut from the two photographs of scikit-learn: uint8 [n, side, side, 3], and the photograph of each."""
+    photographs = pytest.importorskip("sklearn.datasets").load_sample_images().images
+    random, y = np.random.default_rng(side), np.arange(n) % 2
+    X = np.empty((n, side, side, 3), np.uint8)
+    for place, label in enumerate(y):
+        size = int(random.integers(120, 320))
+        top, left = (int(random.integers(0, length - size)) for length in photographs[label].shape[:2])
+        crop = Image.fromarray(photographs[label][top : top + size, left : left + size])
+        X[place] = np.asarray(crop.resize((side, side), Image.Resampling.BICUBIC))
+    return X, y
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", [400, 512])
+def test_large_photographs_are_trained_on_from_end_to_end(side: int, tmp_path: Path) -> None:
+    X, y = crops_of_photographs(side, 240)
+    result = found(X[:200], y[:200], 0.8, tmp_path)
+    assert result.is_met and result.test.rate > 0.8
+    seen = smidgen.load(tmp_path / "run" / "winner.smidgen").predict(X[200:])
+    assert (seen == y[200:]).mean() > 0.8
+
+
 @pytest.mark.slow
 def test_breast_cancer_in_its_own_units_holds_95_percent(tmp_path: Path) -> None:
     datasets = pytest.importorskip("sklearn.datasets")
