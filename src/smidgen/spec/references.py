@@ -2,8 +2,8 @@
 
 The first three are the reference models of MLPerf Tiny (Banbury et al. 2021, arXiv 2106.07597; code: mlcommons/tiny,
 benchmark/training) with as many weights as Keras counts there. They end in a pool over the whole map, which
-`globalavgpool` is at every input. The counts are trained parameters at the published width, input and classes; the count
-of `tcn` is that of this definition.
+`globalavgpool` is at every input. The counts are trained parameters at the published width, input and classes; that of
+`tcn` is this definition's own.
 """
 
 from __future__ import annotations
