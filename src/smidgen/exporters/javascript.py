@@ -33,7 +33,13 @@ RUNTIME_PARTS = (
 @cache
 def runtime() -> str:
     """Return the program that decodes and runs a network: an ES module that exports `open`."""
-    return f"{joined([_resource(f'runtime/{name}.mjs') for name in RUNTIME_PARTS])}\nexport {{ open }};"
+    return f"{runtime_body()}\nexport {{ open }};"
+
+
+@cache
+def runtime_body() -> str:
+    """Return the program without its export; its last function is `open`."""
+    return joined([_resource(f"runtime/{name}.mjs") for name in RUNTIME_PARTS])
 
 
 @cache
@@ -98,7 +104,7 @@ def _module_of(quantized: QuantizedModel, content: bytes) -> str:
     return "\n".join(
         (
             f"{JS_MARK}: {_parameters(quantized)} parameters; input {shape} (channels, height, width).",
-            runtime(),
+            runtime_body(),
             f"const FILE = '{base64.b64encode(content).decode()}';",
             _resource("module_end.mjs").strip(),
             "",
@@ -117,7 +123,7 @@ def _parameters(quantized: QuantizedModel) -> int:
 
 def _inline(module: str) -> str:
     """Return a module's text for a script element of a page, which exports nothing."""
-    lines = (line for line in module.splitlines() if not line.startswith(("export default", "export {")))
+    lines = (line for line in module.splitlines() if not line.startswith("export default"))
     return "\n".join(line.removeprefix("export ") for line in lines)
 
 

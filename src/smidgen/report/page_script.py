@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from smidgen.exporters.javascript import joined, picture_program, runtime
+from smidgen.exporters.javascript import joined, picture_program, runtime_body
 from smidgen.model import QuantizedModel, encode_description, values_of
 from smidgen.report.measures import Measure
 from smidgen.report.page_networks import MOST_CLASSES_IN_TABLE, PageNetwork
@@ -32,8 +32,7 @@ MOST_WEIGHT_BYTES = 600_000
 def program() -> str:
     """Return the text of the script. The runtime is a function, whose text a worker takes for itself."""
     modules = [files("smidgen.report").joinpath("web", f"{name}.mjs").read_text("utf-8") for name in MODULES]
-    body = runtime().replace("export { open };", "return open;")
-    return f"function makeRuntime() {{\n{body}\n}}\n{picture_program()}\n{joined(modules)}"
+    return f"function makeRuntime() {{\n{runtime_body()}\nreturn open;\n}}\n{picture_program()}\n{joined(modules)}"
 
 
 def page_json(view: PageView) -> str:

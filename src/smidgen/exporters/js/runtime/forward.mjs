@@ -43,7 +43,10 @@ function one(out, to, bias, weight, first, values, from, taps) {
 
 // Four outputs side by side share the reading of each weight, which halves the time.
 function four(out, to, bias, weight, first, values, from, taps, step) {
-  let [a, b, c, d] = [bias, bias, bias, bias];
+  let a = bias;
+  let b = bias;
+  let c = bias;
+  let d = bias;
   for (let k = 0; k < taps.length; k++) {
     const w = weight[first + k];
     const at = from + taps[k];
