@@ -66,7 +66,7 @@ clean:  ## remove what was built and installed; runs/ and the cache of data stay
 	$(PYTHON) -m venv .venv || { echo "cannot make .venv; on Debian: apt-get install python3-venv" >&2; exit 1; }
 
 .venv/installed: $(SOURCES) | .venv/pyvenv.cfg
-	$(PIP) install .
+	$(PIP) install '.[plots,images]'
 	touch $@
 
 # With the variable set, a compile error fails instead of giving a package without its core.

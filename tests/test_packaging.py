@@ -149,6 +149,6 @@ def test_the_changelog_has_this_version_first() -> None:
     assert next(heading for heading in headings if heading != "Unreleased") == PROJECT["project"]["version"]
 
 
-def test_a_plain_install_brings_no_framework() -> None:
+def test_a_plain_install_brings_no_framework_and_draws_nothing() -> None:
     required = " ".join(PROJECT["project"]["dependencies"]).lower()
-    assert not re.search(r"torch|tensorflow|keras|scikit-learn|scipy|pandas", required)
+    assert not re.search(r"torch|tensorflow|keras|scikit-learn|scipy|pandas|matplotlib|pillow", required)

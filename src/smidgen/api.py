@@ -22,6 +22,7 @@ from smidgen.diagnosis import Diagnosis, diagnose
 from smidgen.errors import RequestError
 from smidgen.exporters import Export
 from smidgen.exporters import export as write_export
+from smidgen.extras import can_draw, install_line
 from smidgen.importers import Imported, import_network
 from smidgen.model import Model, inspect, open_model, unpack
 from smidgen.places import Out
@@ -507,6 +508,8 @@ def reproduce(
     studies.wanted(name)
     workers = arguments.workers_of(workers)
     folder = None if out is None else arguments.writable(path_of(out, "out"))
+    if folder is not None and not can_draw():
+        raise RequestError(f"the documents have pictures, which need matplotlib; {install_line('matplotlib')}")
     reports = []
     with followed(reporter) as told, arguments.opened(store) as memo:
         found = studies.run(

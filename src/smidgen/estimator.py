@@ -178,6 +178,13 @@ class Smallest:
         probabilities = self.predict_proba(X)
         return np.asarray(self.classes_[probabilities.argmax(axis=1)])
 
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what is taken: vectors, signals and pictures, without missing values, of any classes."""
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = False
+        return tags
+
     def save(self, path: str | Path) -> int:
         """Write the network as .smidgen or .safetensors; return the length of the file in bytes."""
         from sklearn.utils.validation import check_is_fitted

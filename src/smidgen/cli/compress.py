@@ -38,6 +38,7 @@ from smidgen.cli.options import (
 )
 from smidgen.cli.output import bars, emit
 from smidgen.cli.screen import console, score_row, table
+from smidgen.extras import NO_PICTURES, can_draw
 from smidgen.text_forms import counted
 
 if TYPE_CHECKING:
@@ -117,6 +118,8 @@ def print_result(result: CompressResult) -> None:
         screen.print(rows)
     screen.print(f"{counted(len(result.rejected), 'shorter file')} passed selection but failed confirmation.")
     screen.print(f"{counted(result.trained, 'training')}, {result.remembered} remembered, {result.seconds:.1f} s")
+    if not can_draw():
+        screen.print(NO_PICTURES)
     screen.print(f"file {result.written_to}", soft_wrap=True)
 
 

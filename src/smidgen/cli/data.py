@@ -26,6 +26,7 @@ from smidgen.cli.options import (
 from smidgen.cli.output import emit, lines
 from smidgen.cli.screen import console, table
 from smidgen.errors import RequestError
+from smidgen.extras import NO_PICTURES, can_draw
 from smidgen.foreign_text import shown
 
 if TYPE_CHECKING:
@@ -105,12 +106,14 @@ def show(
         print_summary(found)
         if picture:
             console().print(f"picture {picture}", soft_wrap=True)
+        elif not can_draw():
+            console().print(NO_PICTURES)
 
     emit(found, print_all, lambda found: json_forms.described(found, picture))
 
 
 def draw(data: Dataset, path: Path) -> bool:
-    """Write ten images of each class; vectors have no picture.
+    """Write ten images of each class; vectors have no picture, and nothing is drawn without matplotlib.
 
     Returns:
         Whether a picture was written.
@@ -120,7 +123,7 @@ def draw(data: Dataset, path: Path) -> bool:
     """
     from smidgen.report.plots import contact_sheet
 
-    if min(data.input_shape[1:]) < 2:
+    if min(data.input_shape[1:]) < 2 or not can_draw():
         return False
     try:
         contact_sheet(data.train.images, data.train.labels, data.class_names, path)

@@ -39,6 +39,7 @@ from smidgen.cli.options import (
 )
 from smidgen.cli.output import bars, emit
 from smidgen.cli.screen import console, score_row, table
+from smidgen.extras import NO_PICTURES, can_draw
 from smidgen.text_forms import counted
 
 if TYPE_CHECKING:
@@ -155,6 +156,8 @@ def print_result(result: ShrinkResult) -> None:
         f"{counted(result.trained, 'training')}, {result.remembered} remembered, {result.seconds:.1f} s; "
         f"engine {result.winner.engine_name}."
     )
+    if not can_draw():
+        screen.print(NO_PICTURES)
     screen.print(f"report {result.written_to}/report.html", soft_wrap=True)
 
 

@@ -27,6 +27,7 @@ from smidgen.cli.options import (
 )
 from smidgen.cli.output import bars, emit
 from smidgen.cli.screen import console, table
+from smidgen.extras import NO_PICTURES, can_draw
 from smidgen.text_forms import counted
 
 if TYPE_CHECKING:
@@ -100,4 +101,6 @@ def print_sweep(result: SweepResult) -> None:
     )
     engines = ", ".join(dict.fromkeys(row.engine for row in result.widths))
     screen.print(f"{counted(result.trained, 'training')}, {result.remembered} remembered; engine {engines}")
-    screen.print(f"{result.written_to}/sweep.csv, sweep.png", soft_wrap=True)
+    screen.print(f"{result.written_to}/sweep.csv{', sweep.png' if can_draw() else ''}", soft_wrap=True)
+    if not can_draw():
+        screen.print(NO_PICTURES)

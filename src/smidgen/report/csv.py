@@ -27,16 +27,23 @@ SWEEP_HEAD = (
 
 
 def trials_csv(result: ShrinkResult) -> str:
+    """Return one row a training of a search, as `trials_rows` has them."""
+    place = TRIALS_HEAD.index("train_seconds")
+    rows = [(*row[:place], f"{row[place]:.3f}", *row[place + 1 :]) for row in trials_rows(result)]
+    return csv_text(TRIALS_HEAD, rows)
+
+
+def trials_rows(result: ShrinkResult) -> list[tuple[object, ...]]:
     """Return one row a training of a search, the teacher first, then candidates in the order of the search."""
     teacher = result.teacher
     trained = [(teacher.trial, teacher.outcome, "teacher")] if teacher and teacher.trial and teacher.outcome else []
     trained += [(candidate.trial, candidate.outcome, candidate.stage) for candidate in result.candidates]
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for trial, outcome, stage in trained:
         recipe = trial.recipe
-        training = (recipe.loss, recipe.epochs, trial.seed, outcome.diverged_at, f"{outcome.train_seconds:.3f}")
+        training = (recipe.loss, recipe.epochs, trial.seed, outcome.diverged_at, outcome.train_seconds)
         rows.append((stage, trial.spec, outcome.parameters, *_counts(outcome), *training, trial.key))
-    return csv_text(TRIALS_HEAD, rows)
+    return rows
 
 
 def files_csv(result: CompressResult) -> str:

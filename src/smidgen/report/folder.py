@@ -2,7 +2,7 @@
 
     report.html  frontier.png  trials.csv  winner.safetensors  teacher.safetensors
 
-With a byte search, also the shortest file, its curve and the table of files:
+Without matplotlib the pictures are missing. With a byte search, also the shortest file, its curve and the table:
 
     winner.smidgen  winner.png  winner.csv
 
@@ -12,26 +12,32 @@ and run.json, which names the run and its files. A teacher that the user gave is
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import smidgen
 from smidgen.atomic_files import cannot_write, draft_files
 from smidgen.errors import ModelFileError, RequestError
+from smidgen.extras import can_draw
 from smidgen.model import Model, save_safetensors, save_smidgen
 from smidgen.records import Outcome, Trial
 from smidgen.report.csv import files_csv, trials_csv
 from smidgen.report.page import write_page
-from smidgen.report.plots import frontier_picture
+from smidgen.report.plots import frontier_figure, frontier_picture
 from smidgen.report.run_files import RUN_DIGITS, run_folder, run_name, stamp
 from smidgen.report.view import PageView
 from smidgen.search.byte_search import FileCandidate
 from smidgen.search.compress import CompressResult
-from smidgen.search.frontier import Point, pareto
+from smidgen.search.frontier import Point, TurningPoint, pareto
 from smidgen.search.result import ShrinkResult
 from smidgen.trials.evaluate import shipped
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def write(result: ShrinkResult, folder: Path, command: str = "", *, samples: bool = True) -> None:
@@ -66,13 +72,15 @@ def write_compressed(found: CompressResult, path: Path) -> None:
     Raises:
         ModelFileError: A file cannot be written.
     """
-    others = [f"{path.stem}.png", f"{path.stem}.csv"]
+    others = [f"{path.stem}.csv", *([f"{path.stem}.png"] if can_draw() else [])]
     try:
         with draft_files(path.parent, [path.name, *others]) as draft:
             _write_file(found, draft / path.name)
             run = sha256((draft / path.name).read_bytes()).hexdigest()[:RUN_DIGITS]
             for name in others:
                 stamp(draft / name, run)
+        if not can_draw():
+            path.with_suffix(".png").unlink(missing_ok=True)  # that of an earlier file
     except OSError as error:
         raise ModelFileError(cannot_write(path, error)) from error
 
@@ -80,8 +88,10 @@ def write_compressed(found: CompressResult, path: Path) -> None:
 def _write_file(found: CompressResult, path: Path) -> None:
     save_smidgen(found.winner.quantized, path)
     points = [_file_point(file) for file in found.candidates]
-    winner, picture = _file_point(found.winner), path.with_suffix(".png")
-    frontier_picture(points, pareto([*points, winner]), found.floor.accuracy, winner, None, picture, "bytes")
+    winner = _file_point(found.winner)
+    if can_draw():
+        front = pareto([*points, winner])
+        frontier_picture(points, front, found.floor.accuracy, winner, None, path.with_suffix(".png"), "bytes")
     path.with_suffix(".csv").write_text(files_csv(found), encoding="utf-8")
 
 
@@ -114,10 +124,20 @@ def _write_all(result: ShrinkResult, folder: Path, command: str, run: str, sampl
         _write_file(result.file, folder / "winner.smidgen")
     view = PageView.of(result, size_bytes, command, samples=samples)
     write_page(view, folder / "report.html")
-    front = pareto([*view.points, view.winner])
-    picture, floor = folder / "frontier.png", result.floor.accuracy
-    frontier_picture(view.points, front, floor, view.winner, result.turning_point, picture, teacher=view.teacher_mark)
+    if can_draw():
+        frontier_picture(*_curve(view), folder / "frontier.png", teacher=view.teacher_mark)
     (folder / "trials.csv").write_text(trials_csv(result), encoding="utf-8")
+
+
+def frontier_of(view: PageView) -> Figure:
+    """Draw the curve of a run: accuracy against parameters."""
+    return frontier_figure(*_curve(view), teacher=view.teacher_mark)
+
+
+def _curve(view: PageView) -> tuple[Sequence[Point], Sequence[Point], float, Point, TurningPoint | None]:
+    """The points of a run, the Pareto front, the floor, the winner and the turning point."""
+    front, result = pareto([*view.points, view.winner]), view.result
+    return view.points, front, result.floor.accuracy, view.winner, result.turning_point
 
 
 def _reason(error: OSError | ModelFileError) -> str:

@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.atomic_files import write_whole
+from smidgen.errors import RequestError
+from smidgen.extras import install_line
 from smidgen.foreign_text import shown
 from smidgen.records import Score
 from smidgen.report.axes import (
@@ -52,17 +54,16 @@ LETTER_PIXELS = 13
 Bytes = npt.NDArray[np.uint8]
 
 
-def frontier_picture(
+def frontier_figure(
     points: Sequence[Point],
     frontier: Sequence[Point],
     floor: float,
     winner: Point,
     turning: TurningPoint | None,
-    path: Path,
     unit: str = "parameters",
     teacher: TeacherMark | None = None,
-) -> None:
-    """Draw accuracy against size: candidates, Pareto front, floor, winner and teacher; 1280 x 800 pixels.
+) -> Figure:
+    """Draw accuracy against size: candidates, Pareto front, floor, winner and teacher.
 
     Args:
         points: The candidates.
@@ -70,7 +71,6 @@ def frontier_picture(
         floor: The accuracy floor.
         winner: The network that was chosen.
         turning: The turning point; None if the curve has none.
-        path: The file to write.
         unit: What the points' sizes count, "parameters" or "bytes".
         teacher: The teacher, whose size lies past the right edge; None leaves it out.
     """
@@ -95,7 +95,21 @@ def frontier_picture(
     if teacher:
         labels.level(teacher.text, teacher.rate, INK)
     _name_turning(labels, turning)
-    save(figure, path)
+    return figure
+
+
+def frontier_picture(
+    points: Sequence[Point],
+    frontier: Sequence[Point],
+    floor: float,
+    winner: Point,
+    turning: TurningPoint | None,
+    path: Path,
+    unit: str = "parameters",
+    teacher: TeacherMark | None = None,
+) -> None:
+    """Write what `frontier_figure` draws as a file of 1280 x 800 pixels."""
+    save(frontier_figure(points, frontier, floor, winner, turning, unit, teacher), path)
 
 
 def sweep_picture(groups: Mapping[str, tuple[int, Sequence[Score]]], turning: TurningPoint | None, path: Path) -> None:
@@ -139,15 +153,11 @@ def contact_sheet(
         class_names: The name of each class.
         path: The file to write.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     sheet = _mosaic(_displayable(images), np.asarray(labels), len(class_names))
     names = [shown(name) for name in class_names]
     left = 24 + LETTER_PIXELS * max(4, *map(len, names))
     height, width = sheet.shape[0], sheet.shape[1] + left
-    figure = Figure(figsize=(width / DOTS_PER_INCH, height / DOTS_PER_INCH), dpi=DOTS_PER_INCH, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = _new_figure(width / DOTS_PER_INCH, height / DOTS_PER_INCH)
     figure.figimage(sheet, xo=left, yo=0, origin="upper")
     for row, name in enumerate(names):
         middle = 1 - (row + 0.5) / len(class_names)
@@ -155,16 +165,29 @@ def contact_sheet(
     save(figure, path)
 
 
+def _new_figure(width_inches: float, height_inches: float, layout: str = "none") -> Figure:
+    """Return an empty figure that no window shows.
+
+    Raises:
+        RequestError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise RequestError(f"a picture needs matplotlib: {error}; {install_line('matplotlib')}") from error
+    size = (width_inches, height_inches)
+    figure = Figure(size, dpi=DOTS_PER_INCH, facecolor="white", layout=layout)  # type: ignore[arg-type]
+    FigureCanvasAgg(figure)
+    return figure
+
+
 # --- the frame of a curve --------------------------------------------------------------------
 
 
 def plain_axes(height_inches: float = HEIGHT_INCHES) -> tuple[Figure, Axes]:
     """Return axes without a frame, with a grid of the y axis, on a figure of 8 inches by `height_inches`."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure((WIDTH_INCHES, height_inches), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _new_figure(WIDTH_INCHES, height_inches, "constrained")
     axes = figure.add_subplot()
     axes.tick_params(colors=SOFT, labelsize=10)
     axes.grid(axis="y", color=LINE, linewidth=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from smidgen.errors import RequestError
+from smidgen.extras import can_draw
 from smidgen.report.csv import sweep_csv
 from smidgen.report.run_files import run_folder, run_name
 from smidgen.search.sweep import SweepResult
@@ -12,6 +13,8 @@ from smidgen.search.sweep import SweepResult
 
 def write_sweep(result: SweepResult, folder: Path) -> None:
     """Write sweep.csv, sweep.png and run.json into `folder`, all at once and in place of an older run.
+
+    Without matplotlib there is no sweep.png.
 
     Raises:
         RequestError: the folder cannot be written to.
@@ -23,6 +26,8 @@ def write_sweep(result: SweepResult, folder: Path) -> None:
     try:
         with run_folder(folder, run, "sweep") as draft:
             (draft / "sweep.csv").write_text(sweep_csv(result), encoding="utf-8")
+            if not can_draw():
+                return
             groups = {row.name: (row.parameters, row.validation) for row in result.widths}
             sweep_picture(groups, result.turning_point, draft / "sweep.png")
     except OSError as error:

@@ -96,7 +96,7 @@ class ShrinkResult:
         )
 
     def __repr__(self) -> str:
-        return f"<ShrinkResult: {self.headline}>"
+        return f"<{type(self).__name__}: {self.headline}>"
 
     @property
     def headline(self) -> str:

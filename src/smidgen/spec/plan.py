@@ -22,6 +22,27 @@ class NetSpec:
     def __str__(self) -> str:
         return ", ".join(str(layer) for layer in self.layers)
 
+    def edited(self, index: int, *layers: str) -> NetSpec:
+        """Return the network with other layers in the place of one; without any, that layer is left out.
+
+            >>> str(parse_spec("conv 2x3x3 relu, dense 10").edited(0, "conv 3x5x5 relu", "maxpool 2"))
+            'conv 3x5x5 relu, maxpool 2, dense 10'
+
+        Args:
+            index: The layer; -1 is the last.
+            layers: The texts of the layers that take its place.
+
+        Raises:
+            SpecError: There is no such layer, or a text cannot be read.
+        """
+        from smidgen.spec.grammar import parse_spec
+
+        if not -len(self.layers) <= index < len(self.layers):
+            raise SpecError(f"the network has {len(self.layers)} layers and none at {index}; give 0 for the first")
+        place = index % len(self.layers)
+        texts = [*map(str, self.layers[:place]), *layers, *map(str, self.layers[place + 1 :])]
+        return parse_spec(", ".join(texts))
+
     def plan(self, input_shape: Shape) -> tuple[LayerPlan, ...]:
         """Return the plan of every layer in the order of execution, repeats and residuals written out.
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy.typing as npt
 
 from smidgen.errors import DataError, RequestError
+from smidgen.extras import install_line
 from smidgen.text_forms import whole_number, whole_numbers
 
 Array = npt.NDArray[Any]
@@ -132,7 +133,7 @@ def import_optional(module: str, package: str, path: Path) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise DataError(
-            f"cannot read {path} without {package}, which is not installed; pip install {package}"
+            f"cannot read {path} without {package}, which is not installed; {install_line(package)}"
         ) from error
 
 
