@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 
 import second_decoder
+from golden_networks import DECODE_ONLY, GOLDEN, NETWORKS, content_of
 from quantized_networks import GOLDEN_FILES, SMALL, a_quantized_model, quantized_networks
 from smidgen.errors import ModelFileError
 from smidgen.model import (
@@ -83,6 +84,45 @@ def square(size: tuple[int, int]) -> str:
     return str(size[0]) if size[0] == size[1] else f"{size[0]}x{size[1]}"
 
 
+def norms_are_no_weights(place: Any) -> Any:
+    def wrong(layer: dict[str, Any], shape: Any) -> Any:
+        own, after = place(layer, shape)
+        other = [("other", *tensor[1:]) for tensor in own]
+        return (other if layer["kind"] in ("batchnorm", "prelu") else own), after
+
+    return wrong
+
+
+def tables_are_read_once(read_levels: Any) -> Any:
+    kept: list[tuple[int, int]] = []
+
+    def wrong(s: Any, coder: int, models: Any, rows: int, columns: int) -> Any:
+        if coder != 2:
+            return read_levels(s, coder, models, rows, columns)
+        if not kept:
+            kept.append((second_decoder.unzigzag(s.exp_golomb(3)), s.number(5)))
+        lowest, width = kept[0]
+        return [lowest + s.number(width) for _ in range(rows * columns)]
+
+    return wrong
+
+
+def one_axis_is_many_rows(read_tensor: Any) -> Any:
+    return lambda s, previous, shape: read_tensor(s, previous, shape if len(shape) > 1 else [*shape, 1])
+
+
+def octaves_end_at_the_table(read_static: Any) -> Any:
+    def wrong(s: Any, size: int) -> Any:
+        fresh = second_decoder.fresh_models
+        second_decoder.fresh_models = lambda: {name: second_decoder.Model(2**21, 0, True) for name in fresh()}
+        try:
+            return read_static(s, size)
+        finally:
+            second_decoder.fresh_models = fresh
+
+    return wrong
+
+
 @settings(max_examples=25)
 @given(quantized_networks())
 def test_what_is_encoded_comes_back_exactly(quantized: QuantizedModel) -> None:
@@ -119,7 +159,32 @@ def test_a_file_of_an_earlier_version_is_read_as_ever(path: Path) -> None:
 
 @pytest.mark.parametrize("path", GOLDEN_FILES, ids=lambda path: path.stem)
 def test_the_newest_version_is_written_as_it_was(path: Path) -> None:
-    assert encode(load_smidgen(path)) == path.read_bytes()
+    assert (encode(load_smidgen(path)) == path.read_bytes()) == (path.stem != DECODE_ONLY)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_file_about_an_unclear_place_holds_its_network(name: str) -> None:
+    path, quantized = GOLDEN / f"{name}.smidgen", NETWORKS[name]()
+    assert equal_networks(load_smidgen(path), quantized)
+    assert path.read_bytes() == content_of(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "mistake"),
+    [
+        ("v1-two-kinds", {"place": norms_are_no_weights}),
+        ("v1-same-coder", {"read_levels": tables_are_read_once}),
+        ("v1-one-axis", {"read_tensor": one_axis_is_many_rows}),
+        ("v1-static-octave", {"read_static": octaves_end_at_the_table}),
+    ],
+)
+def test_a_decoder_that_misreads_the_place_fails_at_its_file(
+    name: str, mistake: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for function, wrong in mistake.items():
+        monkeypatch.setattr(second_decoder, function, wrong(getattr(second_decoder, function)))
+    with pytest.raises((ValueError, AssertionError, KeyError, IndexError)):
+        check_second_decoder(NETWORKS[name](), (GOLDEN / f"{name}.smidgen").read_bytes())
 
 
 @pytest.mark.parametrize(
