@@ -80,7 +80,7 @@ class Requirement:
 
     @property
     def requirement_text(self) -> str:
-        """For a sentence: "97.33 % on both validation halves"."""
+        """For a sentence: "97.34 % on both validation halves"."""
         rate, *halves = (f"{100 * rate:.2f} %" for rate in (self.rate, *self.half_rates.values()))
         if halves == [rate, rate]:
             return f"{rate} on both validation halves"
