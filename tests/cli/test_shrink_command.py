@@ -55,5 +55,5 @@ def test_a_file_of_another_network_is_said_in_its_row(answer: ShrinkResult, caps
     assert "its file, test" in capsys.readouterr().out
     print_result(replace(answer, winner=replace(answer.winner, spec=a_page().result.winner.spec)))
     out = capsys.readouterr().out
-    assert "its file (another" in out
+    assert "fewest bytes (another" in out
     assert max(map(len, out.splitlines())) <= WIDTH

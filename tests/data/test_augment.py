@@ -97,7 +97,7 @@ def test_few_pictures_get_copies_unless_the_user_says_otherwise() -> None:
 def test_copies_are_passed_as_often_less_and_the_teacher_is_sized_to_what_was_given(digits: Dataset) -> None:
     more = with_copies(digits, 4)
     quick = EFFORTS["quick"]
-    steps = [epochs_of(quick, quick.long_steps, len(data.train), data.copies) for data in (digits, more)]
+    steps = [epochs_of(quick, "long", len(data.train), data.copies) for data in (digits, more)]
     assert steps == [300, 75]
     teachers = [teacher_trial(TrainingContext(data), 0).spec for data in (digits, more)]
     assert teachers[0] == teachers[1]

@@ -1,4 +1,4 @@
-"""Which designs and edits an input gets: small maps those that they always had."""
+"""Which designs and edits an input gets, and what they make."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from random import Random
 import pytest
 
 from smidgen.search.designs import MAP_DESIGNS, SIGNAL_DESIGNS, VECTOR_DESIGNS, designs_for
-from smidgen.search.edits import EDITS, LARGE_EDITS, NEWER_EDITS, SIGNAL_EDITS, edits_for, mix_channels, with_widths
+from smidgen.search.edits import (
+    BLOCK_EDITS,
+    EDITS,
+    LARGE_EDITS,
+    NEWER_EDITS,
+    SIGNAL_EDITS,
+    edits_for,
+    mix_channels,
+    with_widths,
+)
+from smidgen.search.idle_layers import has_idle_layer
 from smidgen.search.proposals import Space, first_generation, next_generation
 from smidgen.search.ranking import CandidateScore
 from smidgen.spec import Conv, CReLU, Dense, Depthwise, NetSpec, Pointwise, PReLU, Residual, parse_spec
@@ -16,7 +26,7 @@ from smidgen.spec import Conv, CReLU, Dense, Depthwise, NetSpec, Pointwise, PReL
 LARGE, SIGNAL = (3, 96, 96), (3, 1, 128)
 
 
-def test_small_maps_and_vectors_keep_their_designs_and_edits() -> None:
+def test_each_kind_of_input_has_its_designs_and_edits() -> None:
     for shape in ((1, 28, 28), (3, 32, 32), (1, 4, 40)):
         assert (designs_for(shape), edits_for(shape)) == (MAP_DESIGNS, EDITS)
     for shape in ((20, 1, 1), (1, 3, 90)):
@@ -88,14 +98,60 @@ def test_each_new_edit_makes_what_it_says() -> None:
     made = set()
     for seed in range(60):
         random = Random(seed)
-        for edit in NEWER_EDITS:
+        for edit in (*NEWER_EDITS, *BLOCK_EDITS):
             layers = list(parent.layers)
             edit(random, layers)
             made.add(str(NetSpec(tuple(layers))))
     assert "conv 4x3x3 stride 2 relu, depthwise 3x3 nobias, pointwise 6 relu, dense 4" in made
-    assert "conv 4x3x3 relu, maxpool 2, residual [depthwise 3x3 same nobias], pointwise 6 relu, dense 4" in made
+    assert "conv 4x3x3 relu, maxpool 2, residual [depthwise 3x3 same nobias, pointwise 4 relu], dense 4" in made
     assert "conv 2x3x3, crelu, maxpool 2, depthwise 3x3 nobias, pointwise 6 relu, dense 4" in made
     assert "conv 4x3x3 relu, maxpool 2, depthwise 3x3 shared 2 nobias, pointwise 6 relu, dense 4" in made
+    pair = "depthwise 3x3 nobias, pointwise"
+    assert f"conv 4x3x3 relu, maxpool 2, {pair} 3, {pair} 6 relu, dense 4" in made
+    assert "conv 4x3x3 relu, maxpool 2, dense 4" in made
+    assert f"conv 4x3x3 relu, maxpool 2, {pair} 6 relu, depthwise 1x3 nobias, depthwise 3x1 nobias, dense 4" in made
+    assert f"conv 4x3x3 relu, maxpool 2, {pair} 6, prelu, dense 4" in made
+    assert f"conv 4x3x3 nobias relu, maxpool 2, {pair} 6 relu, dense 4" in made
+    assert "conv 4x3x3 relu, maxpool 2, repeat 3 [depthwise 3x3 same nobias, pointwise 4 relu], dense 4" in made
+
+
+def test_edits_of_blocks_can_be_undone() -> None:
+    for text, back in [
+        ("conv 4x3x3, prelu, dense 4", "conv 4x3x3 relu, dense 4"),
+        ("conv 4x3x3 nobias, dense 4", "conv 4x3x3, dense 4"),
+        ("conv 4x3x3, repeat 2 [pointwise 4 relu], dense 4", "conv 4x3x3, pointwise 4 relu, dense 4"),
+        ("conv 4x3x3, depthwise 1x3 nobias, depthwise 3x1 nobias, dense 4",
+         "conv 4x3x3, depthwise 1x5 nobias, depthwise 5x1 nobias, dense 4"),
+    ]:  # fmt: skip
+        made = set()
+        for seed in range(60):
+            for edit in BLOCK_EDITS:
+                layers = list(parse_spec(text).layers)
+                edit(Random(seed), layers)
+                made.add(str(NetSpec(tuple(layers))))
+        assert back in made
+
+
+@pytest.mark.parametrize(
+    ("text", "idle"),
+    [
+        ("conv 2x3x3 relu, prelu, dense 4", True),
+        ("conv 2x3x3 relu, maxpool 2, prelu, dense 4", True),
+        ("conv 2x3x3 relu, maxpool 2, crelu, dense 4", True),
+        ("conv 2x3x3, crelu, crelu, dense 4", True),
+        ("conv 2x3x3, globalavgpool, globalavgpool, dense 4", True),
+        ("conv 2x3x3, globalavgpool, maxpool 1, dense 4", True),
+        ("conv 2x3x3, depthwise 1x1 nobias, dense 4", True),
+        ("conv 2x3x3, prelu, dense 4", False),
+        ("conv 2x3x3 relu, depthwise 3x3 nobias, prelu, dense 4", False),
+        ("conv 2x3x3, depthwise 1x1 nobias relu, maxpool 2, globalavgpool, dense 4", False),
+        ("conv 2x3x3 relu, residual [pointwise 2], prelu, dense 4", False),
+    ],
+)
+def test_a_network_with_a_layer_that_does_nothing_is_not_proposed(text: str, idle: bool) -> None:
+    spec, shape = parse_spec(text), (1, 12, 12)
+    assert has_idle_layer(spec, shape) == idle
+    assert Space(shape, 4, 20_000, 50_000_000).contains(spec) != idle
 
 
 def test_residuals_are_widened_with_the_layers_around_them() -> None:
@@ -105,12 +161,12 @@ def test_residuals_are_widened_with_the_layers_around_them() -> None:
     )
 
 
-def test_the_networks_proposed_for_small_maps_never_change() -> None:
+def test_the_networks_proposed_for_small_maps_change_only_on_purpose() -> None:
     shape = (1, 28, 28)
     small = Space(shape, 10, 20_000, 3_000_000)
     drawn = first_generation(small, 40, 0)
     children = next_generation(small, [CandidateScore(spec, spec.parameters(shape), 0.1) for spec in drawn], 60, 1)
     texts = "\n".join(map(str, (*drawn, *children)))
     assert (
-        hashlib.sha256(texts.encode()).hexdigest() == "d6e1b83f7ef80eafa795586633ef43dc283e9f6df94481360cc2dc8616ba1495"
+        hashlib.sha256(texts.encode()).hexdigest() == "9d296e086eb1f5a692d97a1f4573a42d16bd2c2b329ed43df99e99cdf90c442a"
     )

@@ -45,8 +45,8 @@ def test_where_nothing_holds_the_best_designs_grow(digits: Dataset, own_store: P
     judge = Judge(Requirement.of(goal, digits), context)
     with Store(own_store) as store:
         search = Search(Study(store), context, goal, small_effort, 0, judge)
-        tiny = search.trials([parse_spec("conv 1x3x3 relu, maxpool 2, dense 10")], small_effort.long_steps)
-        search.train_long(tiny, "the one that is known")
+        tiny = search.trials([parse_spec("conv 1x3x3 relu, maxpool 2, dense 10")], "long")
+        search.train_rungs({"long": tiny}, "the one that is known")
         train_wider_designs(search)
     (first, *grown) = search.history.candidates
     widths = [str(candidate.trial.spec).split()[1] for candidate in grown]
@@ -86,10 +86,10 @@ def test_growth_ends_once_a_network_is_confirmed(digits: Dataset, own_store: Pat
     """It need not exceed the floor by a margin, which no network does on few images."""
     with Store(own_store) as store:
         easy = a_search(digits, store, small_effort, Goal(Target(0.1)))
-        (known,) = easy.train(easy.trials([parse_spec("conv 3x3x3 relu, maxpool 2, dense 10")], 400), "known")
+        (known,) = easy.train(easy.trials([parse_spec("conv 3x3x3 relu, maxpool 2, dense 10")], "middle"), "known")
         worse = min(score.rate for score in known.outcome.halves.values())
         search = a_search(digits, store, small_effort, Goal(Target(worse - 0.02, rule="rate")))
-        search.train_long([known.trial], "known")
+        search.train_rungs({"long": [known.trial]}, "known")
         assert not search.judge.is_met_with_margin(known.trial, known.outcome)
         train_wider_designs(search)
     assert [candidate.trial for candidate in search.history.candidates] == [known.trial]
@@ -100,7 +100,8 @@ def test_growth_ends_after_a_multiple_of_the_work_before_it(
 ) -> None:
     with Store(own_store) as store:
         search = a_search(digits, store, small_effort, Goal(Target(0.9999, rule="rate")))
-        search.train_long(search.trials([parse_spec("conv 1x3x3 relu, maxpool 2, dense 10")], 200), "known")
+        trials = search.trials([parse_spec("conv 1x3x3 relu, maxpool 2, dense 10")], "short")
+        search.train_rungs({"long": trials}, "known")
         before = search.history.work
         train_wider_designs(search)
         last = search.context.cost(search.history.candidates[-1].trial)
@@ -114,7 +115,7 @@ def test_a_teacher_that_is_no_better_than_a_candidate_is_left_out_and_that_is_sa
         search = a_search(digits, store, small_effort, Goal(Target(0.5)))
         logits = np.zeros((len(digits.train), 10), np.float32)
         context = replace(search.context, teacher_key="a teacher", teacher_logits=logits)
-        (known,) = search.train(search.trials([parse_spec("dense 10")], 200), "known")
+        (known,) = search.train(search.trials([parse_spec("dense 10")], "short"), "known")
         right = known.outcome.selection
         for correct, is_used in ((right.correct, False), (right.correct + 1, True)):
             teacher = replace(known.outcome, parameters=9_000, selection=Score(correct, right.total))

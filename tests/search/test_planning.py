@@ -20,7 +20,7 @@ from smidgen.search.budget import (
     enlarged,
     rounded,
 )
-from smidgen.search.effort import EFFORTS, MOST_EPOCHS, MOST_SHORT_EPOCHS, Effort, epochs_of
+from smidgen.search.effort import EFFORTS, MOST_EPOCHS, RUNGS, Effort, epochs_of
 from smidgen.search.goal import Goal, Target
 from smidgen.search.parameter_search import first_networks
 from smidgen.search.planning import Budget
@@ -108,16 +108,9 @@ def test_budgets_that_cannot_be(minutes: float | None, work: float | None, messa
 
 def test_few_images_are_not_passed_without_end() -> None:
     quick = EFFORTS["quick"]
-    assert [epochs_of(quick, quick.short_steps, images) for images in (50_000, 1_000, 100)] == [
-        2,
-        MOST_SHORT_EPOCHS,
-        MOST_SHORT_EPOCHS,
-    ]
-    assert [epochs_of(quick, quick.long_steps, images) for images in (50_000, 1_000, 100)] == [
-        15,
-        MOST_EPOCHS,
-        MOST_EPOCHS,
-    ]
+    for rung, on_mnist in zip(RUNGS, (2, 6, 15), strict=True):
+        epochs = [epochs_of(quick, rung, images) for images in (50_000, 1_000, 100)]
+        assert epochs == [on_mnist, MOST_EPOCHS[rung], MOST_EPOCHS[rung]]
 
 
 # --- a search within a budget ---------------------------------------------------------------------

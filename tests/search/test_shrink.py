@@ -14,8 +14,9 @@ from smidgen.data import Dataset
 from smidgen.errors import RequestError
 from smidgen.records import Floor, Score
 from smidgen.search.byte_search import NOT_TRAINED
-from smidgen.search.effort import DISTILLATION_RECIPES, Effort
+from smidgen.search.effort import DISTILLATION_RECIPES, LABELS, RECIPE_PAIRS, TEACHER, Effort
 from smidgen.search.judge import needed_rate
+from smidgen.search.parameter_search import better_recipe
 from smidgen.search.result import ShrinkResult
 from smidgen.search.shrink import shrink
 from smidgen.spec import Dense
@@ -73,16 +74,22 @@ def test_fresh_seeds_took_no_part_in_the_run(answer: ShrinkResult, small_effort:
     assert answer.fresh_seeds_met == sum(met)
 
 
-def test_labels_are_compared_with_the_teacher_on_one_network(answer: ShrinkResult) -> None:
+def test_labels_are_compared_with_the_teacher_on_the_same_networks(answer: ShrinkResult) -> None:
     assert set(answer.recipes) == set(DISTILLATION_RECIPES)
-    assert {str(candidate.trial.spec) for some in answer.recipes.values() for candidate in some} == {
-        str(answer.recipes["labels"][0].trial.spec)
-    }
+    networks = {name: [(str(one.trial.spec), one.trial.seed) for one in some] for name, some in answer.recipes.items()}
+    assert networks[LABELS] == networks[TEACHER] and len(set(networks[LABELS])) == RECIPE_PAIRS
     for name, some in answer.recipes.items():
-        assert len({candidate.trial.seed for candidate in some}) == len(some) > 1
         assert {candidate.trial.recipe.loss for candidate in some} == {DISTILLATION_RECIPES[name].loss}
         teacher_keys = {candidate.trial.teacher_key for candidate in some}
         assert teacher_keys == ({answer.teacher.trial.key} if DISTILLATION_RECIPES[name].needs_teacher else {""})
+
+
+def test_networks_learn_from_the_teacher_unless_labels_are_shown_to_be_better() -> None:
+    assert better_recipe([0.03, 0.04, 0.05], [0.03, 0.04, 0.05]) == TEACHER
+    assert better_recipe([0.03, 0.04, 0.05], [0.02, 0.03, 0.04]) == LABELS
+    assert better_recipe([0.03, 0.04, 0.05], [0.04, 0.05, 0.06]) == TEACHER
+    assert better_recipe([0.03, 0.05, 0.03], [0.04, 0.02, 0.03]) == TEACHER, "the difference is within its noise"
+    assert better_recipe([0.03], [0.02]) == LABELS
 
 
 def test_every_training_is_in_the_store_and_no_other(answer: ShrinkResult, answer_store: Path) -> None:

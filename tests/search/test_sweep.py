@@ -21,8 +21,9 @@ from smidgen.records import Recipe, Score
 from smidgen.report.csv import sweep_csv
 from smidgen.report.run_files import read_manifest
 from smidgen.report.sweep_folder import write_sweep
-from smidgen.search.frontier import TurningPoint, turning_point
+from smidgen.search.frontier import TurningPoint
 from smidgen.search.sweep import SweepResult, default_recipe, mean_and_spread, sweep
+from smidgen.search.turning_point import turning_point
 from smidgen.spec.families import FAMILIES
 from smidgen.trials.evaluate import TrainingContext, evaluate
 from smidgen.trials.store import Store

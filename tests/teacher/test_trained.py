@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from smidgen.data import Dataset, load
 from smidgen.records import Outcome, Recipe, Trial
-from smidgen.spec import Dense, parse_spec
+from smidgen.spec import Conv, Dense, parse_spec
 from smidgen.teacher import context_with_teacher, default_recipe, default_spec, trained
-from smidgen.teacher.trained import MIN_STEPS, PARAMETERS_AN_IMAGE
+from smidgen.teacher.trained import LAST_SIDE, LEAST_EPOCHS, LEAST_SIDE, MIN_STEPS, PARAMETERS_AN_IMAGE
 from smidgen.trials.evaluate import TrainingContext, classify, evaluate
 from smidgen.trials.store import Store
 
@@ -36,16 +36,26 @@ def teacher(context: TrainingContext) -> tuple[Trial, Outcome]:
 # --- the network ------------------------------------------------------------------------------
 
 
-def test_on_mnist_it_is_the_documents_teacher() -> None:
-    assert default_spec((1, 28, 28), 10, 50_000).parameters((1, 28, 28)) == 1_199_882
-    assert default_recipe(50_000).optimizer == "nesterov"
+def test_on_mnist_it_is_small_and_sees_moved_pictures() -> None:
+    assert 20_000 <= default_spec((1, 28, 28), 10, 50_000).parameters((1, 28, 28)) <= 60_000
+    recipe = default_recipe(50_000, (1, 28, 28))
+    assert recipe.augment.shift == 2 and recipe.average > 0.9
+    assert not default_recipe(1_000, (3, 1, 128)).augment, "a signal is no picture"
 
 
-@pytest.mark.parametrize(("shape", "images"), [((3, 40, 32), 360), ((1, 8, 8), 1_079), ((6, 1, 1), 100)])
-def test_on_few_images_it_is_small(shape: tuple[int, int, int], images: int) -> None:
-    spec = default_spec(shape, 3, images)
-    larger = default_spec(shape, 3, 10 * images)
-    assert images < spec.parameters(shape) <= PARAMETERS_AN_IMAGE * images < larger.parameters(shape)
+@pytest.mark.parametrize("shape", [(3, 40, 32), (1, 8, 8), (6, 1, 1), (3, 1, 128)])
+def test_on_fewer_images_it_is_smaller(shape: tuple[int, int, int]) -> None:
+    sizes = [default_spec(shape, 3, images).parameters(shape) for images in (100, 1_000, 50_000)]
+    assert sizes == sorted(sizes) and sizes[0] < sizes[2]
+    assert sizes[0] <= 100 * PARAMETERS_AN_IMAGE
+
+
+def test_a_signal_and_a_picture_get_convolutions_and_a_vector_none() -> None:
+    kernels = {
+        shape: [layer.kernel for layer in default_spec(shape, 4, 5_000).layers if isinstance(layer, Conv)]
+        for shape in ((3, 1, 128), (1, 28, 28), (40, 1, 1))
+    }
+    assert set(kernels[3, 1, 128]) == {(1, 5)} and set(kernels[1, 28, 28]) == {(3, 3)} and not kernels[40, 1, 1]
 
 
 @given(
@@ -64,16 +74,15 @@ def test_it_fits_every_input(channels: int, height: int, width: int, classes: in
     spec = default_spec(shape, classes, images)
     spec.check_head(shape, classes)
     first_dense = next(plan for plan in spec.plan(shape) if isinstance(plan.layer, Dense))
-    if min(height, width) >= 6:
-        sides = first_dense.input_shape[1:]
-        assert max(sides) <= 16 or min(sides) == 1, "large maps are halved until the dense layers can take them"
+    if min(height, width) >= LEAST_SIDE:
+        assert max(first_dense.input_shape[1:]) <= LAST_SIDE, "large maps are halved until a dense layer can take them"
 
 
 @given(st.integers(1, 1_000_000))
 def test_small_data_is_seen_more_often(images: int) -> None:
-    recipe = default_recipe(images)
+    recipe = default_recipe(images, (1, 28, 28))
     assert recipe.epochs * recipe.steps(images) >= MIN_STEPS
-    assert recipe.epochs >= default_recipe(2 * images).epochs >= 1
+    assert recipe.epochs >= default_recipe(2 * images, (1, 28, 28)).epochs >= LEAST_EPOCHS
     assert not recipe.needs_teacher
 
 

@@ -147,10 +147,14 @@ def print_result(result: ShrinkResult) -> None:
     if result.fresh_seeds:
         screen.print(_fresh_seeds(result))
     if turn := result.turning_point:
-        screen.print(f"Turning point: {turn.parameters:,} parameters ({turn.low:,} to {turn.high:,}).")
+        screen.print(
+            f"Turning point, the last size before accuracy breaks down: {turn.parameters:,} parameters "
+            f"({turn.low:,} to {turn.high:,})."
+        )
     if file:
-        screen.print(f"{file.winner.file_bytes:,} bytes as winner.smidgen.")
-    if teacher and teacher.parameters:
+        screen.print(f"Fewest parameters: {result.outcome.parameters:,}, winner.safetensors.")
+        screen.print(f"{result.shortest_file[:1].upper()}{result.shortest_file[1:]}, winner.smidgen.")
+    if teacher and teacher.parameters and result.learned_from_teacher:
         screen.print(_against_teacher(result, teacher.parameters))
     screen.print(
         f"{counted(result.trained, 'training')}, {result.remembered} remembered, {result.seconds:.1f} s; "
@@ -168,7 +172,7 @@ def _scores(result: ShrinkResult) -> Table:
     score_row(rows, "confirmed on", outcome.parameters, outcome.confirmation)
     score_row(rows, "test, once", outcome.parameters, result.test)
     if file:
-        name = "its file (another network), test" if result.has_another_network_in_file else "its file, test"
+        name = "fewest bytes (another network), test" if result.has_another_network_in_file else "its file, test"
         score_row(rows, name, file.winner.outcome.parameters, file.test)
     if teacher and result.teacher_test:
         score_row(rows, "its teacher, test", teacher.parameters, result.teacher_test)

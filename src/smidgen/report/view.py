@@ -89,7 +89,8 @@ class PageView:
     def evidence(self) -> str:
         """The test score, and how much smaller the winner is than its teacher."""
         test = self.result.test
-        smaller = f"; {self.times_smaller} times smaller than its teacher" if self.teacher else ""
+        taught = self.teacher and self.result.learned_from_teacher
+        smaller = f"; {self.times_smaller} times smaller than its teacher" if taught else ""
         return (
             f"{percent_text(test.rate)} ({count_text(test.correct)}/{count_text(test.total)}) on the test images, "
             f"95 % interval {interval_text(test)}{smaller}"

@@ -16,24 +16,26 @@ from smidgen.errors import RequestError
 from smidgen.records import Trial
 from smidgen.search.byte_search import BATCH, FIRST_PRICES, FIRST_STEPS, ByteSearchEffort, passes
 from smidgen.search.effort import (
-    CURVE_SEEDS,
     DISTILLATION_RECIPES,
     EFFORTS,
     FINALIST_SEEDS,
-    RECIPE_SEEDS,
+    LONG_AFTER,
+    RECIPE_PAIRS,
+    RUNGS,
+    SEED_ROUNDS,
     Effort,
     epochs_of,
 )
 from smidgen.spec import NetSpec
 from smidgen.trials.evaluate import TrainingContext
 
-CURVE_SIZES = 8
-"""Doublings of the size that a curve usually has."""
+CURVE_COST = 2.5
+"""Work of a long training of a size on the curve, as a multiple of that of a usual network."""
 
 MOST_EXTENSION = 4
 """Factor of a named effort's generations at most: on tiny networks the time goes elsewhere than into arithmetic."""
 
-MOST_ENLARGEMENT, ENLARGED_COUNTS = 4, ("first", "children", "promoted", "finalists", "near_misses", "seeds")
+MOST_ENLARGEMENT, ENLARGED_COUNTS = 4, ("first", "children", "middle", "promoted", "finalists", "near_misses", "seeds")
 """Factor of an effort's counts at most where trainings are cheap, and which counts those are."""
 
 LEAST_STEPS, SMALLEST_SHARE = 50, 0.001
@@ -72,15 +74,11 @@ class WorkEstimate:
         macs = self._first_macs(effort)
         usual = median(macs) if macs else 0
         images = 3 * len(data.train)
-        short, long, curve = (
-            images * epochs_of(effort, steps, len(data.train), data.copies)
-            for steps in (effort.short_steps, effort.long_steps, effort.curve_steps)
-        )
-        comparisons = RECIPE_SEEDS * len(DISTILLATION_RECIPES) * effort.compares_recipes
-        total = short * sum(macs) + usual * (
-            short * effort.generations * effort.children
-            + long * _long_trainings(effort)
-            + curve * (comparisons + CURVE_SIZES * CURVE_SEEDS * bool(effort.curve_steps))
+        epochs = {rung: images * epochs_of(effort, rung, len(data.train), data.copies) for rung in RUNGS}
+        total = epochs["short"] * sum(macs) + usual * (
+            epochs["short"] * effort.generations * effort.children
+            + epochs["middle"] * effort.generations * effort.middle
+            + epochs["long"] * (_long_trainings(effort) + CURVE_COST * effort.curve_sizes)
         )
         return (
             total
@@ -98,8 +96,10 @@ class WorkEstimate:
 
 
 def _long_trainings(effort: Effort) -> int:
-    promoted = effort.promoted * max(0, effort.generations - 1)
-    return promoted + effort.finalists * FINALIST_SEEDS + effort.near_misses * effort.seeds + effort.fresh_seeds
+    promoted = effort.promoted * max(0, effort.generations - LONG_AFTER)
+    compared = RECIPE_PAIRS * len(DISTILLATION_RECIPES) * effort.compares_recipes
+    seeds = effort.finalists * FINALIST_SEEDS + SEED_ROUNDS * effort.near_misses * effort.seeds + effort.fresh_seeds
+    return promoted + compared + seeds
 
 
 def _byte_search_work(effort: ByteSearchEffort, epoch_macs: float, epoch_steps: int, copies: int) -> float:
@@ -163,9 +163,9 @@ def _shortened(work: float, expected: WorkEstimate) -> Effort:
 
 def _with_steps(effort: Effort, share: float) -> Effort:
     """The effort with shorter trainings."""
-    short, long = (max(LEAST_STEPS, round(share * steps)) for steps in (effort.short_steps, effort.long_steps))
+    short, middle, long = (max(LEAST_STEPS, round(share * effort.steps(rung))) for rung in RUNGS)
     files = replace(effort.byte_search, steps=max(LEAST_STEPS, round(share * effort.byte_search.steps)))
-    return replace(effort, short_steps=short, long_steps=long, byte_search=files)
+    return replace(effort, short_steps=short, middle_steps=middle, long_steps=long, byte_search=files)
 
 
 def rounded(work: float) -> float:

@@ -169,6 +169,7 @@ def search_bytes(
     effort: ByteSearchEffort,
     seed: int,
     requirement: Requirement | None = None,
+    given: Model | None = None,
     given_test: Score | None = None,
     started: float | None = None,
 ) -> CompressResult:
@@ -177,16 +178,17 @@ def search_bytes(
     Args:
         study: Runs trials and remembers them.
         context: The data, and the logits to imitate.
-        models: The networks; the result is compared with the first.
+        models: The networks.
         goal: What is searched for.
         effort: How much is tried.
         seed: Seed of the search and of every training.
         requirement: The rates to reach; None derives them from `goal` and the scores of the first network.
-        given_test: The test score of the first network, if it is known.
+        given: The network that the result is compared with; None is the first.
+        given_test: The test score of that network, if it is known.
         started: When the whole run started (`time.perf_counter`); None is now.
     """
     started = time.perf_counter() if started is None else started
-    given, most_bytes = models[0], goal.limits.file_bytes
+    given, most_bytes = given or models[0], goal.limits.file_bytes
     requirement = requirement or Requirement.of(goal, context.dataset, _half_scores(context, given))
     search = ByteSearch(study, context, effort, requirement.allowed_error, seed, None if goal.target else most_bytes)
     search.run(models)

@@ -12,6 +12,7 @@ from random import Random
 
 from smidgen.elementary import exponential, logarithm
 from smidgen.spec import (
+    LINEAR,
     RELU,
     AvgPool,
     Conv,
@@ -29,6 +30,9 @@ from smidgen.spec import (
 SCALES = (1, 1, 1, 2, 4)
 """Factors of all widths of a design."""
 
+POOL_SIDES = (2, 3, 3, 4, 5, 6, 7)
+"""Rows and columns of a weighted pool's window."""
+
 
 def log_uniform(random: Random, most: int) -> int:
     """A number from 1 to `most`; small numbers are as likely as large ones."""
@@ -38,6 +42,12 @@ def log_uniform(random: Random, most: int) -> int:
 def linear_depthwise(kernel: tuple[int, int], same: bool = False) -> Depthwise:
     """A linear depthwise convolution without a bias: the layer after it has one that does the same."""
     return Depthwise(kernel, same, bias=False)
+
+
+def weighted_pool(random: Random) -> list[Layer]:
+    """A pool with a weight for each row and each column of its window, for each channel."""
+    side = random.choice(POOL_SIDES)
+    return [linear_depthwise((1, side)), linear_depthwise((side, 1))]
 
 
 def _pool(random: Random) -> Layer:
@@ -75,13 +85,30 @@ def _pooled_first(random: Random) -> list[Layer]:
     return [_pool(random), first, second, _pool(random), third]
 
 
+def _bottlenecked(random: Random) -> list[Layer]:
+    """A convolution, a bottleneck of a few channels, pairs on averaged maps, and a weighted pool before the head."""
+    scale, same = random.choice(SCALES), random.random() < 0.5
+    depthwise, slope = linear_depthwise((3, 3), same), random.choice((RELU, LINEAR))
+    layers: list[Layer] = [Conv(scale * (2 + log_uniform(random, 8)), (3, 3), same, slope=RELU), _pool(random)]
+    layers += [depthwise, Pointwise(scale * random.choice((2, 3, 4)), slope)]
+    for _ in range(random.choice((1, 1, 2))):
+        layers += [AvgPool(2)] if random.random() < 0.5 else []
+        layers += [depthwise, *_expansion(random, scale * (3 + log_uniform(random, 12)))]
+    return [*layers, *weighted_pool(random)]
+
+
+def _expansion(random: Random, channels: int) -> list[Layer]:
+    """A pointwise convolution with a relu or with trained slopes."""
+    return [Pointwise(channels), PReLU()] if random.random() < 0.5 else [Pointwise(channels, RELU)]
+
+
 def _perceptron(random: Random) -> list[Layer]:
     """Up to two hidden layers."""
     return [Dense(log_uniform(random, 64), RELU) for _ in range(random.choice((0, 1, 1, 2)))]
 
 
 Design = Callable[[Random], list[Layer]]
-MAP_DESIGNS: tuple[Design, ...] = (_convolutional, _separable, _separable, _pooled_first)
+MAP_DESIGNS: tuple[Design, ...] = (_convolutional, _separable, _separable, _pooled_first, *3 * (_bottlenecked,))
 """Designs for images; one that is listed twice is twice as likely."""
 
 VECTOR_DESIGNS: tuple[Design, ...] = (_perceptron,)

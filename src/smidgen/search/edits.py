@@ -11,6 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 
+from smidgen.search.block_edits import (
+    bridge_pair,
+    drop_bias,
+    places_of,
+    pool_by_place,
+    repeat_pair,
+    squeeze,
+    train_slopes,
+    unsqueeze,
+)
 from smidgen.search.designs import LARGEST_MAP, linear_depthwise, log_uniform
 from smidgen.spec import (
     LINEAR,
@@ -25,7 +35,6 @@ from smidgen.spec import (
     MaxPool,
     NetSpec,
     Pointwise,
-    PReLU,
     Repeat,
     Residual,
     Shape,
@@ -64,13 +73,8 @@ def _wider(layer: Layer, factor: float) -> Layer:
     return layer
 
 
-def _places(layers: list[Layer], *kinds: type) -> list[int]:
-    """The indices of layers of these kinds, without the head."""
-    return [place for place, layer in enumerate(layers[:-1]) if isinstance(layer, kinds)]
-
-
 def _change_width(random: Random, layers: list[Layer]) -> None:
-    places = _places(layers, Conv, Pointwise, Dense)
+    places = places_of(layers, Conv, Pointwise, Dense)
     if not places:
         return
     place = random.choice(places)
@@ -85,7 +89,7 @@ def _change_width(random: Random, layers: list[Layer]) -> None:
 
 
 def _change_kernel(random: Random, layers: list[Layer]) -> None:
-    places = _places(layers, Conv, Depthwise)
+    places = places_of(layers, Conv, Depthwise)
     if places:
         place = random.choice(places)
         layer = layers[place]
@@ -94,7 +98,7 @@ def _change_kernel(random: Random, layers: list[Layer]) -> None:
 
 
 def _change_padding(random: Random, layers: list[Layer]) -> None:
-    places = _places(layers, Conv, Depthwise)
+    places = places_of(layers, Conv, Depthwise)
     if places:
         place = random.choice(places)
         layer = layers[place]
@@ -103,7 +107,7 @@ def _change_padding(random: Random, layers: list[Layer]) -> None:
 
 
 def _change_activation(random: Random, layers: list[Layer]) -> None:
-    places = _places(layers, Conv, Depthwise, Pointwise, Dense)
+    places = places_of(layers, Conv, Depthwise, Pointwise, Dense)
     if places:
         place = random.choice(places)
         layer = layers[place]
@@ -113,7 +117,7 @@ def _change_activation(random: Random, layers: list[Layer]) -> None:
 
 
 def _change_pool(random: Random, layers: list[Layer]) -> None:
-    places = _places(layers, MaxPool, AvgPool)
+    places = places_of(layers, MaxPool, AvgPool)
     if places:
         kind, size = random.choice((MaxPool, MaxPool, AvgPool)), random.choice((2, 2, 3))
         layers[random.choice(places)] = kind(size)
@@ -146,7 +150,7 @@ def _swap(random: Random, layers: list[Layer]) -> None:
 
 def _separate(random: Random, layers: list[Layer]) -> None:
     """Replace a convolution by a depthwise and a pointwise one."""
-    places = _places(layers, Conv)
+    places = places_of(layers, Conv)
     if places:
         place = random.choice(places)
         layer = layers[place]
@@ -159,7 +163,7 @@ def _separate(random: Random, layers: list[Layer]) -> None:
 
 
 def _change_stride(random: Random, layers: list[Layer], strides: Sequence[tuple[int, int]] = ((1, 1), (2, 2))) -> None:
-    places = _places(layers, Conv, Depthwise, Pointwise)
+    places = places_of(layers, Conv, Depthwise, Pointwise)
     if places:
         place = random.choice(places)
         layer = layers[place]
@@ -169,7 +173,7 @@ def _change_stride(random: Random, layers: list[Layer], strides: Sequence[tuple[
 
 def _stride_for_pool(random: Random, layers: list[Layer]) -> None:
     """Let the convolution before a pool take the pool's steps."""
-    pools = [place for place in _places(layers, MaxPool, AvgPool) if place]
+    pools = [place for place in places_of(layers, MaxPool, AvgPool) if place]
     if pools:
         place = random.choice(pools)
         pool, before = layers[place], layers[place - 1]
@@ -178,20 +182,9 @@ def _stride_for_pool(random: Random, layers: list[Layer]) -> None:
             layers[place - 1 : place + 1] = [replace(before, stride=pool.stride)]
 
 
-def _add_residual(random: Random, layers: list[Layer]) -> None:
-    """Add a convolution's input to its output, which fits where it keeps the channels."""
-    places = _places(layers, Conv, Depthwise)
-    if places:
-        place = random.choice(places)
-        layer = layers[place]
-        assert isinstance(layer, Conv | Depthwise)
-        block = replace(layer, same=True, stride=(1, 1), slope=LINEAR)
-        layers[place] = Residual((block,), slope=layer.slope)
-
-
 def _concatenate_relu(random: Random, layers: list[Layer]) -> None:
     """Replace a relu by a crelu after half the channels."""
-    places = [place for place in _places(layers, Conv, Pointwise) if getattr(layers[place], "slope", LINEAR) == RELU]
+    places = [place for place in places_of(layers, Conv, Pointwise) if getattr(layers[place], "slope", LINEAR) == RELU]
     if places:
         place = random.choice(places)
         layer = layers[place]
@@ -200,7 +193,7 @@ def _concatenate_relu(random: Random, layers: list[Layer]) -> None:
 
 
 def _share_kernels(random: Random, layers: list[Layer]) -> None:
-    places = _places(layers, Depthwise)
+    places = places_of(layers, Depthwise)
     if places:
         place = random.choice(places)
         layer = layers[place]
@@ -210,7 +203,7 @@ def _share_kernels(random: Random, layers: list[Layer]) -> None:
 
 def _change_line(random: Random, layers: list[Layer]) -> None:
     """Change a kernel along time."""
-    places = _places(layers, Conv, Depthwise)
+    places = places_of(layers, Conv, Depthwise)
     if places:
         place = random.choice(places)
         layer = layers[place]
@@ -224,7 +217,7 @@ def _change_steps(random: Random, layers: list[Layer]) -> None:
 
 
 def _change_line_pool(random: Random, layers: list[Layer]) -> None:
-    places = _places(layers, MaxPool, AvgPool)
+    places = places_of(layers, MaxPool, AvgPool)
     if places:
         layers[random.choice(places)] = random.choice((MaxPool, AvgPool))((1, random.choice((2, 2, 3, 4))))
 
@@ -251,22 +244,13 @@ def mix_channels(random: Random, layers: list[Layer]) -> None:
     layers[: int(is_mixed)] = [mixture]
 
 
-def _learn_slope(random: Random, layers: list[Layer]) -> None:
-    """Replace a relu by one with trained slopes: it cannot die."""
-    places = [place for place in _places(layers, Conv, Pointwise) if getattr(layers[place], "slope", LINEAR) == RELU]
-    if places:
-        place = random.choice(places)
-        layer = layers[place]
-        assert isinstance(layer, Conv | Pointwise)
-        layers[place : place + 1] = [replace(layer, slope=LINEAR), PReLU()]
-
-
 Edit = Callable[[Random, list[Layer]], None]
+NEWER_EDITS: tuple[Edit, ...] = (_stride_for_pool, bridge_pair, _concatenate_relu, _share_kernels)
+
+BLOCK_EDITS: tuple[Edit, ...] = (squeeze, unsqueeze, pool_by_place, train_slopes, drop_bias, repeat_pair)
+
 EDITS: tuple[Edit, ...] = (
-    _change_width,
-    _change_width,
-    _change_width,
-    _change_width,
+    *8 * (_change_width,),
     _change_kernel,
     _change_padding,
     _change_activation,
@@ -275,12 +259,12 @@ EDITS: tuple[Edit, ...] = (
     _remove,
     _swap,
     _separate,
+    *BLOCK_EDITS,
+    *NEWER_EDITS,
 )
 """Edits of a list of layers, in place; one that is listed more often is more likely."""
 
-NEWER_EDITS: tuple[Edit, ...] = (_stride_for_pool, _add_residual, _concatenate_relu, _share_kernels)
-
-LARGE_EDITS: tuple[Edit, ...] = (*EDITS, _change_stride, *NEWER_EDITS)
+LARGE_EDITS: tuple[Edit, ...] = (*EDITS, _change_stride)
 """Edits of networks for large maps."""
 
 SIGNAL_EDITS: tuple[Edit, ...] = (
@@ -295,7 +279,8 @@ SIGNAL_EDITS: tuple[Edit, ...] = (
     _separate,
     _change_steps,
     mix_channels,
-    _learn_slope,
+    train_slopes,
+    drop_bias,
     *NEWER_EDITS,
 )
 """Edits of networks for signals."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice
 
 from smidgen.errors import FloorNotMet
 from smidgen.model import Model
@@ -12,19 +13,21 @@ from smidgen.records import Score
 from smidgen.search.byte_search import FIRST_PRICES, FIRST_STEPS, ByteSearchEffort
 from smidgen.search.compress import CompressResult, search_bytes
 from smidgen.search.confirm import confirm
-from smidgen.search.effort import BUDGET_SHARES, CURVE_REACH, CURVE_SEEDS
-from smidgen.search.frontier import TurningPoint, turning_point
+from smidgen.search.effort import BUDGET_SHARES, CURVE_REACH, WIDENING_MACS
+from smidgen.search.frontier import Point, TurningPoint
 from smidgen.search.goal import Goal, Target
 from smidgen.search.judge import Judge, Requirement
-from smidgen.search.ranking import CandidateScore, by_error
+from smidgen.search.proposals import resized
+from smidgen.search.ranking import by_error_times_size
 from smidgen.search.result import TrainedCandidate
 from smidgen.search.state import Search
+from smidgen.search.turning_point import turning_point_of_front
+from smidgen.spec import NetSpec
 from smidgen.teacher import context_with_model
 from smidgen.trials.evaluate import TrainingContext, score_in_units
 
-COMPRESSED_SIZES = (1.0, 1.35, 1.8)
-"""Also compress the best network between 1.0-1.35x and 1.35-1.8x of the winner: more weights of fewer bits can be
-shorter."""
+COMPRESSED_SIZE = 1.8
+"""Also compress networks up to 1.8 times the winner's size: more weights of fewer bits can make a shorter file."""
 
 COMPRESSION_LOSS = 0.002
 """Accuracy that the file of the best network within limits may lose, if its bytes are not limited."""
@@ -100,23 +103,51 @@ def train_fresh_seeds(search: Search, winner: TrainedCandidate) -> tuple[Trained
 
 
 def draw_curve(search: Search, winner: TrainedCandidate) -> TurningPoint | None:
-    """Train the best design of each doubling of the size from several seeds, and find the turning point.
+    """Train networks larger than the winner long, and find the turning point of everything tried.
 
     Returns:
         None if the effort draws no curve, or the curve has no turning point.
     """
-    if not search.effort.curve_steps:
+    if not search.effort.curve_sizes:
         return None
-    best: dict[int, CandidateScore] = {}
-    for run in sorted(search.history.short_runs, key=by_error, reverse=True):
-        if run.parameters <= CURVE_REACH * winner.outcome.parameters:
-            best[run.parameters.bit_length()] = run
-    specs = [best[doubling].spec for doubling in sorted(best)]
-    trials = search.trials(specs, search.effort.curve_steps, seeds=CURVE_SEEDS)
-    groups: dict[int, list[Score]] = {}
-    for candidate in search.train(search.affordable(trials, BUDGET_SHARES["fresh seeds"]), "the curve"):
-        groups.setdefault(candidate.outcome.parameters, []).append(candidate.outcome.validation)
-    return turning_point(groups)
+    for size in curve_sizes(winner.outcome.parameters, search.effort.curve_sizes):
+        _train_until_longer_does_not_help(search, _design_of_size(search, size))
+    floor = search.judge.requirement.floor
+    return turning_point_of_front(_points(search), 1 - floor.accuracy if floor else None)
+
+
+def curve_sizes(parameters: int, count: int) -> list[int]:
+    """`count` sizes above a winner's, up to `CURVE_REACH` times it, in equal ratios."""
+    return [round(parameters * CURVE_REACH ** (step / count)) for step in range(1, count + 1)]
+
+
+def _design_of_size(search: Search, parameters: int) -> list[NetSpec]:
+    """The best design of the search, widened to a size."""
+    space = search.space(macs_factor=WIDENING_MACS)
+    designs = sorted(search.history.runs["long"], key=by_error_times_size)
+    wider = (resized(space, score.spec, parameters) for score in designs if score.parameters < parameters)
+    return list(islice(filter(None, wider), 1))
+
+
+def _train_until_longer_does_not_help(search: Search, specs: Sequence[NetSpec]) -> None:
+    """Train each network long, and twice as long again as often as the effort allows while that lowers its error."""
+    least = math.inf
+    for doublings in range(search.effort.curve_doublings + 1):
+        trials = search.trials(specs, "long", doublings=doublings)
+        affordable = search.affordable(trials, BUDGET_SHARES["fresh seeds"])
+        errors = [search.score(candidate).error for candidate in search.train(affordable, "the curve")]
+        if not errors or min(errors) >= least:
+            return
+        least = min(errors)
+
+
+def _points(search: Search) -> list[Point]:
+    """Everything tried, as points of the curve, but what diverged."""
+    return [
+        Point(one.outcome.parameters, one.outcome.validation, str(one.trial.spec), one.trial.seed)
+        for one in search.history.candidates
+        if not one.outcome.diverged_at
+    ]
 
 
 def score_on_test(search: Search, candidate: TrainedCandidate) -> Score:
@@ -126,7 +157,7 @@ def score_on_test(search: Search, candidate: TrainedCandidate) -> Score:
 
 
 def search_file(search: Search, winner: TrainedCandidate, test: Score) -> CompressResult | None:
-    """Search the shortest file of the winner, or of a slightly larger network whose weights need fewer bits.
+    """Search the shortest file of the networks that have accuracy to spare for coarser weights.
 
     Args:
         search: The search that found the winner.
@@ -139,12 +170,14 @@ def search_file(search: Search, winner: TrainedCandidate, test: Score) -> Compre
     Raises:
         FloorNotMet: The goal limits the bytes, and no file is short enough.
     """
-    models = [_model(search, candidate) for candidate in (winner, *_somewhat_larger(search, winner))]
+    given = _model(search, winner)
+    models = [_model(search, candidate) for candidate in _with_accuracy_to_spare(search, winner)]
     try:
         return search_bytes(
             search.study,
-            _with_logits(search, models[0]),
+            _with_logits(search, given),
             models,
+            given=given,
             goal=_file_goal(search.goal),
             effort=_file_effort(search),
             seed=search.seed,
@@ -183,14 +216,20 @@ def _with_logits(search: Search, winner: Model) -> TrainingContext:
     return context_with_model(search.study.store, search.context, winner, search.study.workers)
 
 
-def _somewhat_larger(search: Search, winner: TrainedCandidate) -> list[TrainedCandidate]:
-    """The most accurate network, on the selection half, of each range of `COMPRESSED_SIZES`."""
-    size = winner.outcome.parameters
-    ranges: list[Sequence[TrainedCandidate]] = [
-        [c for c in search.history.candidates if low * size < c.outcome.parameters <= high * size]
-        for low, high in pairwise(COMPRESSED_SIZES)
+def _with_accuracy_to_spare(search: Search, winner: TrainedCandidate) -> list[TrainedCandidate]:
+    """One training of each network up to `COMPRESSED_SIZE` times the winner's size, the promising first.
+
+    Along the front of good files the error falls about as the length grows, so the least error times size promises the
+    shortest file. The winner comes last: it has hardly an error to spare.
+    """
+    most = COMPRESSED_SIZE * winner.outcome.parameters
+    within = [
+        one for one in search.history.candidates if one.outcome.parameters <= most and not one.outcome.diverged_at
     ]
-    return [min(group, key=lambda candidate: search.score(candidate).error) for group in ranges if group]
+    within.sort(key=lambda one: search.score(one).error_times_size)
+    distinct = {one.trial.spec: one for one in reversed(within)}
+    best = [one for one in within if distinct[one.trial.spec] is one and one.trial.spec != winner.trial.spec]
+    return [*best[: search.effort.byte_search.networks - 1], winner]
 
 
 def _model(search: Search, candidate: TrainedCandidate) -> Model:

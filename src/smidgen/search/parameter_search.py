@@ -7,19 +7,23 @@ and on outcomes, never on the clock, so the same search finds every trial in the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from math import sqrt
+from statistics import fmean, stdev
 
 from smidgen.errors import FloorNotMet
-from smidgen.records import Trial
 from smidgen.search.confirm import confirm
 from smidgen.search.effort import (
     BEST_FEW,
     BUDGET_SHARES,
-    DISTILLATION_RECIPES,
     FAMILY_WIDTHS,
     FINALIST_SEEDS,
-    RECIPE_SEEDS,
+    LABELS,
+    LONG_AFTER,
+    RECIPE_PAIRS,
     SEARCHED_SIZES,
+    SEED_ROUNDS,
+    TEACHER,
     WIDENING_FACTOR,
     WIDENING_MACS,
     WIDENING_WORK,
@@ -32,10 +36,8 @@ from smidgen.search.ranking import (
     CandidateScore,
     by_error,
     by_error_times_size,
-    corrected,
     expected_size,
     nearest,
-    promising,
 )
 from smidgen.search.result import RecipeComparison, TrainedCandidate
 from smidgen.search.state import Search
@@ -43,56 +45,40 @@ from smidgen.spec import NetSpec
 from smidgen.spec.families import FAMILIES
 
 
-@dataclass(frozen=True, eq=False)
-class Generations:
-    """What the generations leave to the stages after them.
+def run_generations(search: Search) -> tuple[Search, RecipeComparison]:
+    """Train generations of new networks shortly, and the promising ones of those before longer, by successive halving.
 
-    Attributes:
-        search: The search, with the recipe that learns best.
-        promoted: Long trainings of the last generation that are still to be run.
-        recipes: The trainings that compared the recipes, by the recipe's name; empty without a teacher.
-    """
+    A generation is trained together with the networks that earlier ones promoted to longer trainings. Networks learn
+    from the teacher, if there is one; before the first long trainings it is compared with the labels.
 
-    search: Search
-    promoted: list[Trial]
-    recipes: RecipeComparison
-
-
-def run_generations(search: Search) -> Generations:
-    """Train generations of new networks shortly; train the promising ones of each long, beside the next generation.
-
-    After generation 1 the most promising network is trained by every recipe, if there is a teacher, and the best
-    recipe is used from there on.
+    Returns:
+        The search with the recipe that is used from there on; the trainings that compared the recipes, by the recipe's
+        name, which are none without a teacher.
 
     Raises:
         FloorNotMet: No network satisfies the limits.
     """
     recipes: RecipeComparison = {}
-    promoted: list[Trial] = []
     for generation in range(search.effort.generations + 1):
-        _train_generation(search, generation, promoted)
+        _train_generation(search, generation)
         if generation == 1:
             search = without_useless_teacher(search)
-        if generation == 1 and search.context.teacher_key:
-            recipes = compare_recipes(search)
-            search = replace(search, recipe_name=best_recipe(search, recipes)) if recipes else search
-        if generation >= 2:
-            promoted = promising_trials(search, search.effort.promoted)
-    return Generations(search, promoted, recipes)
+        if generation == 2 and search.context.teacher_key:
+            search, recipes = with_better_recipe(search)
+    return search, recipes
 
 
-def _train_generation(search: Search, generation: int, promoted: Sequence[Trial]) -> None:
-    """Train one generation, and the long trainings that the one before it promoted."""
-    effort, history = search.effort, search.history
-    specs = propose(search, generation)
-    trials = search.affordable(
-        search.trials(specs, effort.short_steps, recipe_name="labels"), BUDGET_SHARES["generations"]
-    )
+def _train_generation(search: Search, generation: int) -> None:
+    """Train one generation, and the longer trainings that those before it promoted."""
+    effort = search.effort
+    trials = {"short": search.trials(propose(search, generation), "short")}
+    if generation >= 1 and effort.middle:
+        trials["middle"] = search.trials(search.promising("middle", effort.middle), "middle")
+    if generation > LONG_AFTER:
+        trials["long"] = search.trials(search.promising("long", effort.promoted), "long")
     name = f"generation {generation} of {effort.generations}" if generation else "first generation"
-    trained = search.train([*trials, *promoted], name)
-    history.short_runs += map(search.score, trained[: len(trials)])
-    history.long_runs += map(search.score, trained[len(trials) :])
-    if not history.short_runs:
+    search.train_rungs(search.affordable_rungs(trials, BUDGET_SHARES["generations"]), name)
+    if not search.history.runs["short"]:
         raise FloorNotMet(f"no candidate for {search.data.name} has {search.goal.limits}; {_raise_limits(search)}")
 
 
@@ -115,7 +101,7 @@ def propose(search: Search, generation: int) -> tuple[NetSpec, ...]:
     space = search.space()
     if generation == 0:
         return first_networks(space, search.effort, search.seed)
-    scores = corrected(search.history.short_runs, search.history.long_runs)
+    scores = search.expected
     seed = search.seed * 1_000 + generation
     return next_generation(_near_target(search, space, scores), scores, search.effort.children, seed)
 
@@ -134,7 +120,7 @@ def _near_target(search: Search, space: Space, scores: Sequence[CandidateScore])
         best = sorted(scores, key=by_error)[:BEST_FEW]
         smallest = min((score.parameters for score in best), default=0)
         return replace(space, least_parameters=round(smaller * smallest))
-    size = expected_size(scores, search.allowed_short_error)
+    size = expected_size(scores, search.judge.requirement.allowed_error)
     if not size:
         return space
     if search.goal.limits:
@@ -146,7 +132,7 @@ def _near_target(search: Search, space: Space, scores: Sequence[CandidateScore])
 def without_useless_teacher(search: Search) -> Search:
     """Leave the teacher that was trained here out if a candidate is as accurate already: it has nothing to teach."""
     teacher = search.own_teacher
-    if teacher is None or not search.context.teacher_key or not search.history.candidates:
+    if teacher is None or not search.context.teacher_key:
         return search
     best = max(search.history.candidates, key=lambda candidate: candidate.outcome.selection.rate).outcome
     if best.selection.rate < teacher.selection.rate:
@@ -155,50 +141,68 @@ def without_useless_teacher(search: Search) -> Search:
         f"the teacher that was trained here ({teacher.parameters:,} parameters) is right on {teacher.selection} of the "
         f"selection half and a candidate of {best.parameters:,} on {best.selection}: candidates learn from the labels"
     )
-    return replace(search, context=replace(search.context, teacher_key="", teacher_logits=None))
+    context = replace(search.context, teacher_key="", teacher_logits=None)
+    return replace(search, context=context, recipe_name=LABELS)
 
 
-def compare_recipes(search: Search) -> RecipeComparison:
-    """Train the most promising network by every recipe, from several seeds; nothing where the budget has no room."""
-    specs = promising(search.history.short_runs, [], search.allowed_short_error, 1)
-    steps = search.effort.curve_steps
-    by_recipe = [search.trials(specs, steps, seeds=RECIPE_SEEDS, recipe_name=name) for name in DISTILLATION_RECIPES]
-    wanted = [trial for trials in by_recipe for trial in trials]
-    if search.affordable(wanted, BUDGET_SHARES["generations"]) != wanted:
-        return {}
-    trained = search.train(wanted, "labels against teacher")
-    groups = [tuple(trained[k : k + RECIPE_SEEDS]) for k in range(0, len(trained), RECIPE_SEEDS)]
-    return dict(zip(DISTILLATION_RECIPES, groups, strict=True))
+def with_better_recipe(search: Search) -> tuple[Search, RecipeComparison]:
+    """Train the most promising networks long by both recipes, and take the labels where they are better.
+
+    The trainings by the recipe that is taken are long trainings like all others.
+
+    Returns:
+        The search with that recipe, and the trainings by the recipe's name; nothing where the budget has no room.
+    """
+    specs = search.promising("long", RECIPE_PAIRS)
+    wanted = [search.trials(specs, "long", recipe_name=name) for name in (TEACHER, LABELS)]
+    both = [trial for trials in wanted for trial in trials]
+    if not specs or search.affordable(both, BUDGET_SHARES["generations"]) != both:
+        return search, {}
+    trained = search.train(both, "labels against teacher")
+    recipes = {TEACHER: tuple(trained[: len(specs)]), LABELS: tuple(trained[len(specs) :])}
+    name = better_recipe(*([search.score(one).error for one in some] for some in recipes.values()))
+    search.history.runs["long"] += map(search.score, recipes[name])
+    return replace(search, recipe_name=name), recipes
 
 
-def best_recipe(search: Search, recipes: RecipeComparison) -> str:
-    """The recipe whose trainings err least on the selection half."""
+def better_recipe(by_teacher: Sequence[float], by_labels: Sequence[float]) -> str:
+    """The teacher's recipe, unless labels leave less error by more than a standard error of the mean difference.
 
-    def error(name: str) -> float:
-        return sum(search.score(candidate).error for candidate in recipes[name])
-
-    return min(recipes, key=error)
-
-
-def promising_trials(search: Search, count: int, seeds: int = 1) -> list[Trial]:
-    """Long trainings of the `count` most promising networks that had none yet."""
-    history = search.history
-    specs = promising(history.short_runs, history.long_runs, search.allowed_short_error, count)
-    return search.trials(specs, search.effort.long_steps, seeds=seeds)
+    Args:
+        by_teacher: The error of each network that learned from the teacher.
+        by_labels: The error of the same networks that learned from labels.
+    """
+    gains = [teacher - label for teacher, label in zip(by_teacher, by_labels, strict=True)]
+    spread = stdev(gains) / sqrt(len(gains)) if len(gains) > 1 else 0.0
+    return LABELS if fmean(gains) > spread else TEACHER
 
 
-def train_finalists(search: Search, promoted: Sequence[Trial]) -> None:
-    """Train the most promising networks long, from two seeds each."""
-    trials = [*promoted, *promising_trials(search, search.effort.finalists, FINALIST_SEEDS)]
-    search.train_long(search.affordable(trials, BUDGET_SHARES["finalists"]), "finalists")
+def train_finalists(search: Search) -> None:
+    """Promote the most promising networks once more; the best are trained long from two seeds each."""
+    effort, share = search.effort, BUDGET_SHARES["finalists"]
+    if effort.middle:
+        middle = {"middle": search.trials(search.promising("middle", effort.middle), "middle")}
+        search.train_rungs(search.affordable_rungs(middle, share), "last promotions")
+    finalists = search.trials(search.promising("long", effort.finalists), "long", seeds=FINALIST_SEEDS)
+    search.train_rungs(search.affordable_rungs({"long": finalists}, share), "finalists")
 
 
 def train_more_seeds(search: Search) -> None:
     """Train the networks that came nearest to the requirement from more seeds: one of them may meet it."""
-    effort = search.effort
-    specs = nearest(search.history.long_runs, search.judge.requirement.allowed_error, effort.near_misses)
-    trials = search.trials(specs, effort.long_steps, seeds=effort.seeds, first_seed=FINALIST_SEEDS)
-    search.train_long(search.affordable(trials, BUDGET_SHARES["finalists"]), "more seeds")
+    effort, runs = search.effort, search.history.runs["long"]
+    for _ in range(SEED_ROUNDS):
+        specs = nearest(runs, search.judge.requirement.allowed_error, effort.near_misses)
+        trials = [
+            trial
+            for spec in specs
+            for trial in search.trials([spec], "long", seeds=effort.seeds, first_seed=_seeds_of(search, spec))
+        ]
+        search.train_rungs(search.affordable_rungs({"long": trials}, BUDGET_SHARES["finalists"]), "more seeds")
+
+
+def _seeds_of(search: Search, spec: NetSpec) -> int:
+    """How many seeds of a network were trained long."""
+    return sum(run.spec == spec for run in search.history.runs["long"])
 
 
 def train_wider_designs(search: Search) -> None:
@@ -215,8 +219,8 @@ def train_wider_designs(search: Search) -> None:
         if search.history.work >= most_work or _is_found(search):
             break
         designs = [wider for spec in designs if (wider := widened(space, spec, WIDENING_FACTOR))]
-        trials = search.trials(designs, search.effort.long_steps)
-        search.train_long(search.affordable(trials, BUDGET_SHARES["wider designs"]), "wider designs")
+        trials = {"long": search.trials(designs, "long")}
+        search.train_rungs(search.affordable_rungs(trials, BUDGET_SHARES["wider designs"]), "wider designs")
 
 
 def _is_found(search: Search) -> bool:
@@ -229,7 +233,7 @@ def _is_found(search: Search) -> bool:
 def _best_designs(search: Search) -> list[NetSpec]:
     """All networks without repetition, those with long trainings first, each group by error times size."""
     history = search.history
-    groups = [sorted(runs, key=by_error_times_size) for runs in (history.long_runs, history.short_runs)]
+    groups = [sorted(history.runs[rung], key=by_error_times_size) for rung in ("long", "short")]
     return list(dict.fromkeys(score.spec for group in groups for score in group))
 
 

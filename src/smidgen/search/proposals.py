@@ -13,11 +13,15 @@ from random import Random
 from smidgen.errors import SpecError
 from smidgen.search.designs import designs_for
 from smidgen.search.edits import child, edits_for, with_widths
+from smidgen.search.idle_layers import has_idle_layer
 from smidgen.search.ranking import CandidateScore, by_error_times_size
 from smidgen.spec import Dense, Layer, NetSpec, Shape
 
 PARENTS = 20
 """How many networks have children."""
+
+RESIZING_STEPS, MOST_RESIZING = 20, 200
+"""A network is widened by a twentieth of its widths at a time, and at most 200 times."""
 
 MOST_ATTEMPTS = 200
 """Draws per network, of which some do not fit or are known, before a generation stays smaller than wanted."""
@@ -44,7 +48,7 @@ class Space:
     satisfies: Callable[[NetSpec], bool] | None = None
 
     def contains(self, spec: NetSpec) -> bool:
-        """Whether the network fits its input, ends in the classes and is within the limits."""
+        """Whether the network fits its input, ends in the classes, has no idle layer and is within the limits."""
         try:
             spec.check_head(self.input_shape, self.classes)
         except SpecError:
@@ -52,6 +56,7 @@ class Space:
         parameters = spec.parameters(self.input_shape)
         in_size = self.least_parameters <= parameters <= self.most_parameters
         in_size = in_size and spec.macs(self.input_shape) <= self.most_macs
+        in_size = in_size and not has_idle_layer(spec, self.input_shape)
         return in_size and (self.satisfies is None or self.satisfies(spec))
 
     def that(self, satisfies: Callable[[NetSpec], bool]) -> Space:
@@ -94,6 +99,17 @@ def widened(space: Space, spec: NetSpec, factor: float) -> NetSpec | None:
     """The network with every width times `factor` except the head's; None if it leaves the space or stays the same."""
     wider = with_widths(spec, factor)
     return wider if space.contains(wider) and wider != spec else None
+
+
+def resized(space: Space, spec: NetSpec, parameters: int) -> NetSpec | None:
+    """The network with every width but the head's times one factor, of at most `parameters`; None if none fits."""
+    found = None
+    for step in range(1, MOST_RESIZING):
+        wider = with_widths(spec, 1 + step / RESIZING_STEPS)
+        if not space.contains(wider) or wider.parameters(space.input_shape) > parameters:
+            break
+        found = wider
+    return found
 
 
 def _distinct(space: Space, count: int, known: set[str], draw: Callable[[], NetSpec]) -> tuple[NetSpec, ...]:

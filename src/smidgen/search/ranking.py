@@ -1,4 +1,4 @@
-"""Which networks are promising: the error of short trainings, long trainings, and size, weighed against each other.
+"""Which networks are promising: the error of trainings of several lengths, and size, weighed against each other.
 
 Errors of short trainings rank networks and do not measure them. Along the Pareto front of good designs the error falls
 about as the size grows, so that error times size compares networks of different sizes.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from smidgen.spec import NetSpec
 
 FIRST_GUESS = 0.7
-"""The share of a short training's error that a long training leaves, until some long trainings have shown it."""
+"""The share of a training's error that one of the next length leaves, until some of them have shown it."""
 
 LEAST_SHARE, LEAST_ERROR = 0.05, 1e-6
 """Lower bounds of two denominators; both can be 0 on easy data."""
@@ -46,28 +46,37 @@ def by_error_times_size(score: CandidateScore) -> float:
     return score.error_times_size
 
 
-def expected_share(short_runs: Sequence[CandidateScore], long_runs: Sequence[CandidateScore]) -> float:
-    """The share of the error that long trainings leave: the median over networks that had both trainings."""
-    long_error = {str(run.spec): run.error for run in long_runs}
-    both = [run for run in short_runs if str(run.spec) in long_error and run.error]
-    shares = sorted(long_error[str(run.spec)] / run.error for run in both)
+def expected_share(shorter_runs: Sequence[CandidateScore], longer_runs: Sequence[CandidateScore]) -> float:
+    """The share of the error that longer trainings leave: the median over networks that had both trainings."""
+    longer_error = {str(run.spec): run.error for run in longer_runs}
+    both = [run for run in shorter_runs if str(run.spec) in longer_error and run.error]
+    shares = sorted(longer_error[str(run.spec)] / run.error for run in both)
     return max(LEAST_SHARE, shares[len(shares) // 2]) if shares else FIRST_GUESS
 
 
-def corrected(short_runs: Sequence[CandidateScore], long_runs: Sequence[CandidateScore]) -> tuple[CandidateScore, ...]:
-    """The short runs, with errors corrected by the long trainings of the same networks.
+def expected_scores(rungs: Sequence[Sequence[CandidateScore]]) -> tuple[CandidateScore, ...]:
+    """Every network once, with the error that the longest kind of training is expected to leave.
 
-    Some designs gain more from long trainings than others. Their best long error, divided by the expected share, takes
-    the place of the short one, so that they become parents.
+    Of a network's trainings those of its longest kind count, on average over their seeds. Their error is multiplied by
+    the share that each longer kind leaves.
+
+    Args:
+        rungs: The scores of the trainings of each kind, the shortest kind first.
     """
-    share = expected_share(short_runs, long_runs)
-    long_error: dict[str, float] = {}
-    for run in long_runs:
-        long_error[str(run.spec)] = min(run.error, long_error.get(str(run.spec), math.inf))
-    return tuple(
-        replace(run, error=long_error[str(run.spec)] / share) if str(run.spec) in long_error else run
-        for run in short_runs
-    )
+    share, expected = 1.0, dict[str, CandidateScore]()
+    for rung, longer in zip(reversed(rungs), (None, *reversed(rungs[1:])), strict=True):
+        share *= 1.0 if longer is None else expected_share(rung, longer)
+        for mean in means(rung):
+            expected.setdefault(str(mean.spec), replace(mean, error=share * mean.error))
+    return tuple(expected.values())
+
+
+def means(runs: Sequence[CandidateScore]) -> tuple[CandidateScore, ...]:
+    """Every network once, with its mean error over seeds."""
+    errors: dict[NetSpec, list[CandidateScore]] = {}
+    for run in runs:
+        errors.setdefault(run.spec, []).append(run)
+    return tuple(replace(group[0], error=sum(run.error for run in group) / len(group)) for group in errors.values())
 
 
 def expected_size(scores: Sequence[CandidateScore], allowed: float) -> float | None:
@@ -77,23 +86,23 @@ def expected_size(scores: Sequence[CandidateScore], allowed: float) -> float | N
 
 
 def promising(
-    short_runs: Sequence[CandidateScore], long_runs: Sequence[CandidateScore], allowed: float, count: int
+    scores: Sequence[CandidateScore], known: Sequence[CandidateScore], allowed: float, count: int
 ) -> tuple[NetSpec, ...]:
-    """The `count` networks that deserve a long training and had none, the best first.
+    """The `count` networks that deserve a longer training and had none, the best first.
 
     Networks that err no more than `allowed` come by size. One that errs more may still be lucky; it is ranked as if it
     were larger by the square of the excess.
 
     Args:
-        short_runs: The networks to choose from.
-        long_runs: Those that were trained long already.
-        allowed: The error that a short training may have.
+        scores: The networks to choose from, with their expected errors.
+        known: Those that had the longer training already.
+        allowed: The error that a network may have.
         count: How many networks.
     """
-    known = {str(run.spec) for run in long_runs}
-    new = [run for run in short_runs if str(run.spec) not in known]
-    new.sort(key=lambda run: (_size_at(run, allowed, 2), run.parameters))
-    return tuple(dict.fromkeys(run.spec for run in new))[:count]
+    trained = {str(run.spec) for run in known}
+    new = [score for score in scores if str(score.spec) not in trained]
+    new.sort(key=lambda score: (_size_at(score, allowed, 2), score.parameters))
+    return tuple(dict.fromkeys(score.spec for score in new))[:count]
 
 
 def nearest(long_runs: Sequence[CandidateScore], allowed: float, count: int) -> tuple[NetSpec, ...]:
@@ -102,13 +111,11 @@ def nearest(long_runs: Sequence[CandidateScore], allowed: float, count: int) -> 
     Only networks smaller than any that errs no more than `allowed` are of interest.
     """
     smallest = min((run.parameters for run in long_runs if run.error <= allowed), default=math.inf)
-    runs_of: dict[NetSpec, list[CandidateScore]] = {}
-    for run in long_runs:
-        if run.parameters < smallest:
-            runs_of.setdefault(run.spec, []).append(run)
-    means = [replace(runs[0], error=sum(run.error for run in runs) / len(runs)) for runs in runs_of.values()]
-    means.sort(key=lambda mean: (_size_at(mean, allowed, 4), mean.parameters))
-    return tuple(mean.spec for mean in means[:count])
+    near = sorted(
+        means([run for run in long_runs if run.parameters < smallest]),
+        key=lambda mean: (_size_at(mean, allowed, 4), mean.parameters),
+    )
+    return tuple(mean.spec for mean in near[:count])
 
 
 def _size_at(score: CandidateScore, allowed: float, power: int) -> float:

@@ -46,10 +46,10 @@ class ShrinkResult:
         teacher_test: The teacher's score on the test split; None if its logits for those images are unknown.
         fresh_seeds: The winner's network and recipe, trained from seeds that took no part in the search.
         fresh_seeds_hold: Whether each of them holds the floor on the whole validation split.
-        recipes: The trainings that compared recipes, by the recipe's name; empty without a teacher.
+        recipes: The trainings that compared the teacher with labels, by the recipe's name; empty without a teacher.
         candidates: Every training of a candidate, in order.
         rejected: Networks that met the floor on the selection half and failed on the confirmation half.
-        turning_point: The turning point of accuracy against size; None if the curve has none, or was not drawn.
+        turning_point: The last size before accuracy breaks down; None if the curve has none, or was not drawn.
         file: The shortest file that was found; None if it was not searched for, or none meets the floor.
         seconds: How long the search took.
         trained: Trainings that were run.
@@ -88,7 +88,7 @@ class ShrinkResult:
 
     def __str__(self) -> str:
         """The headline, the network, its test score, and what was trained."""
-        file = f", {self.file.winner.file_bytes:,} bytes as a file" if self.file else ""
+        file = f"; {self.shortest_file}" if self.file else ""
         return (
             f"{self.headline}\n{self.winner.spec}\n"
             f"test: {self.test}; {self.outcome.parameters:,} parameters{file}\n"
@@ -114,6 +114,21 @@ class ShrinkResult:
     def fresh_seeds_met(self) -> int:
         """How many of the fresh seeds hold the floor."""
         return sum(self.fresh_seeds_hold)
+
+    @property
+    def learned_from_teacher(self) -> bool:
+        """Whether the winner learned from the teacher's outputs, and not from labels alone."""
+        return bool(self.winner.teacher_key)
+
+    @property
+    def shortest_file(self) -> str:
+        """The answer in bytes, which names its network where that is another than the winner; "" without a file."""
+        if self.file is None:
+            return ""
+        bytes_text = f"{self.file.winner.file_bytes:,} bytes"
+        if not self.has_another_network_in_file:
+            return f"fewest bytes: {bytes_text}, the same network"
+        return f"fewest bytes: {bytes_text}, another network of {self.file.winner.outcome.parameters:,} parameters"
 
     @property
     def has_another_network_in_file(self) -> bool:

@@ -31,7 +31,7 @@ from smidgen.errors import RequestError
 from smidgen.records import Floor, Score
 from smidgen.reporter import Reporter
 from smidgen.search.compress import CompressResult
-from smidgen.search.effort import EFFORTS, Effort, effort_named
+from smidgen.search.effort import EFFORTS, LABELS, TEACHER, Effort, effort_named
 from smidgen.search.finish import Choice, choose_winner, draw_curve, score_on_test, search_file, train_fresh_seeds
 from smidgen.search.frontier import TurningPoint
 from smidgen.search.goal import Goal, as_goal
@@ -117,6 +117,7 @@ def _search(
         effort=plan.effort,
         seed=seed,
         judge=Judge(requirement, context),
+        recipe_name=TEACHER if context.teacher_key else LABELS,
         own_teacher=teacher.outcome if teacher else None,
         most_work=plan.candidates_work,
         progress=Progress.begin(plan.expected_work) if study.is_followed else None,
@@ -140,9 +141,8 @@ class _Found:
 
 
 def _run_stages(search: Search, teacher: TeacherOutputs | None, with_file: bool) -> _Found:
-    generations = run_generations(search)
-    search = generations.search
-    train_finalists(search, generations.promoted)
+    search, recipes = run_generations(search)
+    train_finalists(search)
     train_more_seeds(search)
     if search.goal.target:
         train_wider_designs(search)
@@ -155,7 +155,7 @@ def _run_stages(search: Search, teacher: TeacherOutputs | None, with_file: bool)
     return _Found(
         search=search,
         teacher=teacher,
-        recipes=generations.recipes,
+        recipes=recipes,
         choice=choice,
         fresh_seeds=fresh_seeds,
         turning_point=turning_point,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, islice
 
@@ -14,6 +14,7 @@ from smidgen.search.effort import (
     DISTILLATION_RECIPES,
     LEAST_MACS,
     MOST_PARAMETERS,
+    RUNGS,
     Effort,
     epochs_of,
 )
@@ -21,7 +22,7 @@ from smidgen.search.goal import Goal
 from smidgen.search.judge import Judge
 from smidgen.search.progress import Progress
 from smidgen.search.proposals import Space
-from smidgen.search.ranking import CandidateScore, expected_share
+from smidgen.search.ranking import CandidateScore, expected_scores, promising
 from smidgen.search.result import TrainedCandidate
 from smidgen.spec import NetSpec
 from smidgen.transforms import parameters_with_input
@@ -35,19 +36,17 @@ class History:
 
     Attributes:
         candidates: Every training of a candidate once, in order.
-        short_runs: Scores of the short trainings, which rank networks.
-        long_runs: Scores of the long trainings.
+        runs: Scores of the trainings of each of `RUNGS`; those that compare recipes or draw the curve are not in it.
         work: Multiply-accumulates of all of them, whether they were trained or remembered.
         notes: What was found out on the way, one sentence each.
         looks: Which candidates the confirmation half was asked about.
     """
 
     candidates: list[TrainedCandidate] = field(default_factory=list)
+    runs: dict[str, list[CandidateScore]] = field(default_factory=lambda: {rung: [] for rung in RUNGS})
     work: float = 0.0
     notes: list[str] = field(default_factory=list)
     looks: Looks = field(default_factory=Looks)
-    short_runs: list[CandidateScore] = field(default_factory=list)
-    long_runs: list[CandidateScore] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +60,7 @@ class Search:
         effort: How much is tried.
         seed: Seed of the search and of every training.
         judge: Says whether an outcome meets the requirement.
-        recipe_name: Which of `DISTILLATION_RECIPES` long trainings use.
+        recipe_name: Which of `DISTILLATION_RECIPES` trainings use.
         own_teacher: The outcome of the teacher that was trained here; None if there is none.
         progress: Estimates the time that is left; None if nobody listens.
         most_work: Multiply-accumulates of all trainings at most; None for no limit.
@@ -85,9 +84,16 @@ class Search:
         return self.context.dataset
 
     @property
-    def allowed_short_error(self) -> float:
-        """The error of a short training from which a long one is expected to meet the requirement."""
-        return self.judge.requirement.allowed_error / expected_share(self.history.short_runs, self.history.long_runs)
+    def expected(self) -> tuple[CandidateScore, ...]:
+        """Every network of the generations with the error that a long training is expected to leave."""
+        return expected_scores([self.history.runs[rung] for rung in self.effort.rungs])
+
+    def promising(self, rung: str, count: int) -> tuple[NetSpec, ...]:
+        """The `count` most promising networks that had a training of the rung below this one and none of this."""
+        rungs = self.effort.rungs
+        below = {score.spec for score in self.history.runs[rungs[rungs.index(rung) - 1]]}
+        scores = [score for score in self.expected if score.spec in below]
+        return promising(scores, self.history.runs[rung], self.judge.requirement.allowed_error, count)
 
     def space(self, macs_factor: int = 1) -> Space:
         """The networks within the goal's limits.
@@ -98,19 +104,28 @@ class Search:
         return space_of(self.data, self.goal, self.effort, macs_factor)
 
     def trials(
-        self, specs: Sequence[NetSpec], steps: int, *, seeds: int = 1, first_seed: int = 0, recipe_name: str = ""
+        self,
+        specs: Sequence[NetSpec],
+        rung: str,
+        *,
+        seeds: int = 1,
+        first_seed: int = 0,
+        recipe_name: str = "",
+        doublings: int = 0,
     ) -> list[Trial]:
-        """The trainings of these networks for about `steps` optimizer steps, from `seeds` seeds each.
+        """The trainings of these networks, of the length of a rung, from `seeds` seeds each.
 
         Args:
             specs: The networks.
-            steps: Optimizer steps, rounded to whole epochs.
+            rung: One of `RUNGS`.
             seeds: Seeds of each network, counted from the search's own seed.
             first_seed: How many seeds of these networks were used before.
             recipe_name: One of `DISTILLATION_RECIPES`; the search's own by default.
+            doublings: How often the length of the rung is doubled.
         """
         recipe = DISTILLATION_RECIPES[recipe_name or self.recipe_name]
-        recipe = replace(recipe, epochs=epochs_of(self.effort, steps, len(self.data.train), self.data.copies))
+        epochs = epochs_of(self.effort, rung, len(self.data.train), self.data.copies)
+        recipe = replace(recipe, epochs=2**doublings * epochs)
         first = self.seed + first_seed
         return [self.context.trial(spec, recipe, first + k) for spec in specs for k in range(seeds)]
 
@@ -140,9 +155,16 @@ class Search:
             if after <= share * self.most_work
         ]
 
-    def train_long(self, trials: Sequence[Trial], stage: str) -> None:
-        """Train the trials of a stage and add their scores to the long runs."""
-        self.history.long_runs += map(self.score, self.train(trials, stage))
+    def affordable_rungs(self, trials: Mapping[str, Sequence[Trial]], share: float) -> dict[str, list[Trial]]:
+        """The trainings of each rung that the budget still allows, the shortest rung first; see `affordable`."""
+        allowed = set(self.affordable([trial for some in trials.values() for trial in some], share))
+        return {rung: [trial for trial in some if trial in allowed] for rung, some in trials.items()}
+
+    def train_rungs(self, trials: Mapping[str, Sequence[Trial]], stage: str) -> None:
+        """Train the trials of a stage, given by their rung, and add their scores to the runs of each rung."""
+        trained = iter(self.train([trial for some in trials.values() for trial in some], stage))
+        for rung, some in trials.items():
+            self.history.runs[rung] += map(self.score, islice(trained, len(some)))
 
     def score(self, candidate: TrainedCandidate) -> CandidateScore:
         """The candidate's size and its error on the selection half."""

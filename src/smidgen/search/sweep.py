@@ -14,7 +14,8 @@ from smidgen.data import Dataset
 from smidgen.errors import RequestError, SpecError
 from smidgen.records import Outcome, Recipe, Score, Trial
 from smidgen.reporter import Reporter
-from smidgen.search.frontier import TurningPoint, turning_point
+from smidgen.search.frontier import TurningPoint
+from smidgen.search.turning_point import turning_point
 from smidgen.spec import NetSpec
 from smidgen.spec.families import family
 from smidgen.text_forms import counted

@@ -18,6 +18,7 @@ from smidgen.teacher import (
     default_recipe,
     default_spec,
     run_teacher,
+    score_of_logits,
 )
 from smidgen.text_forms import points_text
 from smidgen.trials.evaluate import TrainingContext, score
@@ -84,7 +85,7 @@ def teacher_trial(context: TrainingContext, seed: int) -> Trial:
     """The training of the teacher that is trained here."""
     data = context.dataset
     spec = default_spec(data.input_shape, data.classes, len(data.train) // data.copies)
-    return context.trial(spec, default_recipe(len(data.train)), seed)
+    return context.trial(spec, default_recipe(len(data.train), data.input_shape), seed)
 
 
 def _is_above_chance(teacher: TeacherOutputs, context: TrainingContext) -> bool:
@@ -117,6 +118,7 @@ def _trained_outputs(study: Study, context: TrainingContext, trial: Trial, outco
     def test() -> Score:
         return score(context, trial.spec, outcome.weights, context.dataset.test, study.workers)
 
+    known = score_of_logits(logits, context.dataset.train.labels)
     return TeacherOutputs(
         key=trial.key,
         name=str(trial.spec),
@@ -124,9 +126,15 @@ def _trained_outputs(study: Study, context: TrainingContext, trial: Trial, outco
         logits=logits,
         halves=outcome.halves,
         test=test,
+        notes=(memory_note(known, sum(outcome.halves.values(), Score(0, 0))),),
         trial=trial,
         outcome=outcome,
     )
+
+
+def memory_note(train: Score, validation: Score) -> str:
+    """The sentence on what a teacher knows of its training images and of others: they differ by what it memorised."""
+    return f"the teacher is right on {train} of its training images and {validation} of the validation images"
 
 
 def _notes_on_distance(within: float | None, half_images: int, is_external: bool) -> list[str]:

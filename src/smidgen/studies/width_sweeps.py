@@ -13,7 +13,8 @@ from statistics import fmean
 
 from smidgen.data import Dataset
 from smidgen.records import Recipe
-from smidgen.search.frontier import TurningPoint, turning_point
+from smidgen.search.frontier import TurningPoint
+from smidgen.search.turning_point import turning_point
 from smidgen.spec import Dropout, NetSpec
 from smidgen.spec.families import family
 from smidgen.spec.plan import LayerPlan

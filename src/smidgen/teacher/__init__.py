@@ -13,7 +13,7 @@ class_order.py     which output belongs to which class
 from __future__ import annotations
 
 from smidgen.teacher.external import Teacher, run_teacher
-from smidgen.teacher.outputs import CHANCE_ERRORS, TeacherOutputs, chance_rate
+from smidgen.teacher.outputs import CHANCE_ERRORS, TeacherOutputs, chance_rate, score_of_logits
 from smidgen.teacher.trained import context_with_model, context_with_teacher, default_recipe, default_spec
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "default_recipe",
     "default_spec",
     "run_teacher",
+    "score_of_logits",
 ]

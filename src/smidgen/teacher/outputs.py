@@ -67,16 +67,16 @@ def outputs_from_logits(
     """
     logits, *validation = (logits_of(split) for split in ("train", "selection", "confirmation"))
     assert logits is not None, "the training split is cut from the data that the logits belong to"
-    own = _score(logits, data.train.labels)
+    own = score_of_logits(logits, data.train.labels)
     _check_above_chance(data, own, name)
     halves = {}
     for half, found in zip(("selection", "confirmation"), validation, strict=True):
         assert found is not None, "the validation split is cut from the same data"
-        halves[half] = _score(found, data.splits[half].labels)
+        halves[half] = score_of_logits(found, data.splits[half].labels)
 
     def test() -> Score | None:
         test_logits = logits_of("test")
-        return None if test_logits is None else _score(test_logits, data.test.labels)
+        return None if test_logits is None else score_of_logits(test_logits, data.test.labels)
 
     whole = sum(halves.values(), Score(0, 0))
     right = f"{name} is right on {own} of the training images and {whole} of the validation images"
@@ -84,7 +84,8 @@ def outputs_from_logits(
     return TeacherOutputs(key, name, parameters, logits, halves, test, (*notes, right))
 
 
-def _score(logits: Logits, labels: npt.NDArray[np.int32]) -> Score:
+def score_of_logits(logits: Logits, labels: npt.NDArray[np.int32]) -> Score:
+    """Count the images whose largest logit is that of their label."""
     return Score(int((logits.argmax(axis=1) == labels).sum()), len(labels))
 
 
