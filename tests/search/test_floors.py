@@ -11,7 +11,7 @@ import pytest
 from smidgen.data import Dataset, from_arrays
 from smidgen.errors import FloorNotMet, RequestError, TeacherError
 from smidgen.records import Floor, Score
-from smidgen.search.effort import WIDENING_WORK, Effort
+from smidgen.search.effort import TEACHER, WIDENING_WORK, Effort
 from smidgen.search.goal import Goal, Target
 from smidgen.search.judge import Judge, Requirement, needed_rate
 from smidgen.search.parameter_search import train_wider_designs, without_useless_teacher
@@ -119,8 +119,10 @@ def test_a_teacher_that_is_no_better_than_a_candidate_is_left_out_and_that_is_sa
         right = known.outcome.selection
         for correct, is_used in ((right.correct, False), (right.correct + 1, True)):
             teacher = replace(known.outcome, parameters=9_000, selection=Score(correct, right.total))
-            left = without_useless_teacher(replace(search, context=context, own_teacher=teacher))
-            assert (left.context.teacher_logits is not None) == is_used
+            taught = replace(search, context=context, own_teacher=teacher, recipe_name=TEACHER)
+            left = without_useless_teacher(taught)
+            assert (left.recipe_name == TEACHER) == is_used != left.teacher_is_left_out
+            assert left.context.teacher_logits is not None, "those who learned from it can be trained again"
         (note,) = search.history.notes
     assert "the teacher that was trained here (9,000 parameters)" in note and "candidates learn from the labels" in note
 

@@ -104,7 +104,9 @@ def test_within_a_share_of_the_teacher_that_is_trained_here(
     answer = shrink_without_file(digits, Goal(Target(within=0.04, rule="rate")), small_effort, known_store)
     assert answer.teacher is not None and answer.teacher.trial is not None
     asked = answer.teacher.validation.rate - 0.04
-    assert min(answer.outcome.selection.rate, answer.outcome.confirmation.rate) >= asked - 1e-6
+    assert answer.outcome.validation.rate >= asked - 1e-6
+    for half, score in answer.outcome.halves.items():  # a half on which the teacher errs more may be missed by as much
+        assert score.rate >= min(asked, answer.teacher.halves[half].rate - 0.04) - 1e-6
     assert answer.floor.rule == "rate"
 
 

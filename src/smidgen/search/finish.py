@@ -210,8 +210,8 @@ def _file_goal(goal: Goal) -> Goal:
 
 
 def _with_logits(search: Search, winner: Model) -> TrainingContext:
-    """The search's context; without a teacher, the winner's logits stand in."""
-    if search.context.teacher_logits is not None:
+    """The search's context; without a teacher that knows more, the winner's logits stand in."""
+    if search.context.teacher_logits is not None and not search.teacher_is_left_out:
         return search.context
     return context_with_model(search.study.store, search.context, winner, search.study.workers)
 

@@ -63,7 +63,7 @@ def run_generations(search: Search) -> tuple[Search, RecipeComparison]:
         _train_generation(search, generation)
         if generation == 1:
             search = without_useless_teacher(search)
-        if generation == 2 and search.context.teacher_key:
+        if generation == 2 and search.recipe_name == TEACHER:
             search, recipes = with_better_recipe(search)
     return search, recipes
 
@@ -141,8 +141,7 @@ def without_useless_teacher(search: Search) -> Search:
         f"the teacher that was trained here ({teacher.parameters:,} parameters) is right on {teacher.selection} of the "
         f"selection half and a candidate of {best.parameters:,} on {best.selection}: candidates learn from the labels"
     )
-    context = replace(search.context, teacher_key="", teacher_logits=None)
-    return replace(search, context=context, recipe_name=LABELS)
+    return replace(search, recipe_name=LABELS, teacher_is_left_out=True)
 
 
 def with_better_recipe(search: Search) -> tuple[Search, RecipeComparison]:

@@ -149,7 +149,7 @@ def _run_stages(search: Search, teacher: TeacherOutputs | None, with_file: bool)
     choice = choose_winner(search)
     fresh_seeds = train_fresh_seeds(search, choice.winner)
     turning_point = draw_curve(search, choice.winner)
-    teacher = teacher if search.context.teacher_key or (search.goal.target and search.goal.target.within) else None
+    teacher = teacher if _is_shown(search, choice.winner) else None
     test, teacher_test = score_on_test(search, choice.winner), teacher.test() if teacher else None
     file = search_file(search, choice.winner, test) if with_file else None
     return _Found(
@@ -163,6 +163,12 @@ def _run_stages(search: Search, teacher: TeacherOutputs | None, with_file: bool)
         teacher_test=teacher_test,
         file=file,
     )
+
+
+def _is_shown(search: Search, winner: TrainedCandidate) -> bool:
+    """Whether the result has the teacher: it taught the winner, or candidates, or a distance is measured from it."""
+    measured = search.goal.target is not None and search.goal.target.within is not None
+    return bool(winner.trial.teacher_key) or not search.teacher_is_left_out or measured
 
 
 def _result(found: _Found, plan: SearchPlan, seconds: float) -> ShrinkResult:

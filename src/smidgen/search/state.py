@@ -62,6 +62,8 @@ class Search:
         judge: Says whether an outcome meets the requirement.
         recipe_name: Which of `DISTILLATION_RECIPES` trainings use.
         own_teacher: The outcome of the teacher that was trained here; None if there is none.
+        teacher_is_left_out: Whether a candidate was as accurate as that teacher; the context keeps its logits for the
+            trainings that learned from it before.
         progress: Estimates the time that is left; None if nobody listens.
         most_work: Multiply-accumulates of all trainings at most; None for no limit.
         history: What was trained so far.
@@ -75,6 +77,7 @@ class Search:
     judge: Judge
     recipe_name: str = "labels"
     own_teacher: Outcome | None = None
+    teacher_is_left_out: bool = False
     most_work: float | None = None
     progress: Progress | None = None
     history: History = field(default_factory=History)
