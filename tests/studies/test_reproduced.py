@@ -51,7 +51,7 @@ def test_approach_2_stays_where_it_is(trained: dict[tuple[str, str], Runs | None
     assert runs.mean >= 0.985
 
 
-@pytest.mark.xfail(strict=True, reason="98.61 % is the best of what was tried: docs/how-to/documents.md")
+@pytest.mark.xfail(strict=True, reason="98.61 % is the best of what was tried: docs/how-to/reproduce.md")
 def test_approach_2_reaches_its_floor(trained: dict[tuple[str, str], Runs | None]) -> None:
     runs = trained[MISSED]
     assert runs is not None

@@ -3,7 +3,8 @@
 The network computes with the nearest levels and the gradient moves the weights behind them (straight-through
 estimator). The loss has a term for the bits that the levels take in the file, as in Oktay et al. 2020 (arXiv
 1906.06624, section 2), who use noise instead of a grid. Common levels become cheap and cheap levels common, so that
-training again with new rates makes the file smaller again. Zero is cheap nearly always: the rate term also prunes.
+training again with new rates makes the file smaller again. In tensors of `OWN_RATES` weights and more, where zero never
+costs more than its neighbours, the term also prunes; in small ones any level may become the cheapest.
 """
 
 from __future__ import annotations
