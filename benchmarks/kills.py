@@ -2,8 +2,9 @@
 
     OMP_NUM_THREADS=1 python benchmarks/kills.py --kills 200 --out results/<date>-kills
 
-After each kill, the command's files are of one run or absent; then the same command runs to its end, gives the bytes of
-an undisturbed run, and leaves nothing else behind. Seconds, which the report and the tables state, are not compared.
+A kill comes at a random moment of the time that the command took last. After it, the command's files are of one run or
+absent; then the same command runs to its end, gives the bytes of an undisturbed run, and leaves nothing else behind.
+Seconds, which the report and the tables state, are not compared.
 Commands run in forks of this process, so that a kill falls into the work and not into imports. Linux and macOS.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 import os
 import platform
@@ -103,13 +105,25 @@ def in_child(act: Callable[[], object], kill_after_seconds: float | None = None)
         except BaseException as error:
             print(f"the command failed: {error!r}", file=sys.stderr)
             os._exit(1)
-    if kill_after_seconds is not None:
-        time.sleep(kill_after_seconds)
-        os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
+    status = _status_before(child, kill_after_seconds) if kill_after_seconds is not None else None
+    if status is None:
+        if kill_after_seconds is not None:
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
     if status not in (0, signal.SIGKILL):
         raise SystemExit(f"a command ended with {status}")
     return status == signal.SIGKILL
+
+
+def _status_before(child: int, seconds: float) -> int | None:
+    """Wait until a process ends or time is up; returns its status if it ended."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status
+        time.sleep(0.001)
+    return None
 
 
 def compared(folder: Path) -> dict[str, object]:
@@ -153,8 +167,8 @@ def forget(store: Path, chance: Random) -> None:
 
 def kill_once(
     command: Command, root: Path, seconds: float, whole: dict[str, object], chance: Random
-) -> tuple[bool, str]:
-    """Kill a command once and run it again; returns whether the kill came in time, and what was wrong."""
+) -> tuple[bool, str, float]:
+    """Kill a command once and run it again; returns whether the kill came in time, what was wrong, and the seconds."""
     store, had_answer = root / "store.sqlite", chance.random() < 0.5
     shutil.copy(root / "full.sqlite", store)
     for leftover in ("store.sqlite-wal", "store.sqlite-shm"):
@@ -166,14 +180,16 @@ def kill_once(
     elif not command.is_run:
         command.folder.mkdir()
     before = compared(command.folder)
-    killed = in_child(command.act, chance.uniform(0, 1.2 * seconds))
+    killed = in_child(command.act, chance.uniform(0, seconds))
     fault = fault_after_kill(command, before, whole)
+    began = time.monotonic()
     in_child(command.act)
+    seconds = time.monotonic() - began
     if compared(command.folder) != whole:
         fault += " other bytes after the rerun"
     if left := [path.name for path in (*command.folder.iterdir(), *command.folder.parent.iterdir()) if _is_left(path)]:
         fault += f" left behind: {left}"
-    return killed, fault
+    return killed, fault, seconds
 
 
 def _is_left(path: Path) -> bool:
@@ -209,7 +225,7 @@ def prepare(root: Path, chosen: list[str]) -> dict[str, tuple[float, dict[str, o
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--kills", type=int, default=200, help="of all commands together")
+    parser.add_argument("--kills", type=int, default=200, help="that came before the end, of all commands together")
     parser.add_argument("--commands", default="shrink,sweep,compress,export")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop earlier after this time")
     parser.add_argument("--seed", type=int, default=0)
@@ -222,11 +238,12 @@ def main() -> int:
         root = Path(name)
         undisturbed = prepare(root, chosen)
         known = {command.name: command for command in commands(root)}
-        for number in range(options.kills):
-            if time.monotonic() > deadline:
-                break
-            command = known[chosen[number % len(chosen)]]
-            killed, fault = kill_once(command, root, *undisturbed[command.name], chance)
+        turns = itertools.cycle(chosen)
+        while sum(counts["kills"] for counts in figures.values()) < options.kills and time.monotonic() < deadline:
+            command = known[next(turns)]
+            seconds, whole = undisturbed[command.name]
+            killed, fault, seconds = kill_once(command, root, seconds, whole, chance)
+            undisturbed[command.name] = (seconds, whole)
             counts = figures[command.name]
             counts["kills" if killed else "too_late"] += 1
             counts["faults"] += [fault] if fault else []
