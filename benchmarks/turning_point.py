@@ -97,10 +97,10 @@ def simulated(name: str, repeats: int) -> dict[str, Any]:
         grid = np.exp(np.linspace(np.log(100), np.log(6400), sizes)).round()
         random = np.random.default_rng(seeds + 10 * sizes)
         rows[f"sweep of {sizes}, {seeds} seeds"] = counted(
-            [swept(curve, grid, seeds, random) for _ in range(repeats)], knees or (0.0,)
+            [swept(curve, grid, seeds, random) for _ in range(repeats)], knees
         )
     random, sizes_of_search = np.random.default_rng(0), np.exp(np.linspace(np.log(60), np.log(1600), 400))
-    rows["search"] = counted([searched(curve, sizes_of_search, random) for _ in range(repeats)], knees or (0.0,))
+    rows["search"] = counted([searched(curve, sizes_of_search, random) for _ in range(repeats)], knees)
     return rows
 
 
