@@ -94,6 +94,13 @@ def test_the_page_says_the_facts(tmp_path: Path) -> None:
         assert fact in words
 
 
+def test_a_winner_that_learned_from_labels_is_not_compared_with_the_teacher() -> None:
+    view = a_page()
+    from_labels = replace(view.result, winner=replace(view.result.winner, teacher_key=""))
+    assert "smaller than its teacher" in view.evidence
+    assert "teacher" not in replace(view, result=from_labels).evidence
+
+
 def test_the_page_fetches_nothing(tmp_path: Path) -> None:
     page = _page(a_page(), tmp_path)
     reader = _read(page)
