@@ -34,7 +34,7 @@ from smidgen.transforms import (
     without_dead_channels,
 )
 
-NETWORKS = {"cnn2(2)": family("cnn2", 2), "cnn2(8)": family("cnn2", 8), "mlp1(32)": family("mlp1", 32)}
+NETWORKS = {"cnn2(2)": family("cnn2", 2), "mlp2(32)": family("mlp2", 32), "mlp1(32)": family("mlp1", 32)}
 TRAINED = Recipe(learning_rate=0.01, epochs=6)
 ON_GRID_EPOCHS, SEED = 10, 0
 
