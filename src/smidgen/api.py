@@ -383,9 +383,9 @@ def export(
 
     Args:
         file: a .smidgen or .safetensors file.
-        to: "onnx", "c", "js", "html" or "safetensors".
-        form: how C stores the weights: "float", "levels", "levels4", "coded" or "integer"; None is "levels". Other
-            targets take no form.
+        to: "onnx", "tflite", "c", "arduino", "js", "html" or "safetensors".
+        form: how C stores the weights: "float", "levels", "levels4", "coded" or "integer"; None is "levels". Of
+            "tflite" "float", the default, or "int8". Other targets take no form.
         entry: the type of the numbers that C takes, in your units: "float", "int16" (as an ADC counts) or "uint8"; None
             is "uint8" for images in bytes, else "float".
         data: what the network was trained on: name, path, `Dataset` or arrays (X, y), whose test images the export must

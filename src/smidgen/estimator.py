@@ -197,7 +197,7 @@ class Smallest:
 
         Args:
             path: The file to write.
-            to: "onnx", "c", "js", "html" or "safetensors".
+            to: "onnx", "tflite", "c", "arduino", "js", "html" or "safetensors".
             form: How C stores the weights, as in `smidgen.export`.
 
         Returns:

@@ -28,10 +28,10 @@ def test_export_writes_and_proves(trained: QuantizedModel, command: Callable[...
     assert "test images get the decoded network's class" in said.out
     save_safetensors(dequantize(trained), tmp_path / "whole.safetensors")
     assert command("export", str(tmp_path / "whole.safetensors"), "--to", "c", "--form", "float").code == 0
-    refused = command("export", str(path), "--to", "tflite")
+    refused = command("export", str(path), "--to", "keras")
     assert (refused.code, refused.err) == (
         2,
-        "smidgen: --to tflite is not known; use one of onnx, c, js, html, safetensors\n",
+        "smidgen: --to keras is not known; use one of onnx, tflite, c, arduino, js, html, safetensors\n",
     )
 
 

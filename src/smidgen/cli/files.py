@@ -37,7 +37,7 @@ EXPORT_EPILOG = (
     "smidgen export winner.smidgen --to html"
 )
 
-TARGETS = ("onnx", "c", "js", "html", "safetensors")
+TARGETS = ("onnx", "tflite", "c", "arduino", "js", "html", "safetensors")
 
 FileArgument = Annotated[Path, typer.Argument(help="A .smidgen file, as compress writes it.")]
 
@@ -92,8 +92,8 @@ def export(
         str,
         option(
             "--to",
-            "What to write: onnx, c, js, html or safetensors.",
-            values=("onnx", "c", "js", "html", "safetensors"),
+            "What to write: onnx, tflite, c, arduino, js, html or safetensors.",
+            values=("onnx", "tflite", "c", "arduino", "js", "html", "safetensors"),
         ),
     ],
     form: Annotated[
@@ -101,8 +101,8 @@ def export(
         option(
             "--form",
             "C output, weights as float: float32; levels: a byte each; levels4: half a byte; coded: range-coded; "
-            "integer: a byte each, and no floating point. Default: levels.",
-            values=("float", "levels", "levels4", "coded", "integer"),
+            "integer: a byte each, and no floating point. Default: levels. TensorFlow Lite: float (default) or int8.",
+            values=("float", "levels", "levels4", "coded", "integer", "int8"),
         ),
     ] = None,
     entry: Annotated[

@@ -87,11 +87,14 @@ class _Layers:
     def _types(self) -> None:
         kinds = {"float": "float", "levels4": "uint8_t"}
         weight = kinds.get(self.form, "int8_t" if self._widest == BYTE_LEVEL else "int16_t")
-        self.parts.types += ["typedef float item, total, multiple;", f"typedef {weight} weight;"]
-        read = {"float": "WEIGHTS(l)[at]", "levels4": "((WEIGHTS(l)[(at) / 2] >> ((at) % 2 ? 4 : 0) & 15) - 8)"}
-        level = read.get(self.form, "WEIGHTS(l)[at]")
+        self.parts.types += ["typedef float item, total, coefficient;", f"typedef {weight} weight;"]
+        read = {"float": "weights[at]", "levels4": "((weights[(at) / 2] >> ((at) % 2 ? 4 : 0) & 15) - 8)"}
+        level = read.get(self.form, "weights[at]")
         macros = self.parts.macros
-        macros["WEIGHT(l, at)"] = level if self.form == "float" else f"(VALUES(l) ? VALUES(l)[at] : (float){level})"
+        mixed = any(entry.get("values", "0") != "0" for entry in self.parts.table.entries)
+        macros["VALUES_OF(l)"] = "const float *values = VALUES(l);" if mixed else ""
+        plain = level if self.form == "float" else f"(float){level}"
+        macros["WEIGHT(at)"] = f"(values ? values[at] : {plain})" if mixed else plain
         macros["START(l, row)"] = "BIAS(l)[row]" if self.form == "float" else "0.0f"
         settled = "(sum) * STEPS(l)[EACH(l) ? row : 0] + BIAS(l)[row]"
         macros["SETTLED(l, sum, row)"] = "(sum)" if self.form == "float" else f"({settled})"

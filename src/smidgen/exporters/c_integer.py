@@ -54,7 +54,8 @@ Inputs = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 _MACROS = {
-    "WEIGHT(l, at)": "WEIGHTS(l)[at]",
+    "WEIGHT(at)": "weights[at]",
+    "VALUES_OF(l)": "",
     "START(l, row)": "BIAS(l)[row]",
     "SETTLED(l, sum, row)": "(sum)",
     "SHARE(l, sum)": "(sum)",
@@ -77,7 +78,7 @@ def integer_parts(quantized: QuantizedModel, inputs: Inputs, entry: str) -> Part
     plans = quantized.spec.plan(quantized.input_shape)
     schedule = schedule_of(plans, quantized.input_shape, ITEM_BYTES, logits_apart=True)
     parts = Parts(table_of(schedule, plans, ITEM_BYTES), macros=dict(_MACROS), sections={"integer put", "arithmetic"})
-    parts.types = ["typedef int8_t item;", "typedef int32_t total;", "typedef int16_t multiple;"]
+    parts.types = ["typedef int8_t item;", "typedef int32_t total;", "typedef int16_t coefficient;"]
     parts.types += ["typedef int8_t weight;"]
     _Layers(parts, quantized, plans, inputs[:CALIBRATION_INPUTS]).add(entry)
     return parts

@@ -34,7 +34,7 @@ POINTERS = {
     "bias": "const total *",
     "steps": "const float *",
     "factors": "const factor *",
-    "multiple": "const multiple *",
+    "multiple": "const coefficient *",
 }
 FLOATS = ("slope", "ceiling")
 _TYPES = (("uint8_t", 0, 2**8), ("int8_t", -(2**7), 2**7), ("uint16_t", 0, 2**16), ("int16_t", -(2**15), 2**15))

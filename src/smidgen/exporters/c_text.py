@@ -23,7 +23,7 @@ class Parts:
 
     Attributes:
         table: The layers.
-        types: Definitions of `item`, `total`, `weight` and `multiple`.
+        types: Definitions of `item`, `total`, `weight` and `coefficient`.
         macros: What the functions of the template call by names in capitals.
         sections: Names of the template's sections that are needed.
         tables: Constant arrays.

@@ -8,6 +8,8 @@ file; tensors that do not fit in int8 are float32. All operators are those of th
 
 from __future__ import annotations
 
+import json
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +78,9 @@ def onnx_bytes(quantized: QuantizedModel) -> bytes:
         graph.initializers,
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
-    model.producer_name = "smidgen"
+    model.producer_name, model.producer_version = "smidgen", metadata.version("smidgen")
+    notes = {"classes": json.dumps(list(quantized.class_names)), "input": quantized.input.to_json()}
+    helper.set_model_props(model, notes)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
 

@@ -96,6 +96,37 @@ def classes_by_onnx(path: Path, images: Images) -> Classes:
     return np.concatenate(pieces)
 
 
+def classes_by_tflite(path: Path, images: Images) -> Classes:
+    """Classify images with the interpreter of TensorFlow Lite (LiteRT).
+
+    Args:
+        path: the .tflite file.
+        images: uint8, or numbers in the user's units, [n, channels, height, width].
+
+    Returns:
+        The class of each image: intp [n].
+
+    Raises:
+        RequestError: ai-edge-litert is not installed.
+    """
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        raise RequestError(
+            "running a TensorFlow Lite file needs the package ai-edge-litert; pip install ai-edge-litert, or leave out "
+            "--data"
+        ) from None
+    interpreter = Interpreter(model_path=str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    given, made = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    moved, found = 128 if given["dtype"] == np.int8 else 0, []
+    for image in images.astype(np.float32):
+        interpreter.set_tensor(given["index"], (image.transpose(1, 2, 0)[None] - moved).astype(given["dtype"]))
+        interpreter.invoke()
+        found.append(interpreter.get_tensor(made["index"])[0].argmax())
+    return np.array(found, np.intp)
+
+
 def classes_by_c(path: Path, images: Images, flags: tuple[str, ...] = ("-Os",)) -> Classes:
     """Compile a C source on this machine and classify images with it.
 

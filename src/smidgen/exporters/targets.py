@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ import numpy.typing as npt
 from smidgen.data import Dataset, load
 from smidgen.engine import choose
 from smidgen.errors import ModelFileError, RequestError, RunError
-from smidgen.exporters.c_source import export_c
+from smidgen.exporters.c_input import entry_of
+from smidgen.exporters.c_source import c_program, export_c
+from smidgen.exporters.examples import arduino_zip, write_arduino
 from smidgen.exporters.forward import reads_bytes
 from smidgen.exporters.javascript import HTML_MARK, JS_MARK, export_html, export_js, js_module
 from smidgen.exporters.onnx_file import export_onnx
@@ -22,8 +26,11 @@ from smidgen.exporters.prove import (
     classes_by_c,
     classes_by_js,
     classes_by_onnx,
+    classes_by_tflite,
     program_size,
 )
+from smidgen.exporters.tflite_file import export_tflite
+from smidgen.foreign_text import c_identifier
 from smidgen.model import (
     QuantizedModel,
     as_quantized,
@@ -36,13 +43,32 @@ from smidgen.model import (
 from smidgen.reporter import Reporter
 from smidgen.text_forms import shortened
 
-TARGETS = {"onnx": ".onnx", "c": ".c", "js": ".mjs", "html": ".html", "safetensors": ".safetensors"}
+TARGETS = {
+    "onnx": ".onnx",
+    "tflite": ".tflite",
+    "c": ".c",
+    "arduino": ".zip",
+    "js": ".mjs",
+    "html": ".html",
+    "safetensors": ".safetensors",
+}
 """Target formats, and the suffix of the file that each writes by default."""
 
-_MARKS = {"onnx": b"smidgen", "c": b"/* Made by Smidgen", "js": JS_MARK.encode(), "html": HTML_MARK.encode()}
+_MARKS = {
+    "onnx": b"smidgen",
+    "tflite": b"TFL3",
+    "arduino": b"/library.properties",
+    "c": b"/* Made by Smidgen",
+    "js": JS_MARK.encode(),
+    "html": HTML_MARK.encode(),
+}
 """Bytes near the start of every file that an export writes."""
 
-_RUNNERS = {"onnx": "onnxruntime", "c": "cc -Os", "js": "node", "html": "node"}
+_RUNNERS = {"onnx": "onnxruntime", "tflite": "ai-edge-litert", "c": "cc -Os", "arduino": "cc -Os"}
+_RUNNERS |= {"js": "node", "html": "node"}
+
+_ROUNDING = ("integer", "int8")
+"""Forms whose classes may differ from the network's."""
 
 Inputs = npt.NDArray[Any]
 
@@ -56,7 +82,7 @@ class Proof:
         agreeing: images to which the export and the decoded network give the same class.
         correct: images that the export classifies correctly.
         network_correct: images that the decoded network classifies correctly.
-        runner: what ran the export: "onnxruntime", "cc -Os" or "node".
+        runner: what ran the export: "onnxruntime", "ai-edge-litert", "cc -Os" or "node".
     """
 
     images: int
@@ -98,8 +124,9 @@ def export(
 
     Args:
         file: a `.smidgen` or `.safetensors` file.
-        to: "onnx", "c", "js", "html" or "safetensors".
-        form: how C stores the weights, a key of `FORMS`; None is "levels". Other targets take no form.
+        to: "onnx", "tflite", "c", "arduino", "js", "html" or "safetensors".
+        form: how C and Arduino store the weights, a key of `FORMS`; None is "levels". Of "tflite" "float", the default,
+            or "int8". Other targets take no form.
         entry: the type of the numbers that C takes, in the user's units: "float", "int16" (as an ADC counts) or
             "uint8"; None is "uint8" for images in bytes, else "float".
         data: data set, or its name or path, whose test images the export must classify as the network does.
@@ -121,10 +148,10 @@ def export(
     """
     if to not in TARGETS:
         raise RequestError(f"--to {to} is not known; use one of {', '.join(TARGETS)}")
-    for option, value in (("--form", form), ("--entry", entry)):
-        if value is not None and to != "c":
+    for option, value, takers in (("--form", form, ("c", "arduino", "tflite")), ("--entry", entry, ("c", "arduino"))):
+        if value is not None and to not in takers:
             raise RequestError(f"{option} {value} is for --to c, and --to {to} takes none; leave out {option}")
-    path, form = Path(file), form or "levels"
+    path, form = Path(file), form or ("float" if to == "tflite" else "levels")
     quantized, place = _load(path), Path(out or path.with_suffix(TARGETS[to]))
     _check_place(place, path, to, quantized, chosen=out is not None)
     if to == "safetensors":
@@ -209,11 +236,26 @@ def _write(
     if to in writers:
         return writers[to](quantized, path)
     inputs = None if dataset is None else network_inputs(quantized, dataset, dataset.train.images)
+    if to == "tflite":
+        return export_tflite(quantized, path, form, inputs)
+    if to == "arduino":
+        return _write_arduino(quantized, path, form, entry, dataset)
     size_bytes = export_c(quantized, path, form, inputs, entry)
     measured = program_size(path)
     if measured is None:
         return size_bytes
     return export_c(quantized, path, form, inputs, entry, f"{measured.flash_bytes} {MEASURED}")
+
+
+def _write_arduino(quantized: QuantizedModel, path: Path, form: str, entry: str | None, dataset: Dataset | None) -> int:
+    """Write an Arduino library whose sketch classifies the first test input."""
+    inputs = None if dataset is None else network_inputs(quantized, dataset, dataset.train.images)
+    made = c_program(quantized, c_identifier(path.stem), form, inputs, entry=entry)
+    sample = None if dataset is None else dataset.input.to_units(dataset.test.images[:1])
+    expected = 0 if dataset is None else int(dataset.test.labels[0])
+    if sample is not None and entry_of(quantized, entry) != "float":
+        sample = np.rint(sample).astype(int)
+    return write_arduino(path, arduino_zip(made, str(quantized.spec), sample, expected))
 
 
 def network_inputs(quantized: QuantizedModel, dataset: Dataset, images: Inputs) -> Inputs:
@@ -235,7 +277,7 @@ def _prove(quantized: QuantizedModel, path: Path, to: str, form: str, dataset: D
         runner=_RUNNERS[to],
     )
     differing = found != wanted if reads_bytes(quantized) else (found != wanted) & _are_clear(logits)
-    if differing.any() and not (to == "c" and form == "integer"):
+    if differing.any() and form not in _ROUNDING:
         raise RunError(
             f"{path} differs from the decoded network on {differing.sum()} of {proof.images} images; report it"
         )
@@ -251,6 +293,19 @@ def _are_clear(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
 
 def _classes(quantized: QuantizedModel, path: Path, to: str, given: Inputs) -> npt.NDArray[np.intp]:
     """Classify inputs in the user's units with what was exported; of a page, with the module that it contains."""
+    if to == "tflite":
+        return classes_by_tflite(path, given)
+    if to == "arduino":
+        return _classes_by_arduino(path, given)
     if to == "onnx":
         return classes_by_onnx(path, given)
     return classes_by_c(path, given) if to == "c" else classes_by_js(js_module(quantized), given)
+
+
+def _classes_by_arduino(path: Path, given: Inputs) -> npt.NDArray[np.intp]:
+    """Compile the source of an Arduino library on this machine and classify inputs with it."""
+    name = c_identifier(path.stem)
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:
+        for suffix in (".c", ".h"):
+            (Path(folder) / f"{name}{suffix}").write_bytes(archive.read(f"{name}/src/{name}{suffix}"))
+        return classes_by_c(Path(folder) / f"{name}.c", given)

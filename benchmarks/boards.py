@@ -1,0 +1,215 @@
+"""Count the instructions, the flash and the RAM of C sources on emulated processors (QEMU, `-icount shift=0`).
+
+Needs Debian's gcc-arm-none-eabi, libnewlib-arm-none-eabi, qemu-system-arm, gcc-riscv64-unknown-elf,
+picolibc-riscv64-unknown-elf and qemu-system-misc. An emulated instruction takes a nanosecond of the emulated clock,
+which SysTick shows on Arm; RISC-V counts its own. Instructions are not cycles: on a Cortex-M0+ a load or a taken branch
+takes two cycles and nearly all else one, flash wait states apart.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+ROUNDS = 8
+"""Inferences in a measurement: the emulated SysTick counts in steps of 40 instructions."""
+
+_LINK = """
+ENTRY(reset)
+MEMORY {{ flash (rx) : ORIGIN = {flash}, LENGTH = 4M  ram (rwx) : ORIGIN = {ram}, LENGTH = 4M }}
+SECTIONS {{
+  .text : {{ KEEP(*(.vectors)) *(.text*) *(.rodata*) *(.srodata*) *(.sdata2*) *(.ARM.ex*) *(.eh_frame*) }} > flash
+  .data : {{ data_start = .; *(.data*) *(.sdata*) }} > ram AT > flash
+  .bss (NOLOAD) : {{ *(.sbss*) *(.bss*) *(COMMON) ; . = ALIGN(8); end = .; }} > ram
+  stack_top = ORIGIN(ram) + LENGTH(ram);
+}}
+"""
+
+_ARM = """
+static void ask(int operation, const void *what)
+{
+    register int r0 __asm__("r0") = operation;
+    register const void *r1 __asm__("r1") = what;
+    __asm__ volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
+}
+#define CSR (*(volatile unsigned *)0xE000E010)
+#define RELOAD (*(volatile unsigned *)0xE000E014)
+#define VALUE (*(volatile unsigned *)0xE000E018)
+#define SPENT(before, after) ((((before) - (after)) & 0xFFFFFFu) * 40u)
+static void start_clock(void) { RELOAD = 0xFFFFFF; VALUE = 0; CSR = 5; }
+static unsigned clock_now(void) { return VALUE; }
+static void finish(void) { ask(0x18, (const void *)0x20026); }
+static void early(void)
+{
+#ifdef __ARM_FP
+    *(volatile unsigned *)0xE000ED88 |= 0xFu << 20;
+#endif
+}
+void reset(void);
+extern unsigned char stack_top;
+__attribute__((section(".vectors"), used)) const void *const vectors[2] = {&stack_top, (const void *)reset};
+"""
+
+_RISCV = """
+static void ask(int operation, const void *what)
+{
+    register long a0 __asm__("a0") = operation;
+    register const void *a1 __asm__("a1") = what;
+    __asm__ volatile(".option push\\n.option norvc\\n.balign 16\\nslli x0, x0, 0x1f\\nebreak\\nsrai x0, x0, 7\\n"
+                     ".option pop"
+                     : "+r"(a0) : "r"(a1) : "memory");
+}
+#define SPENT(before, after) ((after) - (before))
+static void start_clock(void) { }
+static unsigned clock_now(void) { unsigned v; __asm__ volatile("csrr %0, minstret" : "=r"(v)); return v; }
+static void finish(void)
+{
+    static const long how[2] = {0x20026, 0};
+    ask(0x18, how);
+}
+static void early(void) { }
+extern unsigned char stack_top;
+void reset(void);
+__attribute__((section(".vectors"), naked, used)) void entry(void)
+{
+    __asm__ volatile("la sp, stack_top\\nj reset");
+}
+"""
+
+_BOARD = """
+#include <stdint.h>
+extern unsigned char end, stack_top;
+int infer(void);
+MACHINE
+static void number(unsigned long value)
+{
+    char text[12];
+    int at = 11;
+    text[at] = 0;
+    do
+        text[--at] = (char)('0' + value % 10);
+    while (value /= 10);
+    ask(4, text + at);
+    ask(4, " ");
+}
+void reset(void)
+{
+    unsigned before, spent, used;
+    int i, found = 0;
+    volatile unsigned char *at;
+    early();
+    for (at = &end; at < (unsigned char *)&i - 512; at++)
+        *at = 0xA5;
+    found = infer();
+    for (at = &end; *at == 0xA5; at++) {
+    }
+    used = (unsigned)(&stack_top - at);
+    start_clock();
+    before = clock_now();
+    for (i = 0; i < ROUNDS; i++)
+        found = infer();
+    spent = SPENT(before, clock_now());
+    number((unsigned long)found);
+    number(spent / ROUNDS);
+    number(used);
+    finish();
+    for (;;) {
+    }
+}
+"""
+
+_EMPTY = "int infer(void);\nint infer(void) { return 0; }\n"
+
+
+@dataclass(frozen=True)
+class Board:
+    """A processor that QEMU emulates, and how programs for it are compiled.
+
+    Attributes:
+        name: As tables show it.
+        compiler: The command and its options.
+        machine: The emulator's command.
+        support: C of what the board's program needs of the machine.
+        flash: Where flash begins.
+        ram: Where RAM begins.
+    """
+
+    name: str
+    compiler: tuple[str, ...]
+    machine: tuple[str, ...]
+    support: str
+    flash: str
+    ram: str
+
+    @property
+    def memory(self) -> str:
+        return _LINK.format(flash=self.flash, ram=self.ram)
+
+
+_ARM_GCC = ("arm-none-eabi-gcc", "-mthumb", "--specs=nosys.specs")
+_M3, _M4 = (("qemu-system-arm", "-machine", machine) for machine in ("mps2-an385", "mps2-an386"))
+_M4F = ("-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
+_RISCV_GCC = ("riscv64-unknown-elf-gcc", "-march=rv32imac_zicsr", "-mabi=ilp32", "--specs=picolibc.specs")
+BOARDS = (
+    Board("Cortex-M0+", (*_ARM_GCC, "-mcpu=cortex-m0plus"), _M3, _ARM, "0", "0x20000000"),
+    Board("Cortex-M4F", (*_ARM_GCC, *_M4F), _M4, _ARM, "0", "0x20000000"),
+    Board(
+        "RV32IMC",
+        _RISCV_GCC,
+        ("qemu-system-riscv32", "-machine", "virt", "-bios", "none"),
+        _RISCV,
+        "0x80000000",
+        "0x80400000",
+    ),
+)
+"""The Cortex-M0+ runs on a Cortex-M3, which executes its instructions: QEMU's own M0 has 16 KB of RAM."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a program needs, and the class that it found.
+
+    Attributes:
+        flash_bytes: Code, constants and what they need of the compiler's library.
+        ram_bytes: Static memory, the input included, and the deepest stack.
+        instructions: Of one inference.
+        found: The class.
+    """
+
+    flash_bytes: int
+    ram_bytes: int
+    instructions: int
+    found: int
+
+
+def cost_of(board: Board, sources: list[Path], folder: Path, optimize: str = "-Os") -> Cost:
+    """Compile C sources that define `int infer(void)` for a board and run them on an input of their own.
+
+    Args:
+        board: The processor.
+        sources: C files.
+        folder: Where programs are built.
+        optimize: The compiler's level.
+    """
+    (folder / "board.c").write_text(_BOARD.replace("MACHINE", board.support).replace("ROUNDS", str(ROUNDS)))
+    (folder / "empty.c").write_text(_EMPTY)
+    (folder / "link.ld").write_text(board.memory)
+    sizes = []
+    for program, files in (("empty.elf", [folder / "empty.c"]), ("board.elf", sources)):
+        line = [*board.compiler, optimize, "-std=gnu99", "-ffunction-sections", "-fdata-sections", "-nostartfiles"]
+        line += ["-Wl,--gc-sections,-T,link.ld", "board.c", *map(str, files), "-lm", "-o", program]
+        subprocess.run(line, cwd=folder, check=True, capture_output=True)
+        size = board.compiler[0].removesuffix("gcc") + "size"
+        lines = subprocess.run([size, program], cwd=folder, check=True, capture_output=True, text=True).stdout
+        text, data, bss = map(int, lines.splitlines()[1].split()[:3])
+        sizes.append((text + data, data + bss))
+    found, instructions, stack = _run(board, folder)
+    return Cost(sizes[1][0] - sizes[0][0], sizes[1][1] - sizes[0][1] + stack, instructions, found)
+
+
+def _run(board: Board, folder: Path) -> list[int]:
+    line = [*board.machine, "-icount", "shift=0", "-display", "none", "-monitor", "none", "-serial", "none"]
+    line += ["-semihosting-config", "enable=on,target=native", "-kernel", "board.elf"]
+    said = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+    return [int(word) for word in (said.stdout + said.stderr).split()[:3]]
