@@ -98,7 +98,7 @@ def programs(quantized: QuantizedModel, dataset: Dataset, others: Path, folder: 
         made[f"smidgen {form}"] = [place / "infer.c", place / "net.c"]
     if (others / "emx-onnx-cgen").exists():
         export_onnx(quantized, folder / "net.onnx")
-        line = [others / "emx-onnx-cgen", "compile", "net.onnx", "emx.c", "--input-dim", "n=1"]
+        line = [str(others / "emx-onnx-cgen"), "compile", "net.onnx", "emx.c", "--input-dim", "n=1"]
         subprocess.run([*line, "--large-temp-threshold", "0"], cwd=folder, check=True, capture_output=True)
         sizes = {"INPUTS": product(quantized.input_shape), "CLASSES": len(quantized.class_names), "IMAGE": image}
         text = _EMX
@@ -114,7 +114,7 @@ def micro_arena(quantized: QuantizedModel, dataset: Dataset, others: Path, folde
     found = []
     for form in ("int8", "float"):
         export_tflite(quantized, folder / f"{form}.tflite", form, dataset.train.images.astype(np.uint8))
-        line = [others / "python", "-c", _ARENA, f"{form}.tflite"]
+        line = [str(others / "python"), "-c", _ARENA, f"{form}.tflite"]
         said = subprocess.run(line, cwd=folder, capture_output=True, text=True)
         length = (folder / f"{form}.tflite").stat().st_size
         found.append(f"{form}: file of {length} bytes\n{said.stdout}{said.stderr}")
