@@ -10,14 +10,20 @@ import pytest
 from PIL import Image
 
 import smidgen
-from searches import SMALL
-from smidgen.data import from_arrays
+from searches import SMALL, shrink_without_file
+from smidgen.data import from_arrays, with_copies
 from smidgen.errors import DataError, RequestError
 from smidgen.exporters import classes_by_c
-from smidgen.search.goal import Goal, Limits
+from smidgen.records import Floor
+from smidgen.search.budget import WorkEstimate
+from smidgen.search.effort import EFFORTS
+from smidgen.search.goal import Goal, Limits, Target
+from smidgen.search.parameter_search import first_networks
 from smidgen.search.result import ShrinkResult
 from smidgen.search.state import space_of
+from smidgen.search.teacher_stage import teacher_trial
 from smidgen.spec import parse_spec
+from smidgen.trials.evaluate import TrainingContext
 
 TINY = replace(SMALL, first=6, generations=1, children=4, seeds=1, fresh_seeds=0, compares_recipes=False)
 RANDOM = np.random.default_rng(0)
@@ -159,6 +165,35 @@ def test_large_photographs_are_trained_on_from_end_to_end(side: int, tmp_path: P
     assert result.is_met and result.test.rate > 0.8
     seen = smidgen.load(tmp_path / "run" / "winner.smidgen").predict(X[200:])
     assert (seen == y[200:]).mean() > 0.8
+
+
+def swings(n: int = 480) -> tuple[np.ndarray, np.ndarray]:
+    """Windows of three axes in g: still, slow, fast; gravity points anywhere: float32 [n, 64, 3]."""
+    generator, time = np.random.default_rng(0), np.arange(64) / 50
+    y, gravity = generator.integers(0, 3, n), generator.normal(size=(n, 1, 3))
+    gravity /= np.linalg.norm(gravity, axis=2, keepdims=True)
+    frequency = np.array([0.0, 2.0, 6.0])[y] * generator.uniform(0.8, 1.2, n)
+    angle = 6.28 * frequency[:, None, None] * time[None, :, None] + generator.uniform(0, 6.28, (n, 1, 3))
+    swing = (0.6 * (y > 0))[:, None, None] * np.sin(angle)
+    return (gravity + swing + generator.normal(0, 0.08, (n, 64, 3))).astype(np.float32), y
+
+
+def test_windows_of_an_accelerometer_get_a_small_network_along_time(tmp_path: Path) -> None:
+    """A network that reads them as a grey picture merges the axes, and takes ten times as much."""
+    data = from_arrays(*swings())
+    assert data.input.kind == "signal" and data.input_shape == (3, 1, 64)
+    result = shrink_without_file(data, Floor(0.95, "rate"), TINY, tmp_path / "store.sqlite")
+    assert result.outcome.parameters <= 150 and result.test.rate > 0.9
+
+
+def test_a_search_in_few_photos_is_expected_to_take_about_a_minute() -> None:
+    photos = RANDOM.integers(0, 255, (600, 40, 32, 3)).astype(np.uint8)
+    data = with_copies(from_arrays(photos, np.arange(600) % 3), 4)
+    context, goal, quick = TrainingContext(data), Goal(Target(0.9)), EFFORTS["quick"]
+    teacher = teacher_trial(context, 0)
+    assert teacher.spec.parameters(data.input_shape) <= 24 * 360
+    expected = WorkEstimate(context, lambda each: first_networks(space_of(data, goal, each), each, 0), teacher)
+    assert expected(quick) < 8e11, "a minute on two threads at 7e9 multiply-accumulates a second"
 
 
 @pytest.mark.slow
