@@ -72,6 +72,34 @@ def test_without_a_compiler_the_wheel_is_pure_and_has_the_rest(wheel_without_com
     assert in_the_source <= set(names)
 
 
+def test_the_page_of_the_package_has_no_link_that_breaks(wheel_without_compiler: Path) -> None:
+    """The page has none of the repository's files; no address of a repository is known to this build."""
+    with zipfile.ZipFile(wheel_without_compiler) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        head, text = archive.read(name).decode().split("\n\n", 1)
+    assert "Description-Content-Type: text/markdown" in head
+    assert "smallest neural network" in text
+    assert [target for target in re.findall(r"\]\(([^)]*)\)", text) if "://" not in target] == []
+    assert {f"licenses/native/notices/{each}.txt" for each in ("nanobind", "robin-map")} <= {
+        name.partition(".dist-info/")[2] for name in names_in(wheel_without_compiler)
+    }
+
+
+def test_the_page_of_the_package_leads_to_the_repository_where_it_is_known() -> None:
+    sys.path.insert(0, str(ROOT / "native"))
+    try:
+        from package_page import page
+    finally:
+        sys.path.remove(str(ROOT / "native"))
+    text = "![a curve](docs/a.png)\n\nSee [docs](docs/x.md) and [elsewhere](https://example.org/)."
+    assert page(text, "") == "See docs and [elsewhere](https://example.org/)."
+    home = "https://example.org/smidgen/"
+    assert page(text, home) == (
+        "![a curve](https://example.org/smidgen/raw/HEAD/docs/a.png)\n\n"
+        "See [docs](https://example.org/smidgen/blob/HEAD/docs/x.md) and [elsewhere](https://example.org/)."
+    )
+
+
 def test_without_the_core_the_engine_says_what_to_install(wheel_without_compiler: Path) -> None:
     code = "from smidgen.engine import native; print(native.available())"
     environment = os.environ | {"PYTHONPATH": str(wheel_without_compiler)}
