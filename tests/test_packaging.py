@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -88,7 +89,7 @@ def test_the_page_of_the_package_has_no_link_that_breaks(wheel_without_compiler:
 def test_the_page_of_the_package_leads_to_the_repository_where_it_is_known() -> None:
     sys.path.insert(0, str(ROOT / "native"))
     try:
-        from package_page import page
+        page = importlib.import_module("package_page").page
     finally:
         sys.path.remove(str(ROOT / "native"))
     text = "![a curve](docs/a.png)\n\nSee [docs](docs/x.md) and [elsewhere](https://example.org/)."
