@@ -119,9 +119,8 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     from smidgen import progress
     from smidgen.cli import main
 
-    monkeypatch.setattr(
-        progress, "LINE_SECONDS", 3_600.0
-    )  # a slow machine would get lines of progress among its errors
+    # A slow machine would get lines of progress among its errors.
+    monkeypatch.setattr(progress, "LINE_SECONDS", 3_600.0)
 
     def run(*arguments: str) -> Said:
         monkeypatch.setattr(sys, "argv", ["smidgen", *arguments])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -120,9 +121,12 @@ def test_a_file_name_that_looks_like_an_option_is_no_option(work: Path) -> None:
 
 @settings(max_examples=25)
 @given(st.lists(encodable, min_size=3, max_size=3))
-def test_an_onnx_file_does_not_depend_on_names(class_names: list[str]) -> None:
-    pytest.importorskip("onnx")
-    assert onnx_bytes(tiny(tuple(class_names))) == onnx_bytes(tiny(tuple("abc")))
+def test_an_onnx_graph_does_not_depend_on_names_and_its_metadata_have_them(class_names: list[str]) -> None:
+    onnx = pytest.importorskip("onnx")
+    found, plain = (onnx.load_from_string(onnx_bytes(tiny(tuple(names)))) for names in (class_names, "abc"))
+    assert found.graph.SerializeToString() == plain.graph.SerializeToString()
+    notes = {note.key: note.value for note in found.metadata_props}
+    assert json.loads(notes["classes"]) == class_names
 
 
 class _Seen(HTMLParser):

@@ -109,5 +109,5 @@ def test_a_table_larger_than_memory_is_refused_by_its_size(tmp_path, monkeypatch
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     (tmp_path / "table.parquet").touch()
-    with pytest.raises(DataError, match=r"without pyarrow, which is not installed; pip install pyarrow"):
+    with pytest.raises(DataError, match=r"without pyarrow, which is not installed; pip install 'smidgen\[tables\]'"):
         load(tmp_path / "table.parquet")

@@ -67,7 +67,7 @@ def test_it_is_exported_and_proved(found: Answer, tmp_path: Path) -> None:
     assert made.proof is not None
     assert made.proof.agreeing == made.proof.images == found.test.total
     assert found.export(tmp_path / "net.js").path.read_text("utf-8")
-    with pytest.raises(RequestError, match=r"net\.bin names no target; give to=, one of onnx, c"):
+    with pytest.raises(RequestError, match=r"net\.bin names no target; give to=, one of onnx, tflite, c, "):
         found.export(tmp_path / "net.bin")
 
 

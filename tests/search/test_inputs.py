@@ -85,7 +85,7 @@ def test_a_network_that_reads_columns_is_exported_right(
 ) -> None:
     folder, X, _, _ = sensors
     coded = folder / "run" / "winner.smidgen"
-    with pytest.raises(RequestError, match="--form integer reads images in bytes, and the network reads a vector of 3"):
+    with pytest.raises(RequestError, match="--form integer needs training data; give --data"):
         smidgen.export(coded, to="c", form="integer", out=tmp_path / "x.c")
     smidgen.export(coded, to="c", form="float", out=tmp_path / "x.c")
     assert (classes_by_c(tmp_path / "x.c", X.astype(np.float32)) == smidgen.load(coded).predict(X)).mean() > 0.99

@@ -43,8 +43,9 @@ def put_and_count(store, pairs):
 Store.put_many = put_and_count
 if after == 0:
     kill()
-from smidgen.cli import main, screen
-screen.LINE_SECONDS = 3_600.0
+from smidgen import progress
+from smidgen.cli import main
+progress.LINE_SECONDS = 3_600.0
 main()
 """
 

@@ -19,6 +19,7 @@ CHANGES_NO_OUTCOME = {
     "atomic_files.py",
     "environment.py",
     "errors.py",
+    "extras.py",
     "reporter.py",
     "text_forms.py",
     "trials/__init__.py",

@@ -30,7 +30,7 @@ _OPTIONS = {
     "QUANTIZE": "QuantizeOptions",
 }
 ALIGNMENT, SCHEMA_VERSION = 16, 3
-"""Of a buffer's data in the file, and of the format."""
+"""The alignment of a buffer's data in the file, and the version of the format."""
 
 
 class Builder:
