@@ -187,7 +187,7 @@ assert [outcome.parameters for outcome in outcomes] == list(range(len(trials)))
 """
 
 
-@pytest.mark.parametrize(("trials", "killed"), [(400, False), (400, True)], ids=["both to the end", "one is killed"])
+@pytest.mark.parametrize(("trials", "killed"), [(400, False), (300, True)], ids=["both to the end", "one is killed"])
 def test_two_coordinators_with_eight_workers_share_the_work(
     trials: int, killed: bool, server: Server, child: Callable[..., subprocess.Popen[str]]
 ) -> None:
