@@ -184,6 +184,12 @@ def test_each_folder_states_how_it_was_made(folder: Path) -> None:
     assert told["date"] == folder.name[:10]
 
 
+@pytest.mark.parametrize("folder", sorted(RESULTS.iterdir()), ids=lambda folder: folder.name)
+def test_no_folder_names_the_place_of_a_file_on_one_machine(folder: Path) -> None:
+    texts = [file for file in folder.rglob("*") if file.suffix in (".md", ".json", ".csv", ".txt")]
+    assert [file.name for file in texts if re.search(r'File \\?"/', file.read_text("utf-8"))] == []
+
+
 def test_a_figure_without_evidence_is_found(tmp_path: Path) -> None:
     def wrong(text: str, folders: tuple[str, ...] = ("2026-11-20-bytes",)) -> list[str]:
         return without_evidence(Block("page", 1, text, folders))

@@ -13,6 +13,7 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import sys
@@ -153,11 +154,16 @@ def _read_one(name: str, content: bytes, folder: Path) -> tuple[str, str]:
     except SmidgenError as error:
         return "wanted_memory" if _wants_memory(error) else "refused", ""
     except _Late:
-        return "hangs", f"longer than {INPUT_SECONDS} s\n{traceback.format_exc(limit=-4)}"
+        return "hangs", f"longer than {INPUT_SECONDS} s\n{_traceback(4)}"
     except Exception:
-        return "crashes", traceback.format_exc(limit=-6)
+        return "crashes", _traceback(6)
     finally:
         signal.alarm(0)
+
+
+def _traceback(calls: int) -> str:
+    """The last calls before an exception; files are named from src/, tests/ or site-packages/ on, as on any machine."""
+    return re.sub(r'(?<=File ")[^"]*/(?=(?:src|tests|site-packages)/)', "", traceback.format_exc(limit=-calls))
 
 
 def _stop(*_: object) -> None:
