@@ -1,6 +1,6 @@
 // The pad for signals and vectors: curves that one bends with a pointer or with the arrow keys.
 
-import { byId, clipped } from "./elements.mjs";
+import { byId, clipped, onDrag } from "./elements.mjs";
 import { page } from "./page.mjs";
 
 const [WIDE, HIGH, EDGE] = [640, 400, 14];
@@ -115,20 +115,7 @@ export class Bend {
   }
 
   listen() {
-    let from;
-    const moved = (event) => {
-      if (!this.canvas.hasPointerCapture(event.pointerId)) return;
-      const to = this.where(event);
-      this.bend(from ?? to, to);
-      from = to;
-    };
-    this.canvas.addEventListener("pointerdown", (event) => {
-      this.canvas.setPointerCapture(event.pointerId);
-      from = undefined;
-      moved(event);
-    });
-    this.canvas.addEventListener("pointermove", moved);
-    this.canvas.addEventListener("pointerup", () => this.settled());
+    onDrag(this.canvas, (event) => this.where(event), (from, to) => this.bend(from, to), () => this.settled());
     this.canvas.addEventListener("keydown", (event) => this.key(event));
     this.canvas.addEventListener("focus", () => this.showPen());
     this.canvas.addEventListener("blur", () => (byId("pen").hidden = true));

@@ -34,3 +34,21 @@ export function oncePerFrame(call) {
     });
   };
 }
+
+// Follows a pointer that is down: `moved` gets the place before and the place now, the same place twice at first.
+export function onDrag(canvas, placeOf, moved, ended) {
+  let from;
+  const follow = (event) => {
+    if (!canvas.hasPointerCapture(event.pointerId)) return;
+    const to = placeOf(event);
+    moved(from ?? to, to);
+    from = to;
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    from = undefined;
+    follow(event);
+  });
+  canvas.addEventListener("pointermove", follow);
+  canvas.addEventListener("pointerup", ended);
+}

@@ -1,6 +1,6 @@
 // The pad for pictures: draw with a pointer or with the arrow keys; values are the user's units.
 
-import { byId, clipped } from "./elements.mjs";
+import { byId, clipped, onDrag } from "./elements.mjs";
 import { page } from "./page.mjs";
 import { asBytesOf, blank, centred, paintOn, resized, stroke } from "../../exporters/js/picture.mjs";
 
@@ -74,20 +74,7 @@ export class Sheet {
   }
 
   listen() {
-    let from;
-    const moved = (event) => {
-      if (!this.canvas.hasPointerCapture(event.pointerId)) return;
-      const to = this.at(event);
-      this.line(from ?? to, to);
-      from = to;
-    };
-    this.canvas.addEventListener("pointerdown", (event) => {
-      this.canvas.setPointerCapture(event.pointerId);
-      from = undefined;
-      moved(event);
-    });
-    this.canvas.addEventListener("pointermove", moved);
-    this.canvas.addEventListener("pointerup", () => this.settled());
+    onDrag(this.canvas, (event) => this.at(event), (from, to) => this.line(from, to), () => this.settled());
     this.canvas.addEventListener("keydown", (event) => this.key(event));
     this.canvas.addEventListener("focus", () => this.showPen());
     this.canvas.addEventListener("blur", () => this.hidePen());
