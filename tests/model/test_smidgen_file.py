@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 
 import second_decoder
+import second_decoder_layers
 from golden_networks import DECODE_ONLY, GOLDEN, NETWORKS, content_of
 from quantized_networks import GOLDEN_FILES, SMALL, a_quantized_model, quantized_networks
 from smidgen.errors import ModelFileError
@@ -182,7 +183,8 @@ def test_a_decoder_that_misreads_the_place_fails_at_its_file(
     name: str, mistake: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for function, wrong in mistake.items():
-        monkeypatch.setattr(second_decoder, function, wrong(getattr(second_decoder, function)))
+        module = second_decoder_layers if function == "place" else second_decoder
+        monkeypatch.setattr(module, function, wrong(getattr(module, function)))
     with pytest.raises((ValueError, AssertionError, KeyError, IndexError)):
         check_second_decoder(NETWORKS[name](), (GOLDEN / f"{name}.smidgen").read_bytes())
 
