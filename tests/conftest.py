@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 from commands import Said
-from searches import SMALL
+from searches import SMALL, TINY
 from services import Server, postgresql
 from smidgen.data import Dataset, load
 from smidgen.engine import native
@@ -92,6 +92,12 @@ def small_effort() -> Effort:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make effort "quick" small, for tests of the command line."""
     monkeypatch.setitem(EFFORTS, "quick", SMALL)
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make effort "quick" as small as the command line can use."""
+    monkeypatch.setitem(EFFORTS, "quick", TINY)
 
 
 @pytest.fixture(scope="session")

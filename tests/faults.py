@@ -22,17 +22,17 @@ Row = tuple[object, ...]
 
 LINE = """
 import signal
-from searches import SMALL
+from searches import TINY
 from smidgen.search.effort import EFFORTS
 from smidgen.cli import main
 
 if __name__ == "__main__":
     # Where Python is started in the background of a shell it ignores SIGINT, and so do its children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    EFFORTS["quick"] = SMALL
+    EFFORTS["quick"] = TINY
     main()
 """
-"""The command `smidgen` with a search of a second or two."""
+"""The command `smidgen` with a search of about a second."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Run:
     def command(self) -> list[str]:
         script = self.folder / "smidgen_with_a_small_search.py"
         script.write_text(LINE)
-        line = ("shrink", "digits", "--floor", "0.9", "--effort", "quick", "--out", str(self.folder / "out"))
+        line = ("shrink", "digits", "--floor", "0.8", "--effort", "quick", "--out", str(self.folder / "out"))
         return [sys.executable, str(script), *line, "--store", self.store, *self.options]
 
     def start(self) -> subprocess.Popen[str]:

@@ -52,6 +52,15 @@ def test_the_first_generation_fits_is_distinct_and_is_the_same_for_the_same_seed
     assert first_generation(space, 24, seed=6) != specs
 
 
+@pytest.mark.parametrize(("shape", "limit"), [((1, 8, 8), 40), ((1, 28, 28), 60), ((3, 1, 128), 45)])
+def test_a_tight_limit_gets_narrowed_networks(shape: Shape, limit: int) -> None:
+    """Hardly any network that is drawn is so small; and a limit that none can keep is given up soon."""
+    specs = first_generation(space_of(shape, most_parameters=limit), 24, seed=0)
+    assert len(specs) >= 12
+    assert max(spec.parameters(shape) for spec in specs) <= limit
+    assert first_generation(space_of(shape, most_parameters=3), 24, seed=0) == ()
+
+
 def test_vectors_get_perceptrons() -> None:
     for spec in first_generation(space_of(VECTOR), 24, seed=0):
         assert {type(layer) for layer in spec.layers} == {Dense}

@@ -99,7 +99,9 @@ def _coder_choices(quantized: QuantizedModel) -> list[tuple[str, str]]:
 
     Choosing tensor by tensor is greedy: for few weights, one set of models for all can be shorter.
     """
-    few = sum(tensor.levels.size for tensor in quantized.tensors.values()) < FEW_WEIGHTS
+    tensors = quantized.tensors.values()
+    few = sum(tensor.levels.size for tensor in tensors) < FEW_WEIGHTS
+    few = few and any(tensor.coder == "auto" and tensor.grid is not None for tensor in tensors)
     wholes = [(weights, rest) for weights in ("adaptive", "neighbours") for rest in ("auto", "rising", "adaptive")]
     return [("auto", "auto"), *(wholes if few else [])]
 

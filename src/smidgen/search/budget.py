@@ -139,6 +139,8 @@ def enlarged(effort: Effort, expected: WorkEstimate) -> Effort:
         effort: How much is tried.
         expected: The expected work of an effort.
     """
+    if expected(effort) > effort.least_work:
+        return effort
     larger = (_times(effort, factor) for factor in range(MOST_ENLARGEMENT, 1, -1))
     return next((each for each in larger if expected(each) <= effort.least_work), effort)
 

@@ -23,8 +23,12 @@ PARENTS = 20
 RESIZING_STEPS, MOST_RESIZING = 20, 200
 """A network is widened by a twentieth of its widths at a time, and at most 200 times."""
 
-MOST_ATTEMPTS = 200
-"""Draws per network, of which some do not fit or are known, before a generation stays smaller than wanted."""
+MISSES_BEFORE_NARROWING, MOST_MISSES = 50, 400
+"""Draws in a row that do not fit or are known, before the next ones are narrowed and before a generation stays smaller
+than wanted."""
+
+NARROWINGS = (1.0, 0.5, 0.25, 0.125)
+"""Factors of the widths of a narrowed network; the first with which it fits is taken."""
 
 
 @dataclass(frozen=True)
@@ -113,24 +117,40 @@ def resized(space: Space, spec: NetSpec, parameters: int) -> NetSpec | None:
 
 
 def _distinct(space: Space, count: int, known: set[str], draw: Callable[[], NetSpec]) -> tuple[NetSpec, ...]:
-    """Draw until there are `count` different networks of the space that are not known."""
+    """Draw until there are `count` different networks of the space that are not known, or no more are found."""
     found: dict[str, NetSpec] = {}
-    for _ in range(MOST_ATTEMPTS * count):
-        if len(found) == count:
-            break
+    misses = 0
+    while len(found) < count and misses < MOST_MISSES:
         spec = draw()
-        if str(spec) not in known and space.contains(spec):
+        spec = spec if misses < MISSES_BEFORE_NARROWING else _narrowed(space, spec)
+        is_new = str(spec) not in known and str(spec) not in found and space.contains(spec)
+        misses = 0 if is_new else misses + 1
+        if is_new:
             found[str(spec)] = spec
     return tuple(found.values())
 
 
+def _narrowed(space: Space, spec: NetSpec) -> NetSpec:
+    """The network with the largest of `NARROWINGS` with which the space contains it; the network itself if none."""
+    narrower = (with_widths(spec, factor) for factor in NARROWINGS)
+    return next((each for each in narrower if space.contains(each)), spec)
+
+
 def _fitted(space: Space, layers: Sequence[Layer]) -> NetSpec:
     """The layers that fit the map before them, then the head."""
+    whole = NetSpec((*layers, Dense(space.classes)))
+    if _fits(whole, space.input_shape):
+        return whole
     fitting: list[Layer] = []
     for layer in layers:
-        try:
-            NetSpec((*fitting, layer)).plan(space.input_shape)
+        if _fits(NetSpec((*fitting, layer)), space.input_shape):
             fitting.append(layer)
-        except SpecError:
-            continue
     return NetSpec((*fitting, Dense(space.classes)))
+
+
+def _fits(spec: NetSpec, shape: Shape) -> bool:
+    try:
+        spec.plan(shape)
+    except SpecError:
+        return False
+    return True

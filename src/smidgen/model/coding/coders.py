@@ -43,6 +43,7 @@ from smidgen.model.coding.contexts import (
     Levels,
     decisions,
     fresh_models,
+    remembered,
 )
 from smidgen.model.coding.range_coder import BYPASS, ONE, BitModels, Decoder, Encoder, exp_golomb_bits, unzigzag, zigzag
 
@@ -66,6 +67,7 @@ class Coder:
     is_adaptive: bool = False
 
 
+@remembered
 def counts_of(levels: Levels, neighbours: bool = False) -> Counts:
     """Return how many zeros and ones each model sees when these levels are coded."""
     return _count(*decisions(levels, neighbours))
@@ -146,6 +148,11 @@ def _table(counts: Counts) -> Levels:
 
 
 def _static_bits(levels: Levels, _counts: Counts) -> float:
+    return _static_length(levels)
+
+
+@remembered
+def _static_length(levels: Levels) -> float:
     counts = counts_of(levels)
     share = (2 * _table(counts) + 1) / 512
     share[BYPASS] = 0.5
@@ -184,8 +191,9 @@ def _adaptive_length(counts: Counts, seen: Counts) -> float:
     """Return the bits of decisions with these counts after those in `seen`; their order does not matter."""
     used = np.flatnonzero(counts.sum(axis=0))
     used = used[used != BYPASS]
-    prior = seen + _initial_counts()
-    modelled = sum(_log2_beta(*prior[:, model]) - _log2_beta(*(prior + counts)[:, model]) for model in used)
+    before = (seen + _initial_counts())[:, used]
+    states = zip(*before.tolist(), *(before + counts[:, used]).tolist(), strict=True)
+    modelled = sum(_log2_beta(zeros, ones) - _log2_beta(*after) for zeros, ones, *after in states)
     return float(modelled + counts[:, BYPASS].sum())
 
 

@@ -11,11 +11,17 @@ columns or regions are zero, zeros become cheap.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache, lru_cache, update_wrapper
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
 from smidgen.model.coding.range_coder import BYPASS, ONE, BitModels
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Levels = npt.NDArray[np.int32]
 Contexts = npt.NDArray[np.int32]
 Bits = npt.NDArray[np.uint8]
@@ -38,6 +44,9 @@ ACTIVITY_SCALE = 16
 BUCKET_THRESHOLDS = (1, 8, 20, 40, 80)
 """Activities at which the buckets 1 to 5 of "neighbours" begin; an activity is 16 times a mean magnitude."""
 
+REMEMBERED_LEVELS, REMEMBERED_TENSORS = 2_000, 500
+"""The most levels of a tensor whose coding is remembered, and how many tensors are: some megabytes in all."""
+
 INITIAL_SEEN = 4
 INITIAL_NONZERO, INITIAL_MANTISSA = ONE // 4 * 3, ONE // 8 * 3
 """Initial state of the models, typical of small networks of 3 to 5 bits: as if four decisions had been seen, with
@@ -46,6 +55,11 @@ probability 3/4 that a level is not zero, 3/8 that a mantissa bit is 1, and 1/2 
 
 def fresh_models() -> BitModels:
     """Return models in their initial state."""
+    return _initial_models().copy()
+
+
+@cache
+def _initial_models() -> BitModels:
     models = BitModels(MODEL_COUNT)
     for index in range(BYPASS + 1, MODEL_COUNT):
         models.seen[index] = INITIAL_SEEN
@@ -66,6 +80,27 @@ def as_matrix(levels: Levels) -> Levels:
     return levels.reshape(len(levels), -1) if levels.ndim > 1 else levels.reshape(1, -1)
 
 
+def remembered(function: Callable[Concatenate[Levels, P], T]) -> Callable[Concatenate[Levels, P], T]:
+    """Remember what a function of a small tensor's levels returned.
+
+    The shortest file is found by trying several coders for each tensor, in several streams and orders of channels, so
+    that the same levels come by tens of times. Arrays that are returned are shared: nobody may write to them.
+    """
+
+    @lru_cache(REMEMBERED_TENSORS)
+    def of_bytes(data: bytes, shape: tuple[int, ...], arguments: tuple[Any, ...], named: tuple[Any, ...]) -> T:
+        return function(np.frombuffer(data, np.int32).reshape(shape), *arguments, **dict(named))
+
+    def of_levels(levels: Levels, /, *arguments: P.args, **named: P.kwargs) -> T:
+        if levels.size > REMEMBERED_LEVELS:
+            return function(levels, *arguments, **named)
+        return of_bytes(np.asarray(levels, np.int32).tobytes(), levels.shape, arguments, tuple(named.items()))
+
+    update_wrapper(of_levels, function)
+    return of_levels
+
+
+@remembered
 def decisions(levels: Levels, neighbours: bool) -> tuple[Contexts, Bits]:
     """Return every decision of a tensor in coding order.
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from smidgen.model.coding import huffman
-from smidgen.model.coding.contexts import MAX_LEVEL, MAX_OCTAVES, Counts, Levels, fresh_models, zero_counts
+from smidgen.model.coding.contexts import (
+    MAX_LEVEL,
+    MAX_OCTAVES,
+    Counts,
+    Levels,
+    fresh_models,
+    remembered,
+    zero_counts,
+)
 from smidgen.model.coding.range_coder import BYPASS, BitModels, Decoder, Encoder, exp_golomb_bits, unzigzag, zigzag
 
 GAP_BITS = (3, 4, 5, 6, 7, 8)
@@ -50,6 +58,7 @@ def read_fixed(decoder: Decoder, rows: int, columns: int, _models: BitModels) ->
 # --- huffman ---------------------------------------------------------------------------------
 
 
+@remembered
 def _symbols(levels: Levels) -> tuple[int, Levels, huffman.Code]:
     """Return the lowest level, the levels as offsets from it, and a code for these."""
     lowest = int(levels.min(initial=0))
@@ -115,6 +124,7 @@ def _gaps_of(levels: Levels, width: int) -> _Gaps:
     return _Gaps(width, gaps, kept, _code_for(gaps))
 
 
+@remembered
 def _best_gaps(levels: Levels) -> _Gaps:
     if not levels.any():
         return _Gaps(GAP_BITS[0], np.zeros(0, np.int32), np.zeros(0, np.int32), huffman.Code((0,)))

@@ -41,8 +41,13 @@ class BitModels:
 
     def __init__(self, count: int) -> None:
         self.probability = [HALF] * count
-        self.seen = [0] * count
-        self.seen[0] = FROZEN
+        self.seen = [FROZEN, *[0] * (count - 1)]
+
+    def copy(self) -> BitModels:
+        """Return models in the same state, which learn apart from these."""
+        twin = BitModels(0)
+        twin.probability, twin.seen = self.probability.copy(), self.seen.copy()
+        return twin
 
     def freeze(self, index: int, probability: int) -> None:
         """Fix a model's probability of a 1, in units of 2**-22."""
