@@ -29,7 +29,7 @@ test-all: .venv/installed-dev  ## the tests, with those that take minutes
 
 test-sanitized: build/sanitized/installed  ## tests/native; a memory error or undefined behaviour of the core ends them (Linux, GCC)
 	LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
-	  PYTHONPATH=build/sanitized/package $(BIN)/python -m pytest tests/native
+	  PYTHONPATH=build/sanitized/package $(BIN)/python -m pytest $(WORKERS) tests/native
 
 test-threads: build/threads/check  ## the core's team of threads under ThreadSanitizer: a data race ends it (Linux, GCC)
 	TSAN_OPTIONS=halt_on_error=1 $<
