@@ -35,30 +35,25 @@ function tapsOf(channels, [ky, kx], high, wide) {
   return taps;
 }
 
-function one(out, to, bias, weight, first, values, from, taps) {
-  let sum = bias;
-  for (let k = 0; k < taps.length; k++) sum += weight[first + k] * values[from + taps[k]];
-  out[to] = sum;
+// Adds a row of inputs times a weight to a row of sums. A loop as plain as this one is what JavaScript runs fast.
+function addRow(sums, weight, values, from, stride) {
+  if (stride === 1) for (let x = 0; x < sums.length; x++) sums[x] += weight * values[from + x];
+  else for (let x = 0, at = from; x < sums.length; x++, at += stride) sums[x] += weight * values[at];
 }
 
-// Four outputs side by side share the reading of each weight, which halves the time.
-function four(out, to, bias, weight, first, values, from, taps, step) {
-  let a = bias;
-  let b = bias;
-  let c = bias;
-  let d = bias;
-  for (let k = 0; k < taps.length; k++) {
-    const w = weight[first + k];
-    const at = from + taps[k];
-    a += w * values[at];
-    b += w * values[at + step];
-    c += w * values[at + 2 * step];
-    d += w * values[at + 3 * step];
+// The same for three rows, in the same order: a sum is read and written once for three products.
+function addThreeRows(sums, a, b, c, values, f, g, h, stride) {
+  for (let x = 0, at = 0; x < sums.length; x++, at += stride)
+    sums[x] = sums[x] + a * values[f + at] + b * values[g + at] + c * values[h + at];
+}
+
+function addTaps(sums, weight, first, values, from, taps, stride) {
+  let k = 0;
+  for (; k + 3 <= taps.length; k += 3) {
+    const [f, g, h] = [from + taps[k], from + taps[k + 1], from + taps[k + 2]];
+    addThreeRows(sums, weight[first + k], weight[first + k + 1], weight[first + k + 2], values, f, g, h, stride);
   }
-  out[to] = a;
-  out[to + 1] = b;
-  out[to + 2] = c;
-  out[to + 3] = d;
+  for (; k < taps.length; k++) addRow(sums, weight[first + k], values, from + taps[k], stride);
 }
 
 function convolve(plan, input) {
@@ -70,15 +65,14 @@ function convolve(plan, input) {
   const { values, high, wide } = padded(plan, input);
   const taps = (plan.taps ??= tapsOf(own ? 1 : plan.input[0], layer.kernel, high, wide));
   const out = new Float32Array(outs * rows * columns);
+  const sums = (plan.sums ??= new Float64Array(columns));
   for (let o = 0; o < outs; o++) {
-    const bias = biases ? biases[o] : 0;
     const first = (own ? o % (layer.shared ?? outs) : o) * taps.length;
     for (let y = 0; y < rows; y++) {
       const from = ((own ? o * high : 0) + y * sy) * wide;
-      const to = (o * rows + y) * columns;
-      let x = 0;
-      for (; x + 4 <= columns; x += 4) four(out, to + x, bias, weight, first, values, from + x * sx, taps, sx);
-      for (; x < columns; x++) one(out, to + x, bias, weight, first, values, from + x * sx, taps);
+      sums.fill(biases ? biases[o] : 0);
+      addTaps(sums, weight, first, values, from, taps, sx);
+      out.set(sums, (o * rows + y) * columns);
     }
   }
   return activate(out, layer);
@@ -95,16 +89,9 @@ function dense(plan, input) {
   return activate(out, plan.layer);
 }
 
-// The mean or the largest value of a window that begins at `from`.
-function pooled(input, from, width, ky, kx, isMean) {
-  let found = isMean ? 0 : -Infinity;
-  for (let j = 0; j < ky; j++)
-    for (let i = 0; i < kx; i++) {
-      const value = input[from + j * width + i];
-      if (isMean) found += value;
-      else if (value > found) found = value;
-    }
-  return isMean ? found / (ky * kx) : found;
+function largerRow(largest, values, from, stride) {
+  for (let x = 0, at = from; x < largest.length; x++, at += stride)
+    if (values[at] > largest[x]) largest[x] = values[at];
 }
 
 function pool(plan, input) {
@@ -114,16 +101,44 @@ function pool(plan, input) {
   const [sy, sx] = kernel ? stride : [1, 1];
   const [, rows, columns] = plan.shape;
   const out = new Float32Array(channels * rows * columns);
-  for (let c = 0, to = 0; c < channels; c++)
-    for (let y = 0; y < rows; y++)
-      for (let x = 0; x < columns; x++, to++)
-        out[to] = pooled(input, (c * height + y * sy) * width + x * sx, width, ky, kx, kind !== "maxpool");
+  const row = (plan.sums ??= new Float64Array(columns));
+  const isMean = kind !== "maxpool";
+  for (let c = 0; c < channels; c++)
+    for (let y = 0; y < rows; y++) {
+      const from = (c * height + y * sy) * width;
+      row.fill(isMean ? 0 : -Infinity);
+      for (let j = 0; j < ky; j++)
+        for (let i = 0; i < kx; i++)
+          if (isMean) addRow(row, 1, input, from + j * width + i, sx);
+          else largerRow(row, input, from + j * width + i, sx);
+      const to = (c * rows + y) * columns;
+      for (let x = 0; x < columns; x++) out[to + x] = isMean ? row[x] / (ky * kx) : row[x];
+    }
   return out;
 }
 
-function byChannel(plan, input, change) {
-  const size = input.length / plan.shape[0];
-  return activate(input.map((value, i) => change(value, Math.floor(i / size))), plan.layer);
+function prelu({ values: [slopes], shape }, input) {
+  const size = input.length / shape[0];
+  const out = Float32Array.from(input);
+  for (let c = 0, i = 0; c < shape[0]; c++)
+    for (const end = (c + 1) * size; i < end; i++) if (out[i] < 0) out[i] *= slopes[c];
+  return out;
+}
+
+function batchnorm({ values: [weight, bias, mean, variance], shape, layer }, input) {
+  const size = input.length / shape[0];
+  const out = new Float32Array(input.length);
+  for (let c = 0, i = 0; c < shape[0]; c++) {
+    const root = Math.sqrt(variance[c] + 0.001);
+    for (const end = (c + 1) * size; i < end; i++) out[i] = ((input[i] - mean[c]) * weight[c]) / root + bias[c];
+  }
+  return activate(out, layer);
+}
+
+function add(plan, input, shortcut) {
+  const out = new Float32Array(input.length);
+  for (let i = 0; i < out.length; i++) out[i] = input[i] + shortcut[i];
+  return activate(out, plan.layer);
 }
 
 export function step(plan, inputs) {
@@ -136,11 +151,9 @@ export function step(plan, inputs) {
     case "globalavgpool":
       return pool(plan, input);
     case "prelu":
-      return byChannel(plan, input, (value, c) => (value < 0 ? value * plan.values[0][c] : value));
-    case "batchnorm": {
-      const [weight, bias, mean, variance] = plan.values;
-      return byChannel(plan, input, (v, c) => ((v - mean[c]) * weight[c]) / Math.sqrt(variance[c] + 0.001) + bias[c]);
-    }
+      return prelu(plan, input);
+    case "batchnorm":
+      return batchnorm(plan, input);
     case "dropout":
       return input;
     case "crelu":
@@ -148,7 +161,7 @@ export function step(plan, inputs) {
         Math.max(0, i < input.length ? input[i] : -input[i - input.length]),
       );
     case "add":
-      return activate(input.map((value, i) => value + shortcut[i]), plan.layer);
+      return add(plan, input, shortcut);
     default:
       return convolve(plan, input);
   }
