@@ -70,6 +70,11 @@ def test_every_environment_variable_is_in_the_table() -> None:
     assert named <= used, "the table names a variable that nothing reads"
 
 
+def test_every_environment_variable_has_a_test() -> None:
+    tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    assert {name for name in re.findall(r"`(SMIDGEN_[A-Z_]+)`", REFERENCE) if name not in tests} == set()
+
+
 def test_every_exit_code_is_in_the_table() -> None:
     from smidgen import errors
 

@@ -86,12 +86,12 @@ def test_the_page_of_the_package_has_no_link_that_breaks(wheel_without_compiler:
     }
 
 
-def test_the_page_of_the_package_leads_to_the_repository_where_it_is_known() -> None:
-    sys.path.insert(0, str(ROOT / "native"))
-    try:
-        page = importlib.import_module("package_page").page
-    finally:
-        sys.path.remove(str(ROOT / "native"))
+def test_the_page_of_the_package_leads_to_the_repository_where_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "native")
+    package_page = importlib.import_module("package_page")
+    page = package_page.page
+    monkeypatch.setenv("SMIDGEN_HOME_URL", "https://example.org/smidgen")
+    assert "](https://example.org/smidgen/blob/HEAD/" in package_page.dynamic_metadata("readme")["text"]
     text = "![a curve](docs/a.png)\n\nSee [docs](docs/x.md) and [elsewhere](https://example.org/)."
     assert page(text, "") == "See docs and [elsewhere](https://example.org/)."
     home = "https://example.org/smidgen/"
