@@ -239,7 +239,7 @@ void weights(Network& self, const Output<float, nb::ndim<1>>& out) {
 void predict(Network& self, const ImageArray& array, ptrdiff_t first, const Output<float, nb::ndim<2>>& logits) {
     const Images images = images_of(array, self.plan());
     const ptrdiff_t count = ptrdiff_t(logits.shape(0));
-    require(logits.shape(1) == size_t(self.plan().classes), "logits must be [images, classes]");
+    require(logits.shape(1) == size_t(self.plan().outputs), "logits must be [images, outputs]");
     require(first >= 0 && first <= images.count - count, "logits has more rows than there are images from `first` on");
     nb::gil_scoped_release release;
     self.predict(images, first, count, logits.data());
@@ -343,7 +343,7 @@ void bind_network(nb::module_& m) {
         .def_prop_ro("activation_floats", [](const Network& self) { return self.plan().chunk_floats; },
                      "The floats of all maps of sixteen images; for prediction, those that are needed at once.")
         .def("predict", &predict, "images"_a.noconvert(), "first"_a, "logits"_a.noconvert(),
-             "Write the logits of the images from `first` on to `logits`, as many as it has rows.");
+             "Write the outputs for the images from `first` on to `logits`, as many as it has rows.");
 }
 
 }  // namespace

@@ -231,7 +231,7 @@ Normalization normalization_by_running_stats(const Layer& l, const float* parame
 
 size_t scratch_floats(const Plan& plan, int chunks) {
     const MapLayout& in = plan.input;
-    const size_t loss = size_t(5) * plan.classes * LANES;
+    const size_t loss = size_t(plan.outputs == 1 ? 6 : 5) * plan.classes * LANES;
     const size_t warp = size_t(LANES * in.values() + (in.height + 3) * (in.width + 3));
     size_t most = std::max(loss, warp);
     for (const Layer& l : plan.layers) {

@@ -217,6 +217,19 @@ void Network::backward_chunk(int chunk, size_t first, size_t last, float* gradie
 }
 
 double Network::chunk_loss(const Batch& batch, int chunk, float* scratch) {
+    float* outputs = plan_.output.at(chunk_memory(chunk)).data;
+    if (plan_.outputs > 1) return loss_of_logits(batch, chunk, outputs, scratch);
+    // One output z has the logits (0, z): it takes the gradient of the second.
+    float* logits = scratch + size_t(5) * plan_.classes * LANES;
+    std::fill(logits, logits + LANES, 0.0f);
+    std::copy(outputs, outputs + LANES, logits + LANES);
+    const double loss = loss_of_logits(batch, chunk, logits, scratch);
+    std::copy(logits + LANES, logits + 2 * LANES, outputs);
+    return loss;
+}
+
+// Turns the logits of a chunk into their gradient. scratch: [5][classes][16].
+double Network::loss_of_logits(const Batch& batch, int chunk, float* logits, float* scratch) {
     const TrainingExamples& examples = batch.examples;
     const int lanes = batch.images_in(chunk), classes = plan_.classes;
     const uint32_t* order = batch.order.images + ptrdiff_t(chunk) * LANES;
@@ -234,31 +247,31 @@ double Network::chunk_loss(const Batch& batch, int chunk, float* scratch) {
                           .scale = 1.0f / float(batch.count),
                           .classes = classes,
                           .lanes = lanes,
-                          .logits = plan_.output.at(chunk_memory(chunk)).data,
+                          .logits = logits,
                           .targets = targets,
                           .inverse_std = examples.inverse_std,
                           .labels = labels,
                           .scratch = scratch});
 }
 
-// Copies the logits of a chunk to rows, of which there are `rows` from the first chunk on.
-void Network::copy_logits(int chunk, ptrdiff_t rows, float* logits) {
+// Copies the outputs of a chunk to rows, of which there are `rows` from the first chunk on.
+void Network::copy_outputs(int chunk, ptrdiff_t rows, float* outputs) {
     const float* out = plan_.output.at(chunk_memory(chunk)).data;
     for (ptrdiff_t lane = 0, row = ptrdiff_t(chunk) * LANES; lane < LANES && row < rows; ++lane, ++row)
-        for (int k = 0; k < plan_.classes; ++k) logits[row * plan_.classes + k] = out[k * LANES + lane];
+        for (int k = 0; k < plan_.outputs; ++k) outputs[row * plan_.outputs + k] = out[k * LANES + lane];
 }
 
 // --- prediction ------------------------------------------------------------------------------------
 
 // Takes as many chunks at a time as there is memory for, so that a batched layer reads its weights once for all.
-void Network::predict(const Images& images, ptrdiff_t first, ptrdiff_t count, float* logits) {
+void Network::predict(const Images& images, ptrdiff_t first, ptrdiff_t count, float* outputs) {
     const ptrdiff_t most = plan_.layered ? ptrdiff_t(chunks_) * LANES : LANES;
     transform_weights();
     for (ptrdiff_t done = 0; done < count; done += most)
-        predict_block(images, first + done, std::min(most, count - done), logits + done * plan_.classes);
+        predict_block(images, first + done, std::min(most, count - done), outputs + done * plan_.outputs);
 }
 
-void Network::predict_block(const Images& images, ptrdiff_t first, ptrdiff_t count, float* logits) {
+void Network::predict_block(const Images& images, ptrdiff_t first, ptrdiff_t count, float* outputs) {
     const int chunks = int((count + LANES - 1) / LANES);
     for (int chunk = 0; chunk < chunks; ++chunk) {
         const ptrdiff_t done = ptrdiff_t(chunk) * LANES;
@@ -272,7 +285,7 @@ void Network::predict_block(const Images& images, ptrdiff_t first, ptrdiff_t cou
         for (int chunk = 0; chunk < chunks; chunk += together)
             forward(l, chunk_memory(chunk), together, false, 0, scratch(0));
     }
-    for (int chunk = 0; chunk < chunks; ++chunk) copy_logits(chunk, count, logits);
+    for (int chunk = 0; chunk < chunks; ++chunk) copy_outputs(chunk, count, outputs);
 }
 
 }  // namespace smidgen

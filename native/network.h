@@ -77,8 +77,8 @@ class Network {
     double backpropagate(const TrainingExamples& examples, const TrainingOrder& order, const LossSettings& loss,
                          ptrdiff_t following = 0);
 
-    // Writes the logits of `count` images from `first` on: [count][classes].
-    void predict(const Images& images, ptrdiff_t first, ptrdiff_t count, float* logits);
+    // Writes the outputs for `count` images from `first` on: [count][outputs].
+    void predict(const Images& images, ptrdiff_t first, ptrdiff_t count, float* outputs);
 
    private:
     struct Batch {
@@ -112,7 +112,8 @@ class Network {
     void forward_chunk(int chunk, size_t first, size_t last, float* scratch);
     void backward_chunk(int chunk, size_t first, size_t last, float* gradient, float* scratch);
     double chunk_loss(const Batch& batch, int chunk, float* scratch);
-    void copy_logits(int chunk, ptrdiff_t rows, float* logits);
+    double loss_of_logits(const Batch& batch, int chunk, float* logits, float* scratch);
+    void copy_outputs(int chunk, ptrdiff_t rows, float* outputs);
 
     // Whole batches.
     double backpropagate_by_chunk(const Batch& batch);
@@ -124,7 +125,7 @@ class Network {
     void batched_forward(const Layer& layer, int chunks);
     void batched_weight_gradient(const Layer& layer, int chunks);
     void batched_input_gradient(const Layer& layer, int chunks);
-    void predict_block(const Images& images, ptrdiff_t first, ptrdiff_t count, float* logits);
+    void predict_block(const Images& images, ptrdiff_t first, ptrdiff_t count, float* outputs);
 
     // Layers whose channels do not meet, in channels.cpp.
     void forward_by_channel(const Batch& batch, size_t first, size_t last);

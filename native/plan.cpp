@@ -80,7 +80,8 @@ Plan::Plan(const std::vector<LayerRequest>& requests, const Size& input_size, Pu
         clear_halos(graph, maps);
     input = maps[0], output = maps[size_t(graph.output)];
     tensors = int(maps.size());
-    classes = int(output.values());
+    outputs = int(output.values());
+    classes = outputs == 1 ? 2 : outputs;
     if (purpose == Purpose::training) join_channels();
     for (Layer& l : layers) {
         l.batched = is_batched(l, chunk_floats);

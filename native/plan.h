@@ -76,7 +76,8 @@ struct Plan {
     int tensors = 0;           // maps, counting those that are written in place of another
     ptrdiff_t parameters = 0;  // a batch norm has four a channel: scale, shift, running mean, running variance
     ptrdiff_t chunk_floats = 0, transformed_floats = 0, batch_statistics_floats = 0;
-    int classes = 0;       // values of the output; those of a map are in the order [channel][y][x]
+    int outputs = 0;       // values of the output; those of a map are in the order [channel][y][x]
+    int classes = 0;       // one for each output; a single output z stands for two classes with the logits (0, z)
     bool layered = false;  // some layer needs the whole batch at once: every chunk keeps its memory
     bool clears_input_halo = false;  // other maps use the memory of `input`
 

@@ -18,7 +18,7 @@ from smidgen.model import (
     nearest_step,
     tensor_shapes,
 )
-from smidgen.spec import Shape, parse_spec
+from smidgen.spec import Shape, classes_of, parse_spec
 
 Images = npt.NDArray[np.uint8]
 
@@ -59,6 +59,8 @@ NETWORKS: dict[str, tuple[str, Shape]] = {
         "dense 3",
         (2, 6, 6),
     ),
+    "one output": ("conv 3x3x3 relu, maxpool 2, dense 4 relu, dense 1", (1, 9, 9)),
+    "one output of a mean": ("conv 3x3x3 relu, pointwise 1, batchnorm, globalavgpool", (2, 6, 7)),
     "dense residual": ("dense 6 relu, residual [dense 6 relu, prelu, dense 6], residual [prelu], dense 3", (1, 5, 5)),
 }
 """Every layer, with sides that are not square and kernels that are not odd."""
@@ -79,7 +81,7 @@ def network_with_grids(text: str, shape: Shape, bits: int = 4, seed: int = 0) ->
         if place % 8 == 6:
             grid = Codebook((np.arange(-largest - 1, largest + 2) * size * 1.3).astype(np.float32), largest + 1)
         tensors[name] = Tensor(levels, grid)
-    return QuantizedModel(spec, shape, tuple(map(str, range(spec.output_shape(shape)[0]))), tensors)
+    return QuantizedModel(spec, shape, tuple(map(str, range(classes_of(spec.output_shape(shape)[0])))), tensors)
 
 
 def some_images(shape: Shape, count: int = 200, seed: int = 0) -> Images:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from smidgen.model import QuantizedModel, Tensor, Uniform, encode, flat_weights, tensor_shapes
 from smidgen.model.quantized import COARSE_STEPS
-from smidgen.spec import parse_spec
+from smidgen.spec import classes_of, parse_spec
 
 GOLDEN = Path(__file__).parent / "golden"
 SHAPE = (1, 8, 8)
@@ -42,8 +43,8 @@ def network(text: str, coders: tuple[str, ...], steps: tuple[int, ...], most: in
         )
         for place, (name, shape) in enumerate(shapes.items())
     }
-    units = next(reversed(shapes.values()))[0]
-    return QuantizedModel(spec, SHAPE, tuple(map(str, range(units))), tensors)
+    classes = classes_of(next(reversed(shapes.values()))[0])
+    return QuantizedModel(spec, SHAPE, tuple(map(str, range(classes))), tensors)
 
 
 def two_kinds() -> QuantizedModel:
@@ -71,11 +72,17 @@ def static_octave() -> QuantizedModel:
     return network("dense 6, dense 2", ("static", "adaptive"), (150,), 3)
 
 
+def one_output() -> QuantizedModel:
+    """One output stands for two classes: a file has two names, and is of version 2."""
+    return replace(network("conv 3x3x3, maxpool 2, dense 1", ("adaptive",), (150,), 4), class_names=("low", "high"))
+
+
 NETWORKS = {
     "v1-two-kinds": two_kinds,
     "v1-same-coder": same_coder,
     "v1-one-axis": one_axis,
     "v1-static-octave": static_octave,
+    "v2-one-output": one_output,
 }
 DECODE_ONLY = "v1-static-octave"
 

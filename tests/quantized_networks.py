@@ -18,7 +18,7 @@ from smidgen.model import (
     nearest_step,
     tensor_shapes,
 )
-from smidgen.spec import NetSpec, Shape, parse_spec
+from smidgen.spec import NetSpec, Shape, classes_of, parse_spec
 
 GOLDEN = Path(__file__).parent / "golden"
 GOLDEN_FILES = sorted(GOLDEN.glob("*.smidgen"))
@@ -34,7 +34,7 @@ def a_quantized_model(
     for name, axes in tensor_shapes(spec, shape).items():
         levels = np.clip(np.rint(rng.laplace(0, scale, axes)), -7, 7).astype(np.int32)
         tensors[name] = Tensor(levels, Uniform(np.array([nearest_step(rng.uniform(0.01, 0.5))])))
-    return QuantizedModel(spec, shape, tuple(map(str, range(spec.output_shape(shape)[0]))), tensors)
+    return QuantizedModel(spec, shape, tuple(map(str, range(classes_of(spec.output_shape(shape)[0])))), tensors)
 
 
 ACTIVATIONS = ("", " relu", " leaky_relu(0.2)", " leaky_relu(0.0123456789)", " leaky_relu(1e-07)")
@@ -121,7 +121,7 @@ def tensors(draw: st.DrawFn, axes: tuple[int, ...]) -> Tensor:
 def quantized_networks(draw: st.DrawFn) -> QuantizedModel:
     spec, shape = draw(networks())
     made = {name: draw(tensors(axes)) for name, axes in tensor_shapes(spec, shape).items()}
-    classes = spec.output_shape(shape)[0]
+    classes = classes_of(spec.output_shape(shape)[0])
     numbers = tuple(map(str, range(classes)))
     names = tuple(draw(st.lists(st.text(max_size=20), min_size=classes, max_size=classes)))
     return QuantizedModel(spec, shape, draw(st.sampled_from([numbers, names])), made)

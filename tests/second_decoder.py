@@ -315,7 +315,9 @@ def decode(content):
     channels, height = 1 + s.exp_golomb(0), 1 + s.exp_golomb(4)
     shape = (channels, height, height if s.flag("square") else 1 + s.exp_golomb(4))
     layers = read_layers(s)
-    shapes, (classes, _, _) = tensor_shapes(layers, shape)
+    shapes, (outputs, _, _) = tensor_shapes(layers, shape)
+    need(outputs > 1 or s.version > 1, "one output in version 1")
+    classes = 2 if outputs == 1 else outputs
     names = [str(place) for place in range(classes)]
     if s.number(1):
         names = [bytes(s.number(8) for _ in range(s.exp_golomb(3))).decode() for _ in range(classes)]

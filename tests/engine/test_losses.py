@@ -55,6 +55,30 @@ def test_value_and_gradient_are_those_of_autograd(loss, temperature, label_weigh
     np.testing.assert_allclose(gradient, wanted_logits.grad.numpy(), rtol=1e-5, atol=2e-6)
 
 
+@pytest.mark.parametrize("label_weight", [0.0, 0.3])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_one_output_has_the_loss_and_the_slope_of_two_logits(loss, label_weight):
+    """Those of autograd at (0, z), a teacher's logits (t1, t2) being (0, t2 - t1)."""
+    torch = pytest.importorskip("torch")
+    recipe = Recipe(loss=loss, temperature=2.0, label_weight=label_weight)
+    logits, teacher, labels = batch()
+    given, teacher, labels = logits[:, 1:2], teacher[:, :2], labels % 2
+    output = torch.tensor(given, requires_grad=True)
+    pair = torch.nn.functional.pad(output, (1, 0))
+    wanted = torch_loss(torch, recipe, pair, teacher, labels)
+    if loss.endswith("logits"):  # the first logit is always right
+        difference = torch.tensor(teacher[:, 1].astype(np.float64) - teacher[:, 0])
+        spread = difference.std(correction=0) if loss == "standardised-logits" else 1
+        soft = ((output[:, 0] - difference) / spread).square().mean() / 2
+        hard = torch.nn.functional.cross_entropy(pair, torch.tensor(labels))
+        wanted = (1 - label_weight) * soft + label_weight * hard
+    value, gradient = loss_and_gradient(recipe, given, labels, prepare(recipe, teacher, outputs=1))
+    wanted.backward()
+    assert gradient.shape == (IMAGES, 1)
+    np.testing.assert_allclose(value, wanted.item(), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(gradient, output.grad.numpy(), rtol=1e-5, atol=2e-6)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_gradient_is_the_slope_of_the_value(loss):
     recipe = Recipe(loss=loss, temperature=2.0, label_weight=0.2)

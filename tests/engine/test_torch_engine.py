@@ -92,17 +92,21 @@ def test_torch_is_left_as_it_was():
     assert torch.equal(torch.get_rng_state(), before[1])
 
 
+@pytest.mark.parametrize("outputs", [1, 4])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_one_step_follows_the_defined_loss(loss):
+def test_one_step_follows_the_defined_loss(loss, outputs):
     """One linear layer, plain gradient descent, one batch: the step by hand, from `smidgen.engine.losses`."""
-    spec, data = parse_spec("dense 4"), examples(40, teacher=True)
+    spec, data = parse_spec(f"dense {outputs}"), examples(40, teacher=True)
+    if outputs == 1:
+        data = Examples(data.images, data.labels % 2, data.teacher_logits[:, :2])
     recipe = Recipe(loss, 2.0, 0.3, "sgd", learning_rate=0.1, schedule="constant", epochs=1, batch_size=40)
     training = torch_engine.train(spec, recipe, data, seed=2)
 
     start = initial_weights(spec, SHAPE, 2).astype(np.float64)
     inputs = data.images.reshape(40, 64) / 255
-    logits = inputs @ start[:256].reshape(4, 64).T + start[256:]
-    value, gradient = loss_and_gradient(recipe, logits, data.labels, prepare(recipe, data.teacher_logits))
+    logits = inputs @ start[: 64 * outputs].reshape(outputs, 64).T + start[64 * outputs :]
+    targets = prepare(recipe, data.teacher_logits, outputs)
+    value, gradient = loss_and_gradient(recipe, logits, data.labels, targets)
     wanted = start - 0.1 * np.concatenate([(gradient.T @ inputs).ravel(), gradient.sum(0)])
     assert training.losses[0] == pytest.approx(value, rel=1e-5)
     np.testing.assert_allclose(training.weights, wanted, atol=1e-6)

@@ -17,6 +17,8 @@ import smidgen.exporters
 from exported_networks import NETWORKS, network_with_grids, some_images, torch_logits
 from quantized_networks import GOLDEN
 from smidgen.data import Dataset
+from smidgen.engine import softmax
+from smidgen.engine.losses import class_logits
 from smidgen.errors import RequestError, RunError
 from smidgen.exporters import classes_by_js, export, export_html, export_js
 from smidgen.exporters.javascript import RUNTIME_PARTS, declarations_of, js_module, runtime
@@ -80,7 +82,7 @@ def logits_by_node(networks: list[QuantizedModel], inputs: list[np.ndarray], fol
     (folder / "main.mjs").write_text(_LOGITS, "utf-8")
     line = ["node", "main.mjs"]
     done = subprocess.run(line, cwd=folder, input=json.dumps(jobs), capture_output=True, text=True, check=True)
-    return [np.array(found, np.float32) for found in json.loads(done.stdout)]
+    return [class_logits(np.array(found, np.float32)) for found in json.loads(done.stdout)]
 
 
 @needs_node
@@ -91,6 +93,28 @@ def test_node_computes_the_decoded_networks_logits(tmp_path: Path) -> None:
     found = logits_by_node(networks, images, tmp_path)
     for network, given, made in zip(networks, images, found, strict=True):
         np.testing.assert_allclose(made, torch_logits(network, given), rtol=1e-4, atol=1e-4, err_msg=str(network.spec))
+
+
+_SCORES = """import { readFileSync } from "node:fs";
+import { classify, labels } from "./network.mjs";
+const found = JSON.parse(readFileSync(0)).map((values) => classify(new Uint8Array(values)));
+const same = found.every(({ label, index, scores }) => label === labels[index] && scores.length === labels.length);
+console.log(JSON.stringify(same ? found.map(({ scores }) => scores) : []));
+"""
+
+
+@needs_node
+@pytest.mark.parametrize("network", ["one output", "one output of a mean"])
+def test_one_output_gives_the_probabilities_of_two_classes(network: str, tmp_path: Path) -> None:
+    quantized = network_with_grids(*NETWORKS[network])
+    images = some_images(quantized.input_shape, 20)
+    (tmp_path / "network.mjs").write_text(js_module(quantized), "utf-8")
+    (tmp_path / "main.mjs").write_text(_SCORES, "utf-8")
+    given = json.dumps(images.reshape(len(images), -1).tolist())
+    done = subprocess.run(["node", "main.mjs"], cwd=tmp_path, input=given, capture_output=True, text=True, check=True)
+    wanted = softmax(torch_logits(quantized, images).astype(np.float64))
+    assert wanted.shape == (20, 2)
+    np.testing.assert_allclose(json.loads(done.stdout), wanted, rtol=1e-4, atol=1e-5)
 
 
 @needs_node

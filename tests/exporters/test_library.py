@@ -7,9 +7,10 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from exported_networks import NETWORKS, needs_cc, network_with_grids, some_images
+from exported_networks import NETWORKS, needs_cc, network_with_grids, some_images, torch_logits
 from smidgen.data import Dataset
 from smidgen.exporters import FORMS, classes_by_c, export, export_c
 from smidgen.model import QuantizedModel, save_smidgen
@@ -52,6 +53,41 @@ def test_an_export_is_a_library_of_c_and_of_cpp(form: str, suffix: str, tmp_path
     for compiler, standard, use in (("cc", "c99", "use.c"), ("g++", "c++11", "use.cpp")):
         subprocess.run([compiler, f"-std={standard}", *STRICT, use, *sources, "-o", "use"], cwd=tmp_path, check=True)
         subprocess.run([tmp_path / "use"], input=images.tobytes(), check=True)
+
+
+ONE_OUTPUT = """#include <stdio.h>
+#include "net.h"
+int main(void)
+{
+    static net_input input[NET_INPUTS];
+    float scores[NET_CLASSES];
+    while (fread(input, 1, sizeof input, stdin) == sizeof input) {
+        const int found = net_classify(input, scores);
+        if (found != net_class(input) || found != (scores[1] > scores[0]))
+            return 1;
+        fwrite(scores, sizeof scores, 1, stdout);
+    }
+    return 0;
+}
+"""
+
+
+@needs_cc
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("network", ["one output", "one output of a mean"])
+def test_one_output_gives_the_scores_of_two_classes(network: str, form: str, tmp_path: Path) -> None:
+    """The first score is 0, the second the output itself; whole numbers round it."""
+    quantized = network_with_grids(*NETWORKS[network], bits=4 if form != "integer" else 8)
+    images = some_images(quantized.input_shape, 100)
+    export_c(quantized, tmp_path / "net.c", form, images)
+    (tmp_path / "use.c").write_text(ONE_OUTPUT)
+    subprocess.run(["cc", "-std=c99", *STRICT, "use.c", "net.c", "-o", "use"], cwd=tmp_path, check=True)
+    done = subprocess.run([tmp_path / "use"], input=images.tobytes(), capture_output=True, check=True)
+    found, wanted = np.frombuffer(done.stdout, "<f4").reshape(-1, 2), torch_logits(quantized, images)
+    assert found.shape == wanted.shape == (100, 2)
+    assert not found[:, 0].any()
+    largest = float(np.abs(wanted).max())
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=largest * (0.05 if form == "integer" else 1e-5))
 
 
 @needs_cc

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 import smidgen
+from exported_networks import NETWORKS, network_with_grids
 from smidgen.data import Dataset
 from smidgen.errors import ModelFileError, RequestError
+from smidgen.exporters import export_onnx
 from smidgen.importers import Imported
 from smidgen.model import as_quantized, encode, open_model
 from smidgen.spec.families import family
@@ -196,6 +198,32 @@ def test_the_comparison_is_made_on_data_and_the_file_is_compressed_and_shown(dig
         smidgen.import_model(kept(other, tmp_path), data=digits)
 
 
+@pytest.mark.parametrize("ends", [[], ["sigmoid"]])
+def test_one_output_of_keras_is_a_head_for_two_classes(ends: list[str], tmp_path: Path) -> None:
+    layers = keras.layers
+    model = keras.Sequential(
+        [layers.Input((7,)), layers.Dense(3, activation="relu"), layers.Dense(1), *map(layers.Activation, ends)]
+    )
+    found = smidgen.import_model(kept(keras_models.with_random_weights(model), tmp_path))
+    assert_equal(found, "dense 3 relu, dense 1")
+    assert found.model.class_names == ("0", "1")
+
+
+@pytest.mark.parametrize("last", [[], [torch.nn.Sigmoid()]])
+def test_one_output_of_torch_is_a_head_for_two_classes(last: list[Any], tmp_path: Path) -> None:
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1))
+    module.extend(last)
+    found = smidgen.import_model(exported(module, (1, 8, 8), tmp_path))
+    assert_equal(found, "dense 3 relu, dense 1")
+    assert found.model.class_names == ("0", "1")
+
+
+def test_one_output_that_smidgen_exported_is_imported_again(tmp_path: Path) -> None:
+    quantized = network_with_grids(*NETWORKS["one output"])
+    export_onnx(quantized, tmp_path / "ours.onnx")
+    assert_equal(smidgen.import_model(tmp_path / "ours.onnx"), str(quantized.spec))
+
+
 def keras_network(*layers: Any) -> Any:
     return keras.Sequential([keras.layers.Input((12, 12, 2)), *layers, keras.layers.Flatten(), keras.layers.Dense(3)])
 
@@ -265,5 +293,10 @@ def test_an_operator_of_onnx_that_is_unknown_is_refused_by_name(tmp_path: Path) 
     module = torch.nn.Sequential(
         torch.nn.Conv2d(1, 2, 3), torch.nn.Sigmoid(), torch.nn.Flatten(), torch.nn.Linear(72, 2)
     )
-    with pytest.raises(RequestError, match=r"Sigmoid .* has no layer in the spec language; it cannot be imported"):
+    with pytest.raises(
+        RequestError, match=r"Sigmoid .* is a sigmoid of a map of 2x6x6; only one of one output for two"
+    ):
+        smidgen.import_model(exported(module, (1, 8, 8), tmp_path))
+    module[1] = torch.nn.Tanh()
+    with pytest.raises(RequestError, match=r"Tanh .* has no layer in the spec language; it cannot be imported"):
         smidgen.import_model(exported(module, (1, 8, 8), tmp_path))

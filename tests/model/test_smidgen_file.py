@@ -203,6 +203,7 @@ def test_a_decoder_that_misreads_the_place_fails_at_its_file(
         ("dense 2 relu6, dense 2", 2),
         ("crelu, dense 2", 2),
         ("residual [prelu], dense 2", 2),
+        ("dense 1", 2),
         ("repeat 2 [repeat 2 [prelu]], dense 2", 2),
     ],
 )

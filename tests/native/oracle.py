@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from smidgen.engine import Examples, native, torch_engine
-from smidgen.engine.losses import loss_and_gradient, prepare
+from smidgen.engine.losses import class_logits, loss_and_gradient, prepare
 from smidgen.records import Recipe
-from smidgen.spec import parse_spec
+from smidgen.spec import classes_of, parse_spec
 from smidgen.streams import initial_weights
 
 _core = pytest.importorskip("smidgen._core", reason="the native core was not built")
@@ -125,14 +125,14 @@ def answers_nearby(spec, recipe, data, weights, count=40):
 
 def assert_random_is_torchs(text, shape, recipe=RECIPES[0], images=37, pixels="bytes", seed=0):
     spec = parse_spec(text)
-    data = random_examples(shape, spec.output_shape(shape)[0], images, seed, pixels)
+    data = random_examples(shape, classes_of(spec.output_shape(shape)[0]), images, seed, pixels)
     assert_is_torchs(spec, recipe, data, random_weights(spec, shape, seed))
 
 
 def assert_every_recipe_is_torchs(text, shape, images, pixels):
     """Compare with torch on one random batch in every recipe, on two threads."""
     spec = parse_spec(text)
-    data = random_examples(shape, spec.output_shape(shape)[0], images, 1, pixels)
+    data = random_examples(shape, classes_of(spec.output_shape(shape)[0]), images, 1, pixels)
     weights = random_weights(spec, shape, 1)
     for recipe in RECIPES:
         assert_is_torchs(spec, recipe, data, weights, threads=2)
@@ -163,9 +163,9 @@ def torch_answers(spec, recipe, data, weights, dtype):
     module = torch_engine.module_of(spec, data.input_shape, weights).to(dtype)
     pixels = torch.tensor(data.images.astype(np.float64) / (255 if data.images.dtype == np.uint8 else 1)).to(dtype)
     with torch.no_grad():
-        predicted = module.eval()(pixels).numpy()
+        predicted = class_logits(module.eval()(pixels).numpy())
     logits = module.train()(pixels)
-    outputs, targets = logits.detach().double().numpy(), prepare(recipe, data.teacher_logits)
+    outputs, targets = logits.detach().double().numpy(), prepare(recipe, data.teacher_logits, logits.shape[1])
     loss, slope = loss_and_gradient(recipe, outputs, data.labels, targets)
     logits.backward(torch.tensor(slope).to(dtype))
     return loss, gradient_of(module), predicted

@@ -12,14 +12,15 @@ from smidgen.errors import SpecError
 from smidgen.spec import parse_spec
 
 
-def random_text(random, shape):
-    """A random spec of up to six layers that fit, and its number of outputs."""
+def random_text(random, shape, one_output=False):
+    """A random spec of up to six layers that fit, and its number of classes: 2 to 12, or 2 of one output."""
     pieces, map_shape = random_layers(random, shape, random.integers(0, 7), depth=0)
-    classes = random.integers(2, 13)
+    classes = 2 if one_output else random.integers(2, 13)
+    outputs = 1 if one_output else classes
     _, height, width = map_shape
-    heads = [f"dense {classes}", f"pointwise {classes}, globalavgpool", f"dense {classes}, batchnorm"]
+    heads = [f"dense {outputs}", f"pointwise {outputs}, globalavgpool", f"dense {outputs}, batchnorm"]
     if max(height, width) <= 11:
-        heads.append(f"conv {classes}x{height}x{width}")
+        heads.append(f"conv {outputs}x{height}x{width}")
     return ", ".join([*pieces, random.choice(heads, p=weights_of(heads))]), classes
 
 
@@ -156,11 +157,11 @@ def random_shape(random):
     return channels, int(random.integers(1, 17)), int(random.integers(1, 17))
 
 
-def fuzz(seed):
+def fuzz(seed, one_output=False):
     """Compare one random network on one random batch with torch."""
-    random = np.random.default_rng([seed, 77])
+    random = np.random.default_rng([seed, 78 if one_output else 77])
     shape = random_shape(random)
-    text, classes = random_text(random, shape)
+    text, classes = random_text(random, shape, one_output)
     recipe = RECIPES[random.integers(len(RECIPES))]
     images, pixels = int(random.integers(1, 41)), random.choice(["bytes", "floats"])
     spec, data = parse_spec(text), random_examples(shape, classes, images, seed, pixels)
@@ -171,6 +172,18 @@ def fuzz(seed):
 def test_random_networks_are_torchs(instruction_set):
     for seed in range(100):
         fuzz(seed)
+
+
+def test_random_networks_of_one_output_are_torchs(instruction_set):
+    for seed in range(40):
+        fuzz(seed, one_output=True)
+
+
+@pytest.mark.slow
+def test_a_thousand_random_networks_of_one_output_are_torchs(monkeypatch):
+    for seed in range(1000, 2000):
+        monkeypatch.setenv("SMIDGEN_INSTRUCTION_SET", SETS[seed % len(SETS)])
+        fuzz(seed, one_output=True)
 
 
 @pytest.mark.slow

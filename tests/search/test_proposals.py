@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smidgen.search.effort import EFFORTS
+from smidgen.search.parameter_search import first_networks
 from smidgen.search.proposals import Space, first_generation, next_generation, widened
 from smidgen.search.ranking import CandidateScore
 from smidgen.spec import Dense, NetSpec, Shape, parse_spec
@@ -75,11 +77,11 @@ def test_maps_get_convolutions_and_small_and_large_networks() -> None:
 
 
 def test_a_space_with_few_networks_gives_what_there_is() -> None:
-    space = Space((2, 1, 1), 2, most_parameters=6, most_macs=100)
+    space = Space((2, 1, 1), 2, most_parameters=3, most_macs=100)
     specs = first_generation(space, 5, seed=0)
-    assert [str(spec) for spec in specs] == ["dense 2"]
+    assert [str(spec) for spec in specs] == ["dense 1"]
     assert all(
-        space.contains(child) for child in next_generation(space, [CandidateScore(specs[0], 6, 0.1)], 50, seed=0)
+        space.contains(child) for child in next_generation(space, [CandidateScore(specs[0], 3, 0.1)], 50, seed=0)
     )
 
 
@@ -119,6 +121,25 @@ def test_parents_have_the_least_error_times_size() -> None:
     """With one parent, the children are those of the network with the least."""
     space, good, bad = space_of(VECTOR), run(1_000, 0.02, units=7), run(900, 0.5, units=11)
     assert next_generation(space, [bad, good], 5, seed=0, parents=1) == next_generation(space, [good], 5, seed=0)
+
+
+@every_shape
+def test_two_classes_get_one_output(shape: Shape) -> None:
+    """So do the children and the wider networks of a parent with one; a parent with two outputs keeps them."""
+    space = Space(shape, 2, 20_000, 300_000)
+    specs = first_networks(space, EFFORTS["quick"], seed=3)
+    assert len(specs) >= 24
+    assert {spec.output_shape(shape) for spec in specs} == {(1, 1, 1)}
+    history = [CandidateScore(spec, spec.parameters(shape), 0.1) for spec in specs]
+    children = next_generation(space, history, 12, seed=0)
+    wider = [made for spec in specs if (made := widened(space, spec, 1.5))]
+    assert children and wider
+    assert {spec.output_shape(shape) for spec in (*children, *wider)} == {(1, 1, 1)}
+    old = parse_spec("dense 3 relu, dense 2")
+    assert space.contains(old)
+    assert {
+        child.output_shape(shape) for child in next_generation(space, [CandidateScore(old, 9, 0.1)], 5, seed=0)
+    } == {(2, 1, 1)}
 
 
 # --- what a space contains -----------------------------------------------------------------------

@@ -122,6 +122,6 @@ class Engine(Protocol):
             threads: Threads to use; the native engine splits the images among them.
 
         Returns:
-            The logits, float32 [n, classes]. A network that ends in a map gives its values in the order channel, row,
-            column.
+            The logits, float32 [n, classes]; those of one output z are (0, z). A network that ends in a map gives its
+            values in the order channel, row, column.
         """

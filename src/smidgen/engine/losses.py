@@ -11,6 +11,9 @@ one image with K classes, the student's logits z, the teacher's logits t and the
 
 The loss of a batch is the mean over its images. With a recipe's `label_weight` w, every loss but "labels" becomes
 (1 - w) * loss + w * labels.
+
+A network with one output z for two classes has the logits (0, z). Only the difference of a teacher's logits can then be
+learned: for the losses on logits, the teacher's become (0, t2 - t1).
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,12 +50,18 @@ class Targets:
     inverse_std: Floats
 
 
-def prepare(recipe: Recipe, teacher_logits: Floats | None) -> Targets:
+def class_logits(outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a network's outputs as a logit for each class: [n, classes], of one output z the logits (0, z)."""
+    return np.pad(outputs, ((0, 0), (1, 0))) if outputs.shape[1] == 1 else outputs
+
+
+def prepare(recipe: Recipe, teacher_logits: Floats | None, outputs: int = 0) -> Targets:
     """Compute the targets of a recipe from a teacher's logits.
 
     Args:
         recipe: Names the loss and its temperature.
         teacher_logits: float32 [n, classes], or None.
+        outputs: Outputs of the student; 0 for one for each class.
 
     Raises:
         RequestError: The recipe needs a teacher and there is none, or its logits are not finite.
@@ -59,6 +69,8 @@ def prepare(recipe: Recipe, teacher_logits: Floats | None) -> Targets:
     if not recipe.needs_teacher:
         return Targets(None, np.ones(0, np.float32))
     logits = _checked(recipe, teacher_logits)
+    if outputs == 1:
+        logits = logits - logits[:, :1]
     inverse_std = np.ones(logits.shape[1])
     if recipe.loss in ("kl", "probabilities"):
         temperature = recipe.temperature if recipe.loss == "kl" else 1.0
@@ -83,13 +95,16 @@ def loss_and_gradient(
 
     Args:
         recipe: Names the loss.
-        logits: float64 [n, classes], the student's.
+        logits: float64 [n, classes], the student's; or [n, 1], its one output for two classes.
         labels: int [n].
         targets: The targets of these n images.
 
     Returns:
-        (loss, gradient), the gradient float64 [n, classes].
+        (loss, gradient), the gradient float64 in the shape of the logits.
     """
+    if logits.shape[1] == 1:
+        value, slopes = loss_and_gradient(recipe, class_logits(logits), labels, targets)
+        return value, slopes[:, 1:]
     if not recipe.needs_teacher:
         values, gradient = _cross_entropy(logits, labels)
     else:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import smidgen
 from smidgen import environment
 from smidgen.engine.interface import DEFAULT_CONTROL, Examples, Images, TrainControl, Trained
-from smidgen.engine.losses import prepare
+from smidgen.engine.losses import class_logits, prepare
 from smidgen.engine.start import Start, check_start
 from smidgen.errors import EngineError
 from smidgen.records import OPTIMIZERS, Recipe, Weights
@@ -110,7 +110,7 @@ def train(
     network = _network(spec, examples.input_shape, weights, batch_size, control.threads, seed)
     if start is not None:
         network.start(start.weights, _constraints(start))
-    run, kept = _Run(recipe, examples), weights
+    run, kept = _Run(spec, recipe, examples), weights
     losses: list[float] = []
     for epoch in range(recipe.epochs):
         total = run.epoch(network, seed, epoch, control)
@@ -132,17 +132,17 @@ def predict(
 ) -> npt.NDArray[np.float32]:
     """Run a network, as `Engine.predict` says; the result does not depend on `threads`."""
     input_shape: Shape = (images.shape[1], images.shape[2], images.shape[3])
-    logits = np.empty((len(images), math.prod(spec.output_shape(input_shape))), np.float32)
+    outputs = np.empty((len(images), math.prod(spec.output_shape(input_shape))), np.float32)
     pixels = np.ascontiguousarray(images)
     bounds = [len(images) * part // threads for part in range(threads + 1)]
 
     def part(first: int, last: int) -> None:
         network = _network(spec, input_shape, weights, PREDICT_BATCH, 1, 0, training=False)
-        network.predict(pixels, first, logits[first:last])
+        network.predict(pixels, first, outputs[first:last])
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(part, bounds[:-1], bounds[1:]))
-    return logits
+    return class_logits(outputs)
 
 
 def gradient(
@@ -153,7 +153,7 @@ def gradient(
     A dropout draws the masks of seed 0.
     """
     network = _network(spec, examples.input_shape, weights, len(examples.images), threads, 0)
-    run, out = _Run(recipe, examples), np.empty_like(weights)
+    run, out = _Run(spec, recipe, examples), np.empty_like(weights)
     order = np.arange(len(examples.images), dtype=np.uint32)
     total = network.gradient(run.examples, order=order, loss=run.loss, out=out)
     return total / len(examples.images), out
@@ -162,10 +162,10 @@ def gradient(
 class _Run:
     """One training's examples, loss and optimizer, as the core takes them."""
 
-    def __init__(self, recipe: Recipe, examples: Examples) -> None:
+    def __init__(self, spec: NetSpec, recipe: Recipe, examples: Examples) -> None:
         from smidgen import _core
 
-        targets = prepare(recipe, examples.teacher_logits)
+        targets = prepare(recipe, examples.teacher_logits, math.prod(spec.output_shape(examples.input_shape)))
         self.recipe = recipe
         self.image_shape = examples.images.shape
         self.examples = _core.Examples(

@@ -110,19 +110,14 @@ def calls_text(
         first: Statements before an input is read.
     """
     kind = "static inline " if single else ""
-    times = "" if unit == "1.0f" else f" * {unit}"
-    logit = f"(float){result}[i]{times}"
+    is_one = quantized.spec.output_shape(quantized.input_shape)[0] == 1
+    best, scores = (_one_output if is_one else _outputs)(name, result, "" if unit == "1.0f" else f" * {unit}")
     lines = "".join(f"{line}\n" for line in first)
     return f"""{"static " if single else ""}{_names(quantized, name, extern=False)}
 
 static int best(SCRATCH *scratch, const input_type *input)
 {{
-    int i, found = 0;
-{lines}    run(scratch, input);
-    for (i = 1; i < {name.upper()}_CLASSES; i++)
-        if ({result}[i] > {result}[found])
-            found = i;
-    return found;
+{best.format(run=f"{lines}    run(scratch, input);")}
 }}
 
 static SCRATCH own;
@@ -135,10 +130,7 @@ static SCRATCH own;
 {kind}int {name}_classify_in({name}_scratch *scratch, const {name}_input *input, float *scores)
 {{
     const int found = best(scratch, input);
-    int i;
-    if (scores)
-        for (i = 0; i < {name.upper()}_CLASSES; i++)
-            scores[i] = {logit};
+{scores}
     return found;
 }}
 
@@ -147,6 +139,30 @@ static SCRATCH own;
     return {name}_classify_in(&own, input, scores);
 }}
 """
+
+
+def _outputs(name: str, result: str, times: str) -> tuple[str, str]:
+    """Return what finds the class, with {run} where the network runs, and what writes the scores."""
+    best = f"""    int i, found = 0;
+{{run}}
+    for (i = 1; i < {name.upper()}_CLASSES; i++)
+        if ({result}[i] > {result}[found])
+            found = i;
+    return found;"""
+    scores = f"""    int i;
+    if (scores)
+        for (i = 0; i < {name.upper()}_CLASSES; i++)
+            scores[i] = (float){result}[i]{times};"""
+    return best, scores
+
+
+def _one_output(_name: str, result: str, times: str) -> tuple[str, str]:
+    """Return the same for one output, which is the second class's score if the first's is zero."""
+    scores = f"""    if (scores) {{
+        scores[0] = 0.0f;
+        scores[1] = (float)*{result}{times};
+    }}"""
+    return f"{{run}}\n    return *{result} > 0;", scores
 
 
 _DEFINED = re.compile(

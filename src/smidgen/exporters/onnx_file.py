@@ -69,12 +69,11 @@ def onnx_bytes(quantized: QuantizedModel) -> bytes:
         raise RequestError("writing an ONNX file needs the package onnx; pip install 'smidgen[onnx]'") from None
     graph = _Graph(quantized)
     name = "image" if reads_bytes(quantized) else "input"
-    outputs = quantized.spec.output_shape(quantized.input_shape)[0]
     made = helper.make_graph(
         graph.nodes,
         "smidgen",
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *quantized.input_shape])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", outputs])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", len(quantized.class_names)])],
         graph.initializers,
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
@@ -98,7 +97,7 @@ class _Graph:
         self._plans = quantized.spec.plan(quantized.input_shape)
         for place, plan in enumerate(self._plans):
             self._values[place] = self._activated(self._layer(place, plan), plan)
-        self._add("Flatten", self._values[len(self._plans) - 1], output="logits")
+        self._logits(self._values[len(self._plans) - 1])
 
     def _input(self) -> str:
         """Return the input as the first layer reads it."""
@@ -110,6 +109,14 @@ class _Graph:
                 self._store(f"input.{kind}", np.array(numbers, np.float32).reshape(-1, 1, 1))
                 value = self._add(kind, value, f"input.{kind}")
         return value
+
+    def _logits(self, value: str) -> None:
+        """Add the output; a network's one output for two classes gets a zero before it."""
+        if self._plans[-1].output_shape[0] > 1:
+            self._add("Flatten", value, output="logits")
+            return
+        self._store("logits.pads", np.array([0, 1, 0, 0], np.int64))
+        self._add("Pad", self._add("Flatten", value), "logits.pads", output="logits")
 
     def _layer(self, place: int, plan: LayerPlan) -> str:
         own = place if plan.source is None else plan.source

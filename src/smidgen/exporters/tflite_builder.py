@@ -15,7 +15,16 @@ Array = npt.NDArray[Any]
 
 _TYPES = {"float32": "FLOAT32", "int8": "INT8", "int32": "INT32"}
 _VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "MAX_POOL_2D": 2, "AVERAGE_POOL_2D": 2, "ADD": 2}
-_VERSIONS |= {"CONCATENATION": 2, "LEAKY_RELU": 2, "PRELU": 1, "QUANTIZE": 1, "RESHAPE": 1, "SUB": 1, "MUL": 1}
+_VERSIONS |= {
+    "CONCATENATION": 2,
+    "LEAKY_RELU": 2,
+    "PRELU": 1,
+    "QUANTIZE": 1,
+    "RESHAPE": 1,
+    "PAD": 2,
+    "SUB": 1,
+    "MUL": 1,
+}
 """The first version of each operator that has int8 where this project uses it."""
 _OPTIONS = {
     "CONV_2D": "Conv2DOptions",
@@ -28,6 +37,7 @@ _OPTIONS = {
     "SUB": "SubOptions",
     "MUL": "MulOptions",
     "QUANTIZE": "QuantizeOptions",
+    "PAD": "PadOptions",
 }
 ALIGNMENT, SCHEMA_VERSION = 16, 3
 """The alignment of a buffer's data in the file, and the version of the format."""
@@ -143,8 +153,8 @@ class Builder:
                 return self._table("ConcatenationOptions", Axis=3, FusedActivationFunction=activation)
             case "LEAKY_RELU":
                 return self._table("LeakyReluOptions", Alpha=settings["alpha"])
-            case "QUANTIZE":
-                return self._table("QuantizeOptions")
+            case "QUANTIZE" | "PAD":
+                return self._table(_OPTIONS[kind])
         return self._table(_OPTIONS[kind], FusedActivationFunction=activation)
 
     def _table(self, name: str, **fields: Any) -> int:

@@ -105,12 +105,18 @@ class _Graph:
         self._values = {-1: self._read()}
         for place, plan in enumerate(self._plans):
             self._values[place] = self._layer(place, plan)
-        classes = len(quantized.class_names)
-        last = self._map("logits", (1, classes), len(self._plans) - 1)
-        self.output = self.builder.add("RESHAPE", [self._values[len(self._plans) - 1], self._shape(classes)], last)
+        self.output = self._logits(len(self._plans) - 1)
 
-    def _shape(self, classes: int) -> int:
-        return self.builder.constant("shape", np.array([1, classes], np.int32))
+    def _logits(self, last: int) -> int:
+        """Add the output; a network's one output for two classes gets a zero before it."""
+        outputs = self._plans[last].output_shape[0]
+        shape = self.builder.constant("shape", np.array([1, outputs], np.int32))
+        made = self._map("logits" if outputs > 1 else "output", (1, outputs), last)
+        self.builder.add("RESHAPE", [self._values[last], shape], made)
+        if outputs > 1:
+            return made
+        pads = self.builder.constant("pads", np.array([[0, 0], [1, 0]], np.int32))
+        return self.builder.add("PAD", [made, pads], self._map("logits", (1, 2), last))
 
     def _map(self, name: str, shape: tuple[int, ...], place: int) -> int:
         """Add a tensor that is computed, with the quantization of a layer's output."""

@@ -17,7 +17,7 @@ from smidgen.importers.keras_file import open_keras, read_keras
 from smidgen.importers.onnx_file import read_onnx
 from smidgen.importers.steps import Steps
 from smidgen.model import Model, as_quantized, save_safetensors, save_smidgen
-from smidgen.spec import InputSpec, Shape
+from smidgen.spec import InputSpec, Shape, classes_of
 from smidgen.spec.input import IMAGE_BYTES
 from smidgen.teacher.loaders.keras_model import from_keras
 from smidgen.teacher.loaders.network import Network
@@ -86,8 +86,9 @@ def import_network(file: Path, dataset: Dataset | None, out: Path | None) -> Imp
     """
     steps, output, original = _read(file)
     spec, weights = assembled(steps, output)
-    shape, classes = steps.input_shape, spec.output_shape(steps.input_shape)[0]
-    spec.check_head(shape, classes)
+    shape = steps.input_shape
+    spec.check_head(shape)
+    classes = classes_of(spec.output_shape(shape)[0])
     named = dataset is not None and dataset.classes == classes
     names = dataset.class_names if dataset is not None and named else tuple(map(str, range(classes)))
     described = {"input": InputSpec(IMAGE_BYTES, shape)} if steps.divisor != 1 else {}
@@ -141,7 +142,7 @@ def _proof(
 ) -> ImportProof:
     inputs, said, labels = _inputs(model.input_shape, dataset)
     ours = choose().predict(model.spec, model.weights, inputs).astype(np.float64)
-    theirs = original(inputs)
+    theirs = _for_each_class(original(inputs), steps)
     found = ours
     if steps.is_softmax:
         found = _softmax(ours) if _are_probabilities(theirs) else np.log(_softmax(ours))
@@ -154,6 +155,13 @@ def _proof(
     agreeing = int((found.argmax(1) == theirs.argmax(1)).sum())
     correct = None if labels is None else int((found.argmax(1) == labels).sum())
     return ImportProof(said, len(inputs), largest, agreeing, correct)
+
+
+def _for_each_class(outputs: npt.NDArray[np.float64], steps: Steps) -> npt.NDArray[np.float64]:
+    """Return the original's outputs with one for each class; one output is the second class's of two."""
+    if outputs.shape[1] > 1:
+        return outputs
+    return np.concatenate([1 - outputs if steps.is_softmax else 0 * outputs, outputs], axis=1)
 
 
 def _inputs(shape: Shape, dataset: Dataset | None) -> tuple[Floats, str, npt.NDArray[np.int32] | None]:

@@ -260,10 +260,13 @@ class _Reader:
         name = getattr(activation, "__name__", str(activation))
         if name == "softmax":
             self.steps.softmax(source, output)
+        elif name == "sigmoid":
+            self.steps.sigmoid(_name(layer), source, output)
         elif name in _ACTIVATIONS:
             self.steps.activation(_name(layer), source, output, *_ACTIVATIONS[name])
         else:
-            raise RequestError(f"{_name(layer)} has the activation {name}; known are {', '.join(_ACTIVATIONS)}")
+            known = f"{', '.join(_ACTIVATIONS)}, and at the end softmax or sigmoid"
+            raise RequestError(f"{_name(layer)} has the activation {name}; known are {known}")
 
     def _check_unflattened(self, layer: Any, source: str) -> None:
         if self.steps.real(source) in self._flat:

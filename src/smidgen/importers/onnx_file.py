@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MAX_CONSTANT = 2**26
 """Numbers that one operator on constants may make."""
 
+ZERO_LOGIT = [0, 1, 0, 0]
+"""The pads that put a zero before a network's one output for two classes, as Smidgen exports it."""
+
 Pair = tuple[int, int]
 Array = npt.NDArray[Any]
 
@@ -212,7 +215,11 @@ class _Reader:
         value = self.constant(node, 2) if len(node.input) > 2 else None
         pads = [int(each) for each in (found if found is not None else [])]
         half = len(pads) // 2
-        if settings.get("mode", b"constant") != b"constant" or (value is not None and value.item()) or len(pads) < 6:
+        are_zeros = settings.get("mode", b"constant") == b"constant" and not (value is not None and value.item())
+        if are_zeros and pads == ZERO_LOGIT and self.steps.shape(node.input[0]) == (1, 1, 1):
+            self.steps.same(node.input[0], node.output[0])
+            return
+        if not are_zeros or len(pads) < 6:
             raise RequestError(f"{_name(node)} pads with other values than zeros; it cannot be imported")
         if any(pads[:2] + pads[half : half + 2]):
             raise RequestError(f"{_name(node)} pads the batch or the channels; it cannot be imported")
@@ -240,6 +247,9 @@ class _Reader:
             raise RequestError(f"{_name(node)} is a softmax over axis {settings['axis']}; it must be over the classes")
         self.steps.softmax(node.input[0], node.output[0])
 
+    def sigmoid(self, node: NodeProto, _settings: dict[str, Any]) -> None:
+        self.steps.sigmoid(_name(node), node.input[0], node.output[0])
+
 
 _OPERATORS: dict[str, Callable[[_Reader, NodeProto, dict[str, Any]], None]] = {
     "Conv": _Reader.conv,
@@ -263,6 +273,7 @@ _OPERATORS: dict[str, Callable[[_Reader, NodeProto, dict[str, Any]], None]] = {
     "Identity": _Reader.same,
     "Softmax": _Reader.softmax,
     "LogSoftmax": _Reader.softmax,
+    "Sigmoid": _Reader.sigmoid,
 }
 """How each operator is read; any other is refused by its name."""
 

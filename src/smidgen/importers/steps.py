@@ -32,6 +32,7 @@ from smidgen.spec import (
     Shape,
     same_padding,
 )
+from smidgen.spec.shapes import shape_text
 
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.floating[Any]]
@@ -83,7 +84,7 @@ class Steps:
         input_shape: its shape.
         steps: in order.
         notes: what a user should know, a sentence each.
-        is_softmax: whether the network ends in a softmax, which is left out.
+        is_softmax: whether the network ends in a softmax, or in a sigmoid of one output, which is left out.
         divisor: what the network divides its input by first, which is left out: 255 or 1.
     """
 
@@ -246,6 +247,15 @@ class Steps:
         self.is_softmax = True
         self.same(source, output)
 
+    def sigmoid(self, name: str, source: str, output: str) -> None:
+        """Leave out a sigmoid of one output, which must be the last step: it is the softmax of (0, output)."""
+        if self.shape(source) != (1, 1, 1):
+            raise RequestError(
+                f"{name} is a sigmoid of {shape_text(self.shape(source))}; only one of one output for two classes, at "
+                "the network's end, can be imported"
+            )
+        self.softmax(source, output)
+
     def _value(self, name: str, action: Activation | Sum, sources: tuple[str, ...], output: str) -> None:
         given = tuple(self._unpadded(name, source) for source in sources)
         self._shapes[output] = self._shapes[given[0]]
@@ -253,7 +263,7 @@ class Steps:
 
     def _unpadded(self, name: str, source: str) -> str:
         if self.is_softmax:
-            raise RequestError(f"{name} reads the result of a softmax; only the last step may be one")
+            raise RequestError(f"{name} reads the result of a softmax or sigmoid; only the last step may be one")
         given = self.real(source)
         if given not in self._shapes:
             raise RequestError(f"{name} reads a value without the bias that is added to it; it cannot be imported")

@@ -27,7 +27,7 @@ class Model:
     Attributes:
         spec: the layers.
         input_shape: (channels, height, width) of one input.
-        class_names: name of the class of each output, in order.
+        class_names: name of the class of each output, in order; of one output z, whose logits are (0, z), two.
         weights: flat float32, layer by layer; see `records.Weights`.
         metadata: free text (data, digest, floor, scores). Keys that begin with `smidgen_` belong to the file format.
         input: what the numbers of an input mean; the weights are for `input.to_network(values)`.

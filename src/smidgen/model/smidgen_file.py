@@ -28,7 +28,7 @@ from smidgen.model.coding.tensor_stream import TensorStream
 from smidgen.model.model import Model, check_activations, read_regular, tensor_shapes
 from smidgen.model.quantized import QuantizedModel, Tensor, check_tensor, dequantize, equal_networks
 from smidgen.model.safetensors_file import load_safetensors
-from smidgen.spec import UNSTATED, NetSpec, Shape
+from smidgen.spec import UNSTATED, NetSpec, Shape, classes_of
 
 MAGIC = 0xB5
 USUAL_NIBBLE = 5
@@ -90,8 +90,10 @@ def encode(quantized: QuantizedModel) -> bytes:
 
 
 def _version(quantized: QuantizedModel) -> int:
-    """Version 1 says nothing of its input, which is an image in bytes, and has the layers of version 1."""
-    return version_of(quantized.spec) if is_first_version(quantized.input) else VERSIONS[-1]
+    """Version 1 has an image in bytes as its input, the layers of version 1, and an output for each class."""
+    has_all_outputs = quantized.spec.output_shape(quantized.input_shape)[0] == len(quantized.class_names)
+    is_first = is_first_version(quantized.input) and has_all_outputs
+    return version_of(quantized.spec) if is_first else VERSIONS[-1]
 
 
 def _coder_choices(quantized: QuantizedModel) -> list[tuple[str, str]]:
@@ -270,7 +272,7 @@ def _read(content: bytes) -> tuple[QuantizedModel, list[Part]]:
     spec, input_shape = read_spec(decoder, content[1] % 16)
     shapes = _shapes(decoder, spec, input_shape)
     marks.append(Part("input and layers", decoder.bits_read))
-    class_names = _read_names(decoder, spec.output_shape(input_shape)[0])
+    class_names = _read_names(decoder, _classes(decoder, spec.output_shape(input_shape)[0], content[1] % 16))
     marks.append(Part("class names", decoder.bits_read))
     described = UNSTATED
     if content[1] % 16 > 1:
@@ -318,6 +320,13 @@ def _shapes(decoder: Decoder, spec: NetSpec, input_shape: Shape) -> dict[str, tu
     if weights > most:
         raise decoder.error(f"has a network of {weights} weights; a file of this length holds at most {most}")
     return tensor_shapes(spec, input_shape)
+
+
+def _classes(decoder: Decoder, outputs: int, version: int) -> int:
+    """Return the number of classes; in version 1 each has an output."""
+    if outputs == 1 and version == 1:
+        raise decoder.error("has a network of one output, which a file of version 1 cannot have")
+    return classes_of(outputs)
 
 
 def _read_names(decoder: Decoder, classes: int) -> tuple[str, ...]:

@@ -91,7 +91,8 @@ class Recipe:
             "labels" is cross-entropy with the label;
             "kl" is the KL divergence to the teacher's softmax at `temperature`, times the temperature squared
             (Hinton, Vinyals & Dean 2015, section 2);
-            "logits" is the squared error to the teacher's logits (Ba & Caruana 2014, section 2.2);
+            "logits" is the squared error to the teacher's logits (Ba & Caruana 2014, section 2.2), of one output for
+            two classes to their difference;
             "standardised-logits" is the same after each class is divided by the standard deviation of its logits;
             "probabilities" is the squared error between softmaxes.
         temperature: The temperature of "kl", above 0.

@@ -41,7 +41,7 @@ from smidgen.search.ranking import (
 )
 from smidgen.search.result import RecipeComparison, TrainedCandidate
 from smidgen.search.state import Search
-from smidgen.spec import NetSpec
+from smidgen.spec import NetSpec, outputs_for
 from smidgen.spec.families import FAMILIES
 
 
@@ -108,7 +108,7 @@ def propose(search: Search, generation: int) -> tuple[NetSpec, ...]:
 
 def first_networks(space: Space, effort: Effort, seed: int) -> tuple[NetSpec, ...]:
     """The networks of the first generation: the families at small widths, and drawn ones of every size."""
-    known = [build(width, space.classes) for build in FAMILIES.values() for width in FAMILY_WIDTHS]
+    known = [build(width, outputs_for(space.classes)) for build in FAMILIES.values() for width in FAMILY_WIDTHS]
     drawn = first_generation(space, effort.first, seed)
     return tuple(dict.fromkeys((*filter(space.contains, known), *drawn)))
 

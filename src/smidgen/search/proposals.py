@@ -15,7 +15,7 @@ from smidgen.search.designs import designs_for
 from smidgen.search.edits import child, edits_for, with_widths
 from smidgen.search.idle_layers import has_idle_layer
 from smidgen.search.ranking import CandidateScore, by_error_times_size
-from smidgen.spec import Dense, Layer, NetSpec, Shape
+from smidgen.spec import Dense, Layer, NetSpec, Shape, outputs_for
 
 PARENTS = 20
 """How many networks have children."""
@@ -37,7 +37,7 @@ class Space:
 
     Attributes:
         input_shape: Channels, height and width of an input.
-        classes: Outputs of the head.
+        classes: Classes of the data; the head has one output for two of them, else one for each.
         most_parameters: Upper limit of the parameters.
         most_macs: Upper limit of the multiply-accumulates for one input.
         least_parameters: Lower limit of the parameters.
@@ -138,14 +138,15 @@ def _narrowed(space: Space, spec: NetSpec) -> NetSpec:
 
 def _fitted(space: Space, layers: Sequence[Layer]) -> NetSpec:
     """The layers that fit the map before them, then the head."""
-    whole = NetSpec((*layers, Dense(space.classes)))
+    head = Dense(outputs_for(space.classes))
+    whole = NetSpec((*layers, head))
     if _fits(whole, space.input_shape):
         return whole
     fitting: list[Layer] = []
     for layer in layers:
         if _fits(NetSpec((*fitting, layer)), space.input_shape):
             fitting.append(layer)
-    return NetSpec((*fitting, Dense(space.classes)))
+    return NetSpec((*fitting, head))
 
 
 def _fits(spec: NetSpec, shape: Shape) -> bool:

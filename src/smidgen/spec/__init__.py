@@ -70,7 +70,7 @@ from smidgen.spec.layers import (
 from smidgen.spec.limits import MAX_LAYERS, MAX_MACS, MAX_PARAMETERS, MAX_VALUES, planned_count
 from smidgen.spec.liveness import Lifetime, lifetimes
 from smidgen.spec.placing import same_padding
-from smidgen.spec.plan import NetSpec
+from smidgen.spec.plan import NetSpec, classes_of, outputs_for
 from smidgen.spec.shapes import LayerPlan, Shape
 
 __all__ = [
@@ -112,9 +112,11 @@ __all__ = [
     "Repeat",
     "Residual",
     "Shape",
+    "classes_of",
     "inner_layers",
     "is_first_language",
     "lifetimes",
+    "outputs_for",
     "parse_spec",
     "planned_count",
     "same_padding",

@@ -11,24 +11,24 @@ from difflib import get_close_matches
 
 from smidgen.errors import RequestError
 from smidgen.spec.layers import RELU, Conv, Dense, Dropout, MaxPool
-from smidgen.spec.plan import NetSpec
+from smidgen.spec.plan import NetSpec, outputs_for
 from smidgen.spec.references import REFERENCES
 
 Family = Callable[[int, int], NetSpec]
-"""A function of (width, classes)."""
+"""A function of (width, outputs)."""
 
 
-def mlp1(width: int, classes: int) -> NetSpec:
+def mlp1(width: int, outputs: int) -> NetSpec:
     """Two hidden layers of n units: n² + 796 n + 10 parameters."""
-    return NetSpec((Dense(width, RELU), Dense(width, RELU), Dense(classes)))
+    return NetSpec((Dense(width, RELU), Dense(width, RELU), Dense(outputs)))
 
 
-def mlp2(width: int, classes: int) -> NetSpec:
+def mlp2(width: int, outputs: int) -> NetSpec:
     """A max-pool before mlp1: n² + 208 n + 10 parameters."""
-    return NetSpec((MaxPool(2), *mlp1(width, classes).layers))
+    return NetSpec((MaxPool(2), *mlp1(width, outputs).layers))
 
 
-def cnn1(width: int, classes: int) -> NetSpec:
+def cnn1(width: int, outputs: int) -> NetSpec:
     """Two convolutions and a hidden layer: 1170 n² + 56 n + 10 parameters."""
     return NetSpec(
         (
@@ -38,12 +38,12 @@ def cnn1(width: int, classes: int) -> NetSpec:
             Dropout(0.25),
             Dense(4 * width, RELU),
             Dropout(0.5),
-            Dense(classes),
+            Dense(outputs),
         )
     )
 
 
-def cnn2(width: int, classes: int) -> NetSpec:
+def cnn2(width: int, outputs: int) -> NetSpec:
     """Four convolutions, two pools, no hidden layer: 63 n² + 335 n + 10 parameters."""
     return NetSpec(
         (
@@ -53,7 +53,7 @@ def cnn2(width: int, classes: int) -> NetSpec:
             Conv(2 * width, (3, 3), slope=RELU),
             Conv(2 * width, (3, 3), slope=RELU),
             MaxPool(2),
-            Dense(classes),
+            Dense(outputs),
         )
     )
 
@@ -73,7 +73,7 @@ def family(name: str, width: int | None = None, classes: int = 10) -> NetSpec:
     Args:
         name: A key of `FAMILIES` or `REFERENCES`.
         width: The width, at least 1; None for 2, or for the published width.
-        classes: How many outputs the network has.
+        classes: How many classes there are. Families have one output for two of them, published networks two.
 
     Raises:
         RequestError: There is no such family, or the width is below 1.
@@ -85,5 +85,5 @@ def family(name: str, width: int | None = None, classes: int = 10) -> NetSpec:
     if width is not None and width < 1:
         raise RequestError(f"width={width} must be at least 1; give for example 2")
     if name in FAMILIES:
-        return FAMILIES[name](width or DEFAULT_WIDTH, classes)
+        return FAMILIES[name](width or DEFAULT_WIDTH, outputs_for(classes))
     return REFERENCES[name].build(width or REFERENCES[name].width, classes)

@@ -10,7 +10,7 @@ from smidgen.spec.liveness import most_alive
 from smidgen.spec.shapes import LayerPlan, Shape, shape_text
 from smidgen.spec.writing_out import written_out
 
-__all__ = ["LayerPlan", "NetSpec", "Shape"]
+__all__ = ["LayerPlan", "NetSpec", "Shape", "classes_of", "outputs_for"]
 
 
 @dataclass(frozen=True)
@@ -68,33 +68,56 @@ class NetSpec:
         return self.plan(input_shape)[-1].output_shape
 
     def check_head(self, input_shape: Shape, classes: int | None = None) -> None:
-        """Check that the network ends in one linear output per class.
+        """Check that the network ends in one linear output per class; for two classes one output is enough.
+
+        One output z stands for the logits (0, z): it says the second class if it is above zero.
 
         Args:
             input_shape: The shape of an image.
-            classes: How many classes there are; None allows any number.
+            classes: How many classes there are; None allows any number from two on.
 
         Raises:
             SpecError: The network has no such outputs, or nothing to train.
         """
-        outputs = self.output_shape(input_shape)
-        if outputs[1:] != (1, 1):
-            raise SpecError(
-                f"the network has no head: it ends in {shape_text(outputs)}; end it with 'dense {classes or 10}', "
-                "one unit per class"
-            )
-        classes = classes or outputs[0]
-        if outputs != (classes, 1, 1):
-            raise SpecError(
-                f"the network ends in {shape_text(outputs)} and the data has {classes} classes; "
-                f"end it with 'dense {classes}'"
-            )
+        _check_outputs(self.output_shape(input_shape), classes)
         plans = self.plan(input_shape)
         if not any(plan.parameters for plan in plans):
-            raise SpecError(f"the network '{self}' has no parameters to train; end it with 'dense {classes}'")
+            raise SpecError(f"the network '{self}' has no parameters to train; end it with {_head_text(classes)}")
         last = [plan.layer for plan in plans if plan.parameters or isinstance(plan.layer, Add | CReLU)][-1]
         if isinstance(last, PReLU | CReLU) or _is_activated(last):
             raise SpecError(f"the last layer '{last}' must give logits; leave its activation out")
+
+
+def _check_outputs(outputs: Shape, classes: int | None) -> None:
+    """Raise SpecError unless a network with these outputs tells the classes apart."""
+    if outputs[1:] != (1, 1):
+        raise SpecError(
+            f"the network has no head: it ends in {shape_text(outputs)}; end it with {_head_text(classes)}, "
+            "one unit per class"
+        )
+    classes = classes_of(outputs[0]) if classes is None else classes
+    if classes < 2:
+        raise SpecError(f"a network tells two or more classes apart and was given {classes}; give more classes")
+    if outputs[0] not in (classes, outputs_for(classes)):
+        stands = "; one output stands for two classes" if outputs[0] == 1 else ""
+        raise SpecError(
+            f"the network ends in {shape_text(outputs)} and the data has {classes} classes{stands}; "
+            f"end it with {_head_text(classes)}"
+        )
+
+
+def _head_text(classes: int | None) -> str:
+    return "'dense 1' or 'dense 2'" if classes == 2 else f"'dense {classes or 10}'"
+
+
+def outputs_for(classes: int) -> int:
+    """Return the fewest outputs that tell so many classes apart: one for two classes, else one for each."""
+    return 1 if classes == 2 else classes
+
+
+def classes_of(outputs: int) -> int:
+    """Return how many classes a network with so many outputs tells apart."""
+    return 2 if outputs == 1 else outputs
 
 
 def _is_activated(layer: object) -> bool:

@@ -65,6 +65,8 @@ def product(numbers: tuple[int, ...]) -> int:
 
 def shape_text(shape: Shape) -> str:
     """Return a shape in words: "10 values", "a map of 8x12x12"."""
+    if shape == (1, 1, 1):
+        return "1 value"
     return f"{shape[0]} values" if shape[1:] == (1, 1) else "a map of " + sizes_text(shape)
 
 

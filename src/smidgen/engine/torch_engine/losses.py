@@ -17,13 +17,15 @@ def batch_loss(
 
     Args:
         recipe: Names the loss.
-        logits: float32 [n, classes], the student's.
+        logits: float32 [n, classes], the student's; or [n, 1], its one output for two classes.
         labels: int64 [n].
         target_values: float32 [n, classes], see `engine.losses.Targets`; None for the loss "labels".
         inverse_std: float32 [classes], see `engine.losses.Targets`.
     """
     from torch.nn import functional
 
+    if logits.shape[1] == 1:
+        logits = functional.pad(logits, (1, 0))
     if target_values is None:
         return functional.cross_entropy(logits, labels)
     soft = _soft_loss(recipe, logits, target_values, inverse_std)

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 def module_of(spec: NetSpec, input_shape: Shape, weights: Weights | None = None) -> nn.Sequential:
     """Build a network as a torch module on the CPU.
 
-    The module maps float32 [n, channels, height, width] (bytes divided by 255) to logits [n, classes]. Its dropout
-    draws from torch's own generator; building the module draws nothing.
+    The module maps float32 [n, channels, height, width] (bytes divided by 255) to its outputs: logits [n, classes], or
+    [n, 1] of one output for two classes. Its dropout draws from torch's own generator; building the module draws
+    nothing.
 
     Args:
         spec: The network.

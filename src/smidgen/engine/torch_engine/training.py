@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.engine.interface import DEFAULT_CONTROL, Examples, Images, TrainControl, Trained
-from smidgen.engine.losses import prepare
+from smidgen.engine.losses import class_logits, prepare
 from smidgen.engine.start import Start, check_start, is_running_stat
 from smidgen.engine.torch_engine.affine import pixel_values, warp
 from smidgen.engine.torch_engine.constraints import WeightConstraints, weight_constraints
@@ -68,8 +68,8 @@ def predict(spec: NetSpec, weights: Weights, images: Images, threads: int = 1) -
     with settings(threads), torch.inference_mode():
         module = module_of(spec, (channels, height, width), weights).eval().to(device)
         batches = torch.split(tensor_of(images, torch.device("cpu")), PREDICT_BATCH)
-        logits = [module(pixel_values(batch.to(device))).cpu() for batch in batches]
-    return torch.cat(logits).numpy()
+        outputs = [module(pixel_values(batch.to(device))).cpu() for batch in batches]
+    return class_logits(torch.cat(outputs).numpy())
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ def _begin(spec: NetSpec, recipe: Recipe, examples: Examples, seed: int, start: 
     import torch
 
     device, shape = chosen_device(), examples.input_shape
-    targets = prepare(recipe, examples.teacher_logits)
+    targets = prepare(recipe, examples.teacher_logits, math.prod(spec.output_shape(shape)))
     start = Start(initial_weights(spec, shape, seed)) if start is None else start
     check_start(spec, shape, start)
     constraints = weight_constraints(start, is_running_stat(spec, shape), device)

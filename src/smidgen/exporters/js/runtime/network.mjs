@@ -22,8 +22,9 @@ function read(file, given) {
   const s = new Stream(body.subarray(2), version);
   const shape = readShape(s);
   const plans = [];
-  const [[classes]] = planOf(readLayers(s), shape, plans);
-  const labels = readNames(s, classes);
+  const [[outputs]] = planOf(readLayers(s), shape, plans);
+  if (outputs === 1 && version === 1) fail("one output");
+  const labels = readNames(s, outputs === 1 ? 2 : outputs);
   const input = readInput(s, shape[0]);
   if (given) takeTensors(given, plans);
   else readTensors(s, plans);
@@ -53,7 +54,9 @@ export function open(file, given) {
   }
 
   function classify(values) {
-    const logits = outputs(values).pop();
+    let logits = outputs(values).pop();
+    // One output stands for two classes.
+    if (logits.length === 1) logits = [0, logits[0]];
     const index = logits.indexOf(Math.max(...logits));
     return { label: labels[index], index, scores: probabilities(logits) };
   }
