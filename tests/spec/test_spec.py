@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from smidgen.errors import RequestError, SpecError
-from smidgen.spec import NetSpec, parse_spec
+from smidgen.spec import NetSpec, classes_of, outputs_for, parse_spec
 from smidgen.spec.families import FAMILIES, family
 from spec_strategies import LAYERS, SPECS, shrunk
 
@@ -268,6 +268,31 @@ def test_heads_that_fit():
         "dense 10, repeat 2 [prelu, dense 10]",
     ):
         parse_spec(text).check_head((1, 8, 8), 10)
+
+
+def test_one_output_is_enough_for_two_classes_and_for_no_other_number():
+    for text in ("dense 1", "dense 2", "pointwise 1, globalavgpool", "dense 3 relu, dense 1 nobias"):
+        parse_spec(text).check_head((1, 8, 8), 2)
+        parse_spec(text).check_head((1, 8, 8))
+    assert parse_spec("dense 1").parameters((30, 1, 1)) == parse_spec("dense 1").macs((30, 1, 1)) + 1 == 31
+    assert [outputs_for(classes) for classes in (2, 3, 10)] == [1, 3, 10]
+    assert [classes_of(outputs) for outputs in (1, 2, 3, 10)] == [2, 2, 3, 10]
+    assert str(family("mlp1", 3, 2)) == "dense 3 relu, dense 3 relu, dense 1"
+
+
+@pytest.mark.parametrize(
+    ("text", "classes", "message"),
+    [
+        ("dense 1", 3, "ends in 1 value and the data has 3 classes; one output stands for two classes; end it with"),
+        ("dense 3", 2, "ends in 3 values and the data has 2 classes; end it with 'dense 1' or 'dense 2'"),
+        ("conv 1x3x3", 2, "ends in a map of 1x6x6; end it with 'dense 1' or 'dense 2'"),
+        ("dense 1", 1, "a network tells two or more classes apart and was given 1; give more classes"),
+        ("dense 1 relu", 2, "the last layer 'dense 1 relu' must give logits"),
+    ],
+)
+def test_one_output_that_fits_no_classes_is_refused(text, classes, message):
+    with pytest.raises(SpecError, match=message):
+        parse_spec(text).check_head((1, 8, 8), classes)
 
 
 def test_unknown_families_and_widths_are_refused():
