@@ -48,12 +48,12 @@ def main() -> None:
 
 
 def _networks(chance: np.random.Generator) -> None:
-    for name in ("pools", "normalized", "repeated", "prelu"):
-        network = network_with_grids(*NETWORKS[name])
-        write("smidgen", f"{name.replace(' ', '-')}.smidgen", encode(network))
-        write("onnx", f"{name.replace(' ', '-')}.onnx", onnx_bytes(network))
-        write("safetensors", f"{name}.safetensors", b"")
-        save_safetensors(dequantize(network), CORPUS / "safetensors" / f"{name}.safetensors")
+    for name in ("pools", "normalized", "repeated", "prelu", "one output"):
+        network, stem = network_with_grids(*NETWORKS[name]), name.replace(" ", "-")
+        write("smidgen", f"{stem}.smidgen", encode(network))
+        write("onnx", f"{stem}.onnx", onnx_bytes(network))
+        write("safetensors", f"{stem}.safetensors", b"")
+        save_safetensors(dequantize(network), CORPUS / "safetensors" / f"{stem}.safetensors")
     for index, text in enumerate(SPECS[:2]):
         spec = parse_spec(text)
         weights = chance.normal(size=spec.parameters(SHAPE)).astype(np.float32)
