@@ -21,7 +21,7 @@ from smidgen.search.edits import (
 from smidgen.search.idle_layers import has_idle_layer
 from smidgen.search.proposals import Space, first_generation, next_generation
 from smidgen.search.ranking import CandidateScore
-from smidgen.spec import Conv, CReLU, Dense, Depthwise, NetSpec, Pointwise, PReLU, Residual, parse_spec
+from smidgen.spec import Conv, CReLU, Dense, Depthwise, NetSpec, Pointwise, PReLU, Residual, Shape, parse_spec
 
 LARGE, SIGNAL = (3, 96, 96), (3, 1, 128)
 
@@ -152,6 +152,27 @@ def test_a_network_with_a_layer_that_does_nothing_is_not_proposed(text: str, idl
     spec, shape = parse_spec(text), (1, 12, 12)
     assert has_idle_layer(spec, shape) == idle
     assert Space(shape, 4, 20_000, 50_000_000).contains(spec) != idle
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "idle"),
+    [
+        ("dense 1 nobias, dense 1", (30, 1, 1), True),
+        ("dense 3, dense 1", (1, 6, 6), True),
+        ("pointwise 2 nobias, dense 1", (30, 1, 1), True),
+        ("dense 4 relu, dense 2, dense 1", (30, 1, 1), True),
+        ("dense 1 nobias, dense 2", (30, 1, 1), False),
+        ("dense 1 relu, dense 1", (30, 1, 1), False),
+        ("dense 1 relu6, dense 1", (30, 1, 1), False),
+        ("pointwise 1 nobias, dense 1", (3, 1, 24), False),
+        ("conv 2x1x3, dense 1", (3, 1, 24), False),
+        ("dense 1", (30, 1, 1), False),
+    ],
+)
+def test_sums_that_one_output_can_add_itself_are_not_proposed(text: str, shape: Shape, idle: bool) -> None:
+    spec = parse_spec(text)
+    assert has_idle_layer(spec, shape) == idle
+    assert Space(shape, 2, 20_000, 50_000_000).contains(spec) != idle
 
 
 def test_residuals_are_widened_with_the_layers_around_them() -> None:

@@ -45,7 +45,7 @@ def windows(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray,
     return folder, X, y, found
 
 
-def test_every_candidate_has_one_output_and_the_teacher_two(
+def test_every_candidate_has_one_output(
     windows: tuple[Path, np.ndarray, np.ndarray, ShrinkResult],
 ) -> None:
     result = windows[3]

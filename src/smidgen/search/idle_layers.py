@@ -9,14 +9,17 @@ from __future__ import annotations
 from smidgen.errors import SpecError
 from smidgen.spec import (
     LINEAR,
+    NO_CEILING,
     RELU,
     AvgPool,
     CReLU,
+    Dense,
     Depthwise,
     GlobalAvgPool,
     LayerPlan,
     MaxPool,
     NetSpec,
+    Pointwise,
     PReLU,
     Shape,
 )
@@ -28,7 +31,8 @@ def has_idle_layer(spec: NetSpec, input_shape: Shape) -> bool:
         plans = spec.plan(input_shape)
     except SpecError:
         return False
-    return any(_is_idle(plan, _reads_no_negative_value(plans, place)) for place, plan in enumerate(plans))
+    any_idle = any(_is_idle(plan, _reads_no_negative_value(plans, place)) for place, plan in enumerate(plans))
+    return any_idle or _is_factored_output(plans)
 
 
 def _is_idle(plan: LayerPlan, reads_no_negative_value: bool) -> bool:
@@ -47,6 +51,19 @@ def _is_idle(plan: LayerPlan, reads_no_negative_value: bool) -> bool:
         case PReLU() | CReLU():
             return reads_no_negative_value
     return False
+
+
+def _is_factored_output(plans: tuple[LayerPlan, ...]) -> bool:
+    """Whether one output reads sums of all values without an activation between: it can add those values itself."""
+    last = plans[-1]
+    if not isinstance(last.layer, Dense) or last.layer.units > 1 or last.inputs[0] < 0:
+        return False
+    before = plans[last.inputs[0]]
+    is_sum = isinstance(before.layer, Dense) or (
+        isinstance(before.layer, Pointwise) and before.input_shape[1:] == (1, 1)
+    )
+    is_linear = getattr(before.layer, "slope", RELU) == LINEAR and getattr(before.layer, "ceiling", 0) == NO_CEILING
+    return is_sum and is_linear
 
 
 def _reads_no_negative_value(plans: tuple[LayerPlan, ...], place: int) -> bool:
