@@ -20,8 +20,12 @@ ITEM_BYTES = 4
 BYTE_LEVEL, HALF_BYTE_LEVEL, WORD_LEVEL = 127, 7, 32767
 """The largest levels that fit in a byte, in half a byte and in two bytes."""
 
+LARGEST = float(np.finfo(np.float32).max)
+"""The ceiling of a layer that has none."""
+
 _MACROS = {
     "POOL_START(l)": "0.0f",
+    "LEAST_SUM": f"({float_text(-LARGEST)})",
     "SHARE(l, sum)": "(POOL(l) >= MEAN ? (sum) / (float)(POOL_ROWS(l) * POOL_COLUMNS(l)) : (sum))",
     "POOLED(l, sum)": "(POOL(l) == MAXIMUM ? (sum) : (sum) / (float)AREA(l))",
 }
@@ -43,6 +47,8 @@ def float_parts(quantized: QuantizedModel, form: str, entry: str) -> Parts:
     parts = Parts(table_of(schedule, plans, ITEM_BYTES), macros=dict(_MACROS), sections={"float put"})
     parts.pixel = float_pixel(parts, quantized, entry)
     _Layers(parts, quantized, plans, form).add()
+    is_capped = {entry.get("ceiling") for entry in parts.table.entries} - {None, float_text(LARGEST)}
+    parts.macros["CAPPED(l, sum)"] = "(sum > CEILING(l) ? CEILING(l) : sum)" if is_capped else "(sum)"
     return parts
 
 
@@ -105,7 +111,7 @@ class _Layers:
         slope, ceiling = activation_of(stage.plan)
         is_pool = isinstance(layer, (*POOLS, CReLU))
         entry["slope"] = float_text(1.0 if is_pool else slope)
-        entry["ceiling"] = float_text(min(ceiling, float(np.finfo(np.float32).max)))
+        entry["ceiling"] = float_text(min(ceiling, LARGEST))
         if isinstance(layer, BatchNorm | PReLU):
             self._post(stage.place, entry)
         elif not isinstance(layer, (*POOLS, Add, CReLU)):
@@ -122,7 +128,7 @@ class _Layers:
         slope, ceiling = activation_of(plan)
         factor, shift = affine_of(arrays)
         entry |= {"multiple": self._once(f"t{place}_factor", factor), "bias": self._once(f"t{place}_shift", shift)}
-        entry |= {"slope": float_text(slope), "ceiling": float_text(min(ceiling, float(np.finfo(np.float32).max)))}
+        entry |= {"slope": float_text(slope), "ceiling": float_text(min(ceiling, LARGEST))}
 
     def _kernel(self, index: int, plan: LayerPlan, place: int, entry: Entry) -> None:
         own = place if plan.source is None else plan.source

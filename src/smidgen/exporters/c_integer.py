@@ -60,6 +60,7 @@ _MACROS = {
     "SETTLED(l, sum, row)": "(sum)",
     "SHARE(l, sum)": "(sum)",
     "POOL_START(l)": "OPENING(l)",
+    "LEAST_SUM": "INT32_MIN",
     "POOLED(l, sum)": "(POOL(l) == MAXIMUM ? (sum) - FROM_ZERO(l) : (sum))",
 }
 

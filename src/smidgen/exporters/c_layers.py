@@ -23,7 +23,7 @@ Entry = dict[str, int | str]
 
 INTEGERS = re.findall(
     r"\w+",
-    "kind input next posts to from in_row base down pace reach rows run step width channels hop depth kernels pool "
+    "kind input next posts to from in_row base down pace reach rows run step width channels hop depth shared pool "
     "pool_rows pool_columns pool_down pool_right out_row left top height kept slide padded gathers sums other "
     "other_from other_base other_row other_reach area each before zero least most from_zero other_zero blank sloped "
     "opening",
@@ -151,18 +151,22 @@ def _kernel(stage: Stage, in_row: int) -> Entry:
         return dict(own)
     if not stage.plan.weight_shape or isinstance(layer, PReLU):
         return {}
-    alone = isinstance(layer, Depthwise)
+    alone, kernels = isinstance(layer, Depthwise), stage.plan.weight_shape[0]
+    run, step = (columns, channels) if alone else (columns * channels, 1)
+    if run * step == in_row:  # the rows of a window follow each other without a gap
+        own, run = {"rows": 1}, run * own["rows"]
+    right, down = (stage.stride[1] * channels, stage.stride[0] * in_row) if stage.pool is not None else (0, 0)
     entry: Entry = {
         "rows": own["rows"],
-        "run": columns if alone else columns * channels,
-        "step": channels if alone else 1,
+        "run": run,
+        "step": step,
         "depth": int(alone),
-        "kernels": stage.plan.weight_shape[0] if alone else stage.shape[0],
+        "shared": kernels * rows * columns if alone and kernels < channels else 0,
         "pool": "NO_POOL",
         "pool_rows": stage.pool_window[0],
         "pool_columns": stage.pool_window[1],
-        "pool_down": stage.stride[0] * in_row,
-        "pool_right": stage.stride[1] * channels,
+        "pool_down": down - stage.pool_window[1] * right,
+        "pool_right": right,
     }
     if stage.pool is not None:
         is_relu = getattr(layer, "slope", 1.0) == RELU

@@ -217,6 +217,10 @@ def _add_functions(parts: Parts) -> None:
     """Add the functions of the kinds of layers that the network has."""
     kinds = {str(entry["kind"]) for entry in parts.table.entries}
     parts.sections |= {_SECTIONS[kind] for kind in kinds if kind in _SECTIONS} | {"layer", "rows"}
+    if "CONVOLUTION" in kinds:
+        parts.sections.add("rows of windows")
+    if any(entry["kind"] == "CONVOLUTION" and int(entry["width"]) >= WINDOWS for entry in parts.table.entries):
+        parts.sections.add("four")
     is_integer = "integer put" in parts.sections
     if "SUM" in kinds:
         parts.sections.add("integer add" if is_integer else "float add")
@@ -236,6 +240,8 @@ def _replacements(parts: Parts, form: str) -> dict[str, str]:
     posts = {entry["kind"] for place, entry in enumerate(parts.table.entries) if place not in parts.table.places}
     return {
         "KINDS": "".join(cases).rstrip("\n"),
+        "WIDE": f"WIDTH(l) - x < {WINDOWS} ? 1 : {WINDOWS}" if "four" in parts.sections else "1",
+        "WINDOWS": _FOUR if "four" in parts.sections else _ONE,
         "GATHERED": _GATHERED if "gathered" in parts.sections else "",
         "POSTED": _POSTED.format(call=_post_call(posts)) if posts else "",
         "OTHER": _OTHER if "SUM" in kinds else "",
@@ -244,6 +250,13 @@ def _replacements(parts: Parts, form: str) -> dict[str, str]:
     }
 
 
+WINDOWS = 4
+"""How many windows of a row are summed up together."""
+_ONE = "                    found[0] = dot(l, from, start, w);"
+_FOUR = """                    if (n == 1)
+                        found[0] = dot(l, from, start, w);
+                    else
+                        dots(l, from, found, start, w);"""
 _GATHERED = """    if (GATHERS(l)) {
         if (y < HEIGHT(l) - 1)
             return;
