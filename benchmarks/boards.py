@@ -10,7 +10,12 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 ROUNDS = 8
 """Inferences in a measurement: the emulated SysTick counts in steps of 40 instructions."""
@@ -99,7 +104,7 @@ void reset(void)
     int i, found = 0;
     volatile unsigned char *at;
     early();
-    for (at = &end; at < (unsigned char *)&i - 512; at++)
+    for (at = &end; at < (unsigned char *)&i - 64; at++)
         *at = 0xA5;
     found = infer();
     for (at = &end; *at == 0xA5; at++) {
@@ -193,19 +198,28 @@ def cost_of(board: Board, sources: list[Path], folder: Path, optimize: str = "-O
         optimize: The compiler's level.
     """
     (folder / "board.c").write_text(_BOARD.replace("MACHINE", board.support).replace("ROUNDS", str(ROUNDS)))
-    (folder / "empty.c").write_text(_EMPTY)
     (folder / "link.ld").write_text(board.memory)
-    sizes = []
-    for program, files in (("empty.elf", [folder / "empty.c"]), ("board.elf", sources)):
-        line = [*board.compiler, optimize, "-std=gnu99", "-ffunction-sections", "-fdata-sections", "-nostartfiles"]
-        line += ["-Wl,--gc-sections", "-Tlink.ld", "board.c", *map(str, files), "-lm", "-o", program]
-        subprocess.run(line, cwd=folder, check=True, capture_output=True)
-        size = board.compiler[0].removesuffix("gcc") + "size"
-        lines = subprocess.run([size, program], cwd=folder, check=True, capture_output=True, text=True).stdout
-        text, data, bss = map(int, lines.splitlines()[1].split()[:3])
-        sizes.append((text + data, data + bss))
+    empty, size = _empty_size(board, folder, optimize), _linked(board, folder, sources, "board.elf", optimize)
     found, instructions, stack = _run(board, folder)
-    return Cost(sizes[1][0] - sizes[0][0], sizes[1][1] - sizes[0][1] + stack, instructions, found)
+    return Cost(size[0] - empty[0], size[1] - empty[1] + stack, instructions, found)
+
+
+@lru_cache
+def _empty_size(board: Board, folder: Path, optimize: str) -> tuple[int, int]:
+    """Return flash and static RAM of a program that does nothing."""
+    (folder / "empty.c").write_text(_EMPTY)
+    return _linked(board, folder, [folder / "empty.c"], "empty.elf", optimize)
+
+
+def _linked(board: Board, folder: Path, sources: list[Path], program: str, optimize: str) -> tuple[int, int]:
+    """Build a program and return its flash and static RAM."""
+    line = [*board.compiler, optimize, "-std=gnu99", "-ffunction-sections", "-fdata-sections", "-nostartfiles"]
+    line += ["-Wl,--gc-sections", "-Tlink.ld", "board.c", *map(str, sources), "-lm", "-o", program]
+    subprocess.run(line, cwd=folder, check=True, capture_output=True)
+    size = board.compiler[0].removesuffix("gcc") + "size"
+    lines = subprocess.run([size, program], cwd=folder, check=True, capture_output=True, text=True).stdout
+    text, data, bss = map(int, lines.splitlines()[1].split()[:3])
+    return text + data, data + bss
 
 
 def _run(board: Board, folder: Path) -> list[int]:
@@ -213,3 +227,63 @@ def _run(board: Board, folder: Path) -> list[int]:
     line += ["-semihosting-config", "enable=on,target=native", "-kernel", "board.elf"]
     said = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=40, stdin=subprocess.DEVNULL)
     return [int(word) for word in (said.stdout + said.stderr).split()[:3]]
+
+
+_CLASSES = """
+#include "net.h"
+extern unsigned char stack_top;
+extern const net_input inputs[], inputs_end[];
+__asm__(".section .rodata\\n.balign 4\\n.global inputs\\ninputs:\\n.incbin \\"inputs.bin\\"\\n"
+        ".global inputs_end\\ninputs_end:\\n.previous");
+MACHINE
+void reset(void)
+{
+    const net_input *at;
+    early();
+    for (at = inputs; at < inputs_end; at += NET_INPUTS) {
+        const char letter = (char)('A' + net_class(at));
+        ask(3, &letter);
+    }
+    finish();
+    for (;;) {
+    }
+}
+"""
+MOST_BYTES = 3_000_000
+"""Inputs that a board holds at once."""
+
+
+def classes_on_board(board: Board, path: Path, inputs: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """Classify inputs with a C source on an emulated board.
+
+    Args:
+        board: The processor.
+        path: `net.c`, its header beside it.
+        inputs: [n, ...] of the type that the source takes.
+    """
+    count = max(1, MOST_BYTES // inputs[0].nbytes)
+    pieces = [_classes(board, path, inputs[first : first + count]) for first in range(0, len(inputs), count)]
+    return np.concatenate(pieces)
+
+
+def _classes(board: Board, path: Path, inputs: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    folder = path.parent
+    (folder / "inputs.bin").write_bytes(inputs.tobytes())
+    (folder / "classes.c").write_text(_CLASSES.replace("MACHINE", board.support))
+    (folder / "link.ld").write_text(board.memory)
+    line = [
+        *board.compiler,
+        "-Os",
+        "-std=gnu99",
+        "-nostartfiles",
+        "-Wl,--gc-sections",
+        "-Tlink.ld",
+        "-ffunction-sections",
+    ]
+    subprocess.run(
+        [*line, "classes.c", path.name, "-lm", "-o", "classes.elf"], cwd=folder, check=True, capture_output=True
+    )
+    line = [*board.machine, "-display", "none", "-monitor", "none", "-serial", "none"]
+    line += ["-semihosting-config", "enable=on,target=native", "-kernel", "classes.elf"]
+    said = subprocess.run(line, cwd=folder, capture_output=True, timeout=400, stdin=subprocess.DEVNULL)
+    return np.frombuffer(said.stdout + said.stderr, np.uint8).astype(np.intp) - ord("A")

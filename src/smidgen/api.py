@@ -75,6 +75,9 @@ def shrink(
     params: int | None = None,
     macs: int | None = None,
     ram: int | None = None,
+    flash: int | None = None,
+    instructions: int | None = None,
+    form: str | None = None,
     rule: str = "wilson",
     balanced: bool = False,
     class_floor: float | str | None = None,
@@ -117,7 +120,11 @@ def shrink(
         bytes: most bytes of its .smidgen file.
         params: most parameters.
         macs: most multiply-accumulates for one image.
-        ram: most bytes of values alive at once while one image is classified, as float32.
+        ram: most bytes of values alive at once while one image is classified, as float32; with `form` most bytes of
+            RAM of the C program, an input and the stack not included.
+        flash: most bytes of flash of the C program on a Cortex-M0+; needs `form`.
+        instructions: most instructions of the C program for one input on a Cortex-M0+; needs `form`.
+        form: the form of the C program that `ram`, `flash` and `instructions` limit: "integer", "levels" or "float".
         rule: "wilson": the floor is held with 95 % confidence; "rate": by the plain rate; "strict": the confirmation
             half shows it by itself.
         balanced: measure accuracy as the mean over the classes.
@@ -166,8 +173,8 @@ def shrink(
     arguments.check_data(data)
     reading = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column, layout)
     seed, workers = arguments.seed_of(seed), arguments.workers_of(workers)
-    limits = {"bytes": bytes, "params": params, "macs": macs, "ram": ram}
-    goal = arguments.goal_of(floor, within, limits, rule=rule, balanced=balanced, class_floor=class_floor)
+    limits = {"bytes": bytes, "params": params, "macs": macs, "ram": ram, "flash": flash, "instructions": instructions}
+    goal = arguments.goal_of(floor, within, limits, rule=rule, balanced=balanced, class_floor=class_floor, form=form)
     imitated = arguments.teacher_of(teacher, weights, teacher_logits, teacher_input)
     budget = arguments.budget_of(minutes, work, effort)
     folder = places.folder_of(out, Path("runs") / places.run_stem(data, goal, budget.slug or effort, seed))
@@ -181,7 +188,7 @@ def shrink(
     answer = Answer.of(result, samples=samples, command=command)
     if folder is None:
         return answer
-    write(result, folder, command, samples=samples)
+    write(result, folder, command, samples=samples, device=answer.device)
     return replace(answer, written_to=folder)
 
 

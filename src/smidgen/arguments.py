@@ -54,8 +54,11 @@ def goal_of(
     rule: str = "wilson",
     balanced: bool = False,
     class_floor: float | str | None = None,
+    form: str | None = None,
 ) -> Goal:
-    """The goal that the options describe; `limits` holds "bytes", "params", "macs" and "ram", None without a limit.
+    """The goal that the options describe.
+
+    `limits` holds "bytes", "params", "macs", "ram", "flash" and "instructions", None without a limit.
 
     Raises:
         RequestError: nothing is asked for, or a value cannot be.
@@ -63,7 +66,8 @@ def goal_of(
     if rule not in RULES:
         raise RequestError(f"rule='{rule}' is not known; use one of {', '.join(RULES)}")
     most = {name: optional_whole(limit, name, "leave it out for no limit") for name, limit in limits.items()}
-    highest = Limits(most.get("bytes"), most.get("params"), most.get("macs"), most.get("ram"))
+    names = ("bytes", "params", "macs", "ram", "flash", "instructions")
+    highest = Limits(*(most.get(name) for name in names), form=form or "")
     if floor is None and within is None and not highest:
         options = ", ".join(f"--{name}" for name in limits)
         raise RequestError(f"nothing is asked for; give --floor 0.97, --within 0.5% or a limit ({options})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +10,10 @@ import pytest
 
 from exported_networks import NETWORKS, network_with_grids, some_images, torch_logits
 from quantized_networks import GOLDEN
-from smidgen.exporters import (
-    classes_by_onnx,
-    export_onnx,
-    onnx_bytes,
-)
-from smidgen.model import (
-    Model,
-    as_quantized,
-    decode,
-)
+from smidgen.data import Dataset
+from smidgen.errors import RequestError
+from smidgen.exporters import classes_by_onnx, export, export_onnx, onnx_bytes
+from smidgen.model import Model, QuantizedModel, as_quantized, decode, save_smidgen
 from smidgen.spec import parse_spec
 
 
@@ -63,3 +58,58 @@ def test_a_model_in_full_precision_is_exported_as_it_is(tmp_path: Path) -> None:
     graph = onnx.load_from_string(onnx_bytes(quantized)).graph
     stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     assert stored["0.weight"].tobytes() + stored["0.bias"].tobytes() == weights.tobytes()
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_rounded_form_gives_nearly_the_same_classes(network: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    quantized, path = network_with_grids(*NETWORKS[network], bits=8), tmp_path / "network.onnx"
+    images = some_images(quantized.input_shape, 260)
+    assert export_onnx(quantized, path, "int8", images[:200]) == path.stat().st_size
+    agreeing = classes_by_onnx(path, images[200:]) == torch_logits(quantized, images[200:]).argmax(axis=1)
+    assert agreeing.mean() >= 0.9
+
+
+def test_the_rounded_form_stores_whole_numbers_alone() -> None:
+    onnx = pytest.importorskip("onnx")
+    quantized = network_with_grids(*NETWORKS["convolutions"])
+    content = onnx_bytes(quantized, "int8", some_images(quantized.input_shape, 20))
+    graph = onnx.load_from_string(content).graph
+    kinds = {
+        tensor.name.rpartition(".")[2]: tensor.data_type for tensor in graph.initializer if "bias" not in tensor.name
+    }
+    assert kinds["levels"] == kinds["zero"] == onnx.TensorProto.INT8
+    assert {tensor.data_type for tensor in graph.initializer if "bias.levels" in tensor.name} == {
+        onnx.TensorProto.INT32
+    }
+    assert sum(node.op_type == "QuantizeLinear" for node in graph.node) == 5, "the input and each of four layers"
+
+
+def test_the_rounded_form_needs_data_and_other_forms_are_refused() -> None:
+    quantized = network_with_grids(*NETWORKS["one layer"])
+    with pytest.raises(RequestError, match="--form int8 needs training data; give --data"):
+        onnx_bytes(quantized, "int8")
+    with pytest.raises(RequestError, match="--form levels is not a form of --to onnx; use one of float, int8"):
+        onnx_bytes(quantized, "levels")
+
+
+@pytest.mark.parametrize("form", ["float", "int8"])
+def test_the_metadata_have_the_accuracy_that_was_counted(
+    trained: QuantizedModel, digits: Dataset, form: str, tmp_path: Path
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    save_smidgen(trained, tmp_path / "digits.smidgen")
+    made = export(tmp_path / "digits.smidgen", to="onnx", form=form, data=digits)
+    notes = {each.key: each.value for each in onnx.load(made.path).metadata_props}
+    assert made.proof is not None and made.size_bytes == made.path.stat().st_size
+    accuracy = json.loads(notes["accuracy"])
+    assert accuracy == {
+        "data": "digits",
+        "split": "test",
+        "correct": made.proof.correct,
+        "n": made.proof.images,
+        "runner": "onnxruntime",
+    }
+    assert json.loads(notes["classes"]) == list(digits.class_names)
+    assert made.proof.agreeing >= (1 if form == "float" else 0.98) * made.proof.images

@@ -107,10 +107,10 @@ def test_an_export_never_replaces_its_input(trained: QuantizedModel, tmp_path: P
             export(whole, to=to, out=out)
 
 
-def test_only_c_has_forms(trained: QuantizedModel, tmp_path: Path) -> None:
+def test_a_target_without_forms_refuses_one(trained: QuantizedModel, tmp_path: Path) -> None:
     save_smidgen(trained, tmp_path / "digits.smidgen")
-    with pytest.raises(RequestError, match="--form float is for --to c, and --to onnx takes none; leave out --form"):
-        export(tmp_path / "digits.smidgen", to="onnx", form="float")
+    with pytest.raises(RequestError, match="--form float is for --to c, and --to js takes none; leave out --form"):
+        export(tmp_path / "digits.smidgen", to="js", form="float")
 
 
 @pytest.fixture(scope="module")

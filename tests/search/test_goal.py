@@ -11,12 +11,13 @@ import pytest
 from searches import before_confirmation, shrink_without_file
 from smidgen.data import Dataset
 from smidgen.errors import FloorNotMet, RequestError
+from smidgen.exporters.program_cost import program_cost
 from smidgen.search.effort import Effort
-from smidgen.search.goal import Goal, Limits, Target
+from smidgen.search.goal import Goal, Limits, Target, ram_bytes
 from smidgen.search.judge import needed_rate
 from smidgen.search.result import ShrinkResult
 from smidgen.search.shrink import shrink
-from smidgen.spec import NetSpec
+from smidgen.spec import NetSpec, parse_spec
 from smidgen.trials.store import Store
 
 
@@ -122,3 +123,23 @@ def test_within_a_share_of_the_teacher_that_is_trained_here(
 def test_a_goal_that_cannot_be_is_refused(goal: Callable[[], Goal], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         goal()
+
+
+def test_limits_of_a_program_count_the_program() -> None:
+    spec, shape = parse_spec("conv 4x3x3 relu, maxpool 2, dense 10"), (1, 8, 8)
+    cost = program_cost(spec, shape, "integer")
+    exact = Limits(
+        ram_bytes=cost.ram_bytes,
+        flash_bytes=cost.flash_bytes,
+        instructions=cost.instructions["Cortex-M0+"],
+        form="integer",
+    )
+    assert exact.satisfied_by(spec, shape)
+    for name in ("ram_bytes", "flash_bytes", "instructions"):
+        assert not replace(exact, **{name: exact.given[name] - 1}).satisfied_by(spec, shape), name
+    assert cost.ram_bytes < ram_bytes(spec, shape), "without a form all values alive count, as float32"
+
+
+def test_a_limit_of_flash_needs_a_form() -> None:
+    with pytest.raises(RequestError, match="--flash 4096 limits a C program, whose form is not given; add --form"):
+        Limits(flash_bytes=4096)

@@ -101,7 +101,7 @@ def export(
         option(
             "--form",
             "C output, weights as float: float32; levels: a byte each; levels4: half a byte; coded: range-coded; "
-            "integer: a byte each, and no floating point. Default: levels. TensorFlow Lite: float (default) or int8.",
+            "integer: a byte each, and no floating point. Default: levels. ONNX, TensorFlow Lite: float or int8.",
             values=("float", "levels", "levels4", "coded", "integer", "int8"),
         ),
     ] = None,

@@ -45,11 +45,13 @@ from smidgen.text_forms import counted
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from smidgen.report.answer import Answer
     from smidgen.search.result import ShrinkResult
 
 EPILOG = (
     "Examples:\n\nsmidgen shrink mnist --floor 0.97\n\nsmidgen shrink photos/ --floor 90% --resize 32x32\n\n"
-    "smidgen shrink mnist --within 0.5% --teacher big.onnx\n\nsmidgen shrink mnist --params 1000 --ram 8192"
+    "smidgen shrink mnist --within 0.5% --teacher big.onnx\n\nsmidgen shrink mnist --params 1000 --ram 8192\n\n"
+    "smidgen shrink mnist --floor 0.97 --form integer --flash 4096 --ram 2048"
 )
 
 
@@ -60,7 +62,17 @@ def shrink(
     bytes: BytesOption = None,
     params: Annotated[int | None, option("--params", "Most parameters.", GOAL)] = None,
     macs: Annotated[int | None, option("--macs", "Most multiply-accumulates for one image.", GOAL)] = None,
-    ram: Annotated[int | None, option("--ram", "Most bytes of values alive at once, as float32.", GOAL)] = None,
+    ram: Annotated[
+        int | None,
+        option("--ram", "Most bytes of values alive at once, as float32; with --form of the C program.", GOAL),
+    ] = None,
+    flash: Annotated[
+        int | None, option("--flash", "Most bytes of flash of the C program (--form) on a Cortex-M0+.", GOAL)
+    ] = None,
+    instructions: Annotated[
+        int | None, option("--instructions", "Most instructions of the C program (--form) for one input.", GOAL)
+    ] = None,
+    form: Annotated[str | None, option("--form", "C program that is limited: integer, levels or float.", GOAL)] = None,
     rule: RuleOption = "wilson",
     balanced: Annotated[bool, option("--balanced", "Measure accuracy as the mean over the classes.", GOAL)] = False,
     class_floor: Annotated[
@@ -120,7 +132,8 @@ def shrink(
 
     with bars() as reporter:
         result = api.shrink(
-            data, floor, within=within, bytes=bytes, params=params, macs=macs, ram=ram, rule=rule, balanced=balanced,
+            data, floor, within=within, bytes=bytes, params=params, macs=macs, ram=ram, flash=flash,
+            instructions=instructions, form=form, rule=rule, balanced=balanced,
             class_floor=class_floor, teacher=teacher, weights=weights, teacher_logits=teacher_logits,
             teacher_input=teacher_input, label=label, drop=drop, classes=classes, layout=layout,
             group_column=group_column, window=window, step=step, time_column=time_column, resize=resize, effort=effort,
@@ -131,7 +144,7 @@ def shrink(
     emit(result, print_result, json_forms.shrunk)
 
 
-def print_result(result: ShrinkResult) -> None:
+def print_result(result: Answer) -> None:
     """Print the network, its scores, and what it was found with."""
     screen = console()
     screen.print(f"\n{result.headline}", style="bold")
@@ -154,6 +167,7 @@ def print_result(result: ShrinkResult) -> None:
     if file:
         screen.print(f"Fewest parameters: {result.outcome.parameters:,}, winner.safetensors.")
         screen.print(f"{result.shortest_file[:1].upper()}{result.shortest_file[1:]}, winner.smidgen.")
+    print_device(result)
     if teacher and teacher.parameters and result.learned_from_teacher:
         screen.print(_against_teacher(result, teacher.parameters))
     screen.print(
@@ -163,6 +177,19 @@ def print_result(result: ShrinkResult) -> None:
     if not can_draw():
         screen.print(NO_PICTURES)
     screen.print(f"report {result.written_to}/report.html", soft_wrap=True)
+
+
+def print_device(result: Answer) -> None:
+    """Print what the answer's C program takes, and each limit that it exceeds."""
+    screen, device = console(), result.device
+    counts = ", ".join(f"{count:,} on a {name}" for name, count in device.instructions.items())
+    time = f" Here: {device.nanoseconds / 1000:,.1f} µs." if device.nanoseconds else ""
+    screen.print(
+        f"As C of the form {device.form}: {device.flash_bytes:,} bytes of flash on a Cortex-M0+ ({device.flash_text}), "
+        f"{device.ram_bytes:,} of RAM without an input and the stack. Estimated instructions: {counts}.{time}"
+    )
+    for sentence in device.exceeded(result.goal.limits):
+        screen.print(sentence)
 
 
 def _scores(result: ShrinkResult) -> Table:

@@ -11,6 +11,7 @@ from smidgen.exporters.prove import (
     classes_by_js,
     classes_by_onnx,
     classes_by_tflite,
+    nanoseconds_by_c,
     program_size,
 )
 from smidgen.exporters.targets import TARGETS, Export, Proof, export
@@ -34,6 +35,7 @@ __all__ = [
     "export_js",
     "export_onnx",
     "export_tflite",
+    "nanoseconds_by_c",
     "onnx_bytes",
     "program_size",
     "tflite_bytes",

@@ -275,9 +275,9 @@ def _factors(units: Floats, slopes: Floats, largest: int) -> tuple[list[tuple[in
 def _factor(unit: float, slope: float, bits: int) -> tuple[int, int, int]:
     largest = unit * max(1.0, abs(slope))
     shift = min(MAX_SHIFT, bits - math.frexp(largest)[1])
+    if round(largest * 2.0**shift) >= 1 << bits:  # just below a power of two, and rounded up to it
+        shift -= 1
     up, down = round(unit * 2.0**shift), round(unit * slope * 2.0**shift)
-    if max(up, abs(down)) >= 1 << bits:
-        return _factor(unit, slope, bits - 1)
     if shift < 0:
         raise RequestError("a layer multiplies its values by too much for whole numbers; use --form levels")
     return up, down, shift

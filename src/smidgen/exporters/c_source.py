@@ -133,10 +133,31 @@ def c_program(
     if form == "integer" and inputs is None:
         raise RequestError("--form integer needs training data; give --data")
     entry = entry_of(quantized, entry)
+    parts = parts_of(quantized, form, inputs, entry)
+    return program_of_parts(parts, quantized, name, form, header, entry, single, flash)
+
+
+def parts_of(quantized: QuantizedModel, form: str, inputs: Inputs | None, entry: str) -> Parts:
+    """Return the parts of a source; `inputs` are needed by the form "integer"."""
     if form == "integer" and inputs is not None:
         parts = integer_parts(quantized, inputs, entry)
     else:
         parts = float_parts(quantized, form, entry)
+    _add_functions(parts)
+    return parts
+
+
+def program_of_parts(
+    parts: Parts,
+    quantized: QuantizedModel,
+    name: str,
+    form: str,
+    header: str = "",
+    entry: str = "uint8",
+    single: bool = False,
+    flash: str = "",
+) -> CProgram:
+    """Return the texts that are made of parts; see `c_program`."""
     body, memory, constants, ram = _body(quantized, name, form, parts, single)
     flash = flash or f"{constants} the weights and tables alone"
     text = header_text(quantized, name, entry, form, memory, ram, flash, body if single else "")
@@ -146,7 +167,6 @@ def c_program(
 
 def _body(quantized: QuantizedModel, name: str, form: str, parts: Parts, single: bool) -> tuple[str, str, int, int]:
     """Return the definitions, the type of the memory, the bytes of the constants and of the static memory."""
-    _add_functions(parts)
     table, table_bytes = table_text(parts.table.entries)
     schedule, entries = parts.table.schedule, parts.table.entries
     count, count_bytes = number_type([max(buffer.rows for buffer in schedule.buffers) + 1])

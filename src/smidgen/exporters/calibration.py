@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.exporters.forward import layer_outputs
 from smidgen.model import QuantizedModel, Uniform, values_of
-from smidgen.spec import LayerPlan
+from smidgen.spec import AvgPool, Dropout, GlobalAvgPool, LayerPlan, MaxPool
 
 CALIBRATION_INPUTS = 512
 MAX_LEVEL = 127
@@ -25,6 +27,10 @@ class Affine:
 
     step: float
     zero: int
+
+
+BYTES = Affine(1 / 255, -128)
+"""An image's bytes less 128."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +54,21 @@ def range_of(maps: Floats) -> Affine:
     lowest, highest = min(0.0, float(maps.min())), max(0.0, float(maps.max()))
     ranges = [affine_between(share * lowest, share * highest) for share in SHARES]
     return min(ranges, key=lambda values: float(((_rounded(flat, values) - flat) ** 2).sum()))
+
+
+def map_ranges(quantized: QuantizedModel, inputs: npt.NDArray[Any]) -> list[Affine]:
+    """Return the quantization of the input and of each layer's output; a pool keeps that of its input.
+
+    Args:
+        quantized: The network.
+        inputs: [n, channels, height, width] as the layers read them.
+    """
+    found = [BYTES if inputs.dtype == np.uint8 else range_of(inputs)]
+    plans = quantized.spec.plan(quantized.input_shape)
+    for plan, maps in zip(plans, layer_outputs(quantized, inputs), strict=True):
+        keeps = isinstance(plan.layer, MaxPool | AvgPool | GlobalAvgPool | Dropout)
+        found.append(found[plan.inputs[0] + 1] if keeps else range_of(maps))
+    return found
 
 
 def affine_between(lowest: float, highest: float) -> Affine:

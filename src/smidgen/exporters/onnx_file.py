@@ -1,22 +1,28 @@
 """Exports a network as one ONNX file (`pip install 'smidgen[onnx]'`).
 
 Input: float32 [n, channels, height, width]. "image" is an image's bytes divided by 255; "input" is any other input in
-the user's units, which the graph scales. Output "logits": float32 [n, classes]. Weights on a uniform grid are stored as
-int8 and multiplied by their step in the graph (DequantizeLinear), which gives the same float32 values as the `.smidgen`
-file; tensors that do not fit in int8 are float32. All operators are those of the ONNX standard.
+the user's units, which the graph scales. Output "logits": float32 [n, classes]. All operators are standard ones.
+
+Form "float": weights on a uniform grid are stored as int8 and multiplied by their step in the graph (DequantizeLinear),
+which gives the same float32 values as the `.smidgen` file; tensors that do not fit in int8 are float32.
+Form "int8": every map is rounded to int8 too (QuantizeLinear, then DequantizeLinear), which runtimes compute in whole
+numbers; biases are int32. A step for each row of weights, one for each map (Jacob et al. 2018, arXiv 1712.05877).
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from smidgen.atomic_files import write_checked
 from smidgen.errors import RequestError
+from smidgen.exporters.calibration import CALIBRATION_INPUTS, map_ranges, rows_of
 from smidgen.exporters.forward import activation_of, kernels_of, paddings, reads_bytes, stride_of
 from smidgen.model import QuantizedModel, Tensor, Uniform, values_of
 from smidgen.spec import (
@@ -30,6 +36,7 @@ from smidgen.spec import (
     CReLU,
     Dense,
     Depthwise,
+    Dropout,
     GlobalAvgPool,
     LayerPlan,
     MaxPool,
@@ -38,36 +45,62 @@ from smidgen.spec import (
 )
 from smidgen.spec.layers import NO_CEILING
 
+Array = npt.NDArray[Any]
+
 if TYPE_CHECKING:
     from onnx import NodeProto, TensorProto
 
+ONNX_FORMS = ("float", "int8")
 OPSET, IR = 18, 8
 """Versions of 2022, which runtimes since then read; the package's defaults are newer than onnxruntime supports."""
 
 
-def export_onnx(quantized: QuantizedModel, path: Path) -> int:
+def export_onnx(
+    quantized: QuantizedModel,
+    path: Path,
+    form: str = "float",
+    inputs: Array | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> int:
     """Write an ONNX file; the file takes its name once onnx has checked it.
+
+    Args:
+        quantized: The network.
+        path: The .onnx file.
+        form: "float" or "int8".
+        inputs: [n, channels, height, width] of the training split as the layers read them, for the form "int8".
+        notes: What the file's metadata have besides the classes and the input's description.
 
     Returns:
         The length of the file in bytes.
 
     Raises:
-        RequestError: the package onnx is not installed.
+        RequestError: the form is unknown or needs inputs, or the package onnx is not installed.
         ModelFileError: the file cannot be written.
     """
-    content = onnx_bytes(quantized)
+    content = onnx_bytes(quantized, form, inputs, notes)
     import onnx
 
     return write_checked(path, content, lambda draft: onnx.checker.check_model(str(draft), full_check=True))
 
 
-def onnx_bytes(quantized: QuantizedModel) -> bytes:
-    """Return the bytes of an ONNX file; the same network always gives the same bytes."""
+def onnx_bytes(
+    quantized: QuantizedModel,
+    form: str = "float",
+    inputs: Array | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> bytes:
+    """Return the bytes of an ONNX file, see `export_onnx`; the same network always gives the same bytes."""
+    if form not in ONNX_FORMS:
+        raise RequestError(f"--form {form} is not a form of --to onnx; use one of {', '.join(ONNX_FORMS)}")
+    if form == "int8" and inputs is None:
+        raise RequestError("--form int8 needs training data; give --data")
     try:
         from onnx import TensorProto, helper
     except ImportError:
         raise RequestError("writing an ONNX file needs the package onnx; pip install 'smidgen[onnx]'") from None
-    graph = _Graph(quantized)
+    is_rounded = form == "int8" and inputs is not None
+    graph = _Rounded(quantized, inputs[:CALIBRATION_INPUTS]) if is_rounded else _Graph(quantized)
     name = "image" if reads_bytes(quantized) else "input"
     made = helper.make_graph(
         graph.nodes,
@@ -78,8 +111,8 @@ def onnx_bytes(quantized: QuantizedModel) -> bytes:
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
     model.producer_name, model.producer_version = "smidgen", metadata.version("smidgen")
-    notes = {"classes": json.dumps(list(quantized.class_names)), "input": quantized.input.to_json()}
-    helper.set_model_props(model, notes)
+    known = {"classes": json.dumps(list(quantized.class_names)), "input": quantized.input.to_json(), "form": form}
+    helper.set_model_props(model, known | dict(notes or {}))
     content: bytes = model.SerializeToString(deterministic=True)
     return content
 
@@ -92,12 +125,16 @@ class _Graph:
         self.initializers: list[TensorProto] = []
         self._quantized = quantized
         self._added: set[str] = set()
-        self._values = {-1: self._input()}  # of dense layers vectors [n, units], of all others maps
+        self._values = {-1: self._kept(-1, self._input())}  # of dense layers vectors [n, units], of all others maps
         self._reshaped: dict[int, str] = {}
         self._plans = quantized.spec.plan(quantized.input_shape)
         for place, plan in enumerate(self._plans):
-            self._values[place] = self._activated(self._layer(place, plan), plan)
+            self._values[place] = self._kept(place, self._activated(self._layer(place, plan), plan))
         self._logits(self._values[len(self._plans) - 1])
+
+    def _kept(self, place: int, value: str) -> str:
+        """Return a map as later layers read it."""
+        return value
 
     def _input(self) -> str:
         """Return the input as the first layer reads it."""
@@ -121,11 +158,11 @@ class _Graph:
     def _layer(self, place: int, plan: LayerPlan) -> str:
         own = place if plan.source is None else plan.source
         if isinstance(plan.layer, Dense):
-            return self._add("Gemm", self._vector(plan.inputs[0]), *self._tensors(own, plan), transB=1)
+            return self._add("Gemm", self._vector(plan.inputs[0]), *self._tensors(place, plan), transB=1)
         value, *others = (self._map(index) for index in plan.inputs)
         match plan.layer:
             case Conv() | Pointwise() | Depthwise():
-                return self._convolution(own, plan, value)
+                return self._convolution(place, plan, value)
             case MaxPool(window, stride) | AvgPool(window, stride):
                 kind = "MaxPool" if isinstance(plan.layer, MaxPool) else "AveragePool"
                 return self._add(kind, value, kernel_shape=list(window), strides=list(stride))
@@ -142,11 +179,9 @@ class _Graph:
                 return self._add("Add", value, *others)
         return value
 
-    def _convolution(self, own: int, plan: LayerPlan, value: str) -> str:
-        tensors, groups = self._tensors(own, plan), 1
-        if isinstance(plan.layer, Depthwise):
-            groups = plan.input_shape[0]
-            tensors[0] = self._for_each_channel(tensors[0], plan)
+    def _convolution(self, place: int, plan: LayerPlan, value: str) -> str:
+        tensors = self._tensors(place, plan)
+        groups = plan.input_shape[0] if isinstance(plan.layer, Depthwise) else 1
         (top, bottom), (left, right) = paddings(plan)
         return self._add(
             "Conv",
@@ -201,8 +236,12 @@ class _Graph:
         return name
 
     def _tensors(self, place: int, plan: LayerPlan) -> list[str]:
-        names = [f"{place}.weight"] + ([f"{place}.bias"] if plan.bias_count else [])
-        return [self._tensor(name) for name in names]
+        own = place if plan.source is None else plan.source
+        names = [f"{own}.weight"] + ([f"{own}.bias"] if plan.bias_count else [])
+        tensors = [self._tensor(name) for name in names]
+        if isinstance(plan.layer, Depthwise):
+            tensors[0] = self._for_each_channel(tensors[0], plan)
+        return tensors
 
     def _tensor(self, name: str, shape: tuple[int, ...] | None = None) -> str:
         """Return the name of a tensor's value, which is added once, however many rounds use it."""
@@ -233,6 +272,41 @@ class _Graph:
         output = output or str(len(self.nodes))
         self.nodes.append(helper.make_node(kind, list(inputs), [output], **settings))
         return output
+
+
+class _Rounded(_Graph):
+    """A graph whose maps are rounded to int8, and its weights to a step for each row."""
+
+    def __init__(self, quantized: QuantizedModel, inputs: Array) -> None:
+        self._ranges = map_ranges(quantized, inputs)
+        super().__init__(quantized)
+
+    def _kept(self, place: int, value: str) -> str:
+        """Round a map to int8 and back, which runtimes take for a computation in whole numbers."""
+        if place >= 0 and isinstance(self._plans[place].layer, Dropout):
+            return value
+        names, chosen = (f"map{place}.step", f"map{place}.zero"), self._ranges[place + 1]
+        self._store(names[0], np.array(chosen.step, np.float32))
+        self._store(names[1], np.array(chosen.zero, np.int8))
+        return self._add("DequantizeLinear", self._add("QuantizeLinear", value, *names), *names)
+
+    def _tensors(self, place: int, plan: LayerPlan) -> list[str]:
+        """Return weights and biases, which are stored for each place: a bias has the step of the layer's input."""
+        own = place if plan.source is None else plan.source
+        rows = rows_of(self._quantized, own, plan)
+        levels = rows.levels[kernels_of(plan)] if isinstance(plan.layer, Depthwise) else rows.levels
+        names = [self._levels(f"{place}.weight", levels.astype(np.int8), rows.steps)]
+        if plan.bias_count:
+            steps = rows.steps * self._ranges[plan.inputs[0] + 1].step
+            names.append(self._levels(f"{place}.bias", np.rint(rows.bias / steps).astype(np.int32), steps))
+        return names
+
+    def _levels(self, name: str, levels: Array, steps: Array) -> str:
+        self._store(f"{name}.levels", levels)
+        self._store(f"{name}.step", steps.astype(np.float32))
+        self._store(f"{name}.zero", np.zeros(len(steps), levels.dtype))
+        parts = (f"{name}.levels", f"{name}.step", f"{name}.zero")
+        return self._add("DequantizeLinear", *parts, output=name, axis=0)
 
 
 def _fits_int8(tensor: Tensor) -> bool:

@@ -44,6 +44,29 @@ void start(void) { for (;;) main(); }
 """
 
 
+_TIMED_MAIN = """#include <stdio.h>
+#include <time.h>
+#include "HEADER"
+static NAME_input input[SIZE_INPUTS];
+int main(void)
+{
+    volatile int found = 0;
+    long rounds = 1, i;
+    clock_t spent = 0;
+    while (spent < CLOCKS_PER_SEC / 50) {
+        clock_t begin = clock();
+        rounds *= 2;
+        for (i = 0; i < rounds; i++) {
+            input[i % SIZE_INPUTS] = (NAME_input)(i % 100);
+            found = NAME_class(input);
+        }
+        spent = clock() - begin;
+    }
+    printf("%.1f", (double)spent / (double)CLOCKS_PER_SEC / (double)rounds * 1e9);
+    return found < 0;
+}
+"""
+
 _NODE_MAIN = """import { readFileSync } from "node:fs";
 import { classify, shape } from "./network.mjs";
 const bytes = readFileSync(0), size = shape[0] * shape[1] * shape[2];
@@ -150,6 +173,24 @@ def classes_by_c(path: Path, images: Images, flags: tuple[str, ...] = ("-Os",)) 
     if finished.returncode or len(finished.stdout) != len(images):
         raise RunError(f"the program of {path} failed: {finished.stderr.decode(errors='replace')[-400:]}; report it")
     return np.frombuffer(finished.stdout, np.uint8).astype(np.intp)
+
+
+def nanoseconds_by_c(path: Path) -> float:
+    """Compile a C source on this machine and return the nanoseconds of processor time that an inference takes.
+
+    Args:
+        path: The .c file with its header beside it, or a single header.
+
+    Raises:
+        RequestError: No C compiler is installed.
+        RunError: The source does not compile, or the program fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        program = _compiled(_tool("cc"), path, _TIMED_MAIN, Path(folder), ("-Os",))
+        finished = subprocess.run([program], capture_output=True, text=True)
+    if finished.returncode:
+        raise RunError(f"the program of {path} failed with status {finished.returncode}; report it")
+    return float(finished.stdout)
 
 
 def _entry(path: Path) -> str:

@@ -77,6 +77,7 @@ def schedule_of(
         logits_apart: Whether the logits are sums of four bytes beside a map.
     """
     flips = (input_shape[1] == 1,) if 1 in input_shape[1:] else (False, True)
+    flips = (False,) if _is_symmetric(plans, input_shape) else flips
     found: Schedule | None = None
     for transposed, fuses, means in combinations(flips, (True, False), (False, True)):
         if means and not fuses:
@@ -89,6 +90,15 @@ def schedule_of(
             found = made if found is None or made.bytes < found.bytes else found
     assert found is not None
     return found
+
+
+def _is_symmetric(plans: Sequence[LayerPlan], input_shape: Shape) -> bool:
+    """Return whether nothing changes where rows and columns change places."""
+    pairs: list[Sequence[int]] = [input_shape[1:]]
+    for plan in plans:
+        pairs += [plan.output_shape[1:], plan.weight_shape[2:]]
+        pairs += [getattr(plan.layer, name, ()) for name in ("window", "stride")]
+    return all(len(set(pair)) < 2 for pair in pairs)
 
 
 def _scheduled(stages: tuple[Stage, ...], first: int, item_bytes: int, apart: bool, transposed: bool) -> Schedule:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -125,8 +126,8 @@ def export(
     Args:
         file: a `.smidgen` or `.safetensors` file.
         to: "onnx", "tflite", "c", "arduino", "js", "html" or "safetensors".
-        form: how C and Arduino store the weights, a key of `FORMS`; None is "levels". Of "tflite" "float", the default,
-            or "int8". Other targets take no form.
+        form: how C and Arduino store the weights, a key of `FORMS`; None is "levels". Of "tflite" and "onnx" "float",
+            the default, or "int8". Other targets take no form.
         entry: the type of the numbers that C takes, in the user's units: "float", "int16" (as an ADC counts) or
             "uint8"; None is "uint8" for images in bytes, else "float".
         data: data set, or its name or path, whose test images the export must classify as the network does.
@@ -148,10 +149,13 @@ def export(
     """
     if to not in TARGETS:
         raise RequestError(f"--to {to} is not known; use one of {', '.join(TARGETS)}")
-    for option, value, takers in (("--form", form, ("c", "arduino", "tflite")), ("--entry", entry, ("c", "arduino"))):
+    for option, value, takers in (
+        ("--form", form, ("c", "arduino", "tflite", "onnx")),
+        ("--entry", entry, ("c", "arduino")),
+    ):
         if value is not None and to not in takers:
             raise RequestError(f"{option} {value} is for --to c, and --to {to} takes none; leave out {option}")
-    path, form = Path(file), form or ("float" if to == "tflite" else "levels")
+    path, form = Path(file), form or ("float" if to in ("tflite", "onnx") else "levels")
     quantized, place = _load(path), Path(out or path.with_suffix(TARGETS[to]))
     _check_place(place, path, to, quantized, chosen=out is not None)
     if to == "safetensors":
@@ -162,6 +166,8 @@ def export(
         _check_entry(dataset, entry)
     size_bytes = _write(quantized, place, to, form, entry, dataset)
     proof = _prove(quantized, place, to, form, dataset) if dataset is not None else None
+    if to == "onnx" and dataset is not None and proof is not None:
+        size_bytes = export_onnx(quantized, place, form, _training_inputs(quantized, dataset), _notes(dataset, proof))
     return Export(place, size_bytes, program_size(place) if to == "c" else None, proof)
 
 
@@ -232,12 +238,12 @@ def _equals(path: Path, quantized: QuantizedModel) -> bool:
 def _write(
     quantized: QuantizedModel, path: Path, to: str, form: str, entry: str | None, dataset: Dataset | None
 ) -> int:
-    writers = {"onnx": export_onnx, "js": export_js, "html": export_html}
+    writers = {"js": export_js, "html": export_html}
     if to in writers:
         return writers[to](quantized, path)
-    inputs = None if dataset is None else network_inputs(quantized, dataset, dataset.train.images)
-    if to == "tflite":
-        return export_tflite(quantized, path, form, inputs)
+    inputs = _training_inputs(quantized, dataset)
+    if to in ("tflite", "onnx"):
+        return (export_tflite if to == "tflite" else export_onnx)(quantized, path, form, inputs)
     if to == "arduino":
         return _write_arduino(quantized, path, form, entry, dataset)
     size_bytes = export_c(quantized, path, form, inputs, entry)
@@ -247,9 +253,19 @@ def _write(
     return export_c(quantized, path, form, inputs, entry, f"{measured.flash_bytes} {MEASURED}")
 
 
+def _notes(dataset: Dataset, proof: Proof) -> dict[str, str]:
+    """Return the accuracy of an export for its metadata: counts, and what they were counted on."""
+    counts = {"data": dataset.name, "split": "test", "correct": proof.correct, "n": proof.images}
+    return {"accuracy": json.dumps(counts | {"runner": proof.runner})}
+
+
+def _training_inputs(quantized: QuantizedModel, dataset: Dataset | None) -> Inputs | None:
+    return None if dataset is None else network_inputs(quantized, dataset, dataset.train.images)
+
+
 def _write_arduino(quantized: QuantizedModel, path: Path, form: str, entry: str | None, dataset: Dataset | None) -> int:
     """Write an Arduino library whose sketch classifies the first test input."""
-    inputs = None if dataset is None else network_inputs(quantized, dataset, dataset.train.images)
+    inputs = _training_inputs(quantized, dataset)
     made = c_program(quantized, c_identifier(path.stem), form, inputs, entry=entry)
     sample = None if dataset is None else dataset.input.to_units(dataset.test.images[:1])
     expected = 0 if dataset is None else int(dataset.test.labels[0])

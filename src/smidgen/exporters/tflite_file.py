@@ -10,7 +10,6 @@ Maps are [1, rows, columns, channels], the output "logits" is [1, classes]. A ba
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ import numpy.typing as npt
 from smidgen.atomic_files import write_checked
 from smidgen.errors import RequestError
 from smidgen.exporters.c_input import offsets_and_scales
-from smidgen.exporters.calibration import CALIBRATION_INPUTS, Affine, range_of, rows_of
-from smidgen.exporters.forward import activation_of, affine_of, arrays_of, kernels_of, layer_outputs, reads_bytes
+from smidgen.exporters.calibration import BYTES, CALIBRATION_INPUTS, Affine, map_ranges, rows_of
+from smidgen.exporters.forward import activation_of, affine_of, arrays_of, kernels_of, reads_bytes
 from smidgen.exporters.tflite_builder import Builder
 from smidgen.model import QuantizedModel, values_of
 from smidgen.spec import (
@@ -41,7 +40,6 @@ from smidgen.spec import (
 from smidgen.spec.layers import LINEAR, NO_CEILING
 
 TFLITE_FORMS = ("float", "int8")
-BYTES = Affine(1 / 255, -128)
 
 Array = npt.NDArray[Any]
 
@@ -79,20 +77,10 @@ def tflite_bytes(quantized: QuantizedModel, form: str, inputs: Array | None = No
         raise RequestError("--form int8 needs training data; give --data")
     ranges = None
     if form == "int8" and inputs is not None:
-        ranges = list(_ranges(quantized, inputs[:CALIBRATION_INPUTS]))
+        ranges = map_ranges(quantized, inputs[:CALIBRATION_INPUTS])
     graph = _Graph(quantized, ranges)
     names = {"classes": list(quantized.class_names), "input": json.loads(quantized.input.to_json())}
     return graph.builder.finish(graph.input, graph.output, json.dumps(names).encode())
-
-
-def _ranges(quantized: QuantizedModel, inputs: Array) -> Iterator[Affine]:
-    """Yield the quantization of the input and of each layer's output; a pool keeps that of its input."""
-    found = [BYTES if inputs.dtype == np.uint8 else range_of(inputs)]
-    plans = quantized.spec.plan(quantized.input_shape)
-    for plan, maps in zip(plans, layer_outputs(quantized, inputs), strict=True):
-        keeps = isinstance(plan.layer, MaxPool | AvgPool | GlobalAvgPool | Dropout)
-        found.append(found[plan.inputs[0] + 1] if keeps else range_of(maps))
-    yield from found
 
 
 class _Graph:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from smidgen.extras import install_line
 from smidgen.model import Model, as_quantized, save_smidgen
 from smidgen.records import Outcome, Trial
 from smidgen.report.csv import TRIALS_HEAD, trials_rows
+from smidgen.report.device import Device, device_of
 from smidgen.report.folder import float_file_bytes, frontier_of
 from smidgen.report.page import render, write_page
 from smidgen.report.view import PageView
@@ -153,9 +155,16 @@ class Answer(ShrinkResult):
         """Return the page in a frame, for a notebook."""
         return FRAME.format(page=html.escape(render(self._view)), title=html.escape(self.headline))
 
+    @cached_property
+    def device(self) -> Device:
+        """The answer's C program, with what it takes on a device; it is compiled where compilers are installed."""
+        return device_of(self)
+
     @property
     def _view(self) -> PageView:
-        return PageView.of(self, float_file_bytes(self), self.command, samples=self.samples)
+        return PageView.of(
+            self, float_file_bytes(self), self.command, samples=self.samples, device=self.__dict__.get("device")
+        )
 
 
 def _target(path: Path) -> str:

@@ -26,6 +26,7 @@ from smidgen.extras import can_draw
 from smidgen.model import Model, save_safetensors, save_smidgen
 from smidgen.records import Outcome, Trial
 from smidgen.report.csv import files_csv, trials_csv
+from smidgen.report.device import Device
 from smidgen.report.page import write_page
 from smidgen.report.plots import frontier_figure, frontier_picture
 from smidgen.report.run_files import RUN_DIGITS, run_folder, run_name, stamp
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def write(result: ShrinkResult, folder: Path, command: str = "", *, samples: bool = True) -> None:
+def write(
+    result: ShrinkResult, folder: Path, command: str = "", *, samples: bool = True, device: Device | None = None
+) -> None:
     """Write the run folder, all at once and in place of an older run; it is made if it is missing.
 
     Args:
@@ -48,6 +51,7 @@ def write(result: ShrinkResult, folder: Path, command: str = "", *, samples: boo
         folder: The folder to write.
         command: The command line that started the run, for the page.
         samples: Whether the page may hold test samples.
+        device: The answer's C program, for the page; None leaves it out.
 
     Raises:
         RequestError: The folder cannot be written to; its earlier content is left as it was.
@@ -55,7 +59,7 @@ def write(result: ShrinkResult, folder: Path, command: str = "", *, samples: boo
     run = _run_of(result)
     try:
         with run_folder(folder, run, "shrink") as draft:
-            _write_all(result, draft, command, run, samples)
+            _write_all(result, draft, command, run, samples, device)
     except (OSError, ModelFileError) as error:
         raise RequestError(
             f"cannot write to {folder}: {_reason(error)}; give another place by --out, everything that was trained "
@@ -115,14 +119,16 @@ def _file_point(file: FileCandidate) -> Point:
     return Point(file.file_bytes, file.outcome.validation, str(file.quantized.spec), file.trial.seed)
 
 
-def _write_all(result: ShrinkResult, folder: Path, command: str, run: str, samples: bool) -> None:
+def _write_all(
+    result: ShrinkResult, folder: Path, command: str, run: str, samples: bool, device: Device | None
+) -> None:
     size_bytes = save_safetensors(_model(result, result.winner, result.outcome, run), folder / "winner.safetensors")
     if result.teacher and result.teacher.trial and result.teacher.outcome:
         teacher = _model(result, result.teacher.trial, result.teacher.outcome, run)
         save_safetensors(teacher, folder / "teacher.safetensors")
     if result.file:
         _write_file(result.file, folder / "winner.smidgen")
-    view = PageView.of(result, size_bytes, command, samples=samples)
+    view = PageView.of(result, size_bytes, command, samples=samples, device=device)
     write_page(view, folder / "report.html")
     if can_draw():
         frontier_picture(*_curve(view), folder / "frontier.png", teacher=view.teacher_mark)

@@ -12,6 +12,7 @@ from smidgen.data import facts_of
 from smidgen.records import Score
 from smidgen.report.axes import TeacherMark, count_text, interval_text, percent_text
 from smidgen.report.chart import Chart, Dot, lay_out
+from smidgen.report.device import Device
 from smidgen.report.measures import Measure, file_dots, measures
 from smidgen.report.page_networks import MOST_CLASSES_IN_TABLE, PageNetwork, page_networks
 from smidgen.report.page_teacher import PageTeacher, page_teacher
@@ -67,6 +68,7 @@ class PageView:
         networks: The networks that the page holds, the winner first and then its file; none for a page that only shows.
         page_teacher: The teacher as the page holds it; None if it does not.
         has_samples: Whether the page may hold test samples.
+        device: The answer's C program; None leaves it out.
     """
 
     result: ShrinkResult
@@ -76,12 +78,21 @@ class PageView:
     networks: tuple[PageNetwork, ...] = ()
     page_teacher: PageTeacher | None = None
     has_samples: bool = True
+    device: Device | None = None
 
     @classmethod
-    def of(cls, result: ShrinkResult, file_bytes: int, command: str = "", *, samples: bool = True) -> PageView:
+    def of(
+        cls,
+        result: ShrinkResult,
+        file_bytes: int,
+        command: str = "",
+        *,
+        samples: bool = True,
+        device: Device | None = None,
+    ) -> PageView:
         """Classify the test split with the winner, collect what the page holds, and return the view."""
         logits = classify_in_units(result.context, result.winner.spec, result.outcome.weights, result.data.test)
-        view = cls(result, logits, file_bytes, command, has_samples=samples)
+        view = cls(result, logits, file_bytes, command, has_samples=samples, device=device)
         networks = page_networks(result, view.chart.rates[0])
         return replace(view, networks=networks, page_teacher=page_teacher(result))
 

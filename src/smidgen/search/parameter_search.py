@@ -30,7 +30,7 @@ from smidgen.search.effort import (
     WIDENINGS,
     Effort,
 )
-from smidgen.search.goal import COSTS, LIMIT_NAMES, Limits, Target
+from smidgen.search.goal import LIMIT_NAMES, OPTIONS, Limits, Target
 from smidgen.search.proposals import Space, first_generation, next_generation, widened
 from smidgen.search.ranking import (
     CandidateScore,
@@ -83,17 +83,16 @@ def _train_generation(search: Search, generation: int) -> None:
 
 
 def _raise_limits(search: Search) -> str:
-    options = {"file_bytes": "--bytes", "parameters": "--params", "macs": "--macs", "ram_bytes": "--ram"}
     without_limits = replace(search, goal=replace(search.goal, limits=Limits(), target=Target(0.5)))
     drawn = propose(without_limits, 0)
     shape = search.data.input_shape
     least = [
-        f"{min(COSTS[name](spec, shape) for spec in drawn):,} {LIMIT_NAMES[name][1]}"
+        f"{min(search.goal.limits.cost(name, spec, shape) for spec in drawn):,} {LIMIT_NAMES[name][1]}"
         for name in search.goal.limits.given
         if drawn
     ]
     known = f" (least of {len(drawn)} drawn: {', '.join(least)})" if least else ""
-    return "raise " + " or ".join(options[name] for name in search.goal.limits.given) + known
+    return "raise " + " or ".join(OPTIONS[name] for name in search.goal.limits.given) + known
 
 
 def propose(search: Search, generation: int) -> tuple[NetSpec, ...]:
