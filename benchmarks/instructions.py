@@ -178,8 +178,9 @@ def fit(counts: Sequence[Mapping[str, int]], wanted: Sequence[int], whole: Seque
 LEAST = {"slid": 4, "read": 5, "windows": 8, "blocks": 10, "outputs": 8}
 LEAST |= {"taps of one": 5, "taps of four": 12, "pooled": 4}
 MOST = {"slid": 9}
-"""Instructions that a loop takes at least, and one that copies a value at most: the fit alone cannot tell loops apart that
-run about equally often."""
+"""Instructions that a loop takes at least, and one that copies a value at most: the fit alone cannot tell loops apart
+that run about equally often.
+"""
 
 
 def miss(row: Measured, what: str, coefficients: Coefficients) -> float:

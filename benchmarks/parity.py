@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,22 +153,22 @@ def rows_of(each: Case, folder: Path, opencv: list[str]) -> Iterator[tuple[str, 
         path = folder / form / "net.c"
         path.parent.mkdir(exist_ok=True)
         export_c(each.quantized, path, form, each.training, each.entry)
-        yield "x86-64", form, lambda path=path: classes_by_c(path, given)
-        yield "x86-64, sanitizers", form, lambda path=path: classes_by_c(path, given, SANITIZED)
-        yield "RISC-V 64, qemu-user", form, lambda path=path: classes_by_riscv(path, given)
+        yield "x86-64", form, partial(classes_by_c, path, given)
+        yield "x86-64, sanitizers", form, partial(classes_by_c, path, given, SANITIZED)
+        yield "RISC-V 64, qemu-user", form, partial(classes_by_riscv, path, given)
         for board in BOARDS[:2]:
-            yield board.name, form, lambda path=path, board=board: classes_on_board(board, path, as_entry(path, given))
-        yield "AVR, compiled", form, lambda path=path: compiled_for_avr(path)
+            yield board.name, form, partial(classes_on_board, board, path, as_entry(path, given))
+        yield "AVR, compiled", form, partial(compiled_for_avr, path)
     for form in ("float", "int8"):
         onnx, tflite = folder / f"{form}.onnx", folder / f"{form}.tflite"
         export_onnx(each.quantized, onnx, form, each.training)
         export_tflite(each.quantized, tflite, form, each.training)
-        yield "ONNX, onnxruntime", form, lambda onnx=onnx: classes_by_onnx(onnx, given)
+        yield "ONNX, onnxruntime", form, partial(classes_by_onnx, onnx, given)
         for site in opencv:
             name = f"ONNX, OpenCV {version_of(site)}"
-            yield name, form, lambda onnx=onnx, site=site: classes_by_opencv(onnx, given, site, folder)
-        yield "TensorFlow Lite, LiteRT", form, lambda tflite=tflite: classes_by_tflite(tflite, given)
-    yield "JavaScript, Node", "", lambda: classes_by_js(js_module(each.quantized), given)
+            yield name, form, partial(classes_by_opencv, onnx, given, site, folder)
+        yield "TensorFlow Lite, LiteRT", form, partial(classes_by_tflite, tflite, given)
+    yield "JavaScript, Node", "", partial(classes_by_js, js_module(each.quantized), given)
 
 
 def classes_by_riscv(path: Path, given: npt.NDArray[Any]) -> Classes:

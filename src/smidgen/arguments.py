@@ -66,8 +66,15 @@ def goal_of(
     if rule not in RULES:
         raise RequestError(f"rule='{rule}' is not known; use one of {', '.join(RULES)}")
     most = {name: optional_whole(limit, name, "leave it out for no limit") for name, limit in limits.items()}
-    names = ("bytes", "params", "macs", "ram", "flash", "instructions")
-    highest = Limits(*(most.get(name) for name in names), form=form or "")
+    highest = Limits(
+        file_bytes=most.get("bytes"),
+        parameters=most.get("params"),
+        macs=most.get("macs"),
+        ram_bytes=most.get("ram"),
+        flash_bytes=most.get("flash"),
+        instructions=most.get("instructions"),
+        form=form or "",
+    )
     if floor is None and within is None and not highest:
         options = ", ".join(f"--{name}" for name in limits)
         raise RequestError(f"nothing is asked for; give --floor 0.97, --within 0.5% or a limit ({options})")

@@ -99,8 +99,8 @@ def onnx_bytes(
         from onnx import TensorProto, helper
     except ImportError:
         raise RequestError("writing an ONNX file needs the package onnx; pip install 'smidgen[onnx]'") from None
-    is_rounded = form == "int8" and inputs is not None
-    graph = _Rounded(quantized, inputs[:CALIBRATION_INPUTS]) if is_rounded else _Graph(quantized)
+    rounded = None if form == "float" or inputs is None else inputs[:CALIBRATION_INPUTS]
+    graph = _Graph(quantized) if rounded is None else _Rounded(quantized, rounded)
     name = "image" if reads_bytes(quantized) else "input"
     made = helper.make_graph(
         graph.nodes,

@@ -83,7 +83,8 @@ def nominal_network(spec: NetSpec, input_shape: Shape, seed: int = 0) -> Quantiz
         levels = random.integers(-LARGEST_LEVEL, LARGEST_LEVEL + 1, axes).astype(np.int32)
         levels = np.abs(levels) + 1 if name.endswith("variance") else levels
         tensors[name] = Tensor(levels, Uniform(np.array([STEP])))
-    return QuantizedModel(spec, input_shape, tuple(map(str, range(spec.output_shape(input_shape)[0]))), tensors)
+    classes = max(2, spec.output_shape(input_shape)[0])  # one output stands for two classes
+    return QuantizedModel(spec, input_shape, tuple(map(str, range(classes))), tensors)
 
 
 def nominal_parts(quantized: QuantizedModel, form: str) -> Parts:
