@@ -14,9 +14,10 @@ from exported_networks import needs_cc, network_with_grids, some_images, torch_l
 from quantized_networks import networks
 from smidgen.engine.losses import class_logits
 from smidgen.errors import RequestError
-from smidgen.exporters import classes_by_c, classes_by_onnx, export_c, export_onnx
+from smidgen.exporters import classes_by_c, classes_by_js, classes_by_onnx, export_c, export_onnx
 from smidgen.exporters.forward import layer_outputs
-from smidgen.spec import NetSpec, Shape
+from smidgen.exporters.javascript import js_module
+from smidgen.spec import Dense, NetSpec, Shape
 
 pytestmark = pytest.mark.slow
 
@@ -87,3 +88,22 @@ def test_the_plain_forward_pass(network: tuple[NetSpec, Shape], seed: int) -> No
     np.testing.assert_allclose(
         class_logits(last.reshape(len(images), -1)), logits, rtol=1e-3, atol=1e-4 * np.abs(logits).max()
     )
+
+
+@needs_cc
+@RANDOM
+@given(networks(), st.sampled_from(["float", "levels", "coded"]), st.integers(0, 2**16))
+def test_one_output_for_two_classes(network: tuple[NetSpec, Shape], form: str, seed: int) -> None:
+    """A random network with a head of one output, as C, ONNX and JavaScript."""
+    pytest.importorskip("onnxruntime")
+    spec, shape = NetSpec((*network[0].layers, Dense(1))), network[1]
+    quantized, images = network_with_grids(str(spec), shape, seed=seed), some_images(shape, 40, seed)
+    logits = torch_logits(quantized, images)
+    with tempfile.TemporaryDirectory() as folder:
+        export_c(quantized, Path(folder) / "net.c", form)
+        export_onnx(quantized, Path(folder) / "net.onnx")
+        found = [classes_by_c(Path(folder) / "net.c", images), classes_by_onnx(Path(folder) / "net.onnx", images)]
+    found.append(classes_by_js(js_module(quantized), images))
+    kept = apart(logits)
+    for classes in found:
+        assert np.array_equal(classes[kept], logits.argmax(axis=1)[kept])
