@@ -1,12 +1,4 @@
-"""The public functions: one for each command of the command line, which calls it once.
-
-A function has the name of its command, and each parameter the name and the default of an option: `--class-floor` is
-`class_floor`. A parameter takes a value or the text of the command line: `within=0.005` is `within="0.5%"`,
-`resize=(32, 32)` is `resize="32x32"`.
-
-A function writes its results to a file or folder only where `out` names one; True stands for the place that the command
-line uses.
-"""
+"""The public functions that train networks: `shrink`, `sweep`, `compress` and `reproduce`."""
 
 from __future__ import annotations
 
@@ -18,16 +10,10 @@ from typing import TYPE_CHECKING
 from smidgen import arguments, places
 from smidgen.arguments import Data
 from smidgen.data import ReadOptions
-from smidgen.diagnosis import Diagnosis, diagnose
 from smidgen.errors import RequestError
-from smidgen.exporters import Export
-from smidgen.exporters import export as write_export
 from smidgen.extras import can_draw, install_line
-from smidgen.importers import Imported, import_network
-from smidgen.model import Model, inspect, open_model, unpack
+from smidgen.model import Model, open_model
 from smidgen.places import Out
-from smidgen.predictions import predict
-from smidgen.predictor import load, save
 from smidgen.progress import followed
 from smidgen.report.answer import Answer
 from smidgen.report.folder import write, write_compressed
@@ -40,30 +26,12 @@ from smidgen.search.effort import Effort
 from smidgen.search.shrink import shrink as search_networks
 from smidgen.search.sweep import SweepResult
 from smidgen.search.sweep import sweep as train_widths
-from smidgen.spec import NetSpec
-from smidgen.spec.summary import NetworkSummary
 from smidgen.text_forms import path_of, whole_number, whole_numbers
 from smidgen.trials.store import Store
 from smidgen.trials.workers import Pool
 
 if TYPE_CHECKING:
     from smidgen.studies import Report
-
-__all__ = [
-    "compress",
-    "doctor",
-    "export",
-    "import_model",
-    "inspect",
-    "load",
-    "predict",
-    "reproduce",
-    "save",
-    "show",
-    "shrink",
-    "sweep",
-    "unpack",
-]
 
 
 def shrink(
@@ -366,122 +334,6 @@ def compress(
     return replace(result, written_to=path)
 
 
-def export(
-    file: str | Path,
-    *,
-    to: str,
-    form: str | None = None,
-    entry: str | None = None,
-    data: Data | None = None,
-    label: str = "",
-    drop: Sequence[str] | None = None,
-    classes: Sequence[str] | str | None = None,
-    layout: str = "",
-    group_column: str = "",
-    window: int | None = None,
-    step: int | None = None,
-    time_column: str = "",
-    resize: Sequence[int] | str | None = None,
-    split_seed: int = 0,
-    out: str | Path | None = None,
-    reporter: Reporter | None = None,
-) -> Export:
-    """Write a network file in another program's format; with `data`, run the result on the test images.
-
-    Args:
-        file: a .smidgen or .safetensors file.
-        to: "onnx", "tflite", "c", "arduino", "js", "html" or "safetensors".
-        form: how C stores the weights: "float", "levels", "levels4", "coded" or "integer"; None is "levels". Of
-            "tflite" "float", the default, or "int8". Other targets take no form.
-        entry: the type of the numbers that C takes, in your units: "float", "int16" (as an ADC counts) or "uint8"; None
-            is "uint8" for images in bytes, else "float".
-        data: what the network was trained on: name, path, `Dataset` or arrays (X, y), whose test images the export must
-            classify as the network does. The C form "integer" also calibrates on its training split. None proves
-            nothing.
-        label: column of a table that has the labels; "" finds it.
-        drop: columns of a table to leave out.
-        classes: names of the classes in the order of the outputs: ("low", "high") or "low,high".
-        layout: axes of an example, "time-channels" or another of `smidgen.data.layout.LAYOUTS`; "" finds them.
-        group_column: column that names each row's group; rows of one group stay in one split.
-        window: rows of a table in long form that make one window of a signal; None: each row is an example.
-        step: rows from the begin of one window to that of the next; None: windows follow one another.
-        time_column: column of a table in long form that has the times; "": rows are in order.
-        resize: (height, width) to which the pictures of a folder are brought.
-        split_seed: seed of the split that the network was trained on.
-        out: the file to write, which is replaced if it exists; None: beside `file`, with the target's suffix. For C a
-            name that ends in .h makes a single header.
-        reporter: is told how the data was understood.
-
-    Returns:
-        The file that was written, and what was found when it was run.
-
-    Raises:
-        RequestError: the target or form is unknown, the data or the form do not fit the network's input, an option of
-            data is given without `data`, or the target is `file` itself or, without `out`, a file that no export wrote.
-        ModelFileError: `file` cannot be read or the target cannot be written.
-        RunError: the export gives an image another class than the decoded network does. The C form "integer"
-            rounds, so its differences are counted and not an error.
-    """
-    reading = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column, layout)
-    dataset = arguments.optional_dataset(data, split_seed=split_seed, reading=reading, reporter=reporter)
-    return write_export(file, to=to, form=form, entry=entry, data=dataset, out=out, reporter=reporter)
-
-
-def import_model(
-    file: str | Path,
-    *,
-    data: Data | None = None,
-    label: str = "",
-    drop: Sequence[str] | None = None,
-    classes: Sequence[str] | str | None = None,
-    layout: str = "",
-    group_column: str = "",
-    window: int | None = None,
-    step: int | None = None,
-    time_column: str = "",
-    resize: Sequence[int] | str | None = None,
-    split_seed: int = 0,
-    out: Out = None,
-    reporter: Reporter | None = None,
-) -> Imported:
-    """Import a network that another program trained, and compare its outputs with the original's.
-
-    `compress`, `show`, `predict` and `export` then take it.
-
-    Args:
-        file: an .onnx or .keras file.
-        data: data whose test images both networks are given; None for random inputs from 0 to 1.
-        label: column of a table that has the labels; "" finds it.
-        drop: columns of a table to leave out.
-        classes: names of the classes in the order of the outputs: ("low", "high") or "low,high".
-        layout: axes of an example, "time-channels" or another of `smidgen.data.layout.LAYOUTS`; "" finds them.
-        group_column: column that names each row's group; rows of one group stay in one split.
-        window: rows of a table in long form that make one window of a signal; None: each row is an example.
-        step: rows from the begin of one window to that of the next; None: windows follow one another.
-        time_column: column of a table in long form that has the times; "": rows are in order.
-        resize: (height, width) to which the pictures of a folder are brought.
-        split_seed: seed of the split.
-        out: the file to write, .smidgen or .safetensors; True: beside the file, where nothing is replaced; None: none.
-        reporter: is told how the data was understood.
-
-    Returns:
-        The network, how it compares with the original, and what was written.
-
-    Raises:
-        RequestError: the file has a layer that the spec language has not, which the message names, or an option of data
-            is given without `data`.
-        ModelFileError: the file is damaged, or `out` cannot be written.
-        RunError: the imported network computes something else than the original.
-    """
-    path = path_of(file, "file")
-    reading = ReadOptions.of(resize, group_column, label, drop, classes, window, step, time_column, layout)
-    dataset = arguments.optional_dataset(data, split_seed=split_seed, reading=reading, reporter=reporter)
-    default = path.with_suffix(".safetensors")
-    if out is True and default.exists():
-        raise RequestError(f"{default} exists and would be replaced; give another name by --out")
-    return import_network(path, dataset, places.folder_of(out, default))
-
-
 def reproduce(
     name: str,
     *,
@@ -530,40 +382,3 @@ def reproduce(
     if folder is not None:
         studies.write_index(reports, folder)
     return tuple(reports)
-
-
-def show(
-    network: str | Path | Model | NetSpec,
-    *,
-    width: int | None = None,
-    input: Sequence[int] | str = "1x28x28",
-    classes: int = 10,
-) -> NetworkSummary:
-    """Describe a network: its layers, their shapes, parameters, multiply-accumulates and memory.
-
-    Args:
-        network: the name of a family, the text of a network, a network file, a `Model` or a `NetSpec`.
-        width: width of a family or published network; None for 2, or for the published width.
-        input: (channels, height, width) or "1x28x28"; a file and a `Model` have their own.
-        classes: classes of a family.
-
-    Raises:
-        SpecError: the text cannot be read, or does not fit the input. ModelFileError: the file cannot be read.
-    """
-    if isinstance(network, str | Path) and str(network).endswith((".safetensors", ".smidgen")):
-        network = open_model(Path(network))
-    if isinstance(network, Model):
-        return NetworkSummary(network.spec, network.input_shape, network.input)
-    channels, height, columns = whole_numbers(input, "input", separator="x", count=3)
-    spec = network if isinstance(network, NetSpec) else arguments.spec_of(str(network), width, classes)
-    spec.check_head((channels, height, columns))
-    return NetworkSummary(spec, (channels, height, columns))
-
-
-def doctor(*, store: Store | str | Path | None = None) -> Diagnosis:
-    """Tell what this installation can do and where it keeps things: core, compiler, extras, cache, store.
-
-    Args:
-        store: path, database URL or `Store` that is looked at; it is made if there is none. A `Store` stays open.
-    """
-    return diagnose(store)
