@@ -25,7 +25,8 @@ ENTRY(reset)
 MEMORY {{ flash (rx) : ORIGIN = {flash}, LENGTH = 4M  ram (rwx) : ORIGIN = {ram}, LENGTH = 4M }}
 SECTIONS {{
   .text : {{ KEEP(*(.vectors)) *(.text*) *(.rodata*) *(.srodata*) *(.sdata2*) *(.ARM.ex*) *(.eh_frame*) }} > flash
-  .data : {{ data_start = .; *(.data*) *(.sdata*) }} > ram AT > flash
+  .data : {{ data_start = .; *(.data*) *(.sdata*) ; data_end = .; }} > ram AT > flash
+  data_load = LOADADDR(.data);
   .bss (NOLOAD) : {{ *(.sbss*) *(.bss*) *(COMMON) ; . = ALIGN(8); end = .; }} > ram
   stack_top = ORIGIN(ram) + LENGTH(ram);
 }}
@@ -84,7 +85,7 @@ __attribute__((section(".vectors"), naked, used)) void entry(void)
 
 _BOARD = """
 #include <stdint.h>
-extern unsigned char end, stack_top;
+extern unsigned char end, stack_top, data_start, data_end, data_load;
 int infer(void);
 MACHINE
 static void number(unsigned long value)
@@ -103,7 +104,10 @@ void reset(void)
     unsigned before, spent, used;
     int i, found = 0;
     volatile unsigned char *at;
+    const unsigned char *from = &data_load;
     early();
+    for (at = &data_start; at < &data_end; at++)
+        *at = *from++;
     for (at = &end; at < (unsigned char *)&i - 64; at++)
         *at = 0xA5;
     found = infer();
@@ -213,7 +217,7 @@ def _empty_size(board: Board, folder: Path, optimize: str) -> tuple[int, int]:
 
 def _linked(board: Board, folder: Path, sources: list[Path], program: str, optimize: str) -> tuple[int, int]:
     """Build a program and return its flash and static RAM."""
-    line = [*board.compiler, optimize, "-std=gnu99", "-ffunction-sections", "-fdata-sections", "-nostartfiles"]
+    line = [*board.compiler, optimize, "-std=gnu99", "-ffunction-sections", "-fdata-sections", "-nostartfiles", "-I."]
     line += ["-Wl,--gc-sections", "-Tlink.ld", "board.c", *map(str, sources), "-lm", "-o", program]
     subprocess.run(line, cwd=folder, check=True, capture_output=True)
     size = board.compiler[0].removesuffix("gcc") + "size"

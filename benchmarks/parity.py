@@ -5,8 +5,9 @@
 A network is trained for each data set, stored as a `.smidgen` file of 4 bits, exported in every form, and run:
 C compiled for x86-64 (also with sanitizers), for a Cortex-M0+ and a Cortex-M4 on emulated boards, and for RISC-V under
 qemu-user; compiled for AVR; TensorFlow Lite by LiteRT; ONNX by onnxruntime and by each OpenCV whose folder of packages
-is named. What is not installed is said in its row. A float program that adds up in another order may decide a draw
-otherwise: inputs whose two largest logits differ by less than 1e-4 are counted apart.
+is named. What is not installed is said in its row; rows that the folder has are kept. A float program that adds up in
+another order may decide a draw otherwise: inputs whose two largest logits differ by less than 1e-4 of the largest are
+counted apart.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from boards import BOARDS, classes_on_board
-from evidence import markdown, new_folder, write_readme
+from evidence import markdown, write_readme
 from own_data_sets import SETS
 from smidgen.data import Dataset, load
 from smidgen.engine import Examples, choose
@@ -98,9 +99,11 @@ class Case:
     clear: npt.NDArray[np.bool_]
 
 
-def cases(folder: Path) -> Iterator[Case]:
-    """Train a network for each setting."""
+def cases(folder: Path, only: str = "") -> Iterator[Case]:
+    """Train a network for each setting; with `only` for the one of that name."""
     for name, key, text, entry, times in SETTINGS:
+        if only not in ("", name):
+            continue
         place = folder / key
         place.mkdir(exist_ok=True)
         source = SETS[key].write(place / key) if key in SETS and key not in ("digits", "fashion-mnist") else key
@@ -259,27 +262,52 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--opencv", action="append", default=[], help="a folder with OpenCV's and NumPy's packages")
+    parser.add_argument("--only", default="", help="the name of one data set")
     given = parser.parse_args()
-    out, rows = new_folder(given.out), []
-    with tempfile.TemporaryDirectory() as folder, (out / "parity.csv").open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(HEADS)
-        for number, each in enumerate(cases(Path(folder))):
-            place = Path(folder) / f"case{number}"
-            place.mkdir()
-            print(each.name, each.quantized.spec, int((each.wanted == each.labels).sum()), len(each.labels), flush=True)
-            for target, form, run in rows_of(each, place, given.opencv):
-                rows.append((each.name, each.entry, target, form, *counted(each, run)))
-                table.writerow(rows[-1])
-                file.flush()
-                print(*rows[-1], flush=True)
+    given.out.mkdir(parents=True, exist_ok=True)
+    path = given.out / "parity.csv"
+    run_all(path, given.only, given.opencv)
+    rows = read(path)
     write_readme(
-        out,
+        given.out,
         "Classes of every export on whole test sets",
         f"{len(rows)} exports",
-        markdown(HEADS, rows),
+        f"{_TEXT}\n{markdown(HEADS, rows)}",
         ("numpy", "onnx", "onnxruntime"),
     )
+
+
+def run_all(path: Path, only: str, opencv: list[str]) -> None:
+    """Write a row for each export that has none yet."""
+    known = {tuple(row[:4]) for row in read(path)}
+    with tempfile.TemporaryDirectory() as folder, path.open("a", newline="") as file:
+        table = csv.writer(file)
+        if not known:
+            table.writerow(HEADS)
+        for number, each in enumerate(cases(Path(folder), only)):
+            place = Path(folder) / f"case{number}"
+            place.mkdir()
+            for target, form, run in rows_of(each, place, opencv):
+                head = (each.name, each.entry, target, form)
+                if head not in known:
+                    row = (*head, *counted(each, run))
+                    table.writerow(row)
+                    file.flush()
+                    print(*row, flush=True)
+
+
+def read(path: Path) -> list[list[str]]:
+    """Return the rows of a file that `run_all` wrote."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.reader(file))[1:]
+
+
+_TEXT = """
+"Same class" counts the test inputs to which the export and the decoded network give the same class, "of the others
+draws" those among the rest whose two largest logits differ by less than 1e-4 of the largest.
+"""
 
 
 if __name__ == "__main__":

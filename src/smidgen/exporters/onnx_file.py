@@ -290,6 +290,10 @@ class _Rounded(_Graph):
         self._store(names[1], np.array(chosen.zero, np.int8))
         return self._add("DequantizeLinear", self._add("QuantizeLinear", value, *names), *names)
 
+    def _vector(self, index: int) -> str:
+        """Return a layer's output as vectors, always by Flatten: OpenCV 5.0 fails on a Gemm right after a rounding."""
+        return self._add("Flatten", self._values[index])
+
     def _tensors(self, place: int, plan: LayerPlan) -> list[str]:
         """Return weights and biases, which are stored for each place: a bias has the step of the layer's input."""
         own = place if plan.source is None else plan.source
