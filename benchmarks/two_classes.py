@@ -84,7 +84,8 @@ def main() -> None:
         out,
         "The smallest answers for two classes",
         f"{given.seeds} seeds of each set and checkout; images in the columns",
-        f"{made}. The floor is 95 % by plain rates, effort quick.\n\n{markdown(HEADS, (row.values() for row in rows))}",
+        f"{made}. The floor is 95 % by plain rates, effort quick. Searches that lay in the work folder\n"
+        f"were made before, by the same commands.\n\n{markdown(HEADS, (row.values() for row in rows))}",
         ("numpy", "scikit-learn"),
     )
 
