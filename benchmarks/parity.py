@@ -263,10 +263,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--opencv", action="append", default=[], help="a folder with OpenCV's and NumPy's packages")
     parser.add_argument("--only", default="", help="the name of one data set")
+    parser.add_argument("--without", action="append", default=[], help="the name of a target to leave out")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     path = given.out / "parity.csv"
-    run_all(path, given.only, given.opencv)
+    run_all(path, given.only, given.without, given.opencv)
     rows = read(path)
     write_readme(
         given.out,
@@ -277,7 +278,7 @@ def main() -> None:
     )
 
 
-def run_all(path: Path, only: str, opencv: list[str]) -> None:
+def run_all(path: Path, only: str, without: list[str], opencv: list[str]) -> None:
     """Write a row for each export that has none yet."""
     known = {tuple(row[:4]) for row in read(path)}
     with tempfile.TemporaryDirectory() as folder, path.open("a", newline="") as file:
@@ -289,7 +290,7 @@ def run_all(path: Path, only: str, opencv: list[str]) -> None:
             place.mkdir()
             for target, form, run in rows_of(each, place, opencv):
                 head = (each.name, each.entry, target, form)
-                if head not in known:
+                if head not in known and target not in without:
                     row = (*head, *counted(each, run))
                     table.writerow(row)
                     file.flush()
