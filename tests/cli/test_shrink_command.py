@@ -13,6 +13,7 @@ import pytest
 from hand_made_results import a_page
 from smidgen.cli.screen import WIDTH
 from smidgen.cli.shrink import print_result
+from smidgen.report.answer import Answer
 from smidgen.search.result import ShrinkResult
 
 Command = Callable[..., Any]
@@ -35,7 +36,7 @@ def test_shrink_is_quiet_and_its_table_fits(
 
 
 def test_fresh_seeds_are_counted_only_where_there_are_any(capsys: pytest.CaptureFixture[str]) -> None:
-    result = a_page().result
+    result = Answer.of(a_page().result)
     print_result(result)
     assert "1 of 2 fresh seeds hold the floor" in capsys.readouterr().out
     print_result(replace(result, fresh_seeds=(), fresh_seeds_hold=()))
@@ -43,12 +44,13 @@ def test_fresh_seeds_are_counted_only_where_there_are_any(capsys: pytest.Capture
 
 
 def test_a_balanced_floor_is_said_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:
-    result = a_page().result
+    result = Answer.of(a_page().result)
     print_result(replace(result, goal=replace(result.goal, balanced=True)))
     assert "balanced accuracy, the mean over the classes" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_file_of_another_network_is_said_in_its_row(answer: ShrinkResult, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = Answer.of(answer)
     assert answer.file is not None
     same = replace(answer, winner=replace(answer.winner, spec=answer.file.winner.quantized.spec))
     print_result(same)

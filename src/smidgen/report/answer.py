@@ -156,8 +156,11 @@ class Answer(ShrinkResult):
         return FRAME.format(page=html.escape(render(self._view)), title=html.escape(self.headline))
 
     @cached_property
-    def device(self) -> Device:
-        """The answer's C program, with what it takes on a device; it is compiled where compilers are installed."""
+    def device(self) -> Device | None:
+        """The answer's C program, with what it takes on a device; it is compiled where compilers are installed.
+
+        None where the network has no C program.
+        """
         return device_of(self)
 
     @property

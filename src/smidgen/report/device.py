@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import shutil
 from base64 import b64encode
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from subprocess import SubprocessError
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
+from smidgen.errors import SmidgenError
 from smidgen.exporters import c_program, nanoseconds_by_c, program_size
 from smidgen.exporters.program_cost import program_cost
 from smidgen.exporters.targets import network_inputs
 from smidgen.model import QuantizedModel, as_quantized
 from smidgen.search.goal import LIMIT_NAMES, OPTIONS, PROCESSOR, Limits
 from smidgen.search.result import ShrinkResult
+
+T = TypeVar("T")
 
 FORM = "levels"
 """The form of the program where the goal names none: it gives the network's own classes."""
@@ -32,7 +37,8 @@ class Device:
         flash_bytes: Weights, tables and code on a Cortex-M0+.
         flash_is_measured: Whether a compiler linked it; else it is estimated.
         instructions: Of one inference by processor, estimated.
-        nanoseconds: Of one inference on this machine; None without a C compiler.
+        nanoseconds: Of one inference on this machine; None without a C compiler that works.
+        notes: Why it is not of the form that was asked for; empty where it is.
     """
 
     form: str
@@ -42,6 +48,7 @@ class Device:
     flash_is_measured: bool
     instructions: Mapping[str, int]
     nanoseconds: float | None
+    notes: tuple[str, ...] = ()
 
     @property
     def link(self) -> str:
@@ -65,10 +72,23 @@ class Device:
         )
 
 
-def device_of(result: ShrinkResult) -> Device:
-    """Return the C program of the shortest file, or of the winner where there is none."""
+def device_of(result: ShrinkResult) -> Device | None:
+    """Return the C program of the shortest file, or of the winner where there is none.
+
+    A form that cannot hold the network gives way to `FORM`, and a note says so: the search has ended, and its answer
+    must not be lost. None where no form can hold it.
+    """
+    notes = tuple[str, ...]()
+    for form in dict.fromkeys((result.goal.limits.form or FORM, FORM)):
+        try:
+            return replace(_device(result, form), notes=notes)
+        except SmidgenError as error:
+            notes = (f"The network has no C program of the form {form}: {error}.",)
+    return None
+
+
+def _device(result: ShrinkResult, form: str) -> Device:
     quantized = result.file.winner.quantized if result.file else as_quantized(result.model)
-    form = result.goal.limits.form or FORM
     inputs = network_inputs(quantized, result.data, result.data.train.images)
     made = c_program(quantized, "winner", form, inputs, "winner.h", single=True)
     flash, nanoseconds = _measured(made.header)
@@ -89,10 +109,17 @@ def _estimated_flash(quantized: QuantizedModel, form: str) -> int:
 
 @lru_cache(maxsize=32)
 def _measured(header: str) -> tuple[int | None, float | None]:
-    """Return the flash on a Cortex-M0+ and the nanoseconds on this machine, None without the compiler for it."""
+    """Return the flash on a Cortex-M0+ and the nanoseconds here, each None where its compiler is missing or fails."""
     with TemporaryDirectory(prefix="smidgen-") as folder:
         path = Path(folder) / "winner.h"
         path.write_text(header)
-        size = program_size(path)
-        nanoseconds = nanoseconds_by_c(path) if shutil.which("cc") else None
+        size = _or_none(program_size, path)
+        nanoseconds = _or_none(nanoseconds_by_c, path) if shutil.which("cc") else None
     return size.flash_bytes if size else None, nanoseconds
+
+
+def _or_none(measure: Callable[[Path], T], path: Path) -> T | None:
+    try:
+        return measure(path)
+    except (SmidgenError, OSError, SubprocessError):
+        return None

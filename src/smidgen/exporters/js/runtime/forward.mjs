@@ -35,45 +35,41 @@ function tapsOf(channels, [ky, kx], high, wide) {
   return taps;
 }
 
-// Adds a row of inputs times a weight to a row of sums. A loop as plain as this one is what JavaScript runs fast.
-function addRow(sums, weight, values, from, stride) {
-  if (stride === 1) for (let x = 0; x < sums.length; x++) sums[x] += weight * values[from + x];
-  else for (let x = 0, at = from; x < sums.length; x++, at += stride) sums[x] += weight * values[at];
+// Adds the input at `from` of every window of a channel, times a weight, to the sums. Loops as plain as these are what
+// JavaScript runs fast. `steps` are from an output to the one below and to the next.
+function addTap(sums, columns, weight, values, from, [down, right]) {
+  for (let to = 0, row = from; to < sums.length; row += down)
+    for (let x = 0, at = row; x < columns; x++, at += right) sums[to++] += weight * values[at];
 }
 
-// The same for three rows, in the same order: a sum is read and written once for three products.
-function addThreeRows(sums, a, b, c, values, f, g, h, stride) {
-  for (let x = 0, at = 0; x < sums.length; x++, at += stride)
-    sums[x] = sums[x] + a * values[f + at] + b * values[g + at] + c * values[h + at];
-}
-
-function addTaps(sums, weight, first, values, from, taps, stride) {
-  let k = 0;
-  for (; k + 3 <= taps.length; k += 3) {
-    const [f, g, h] = [from + taps[k], from + taps[k + 1], from + taps[k + 2]];
-    addThreeRows(sums, weight[first + k], weight[first + k + 1], weight[first + k + 2], values, f, g, h, stride);
-  }
-  for (; k < taps.length; k++) addRow(sums, weight[first + k], values, from + taps[k], stride);
+// The same for three inputs, in the same order: a sum is read and written once for three products.
+function addThreeTaps(sums, columns, [a, b, c], values, [f, g, h], [down, right]) {
+  for (let to = 0, row = 0; to < sums.length; row += down)
+    for (let x = 0, at = row; x < columns; x++, at += right, to++)
+      sums[to] = sums[to] + a * values[f + at] + b * values[g + at] + c * values[h + at];
 }
 
 function convolve(plan, input) {
   const { layer, shape } = plan;
   const [outs, rows, columns] = shape;
-  const [sy, sx] = layer.stride;
   const [weight, biases] = plan.values;
   const own = layer.kind === "depthwise";
   const { values, high, wide } = padded(plan, input);
   const taps = (plan.taps ??= tapsOf(own ? 1 : plan.input[0], layer.kernel, high, wide));
+  const steps = [layer.stride[0] * wide, layer.stride[1]];
   const out = new Float32Array(outs * rows * columns);
-  const sums = (plan.sums ??= new Float64Array(columns));
+  const sums = (plan.sums ??= new Float64Array(rows * columns));
   for (let o = 0; o < outs; o++) {
     const first = (own ? o % (layer.shared ?? outs) : o) * taps.length;
-    for (let y = 0; y < rows; y++) {
-      const from = ((own ? o * high : 0) + y * sy) * wide;
-      sums.fill(biases ? biases[o] : 0);
-      addTaps(sums, weight, first, values, from, taps, sx);
-      out.set(sums, (o * rows + y) * columns);
+    const from = own ? o * high * wide : 0;
+    sums.fill(biases ? biases[o] : 0);
+    let k = 0;
+    for (; k + 3 <= taps.length; k += 3) {
+      const places = [from + taps[k], from + taps[k + 1], from + taps[k + 2]];
+      addThreeTaps(sums, columns, weight.subarray(first + k, first + k + 3), values, places, steps);
     }
+    for (; k < taps.length; k++) addTap(sums, columns, weight[first + k], values, from + taps[k], steps);
+    out.set(sums, o * sums.length);
   }
   return activate(out, layer);
 }
@@ -89,39 +85,41 @@ function dense(plan, input) {
   return activate(out, plan.layer);
 }
 
-function largerRow(largest, values, from, stride) {
-  for (let x = 0, at = from; x < largest.length; x++, at += stride)
-    if (values[at] > largest[x]) largest[x] = values[at];
+function addLarger(largest, columns, values, from, [down, right]) {
+  for (let to = 0, row = from; to < largest.length; row += down)
+    for (let x = 0, at = row; x < columns; x++, at += right, to++)
+      if (values[at] > largest[to]) largest[to] = values[at];
 }
 
 function pool(plan, input) {
   const [channels, height, width] = plan.input;
   const { kernel, stride, kind } = plan.layer;
   const [ky, kx] = kernel ?? [height, width];
-  const [sy, sx] = kernel ? stride : [1, 1];
   const [, rows, columns] = plan.shape;
+  const steps = kernel ? [stride[0] * width, stride[1]] : [width, 1];
   const out = new Float32Array(channels * rows * columns);
-  const row = (plan.sums ??= new Float64Array(columns));
+  const found = (plan.sums ??= new Float64Array(rows * columns));
   const isMean = kind !== "maxpool";
-  for (let c = 0; c < channels; c++)
-    for (let y = 0; y < rows; y++) {
-      const from = (c * height + y * sy) * width;
-      row.fill(isMean ? 0 : -Infinity);
-      for (let j = 0; j < ky; j++)
-        for (let i = 0; i < kx; i++)
-          if (isMean) addRow(row, 1, input, from + j * width + i, sx);
-          else largerRow(row, input, from + j * width + i, sx);
-      const to = (c * rows + y) * columns;
-      for (let x = 0; x < columns; x++) out[to + x] = isMean ? row[x] / (ky * kx) : row[x];
+  for (let c = 0; c < channels; c++) {
+    found.fill(isMean ? 0 : -Infinity);
+    for (let k = 0; k < ky * kx; k++) {
+      const from = (c * height + Math.floor(k / kx)) * width + (k % kx);
+      if (isMean) addTap(found, columns, 1, input, from, steps);
+      else addLarger(found, columns, input, from, steps);
     }
+    if (isMean) for (let i = 0; i < found.length; i++) found[i] /= ky * kx;
+    out.set(found, c * found.length);
+  }
   return out;
 }
 
 function prelu({ values: [slopes], shape }, input) {
   const size = input.length / shape[0];
-  const out = Float32Array.from(input);
-  for (let c = 0, i = 0; c < shape[0]; c++)
-    for (const end = (c + 1) * size; i < end; i++) if (out[i] < 0) out[i] *= slopes[c];
+  const out = new Float32Array(input.length);
+  for (let c = 0, i = 0; c < shape[0]; c++) {
+    const slope = slopes[c];
+    for (const end = (c + 1) * size; i < end; i++) out[i] = input[i] < 0 ? input[i] * slope : input[i];
+  }
   return out;
 }
 
