@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import chdir
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -184,7 +185,8 @@ def write_emlearn(quantized: QuantizedModel, folder: Path) -> None:
         model.fit(np.eye(inputs)[np.arange(classes) % inputs], np.arange(classes))
     model.coefs_ = [arrays["0.weight"].T, arrays["1.weight"].T]
     model.intercepts_ = [arrays["0.bias"], arrays["1.bias"]]
-    emlearn.convert(model, method="inline", dtype="float").save(file=str(folder / "em.h"), name="em")
+    with chdir(folder):  # it compiles the network in the current folder
+        emlearn.convert(model, method="inline", dtype="float").save(file="em.h", name="em")
     for header in Path(emlearn.includedir).glob("*.h"):
         shutil.copy(header, folder)
 

@@ -45,7 +45,7 @@ from smidgen.exporters import (
 )
 from smidgen.exporters.c_input import entry_of
 from smidgen.exporters.javascript import js_module
-from smidgen.exporters.prove import WARNINGS
+from smidgen.exporters.prove import WARNINGS, as_entry
 from smidgen.exporters.targets import network_inputs
 from smidgen.model import QuantizedModel, Tensor, Uniform, decode, encode, flat_weights, named_arrays, nearest_step
 from smidgen.records import Recipe
@@ -71,6 +71,7 @@ SETTINGS = (
 
 LARGEST = 7
 """Levels of weights, so that every form can store them."""
+RISCV = ("-Os", "-static"), "riscv64-linux-gnu-gcc", ("qemu-riscv64",)
 SANITIZED = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
@@ -158,7 +159,7 @@ def rows_of(each: Case, folder: Path, opencv: list[str]) -> Iterator[tuple[str, 
         export_c(each.quantized, path, form, each.training, each.entry)
         yield "x86-64", form, partial(classes_by_c, path, given)
         yield "x86-64, sanitizers", form, partial(classes_by_c, path, given, SANITIZED)
-        yield "RISC-V 64, qemu-user", form, partial(classes_by_riscv, path, given)
+        yield "RISC-V 64, qemu-user", form, partial(classes_by_c, path, given, *RISCV)
         for board in BOARDS[:2]:
             yield board.name, form, partial(classes_on_board, board, path, as_entry(path, given))
         yield "AVR, compiled", form, partial(compiled_for_avr, path)
@@ -172,26 +173,6 @@ def rows_of(each: Case, folder: Path, opencv: list[str]) -> Iterator[tuple[str, 
             yield name, form, partial(classes_by_opencv, onnx, given, site, folder)
         yield "TensorFlow Lite, LiteRT", form, partial(classes_by_tflite, tflite, given)
     yield "JavaScript, Node", "", partial(classes_by_js, js_module(each.quantized), given)
-
-
-def classes_by_riscv(path: Path, given: npt.NDArray[Any]) -> Classes:
-    """Classify inputs with a C source that is compiled for 64-bit RISC-V and runs under qemu-user."""
-    main = path.with_name("main.c")
-    main.write_text(_MAIN)
-    program = path.with_name("riscv")
-    line = ["riscv64-linux-gnu-gcc", *WARNINGS, "-Os", "-static", str(main), str(path), f"-I{path.parent}"]
-    subprocess.run([*line, "-o", str(program)], check=True, capture_output=True)
-    content = as_entry(path, given).tobytes()
-    done = subprocess.run(["qemu-riscv64", str(program)], input=content, check=True, capture_output=True)
-    return np.frombuffer(done.stdout, np.uint8).astype(np.intp)
-
-
-def as_entry(path: Path, given: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return inputs as the numbers that a C source takes."""
-    header = path.with_suffix(".h").read_text()
-    kinds = {"typedef uint8_t net_input": "u1", "typedef int16_t net_input": "<i2"}
-    kind = next((kind for text, kind in kinds.items() if text in header), "<f4")
-    return (given if kind == "<f4" else np.rint(given)).astype(kind)
 
 
 def compiled_for_avr(path: Path) -> Classes:
@@ -226,17 +207,6 @@ for one in given:
     net.setInput(one[None])
     found.append(net.forward().argmax())
 numpy.save(sys.argv[3], numpy.array(found))
-"""
-
-_MAIN = """#include <stdio.h>
-#include "net.h"
-int main(void)
-{
-    static net_input input[NET_INPUTS];
-    while (fread(input, 1, sizeof input, stdin) == sizeof input)
-        putchar(net_class(input));
-    return 0;
-}
 """
 
 

@@ -153,11 +153,10 @@ def shrink(
                 dataset, goal, teacher=imitated, effort=effort, seed=seed,
                 store=memo, workers=workers, engine=engine, reporter=told, pool=pool, budget=budget,
             )  # fmt: skip
-    answer = Answer.of(result, samples=samples, command=command)
-    if folder is None:
-        return answer
-    write(result, folder, command, samples=samples, device=answer.device)
-    return replace(answer, written_to=folder)
+    answer = Answer.of(replace(result, written_to=folder), samples=samples, command=command)
+    if folder is not None:
+        write(result, folder, command, samples=samples, device=answer.device)
+    return answer
 
 
 def sweep(

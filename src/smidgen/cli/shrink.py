@@ -184,11 +184,11 @@ def print_device(result: Answer) -> None:
     screen, device = console(), result.device
     if device is None:
         return screen.print("The answer has no C program: a layer or a level does not fit.")
-    counts = ", ".join(f"{count:,} on a {name}" for name, count in device.instructions.items())
     time = f" Here: {device.nanoseconds / 1000:,.1f} µs." if device.nanoseconds else ""
     screen.print(
         f"As C of the form {device.form}: {device.flash_bytes:,} bytes of flash on a Cortex-M0+ ({device.flash_text}), "
-        f"{device.ram_bytes:,} of RAM without an input and the stack. Estimated instructions: {counts}.{time}"
+        f"{device.ram_bytes:,} of RAM without an input and the stack. "
+        f"Estimated instructions: {device.instructions_text}.{time}"
     )
     for sentence in (*device.notes, *device.exceeded(result.goal.limits)):
         screen.print(sentence, markup=False)

@@ -150,13 +150,21 @@ def classes_by_tflite(path: Path, images: Images) -> Classes:
     return np.array(found, np.intp)
 
 
-def classes_by_c(path: Path, images: Images, flags: tuple[str, ...] = ("-Os",)) -> Classes:
-    """Compile a C source on this machine and classify images with it.
+def classes_by_c(
+    path: Path,
+    images: Images,
+    flags: tuple[str, ...] = ("-Os",),
+    compiler: str = "",
+    runner: tuple[str, ...] = (),
+) -> Classes:
+    """Compile a C source and classify images with it on this machine.
 
     Args:
         path: the .c file; its header is beside it.
         images: uint8, or numbers in the user's units, [n, channels, height, width].
         flags: options of the compiler.
+        compiler: a compiler for another processor; "" for this machine's.
+        runner: the command that runs its programs, an emulator; () for none.
 
     Returns:
         The class of each image: intp [n].
@@ -165,11 +173,10 @@ def classes_by_c(path: Path, images: Images, flags: tuple[str, ...] = ("-Os",)) 
         RequestError: no C compiler is installed.
         RunError: the source does not compile, or the program fails.
     """
-    kind = _entry(path)
-    content = (images if kind == "<f4" else np.rint(images)).astype(kind).tobytes()
+    content = as_entry(path, images).tobytes()
     with tempfile.TemporaryDirectory() as folder:
-        program = _compiled(_tool("cc"), path, _MAIN, Path(folder), flags)
-        finished = subprocess.run([program], input=content, capture_output=True)
+        program = _compiled(compiler or _tool("cc"), path, _MAIN, Path(folder), flags)
+        finished = subprocess.run([*runner, program], input=content, capture_output=True)
     if finished.returncode or len(finished.stdout) != len(images):
         raise RunError(f"the program of {path} failed: {finished.stderr.decode(errors='replace')[-400:]}; report it")
     return np.frombuffer(finished.stdout, np.uint8).astype(np.intp)
@@ -193,10 +200,11 @@ def nanoseconds_by_c(path: Path) -> float:
     return float(finished.stdout)
 
 
-def _entry(path: Path) -> str:
-    """Return the type of the numbers that a C export takes, as NumPy's."""
+def as_entry(path: Path, images: Images) -> npt.NDArray[Any]:
+    """Return inputs as the numbers that a C source takes, of the type that its header names."""
     found = re.search(r"typedef (\w+) \w+_input;", path.with_suffix(".h").read_text())
-    return {"uint8_t": "u1", "int16_t": "<i2"}.get(found[1] if found else "", "<f4")
+    kind = {"uint8_t": "u1", "int16_t": "<i2"}.get(found[1] if found else "", "<f4")
+    return (images if kind == "<f4" else np.rint(images)).astype(kind)
 
 
 def classes_by_js(module: str, images: Images) -> Classes:

@@ -60,6 +60,11 @@ class Device:
         """How the flash is known: "measured" or "estimated"."""
         return "measured" if self.flash_is_measured else "estimated"
 
+    @property
+    def instructions_text(self) -> str:
+        """The instructions in words: "1,000,000 on a Cortex-M0+, 400,000 on a Cortex-M4F"."""
+        return ", ".join(f"{count:,} on a {name}" for name, count in self.instructions.items())
+
     def exceeded(self, limits: Limits) -> tuple[str, ...]:
         """Return a sentence for each limit that the program exceeds: it was chosen by an estimate."""
         found = {"flash_bytes": self.flash_bytes, "ram_bytes": self.ram_bytes}
