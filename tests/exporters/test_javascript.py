@@ -131,6 +131,33 @@ def test_the_joined_program_computes_what_its_modules_compute(tmp_path: Path) ->
     assert done.stdout == "the same\n" * len(networks)
 
 
+_AGAIN = (
+    _OPEN
+    + """import { open } from "./joined.mjs";
+const other = (values) => values.map((value) => 3 - value);
+for (const file of JSON.parse(readFileSync(0))) {
+  const { shape: [c, h, w], outputs, classify } = open(bytes(file));
+  const values = some(c * h * w);
+  const [made, again] = [outputs(values), outputs(values)];
+  const text = made.join(";");
+  classify(other(values));
+  console.log(made.join(";") === text && again.join(";") === text && outputs(values).join(";") === text);
+}
+"""
+)
+
+
+@needs_node
+def test_an_input_leaves_the_outputs_of_others_alone(tmp_path: Path) -> None:
+    """Steps use their memory again: what was given away stays, and nothing of an earlier input is left in it."""
+    (tmp_path / "joined.mjs").write_text(runtime(), "utf-8")
+    (tmp_path / "main.mjs").write_text(_AGAIN, "utf-8")
+    files = [base64.b64encode(encode(network_with_grids(*each))).decode() for each in NETWORKS.values()]
+    line = ["node", "main.mjs"]
+    done = subprocess.run(line, cwd=tmp_path, input=json.dumps(files), capture_output=True, text=True, check=True)
+    assert done.stdout == "true\n" * len(NETWORKS)
+
+
 @needs_node
 def test_tensors_may_come_beside_a_description(tmp_path: Path) -> None:
     """A page has the weights of many networks as plain float32, which are written faster than files."""

@@ -45,7 +45,7 @@ export function open(file, given) {
   const { shape, labels, input, plans } = read(file, given);
   const size = product(shape);
 
-  function outputs(values) {
+  function run(values) {
     if (values.length !== size) fail(`give ${size} values, not ${values.length}`);
     const first = input.scaled(values, shape[1] * shape[2]);
     const made = [];
@@ -53,8 +53,11 @@ export function open(file, given) {
     return made;
   }
 
+  // Steps use their memory again, so that what is given away is a copy.
+  const outputs = (values) => run(values).map((made) => made.slice());
+
   function classify(values) {
-    let logits = outputs(values).pop();
+    let logits = run(values).pop();
     // One output stands for two classes.
     if (logits.length === 1) logits = [0, logits[0]];
     const index = logits.indexOf(Math.max(...logits));
