@@ -1,4 +1,7 @@
 // Loads images, sixteen at a time, into the first map of a network.
+//
+// Where the first layer is a pool of large images, its output is all that the network needs of them. The loader then brings
+// a band of rows into the memory of the first map and pools it while it is in the cache.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +21,7 @@ struct Images {
 
 class BatchLoader {
    public:
-    BatchLoader(const Kernels& kernels, const MapLayout& input);
+    BatchLoader(const Kernels& kernels, const Plan& plan);
 
     // Loads the images order[0 .. count). In a chunk of fewer than sixteen, the first image fills the other lanes; the
     // loss gives those no gradient.
@@ -34,10 +37,15 @@ class BatchLoader {
 
    private:
     template <typename T>
-    void load_rows(const T** rows, float* chunk) const;
+    void load_images(const T** images, float* chunk) const;
+    template <typename T>
+    void load_map(const T** rows, float* chunk) const;
+    template <typename T>
+    void load_pooled(const T* const* images, float* chunk) const;
 
     const Kernels& kernels_;
     MapLayout input_;
+    const Layer* pool_;  // the first layer, if it is computed here
     ptrdiff_t pixels_;
 };
 

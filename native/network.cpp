@@ -36,7 +36,7 @@ Plan checked_memory(Plan plan, int batch_size) {
 Network::Network(Plan plan, const Kernels& kernels, int batch_size, int threads, uint64_t seed)
     : plan_(checked_memory(std::move(plan), batch_size)),
       kernels_(kernels),
-      loader_(kernels, plan_.input),
+      loader_(kernels, plan_),
       batch_size_(batch_size),
       chunks_((batch_size + LANES - 1) / LANES),
       seed_(seed),
@@ -124,6 +124,7 @@ void Network::forward(const Layer& l, float* memory, int chunks, bool training, 
     const float* weights = used_weights().data();
     for (int chunk = 0; l.clears_halo && chunk < chunks; ++chunk)
         clear_halo(l.out, memory + chunk * plan_.chunk_floats);
+    if (plan_.pools_images && &l == plan_.layers.data()) return;  // computed while the images were loaded
     switch (l.kind) {
         case LayerKind::conv:
         case LayerKind::depthwise: return convolve(l, forward_convolution(l, weights, memory), scratch);

@@ -44,6 +44,9 @@ MapLayout layout_of(const Size& size, Halo halo) {
             .halo = halo};
 }
 
+// Images of this many floats, sixteen at a time, would leave the second-level cache before a pool reads them.
+constexpr ptrdiff_t LARGE_IMAGES = 1 << 17;
+
 MapLayout moved(MapLayout map, ptrdiff_t by) {
     map.offset += by;
     return map;
@@ -83,6 +86,7 @@ Plan::Plan(const std::vector<LayerRequest>& requests, const Size& input_size, Pu
     outputs = int(output.values());
     classes = outputs == 1 ? 2 : outputs;
     if (purpose == Purpose::training) join_channels();
+    pools_images = can_pool_images(graph);
     for (Layer& l : layers) {
         l.batched = is_batched(l, chunk_floats);
         layered |= needs_whole_batch(l);
@@ -194,6 +198,13 @@ void Plan::join_channels() {
         l.by_channel = is_norm(i) || (is_joinable(l) && joins);
         l.continues = l.by_channel && reads(i) && layers[i - 1].by_channel;
     }
+}
+
+// Whether the first layer is a pool, and the only one that reads the images.
+bool Plan::can_pool_images(const Graph& graph) const {
+    if (layers.empty() || graph.tensors[0].readers.size() != 1 || graph.tensors[0].readers[0].node != 0) return false;
+    const bool pools = layers[0].kind == LayerKind::max_pool || layers[0].kind == LayerKind::avg_pool;
+    return pools && input.is_compact() && input.values() * LANES >= LARGE_IMAGES;
 }
 
 // --- gradients of maps that several layers read --------------------------------------------------------

@@ -80,6 +80,7 @@ struct Plan {
     int classes = 0;       // one for each output; a single output z stands for two classes with the logits (0, z)
     bool layered = false;  // some layer needs the whole batch at once: every chunk keeps its memory
     bool clears_input_halo = false;  // other maps use the memory of `input`
+    bool pools_images = false;       // the first layer is a pool that BatchLoader computes
 
     // Throws std::invalid_argument for an impossible layer, or for a network beyond the limits of size_limits.h.
     Plan(const std::vector<LayerRequest>& requests, const Size& input, Purpose purpose);
@@ -96,6 +97,7 @@ struct Plan {
     void clear_halos(const Graph& graph, const std::vector<MapLayout>& maps);
     MapLayout append(MapLayout map);
     void join_channels();
+    bool can_pool_images(const Graph& graph) const;
 
     std::vector<Layer> owners_;  // of weights, by the index of the request
 };
