@@ -105,6 +105,10 @@ def test_the_package_itself_loads_next_to_nothing(child: Callable[..., subproces
     assert not [name for name in modules if name.startswith("smidgen.")]
 
 
+def test_the_command_line_computes_nothing_before_it_is_asked(child: Callable[..., subprocess.Popen[str]]) -> None:
+    assert loaded_by("import smidgen.cli", child) & {"numpy", *HEAVY} == set()
+
+
 def test_what_the_package_names_is_there() -> None:
     for name in smidgen.__all__:
         assert getattr(smidgen, name) is not None

@@ -11,7 +11,6 @@ read the imports below, which never run.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,6 +37,8 @@ if TYPE_CHECKING:
     from smidgen.spec import parse_spec
     from smidgen.teacher import Teacher
     from smidgen.trials.store import Store
+
+    __version__: str
 
 __all__ = [
     "Recipe",
@@ -79,10 +80,15 @@ _HOMES = {
 }
 """Public names and their modules; `data` is a module itself, and all others are in `smidgen.api`."""
 
-try:
-    __version__ = version("smidgen")
-except PackageNotFoundError:  # run from a source tree
-    __version__ = "0+source"
+
+def _version() -> str:
+    """Read the version of the installed package, which takes longer than everything else that is imported here."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("smidgen")
+    except PackageNotFoundError:  # run from a source tree
+        return "0+source"
 
 
 # A type checker would take any misspelt name for one that this function knows.
@@ -91,6 +97,8 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> Any:
         if name not in __all__:
             raise AttributeError(f"module 'smidgen' has no attribute '{name}'")
+        if name == "__version__":
+            return _version()
         if name == "data":
             return import_module("smidgen.data")
         return getattr(import_module(_HOMES.get(name, "smidgen.api")), name)

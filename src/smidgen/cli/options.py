@@ -9,8 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from smidgen.trials.store.database import shown_argument
-
 GOAL, TEACHER, DATA, SEARCH, RUN = "Goal", "Teacher", "Data", "Search", "Run"
 """Panels of `--help`."""
 
@@ -96,4 +94,6 @@ EngineOption = Annotated[
 
 def command_line() -> str:
     """Return what the user typed, for a report; passwords and parameters of URLs are removed."""
+    from smidgen.trials.store.database import shown_argument
+
     return shlex.join(["smidgen", *map(shown_argument, sys.argv[1:])])
