@@ -4,8 +4,9 @@
 
 RUN is the folder of `smidgen shrink mnist --floor 0.97`. Playwright, a Chromium, and Node are needed; Node classifies
 the whole test set. Time to interactive is from the start of the navigation until the page's script has run and shown
-its first answer (`html[data-ready]`), each time in a new profile, from disk. A classification is one `classify` on a
-test image: in Chromium rounds over the first 1,000 test images; in Python one image at a time, and all at once.
+its first answer (`html[data-ready]`), each time in a new profile, from disk; in turns, the same is measured of a page
+without content. A classification is one `classify` on a test image: in Chromium rounds over the first 1,000 test
+images; in Python one image at a time, and all at once.
 """
 
 from __future__ import annotations
@@ -55,6 +56,9 @@ _TIMED = """async ({ module, images, rounds, size }) => {
   }
   return found;
 }"""
+
+_EMPTY = """<!doctype html><html lang="en"><meta charset="utf-8"><title>empty</title><p>nothing
+<script type="module">document.documentElement.dataset.ready = "";</script></html>"""
 
 _NODE = """import { readFileSync, writeFileSync } from "node:fs";
 import { classify } from "./network.mjs";
@@ -121,10 +125,14 @@ def in_browser(path: Path, program: str, quantized: QuantizedModel, images: Imag
     given = {"module": js_module(quantized), "images": text, "rounds": ROUNDS, "size": images[0].size}
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        ready = [_time_to_interactive(browser, path) for _ in range(ROUNDS)]
+        empty = path.with_name("empty.html")
+        empty.write_text(_EMPTY, "utf-8")
+        both = [[_time_to_interactive(browser, each) for each in (empty, path)] for _ in range(ROUNDS)]
+        empty.unlink()
         page = browser.new_page()
         page.goto(path.absolute().as_uri())
-        found = {"version": browser.version, "ready": ready, "micros": page.evaluate(_TIMED, given)}
+        found = {"version": browser.version, "micros": page.evaluate(_TIMED, given)}
+        found |= {"empty": [first for first, _ in both], "ready": [second for _, second in both]}
         browser.close()
     return found
 
@@ -165,6 +173,7 @@ def main() -> None:
         node, same = in_node(quantized, images)
         rows += [(name, "chromium, microseconds", "", value) for value in browser["micros"]]
         rows += [(name, "page ready, milliseconds", browser["version"], value) for value in browser["ready"]]
+        rows += [(name, "empty page ready, milliseconds", browser["version"], value) for value in browser["empty"]]
         for what, values in node.items():
             rows += [(name, f"node, whole test set, {NODE_TIMES[what]}", "", value) for value in values]
         rows += [(name, "node, classes as Python's", f"of {len(images)}", same)]

@@ -65,7 +65,7 @@ class Opened:
         self.page.on("request", self._requested)
         self.page.add_init_script(SHIFTS)
         self.page.goto(path.as_uri())
-        self.page.wait_for_selector("html[data-ready]", state="attached")
+        self.page.wait_for_selector("html[data-ready].whole", state="attached")
 
     def _requested(self, request: Any) -> None:
         if not request.url.startswith(("file:", "data:", "blob:")):
@@ -270,7 +270,7 @@ def test_nothing_moves_while_it_loads_and_nothing_is_wider_than_the_screen(
     opened = Opened(chromium, file, color_scheme="dark")
     opened.page.set_viewport_size({"width": width, "height": 844})
     opened.page.reload()
-    opened.page.wait_for_selector("html[data-ready]", state="attached")
+    opened.page.wait_for_selector("html[data-ready].whole", state="attached")
     opened.page.wait_for_timeout(200)
     assert opened.page.evaluate("window.shifts") < 0.01
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
@@ -343,6 +343,14 @@ def test_samples_of_other_inputs_are_classified_as_by_python(chromium: Any, tmp_
     opened.page.keyboard.press("ArrowUp")
     assert opened.faults == []
     opened.context.close()
+
+
+def test_an_answer_of_the_teacher_is_dropped_where_nothing_is_drawn_any_more(opened: Opened) -> None:
+    opened.page.click("#sample-after")
+    opened.page.wait_for_function(f"document.getElementById('teacher-verdict').textContent !== '{NOTHING}'")
+    opened.page.evaluate("for (const name of ['sample-after', 'clear']) document.getElementById(name).click()")
+    opened.page.wait_for_timeout(300)
+    assert opened.text("teacher-verdict") == opened.text("network-verdict") == NOTHING
 
 
 def test_a_notebook_shows_the_page_in_a_frame(chromium: Any, view: PageView, tmp_path: Path, monkeypatch: Any) -> None:

@@ -26,30 +26,35 @@ export function stroke(picture, [x0, y0], [x1, y1], radius, paint) {
     }
 }
 
-// The means of a line of numbers over `count` equal stretches of it.
-function stretched(line, count) {
-  const scale = line.length / count;
-  return Array.from({ length: count }, (_, t) => {
+// How much of each of `length` places each of `count` equal stretches of them covers: [stretch, place, share] and so on.
+function sharesOf(length, count) {
+  const scale = length / count;
+  const shares = [];
+  for (let t = 0; t < count; t++) {
     const [begin, end] = [t * scale, (t + 1) * scale];
-    let sum = 0;
-    for (let i = Math.floor(begin); i < Math.min(line.length, end); i++)
-      sum += line[i] * (Math.min(i + 1, end) - Math.max(i, begin));
-    return sum / scale;
-  });
+    for (let i = Math.floor(begin); i < Math.min(length, end); i++)
+      shares.push(t, i, (Math.min(i + 1, end) - Math.max(i, begin)) / scale);
+  }
+  return shares;
+}
+
+// Adds up `count` lines of numbers, `apart` from each other, with their shares. Numbers of a line are `step` apart.
+function stretch(from, to, shares, [step, count, apartFrom, apartTo]) {
+  for (let at = 0; at < shares.length; at += 3) {
+    let [i, j] = [shares[at + 1] * step[0], shares[at] * step[1]];
+    for (let line = 0; line < count; line++, i += apartFrom, j += apartTo) to[j] += shares[at + 2] * from[i];
+  }
 }
 
 // A picture in another size: each pixel is the mean of the area that it covers.
 export function resized({ channels, height, width, values }, rows, columns) {
+  const narrow = blank(channels, height, columns);
+  stretch(values, narrow.values, sharesOf(width, columns), [[1, 1], channels * height, width, columns]);
   const made = blank(channels, rows, columns);
   for (let c = 0; c < channels; c++) {
-    const from = c * height * width;
-    const narrow = Array.from({ length: height }, (_, y) =>
-      stretched(values.subarray(from + y * width, from + (y + 1) * width), columns),
-    );
-    for (let x = 0; x < columns; x++)
-      stretched(narrow.map((row) => row[x]), rows).forEach((value, y) => {
-        made.values[(c * rows + y) * columns + x] = value;
-      });
+    const from = narrow.values.subarray(c * height * columns, (c + 1) * height * columns);
+    const to = made.values.subarray(c * rows * columns, (c + 1) * rows * columns);
+    stretch(from, to, sharesOf(height, rows), [[columns, columns], columns, 1, 1]);
   }
   return made;
 }
@@ -99,7 +104,7 @@ function moved({ height, width, values }, side, left, top) {
 
 export const asBytesOf = ({ values }) => Uint8Array.from(values, Math.round);
 
-// Shows a picture on a canvas of its size; `low` and `high` are the values that are black and white.
+// Shows a picture on a canvas, in the canvas's size; `low` and `high` are the values that are black and white.
 export function paintOn(canvas, { channels, height, width, values }, low = 0, high = 255) {
   const image = new ImageData(width, height);
   const size = height * width;
@@ -110,5 +115,11 @@ export function paintOn(canvas, { channels, height, width, values }, low = 0, hi
     }
     image.data[4 * i + 3] = 255;
   }
-  canvas.getContext("2d").putImageData(image, 0, 0);
+  const isScaled = canvas.width !== width || canvas.height !== height;
+  const small = isScaled ? Object.assign(document.createElement("canvas"), { width, height }) : canvas;
+  small.getContext("2d").putImageData(image, 0, 0);
+  if (!isScaled) return;
+  const context = canvas.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  context.drawImage(small, 0, 0, canvas.width, canvas.height);
 }

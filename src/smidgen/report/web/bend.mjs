@@ -1,4 +1,5 @@
-// The pad for signals and vectors: curves that one bends with a pointer or with the arrow keys.
+// The pad for signals and vectors: curves that one bends with a pointer or with the arrow keys. It begins with `clear` or
+// `load`.
 
 import { byId, clipped, onDrag } from "./elements.mjs";
 import { page } from "./page.mjs";
@@ -16,7 +17,6 @@ export class Bend {
     Object.assign(this.canvas, { width: WIDE, height: HIGH });
     this.ranges = this.rangesOf();
     this.at = 0;
-    this.clear();
     this.listen();
   }
 

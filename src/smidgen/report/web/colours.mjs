@@ -11,8 +11,10 @@ export function readColours() {
   inks = { zero: read("--panel"), above: read("--correct"), below: read("--wrong") };
 }
 
-export function colourOf(value, most) {
+// Writes the colour of a value to the pixels of an image from `to` on.
+export function writeColour(value, most, pixels, to) {
   const share = most > 0 ? Math.min(1, Math.abs(value) / most) ** 0.7 : 0;
   const ink = value < 0 ? inks.below : inks.above;
-  return inks.zero.map((from, at) => from + (ink[at] - from) * share);
+  for (let at = 0; at < 3; at++) pixels[to + at] = inks.zero[at] + (ink[at] - inks.zero[at]) * share;
+  pixels[to + 3] = 255;
 }

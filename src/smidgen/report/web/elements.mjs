@@ -10,7 +10,8 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-export const count = (number) => number.toLocaleString("en-US");
+// Whole numbers with commas; the browser's own formatting takes 50 ms to begin with.
+export const count = (number) => String(Math.round(number)).replace(/\B(?=(\d{3})+$)/g, ",");
 
 export const percent = (rate, decimals = 2) => `${(100 * rate).toFixed(decimals)}\u00a0%`;
 
@@ -21,6 +22,9 @@ export const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt
 export const floatsOf = (text) => new Float32Array(bytesOf(text).buffer);
 
 export const clipped = (value, low, high) => Math.min(high, Math.max(low, value));
+
+// Calls a function when nothing is left to draw, at the latest in half a second.
+export const whenIdle = (call) => (window.requestIdleCallback ? requestIdleCallback(call, { timeout: 500 }) : setTimeout(call));
 
 // Calls a function at most once a frame.
 export function oncePerFrame(call) {

@@ -29,18 +29,22 @@ function weightTiles({ layer, input, tensors, values: [weight] }) {
   return shape.length > 1 ? [weight, 1, shape[0], weight.length / shape[0]] : [weight, 1, 1, weight.length];
 }
 
+// The width of each row's box, all read before anything is drawn: after that the browser lays out the page again.
+const widthsOf = (rows, name) => Array.from(rows, (row) => row.querySelector(name).clientWidth);
+
 // Draws the weights of each layer, and below them its biases and other vectors, a row each.
 function drawWeights() {
   const rows = byId("inside").children;
+  const widths = widthsOf(rows, ".weights");
   opened(lit).plans.forEach((plan, at) => {
     const [main, rest] = rows[at].querySelectorAll(".weights canvas");
     const [weight, ...vectors] = plan.source === undefined ? plan.values : []; // a repeated layer shows them once
     main.hidden = !weight;
     rest.hidden = !vectors.length;
     const room = BIAS_ROOM * vectors.length;
-    if (weight) drawTiles(main, ROOM - room - (room && 4), ...weightTiles(plan));
+    if (weight) drawTiles(main, [widths[at], ROOM - room - (room && 4)], ...weightTiles(plan));
     const flat = Float32Array.from(vectors.flatMap((vector) => [...vector]));
-    if (vectors.length) drawTiles(rest, room, flat, 1, vectors.length, vectors[0].length);
+    if (vectors.length) drawTiles(rest, [widths[at], room], flat, 1, vectors.length, vectors[0].length);
   });
 }
 
@@ -66,10 +70,12 @@ export function showInside(network) {
 // Lights the maps up; without outputs they are dark.
 export function lightInside(outputs) {
   const rows = byId("inside").children;
+  const widths = widthsOf(rows, ".map");
   opened(lit)?.plans.forEach(({ shape: [channels, height, width] }, at) => {
     const values = outputs ? outputs[at] : new Float32Array(channels * height * width);
     const isVector = height * width === 1;
-    drawTiles(rows[at].querySelector(".map canvas"), ROOM, values, isVector ? 1 : channels, height, isVector ? channels : width);
+    const canvas = rows[at].querySelector(".map canvas");
+    drawTiles(canvas, [widths[at], ROOM], values, isVector ? 1 : channels, height, isVector ? channels : width);
   });
 }
 

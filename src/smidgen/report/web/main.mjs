@@ -4,7 +4,7 @@ import { sayAnswer, showAnswer } from "./answers.mjs";
 import { Bend } from "./bend.mjs";
 import { readColours } from "./colours.mjs";
 import { markShown, showMeasure } from "./curve.mjs";
-import { byId, oncePerFrame } from "./elements.mjs";
+import { byId, oncePerFrame, whenIdle } from "./elements.mjs";
 import { lightInside, redrawWeights, showInside } from "./inside.mjs";
 import { file, isPicture, opened, page, winner } from "./page.mjs";
 import { pickedText, showPanels } from "./panels.mjs";
@@ -22,7 +22,7 @@ function answerNow() {
   showAnswer("network", shown.answer);
   lightInside(shown.answer ? network.outputs(values) : null);
   if (!values) showAnswer("teacher", null);
-  else askTeacher(values, (answer, why) => (why ? (byId("teacher-note").textContent = why) : showAnswer("teacher", answer)));
+  askTeacher(values, (answer, why) => (why ? (byId("teacher-note").textContent = why) : showAnswer("teacher", answer)));
 }
 
 const answerSoon = oncePerFrame(answerNow);
@@ -94,9 +94,12 @@ function redraw() {
 readColours();
 const pad = isPicture ? new Sheet(changed, settled) : new Bend(changed, settled);
 showInside(winner);
-lightInside(null);
 markShown(winner, "parameters");
 offerSamples(load);
+if (!page.samples.length) {
+  pad.clear();
+  lightInside(null);
+}
 listenToFloor(() => shown.floor, moveFloor);
 for (const choice of document.querySelectorAll("[name=measure]")) choice.addEventListener("change", () => changeMeasure(choice.value));
 byId("who").addEventListener("change", () => show(page.networks[+byId("who").value]));
@@ -113,3 +116,4 @@ byId("clear").addEventListener("click", () => {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 addEventListener("resize", oncePerFrame(redraw));
 document.documentElement.dataset.ready = "";
+whenIdle(() => document.documentElement.classList.add("whole"));

@@ -1,4 +1,5 @@
-// The pad for pictures: draw with a pointer or with the arrow keys; values are the user's units.
+// The pad for pictures: draw with a pointer or with the arrow keys; values are the user's units. It begins with `clear`
+// or `load`.
 
 import { byId, clipped, onDrag } from "./elements.mjs";
 import { page } from "./page.mjs";
@@ -17,7 +18,6 @@ export class Sheet {
     Object.assign(this.canvas, { width: width * this.zoom, height: height * this.zoom });
     this.pen = [(width * this.zoom) / 2, (height * this.zoom) / 2];
     this.isDown = false;
-    this.clear();
     this.listen();
   }
 
@@ -30,8 +30,7 @@ export class Sheet {
 
   // Shows a sample. On a pad that centres what is drawn, the next stroke begins a new drawing.
   load(values) {
-    const picture = { channels: this.channels, height: this.height, width: this.width, values: Float64Array.from(values) };
-    this.picture = resized(picture, this.canvas.height, this.canvas.width);
+    this.picture = { channels: this.channels, height: this.height, width: this.width, values: Float64Array.from(values) };
     this.sample = values;
     this.isEmpty = false;
     this.draw();

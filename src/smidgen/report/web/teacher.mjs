@@ -1,5 +1,6 @@
 // The teacher runs in a worker, so that a stroke never waits for it.
 
+import { whenIdle } from "./elements.mjs";
 import { page } from "./page.mjs";
 
 // The worker's program. The page's text of the runtime stands before it; `open` is the runtime's function.
@@ -29,8 +30,9 @@ function teacherWork(open) {
 
 let worker;
 let turn = 0;
-let busy = false;
+let busy = true; // until the worker runs
 let waiting = null;
+let isCalled = false;
 let tell;
 
 function start() {
@@ -44,6 +46,8 @@ function start() {
   worker.onerror = () => tell(null, "This browser does not run the teacher in a page from disk.");
   worker.postMessage(page.teacher);
   page.teacher = true;
+  busy = false;
+  if (waiting) send(waiting);
 }
 
 function send(values) {
@@ -51,12 +55,14 @@ function send(values) {
   worker.postMessage({ turn, values });
 }
 
-// Asks the teacher; an answer that comes too late for its question is dropped. `answered` is told the answer.
+// Asks the teacher; an answer that comes too late for its question is dropped. `answered` is told the answer. Without
+// values nothing is asked any more.
 export function askTeacher(values, answered) {
   if (!page.teacher) return;
   turn += 1;
   tell = answered;
-  if (!worker) start();
-  if (busy) waiting = values;
+  if (busy || !values) waiting = values;
   else send(values);
+  if (values && !isCalled) whenIdle(start);
+  isCalled ||= !!values;
 }
