@@ -13,6 +13,7 @@ from quantized_networks import GOLDEN
 from smidgen.data import Dataset
 from smidgen.errors import RequestError
 from smidgen.exporters import classes_by_onnx, export, export_onnx, onnx_bytes
+from smidgen.exporters.targets import network_inputs
 from smidgen.model import Model, QuantizedModel, as_quantized, decode, save_smidgen
 from smidgen.spec import parse_spec
 
@@ -112,4 +113,6 @@ def test_the_metadata_have_the_accuracy_that_was_counted(
         "runner": "onnxruntime",
     }
     assert json.loads(notes["classes"]) == list(digits.class_names)
+    inputs = network_inputs(trained, digits, digits.train.images)
+    assert made.path.read_bytes() == onnx_bytes(trained, form, inputs, {"accuracy": notes["accuracy"]})
     assert made.proof.agreeing >= (1 if form == "float" else 0.98) * made.proof.images

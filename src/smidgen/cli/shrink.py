@@ -185,9 +185,10 @@ def print_device(result: Answer) -> None:
     if device is None:
         return screen.print("The answer has no C program: a layer or a level does not fit.")
     time = f" Here: {device.nanoseconds / 1000:,.1f} µs." if device.nanoseconds else ""
+    of = ", the network of the shortest file" if result.has_another_network_in_file else ""
     screen.print(
-        f"As C of the form {device.form}: {device.flash_bytes:,} bytes of flash on a Cortex-M0+ ({device.flash_text}), "
-        f"{device.ram_bytes:,} of RAM without an input and the stack. "
+        f"As C of the form {device.form}{of}: {device.flash_bytes:,} bytes of flash on a Cortex-M0+ "
+        f"({device.flash_text}), {device.ram_bytes:,} of RAM without an input and the stack. "
         f"Estimated instructions: {device.instructions_text}.{time}"
     )
     for sentence in (*device.notes, *device.exceeded(result.goal.limits)):

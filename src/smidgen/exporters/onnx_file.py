@@ -78,7 +78,24 @@ def export_onnx(
         RequestError: the form is unknown or needs inputs, or the package onnx is not installed.
         ModelFileError: the file cannot be written.
     """
-    content = onnx_bytes(quantized, form, inputs, notes)
+    return _write(path, onnx_bytes(quantized, form, inputs, notes))
+
+
+def add_notes(path: Path, notes: Mapping[str, str]) -> int:
+    """Add to the metadata of a file that `export_onnx` wrote, such as what was counted when it ran.
+
+    Returns:
+        The length of the file in bytes.
+    """
+    import onnx
+
+    model = onnx.load(path)
+    for key, value in notes.items():
+        model.metadata_props.add(key=key, value=value)
+    return _write(path, model.SerializeToString(deterministic=True))
+
+
+def _write(path: Path, content: bytes) -> int:
     import onnx
 
     return write_checked(path, content, lambda draft: onnx.checker.check_model(str(draft), full_check=True))

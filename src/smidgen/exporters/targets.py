@@ -20,7 +20,7 @@ from smidgen.exporters.c_source import c_program, export_c
 from smidgen.exporters.examples import arduino_zip, write_arduino
 from smidgen.exporters.forward import reads_bytes
 from smidgen.exporters.javascript import HTML_MARK, JS_MARK, export_html, export_js, js_module
-from smidgen.exporters.onnx_file import export_onnx
+from smidgen.exporters.onnx_file import add_notes, export_onnx
 from smidgen.exporters.prove import (
     MEASURED,
     ProgramSize,
@@ -167,7 +167,7 @@ def export(
     size_bytes = _write(quantized, place, to, form, entry, dataset)
     proof = _prove(quantized, place, to, form, dataset) if dataset is not None else None
     if to == "onnx" and dataset is not None and proof is not None:
-        size_bytes = export_onnx(quantized, place, form, _training_inputs(quantized, dataset), _notes(dataset, proof))
+        size_bytes = add_notes(place, _notes(dataset, proof))
     return Export(place, size_bytes, program_size(place) if to == "c" else None, proof)
 
 
