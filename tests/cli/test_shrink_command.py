@@ -58,4 +58,5 @@ def test_a_file_of_another_network_is_said_in_its_row(answer: ShrinkResult, caps
     print_result(replace(answer, winner=replace(answer.winner, spec=a_page().result.winner.spec)))
     out = capsys.readouterr().out
     assert "fewest bytes (another" in out
+    assert "As C of the form levels, the network of the shortest file: " in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= WIDTH

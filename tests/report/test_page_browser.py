@@ -159,6 +159,11 @@ def test_a_wrong_image_goes_onto_the_pad(opened: Opened, view: PageView) -> None
     assert opened.text("network-verdict") == view.wrong[2].predicted
 
 
+def test_wrong_images_fill_their_squares(opened: Opened) -> None:
+    box = opened.page.locator(".wrongs img").first.bounding_box()
+    assert box["width"] == pytest.approx(box["height"], abs=1) and box["width"] > 60
+
+
 def test_every_weight_is_shown_and_the_maps_light_up(opened: Opened, view: PageView) -> None:
     canvases = "[...document.querySelectorAll('#inside canvas')]"
     colours = f"{canvases}.map((c) => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size)"

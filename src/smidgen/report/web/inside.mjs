@@ -20,13 +20,16 @@ function rowOf([layer, output, parameters]) {
   return element("li", parameters ? {} : { class: "bare" }, name, element("div", { class: "weights" }, canvas(), canvas()), element("div", { class: "map" }, canvas()));
 }
 
-// The tiles of a layer's weights: kernels, or a matrix of a row for each output.
+// The tiles of a layer's weights: kernels, or a matrix that lies on its long side.
 function weightTiles({ layer, input, tensors, values: [weight] }) {
   const [[shape]] = tensors;
   if (shape.length > 2 && shape[2] * shape[3] > 1) return [weight, shape[0] * shape[1], shape[2], shape[3]];
   const isMap = layer.kind === "dense" && input[1] * input[2] > 1;
   if (isMap) return [weight, shape[0] * input[0], input[1], input[2]];
-  return shape.length > 1 ? [weight, 1, shape[0], weight.length / shape[0]] : [weight, 1, 1, weight.length];
+  if (shape.length < 2) return [weight, 1, 1, weight.length];
+  const [outs, ins] = [shape[0], weight.length / shape[0]];
+  if (outs <= ins) return [weight, 1, outs, ins];
+  return [weight.map((_, at) => weight[(at % outs) * ins + Math.floor(at / outs)]), 1, ins, outs];
 }
 
 // The width of each row's box, all read before anything is drawn: after that the browser lays out the page again.

@@ -3,6 +3,7 @@
 import { byId, count, element, percent, shortPercent } from "./elements.mjs";
 import { classText, file, page, winner } from "./page.mjs";
 
+const tenths = (size) => size.toFixed(1).replace(/\B(?=(\d{3})+\.)/g, ",");
 const cell = (text, attributes = { class: "n" }) => element("td", attributes, text);
 
 // Shows what was made for another network in place of what the page says of the winner.
@@ -31,7 +32,7 @@ function bytesTable({ parts, sizes }) {
   const total = parts.reduce((sum, [, size]) => sum + size, 0);
   const rows = parts.map(([name, size]) => {
     const share = element("span", { class: "share" }, element("i", { style: `width:${((100 * size) / total).toFixed(1)}%` }));
-    return element("tr", {}, element("td", {}, name), cell(sizes.bytes ? size.toFixed(1) : count(size)), element("td", { class: "n" }, share));
+    return element("tr", {}, element("td", {}, name), cell(sizes.bytes ? tenths(size) : count(size)), element("td", { class: "n" }, share));
   });
   const said = sizes.bytes
     ? `The file that is shown has ${count(sizes.bytes)} bytes.`
