@@ -87,7 +87,8 @@ def values(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 def _fit(data: Dataset, family: str, setting: str, began: float, parameters: int, predict: Predict) -> Fit:
     seconds = time.perf_counter() - began
     splits = (data.selection, data.confirmation, data.test)
-    right = [int((predict(values(split.images)) == split.labels).sum()) for split in splits]
+    with np.errstate(all="ignore"):  # emlearn lets underflows be errors, for all others too
+        right = [int((predict(values(split.images)) == split.labels).sum()) for split in splits]
     selection, confirmation, test = (Score(count, len(split)) for count, split in zip(right, splits, strict=True))
     return Fit(family, setting, parameters, selection, confirmation, test, seconds)
 
@@ -185,7 +186,7 @@ def _perceptrons(data: Dataset) -> Iterator[Fit]:
                 max_iter=_epochs(data),
                 random_state=seed,
             )
-            with warnings.catch_warnings(), np.errstate(all="ignore"):  # emlearn lets underflows be errors
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
                 model.fit(X, y)
             numbers = sum(each.size for each in (*model.coefs_, *model.intercepts_))

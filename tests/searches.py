@@ -32,7 +32,7 @@ SMALL = replace(
 )
 """A search that takes a second or two on small data."""
 
-TINY = replace(SMALL, first=6, generations=1, children=4, middle=1, near_misses=1, fresh_seeds=1)
+TINY = replace(SMALL, first=6, generations=1, children=4, middle=1, pruned=1, near_misses=1, fresh_seeds=1)
 """A search of about a second, for tests that run the whole command again and again."""
 
 

@@ -121,17 +121,16 @@ def draw(opened: Opened, image: np.ndarray) -> None:
 
 
 def test_drawn_test_digits_get_the_classes_that_python_gives(opened: Opened, view: PageView, digits: Dataset) -> None:
-    as_themselves = 0
     for label in range(0, 10, 2):
         index = int(np.flatnonzero(digits.test.labels == label)[1])
-        draw(opened, digits.test.images[index, 0])
+        image = digits.test.images[index, 0]
+        draw(opened, image)
         pixels = drawn(opened)
+        assert np.corrcoef(pixels.ravel(), image.ravel())[0, 1] > 0.7, "the drawing is like its digit"
         assert (pixels > 200).sum() >= 8, "it was drawn"
         expected = logits(view, 0, pixels)
         assert opened.text("network-verdict") == digits.class_names[int(expected.argmax())]
         np.testing.assert_allclose(opened.scores(), softmax(expected)[0], atol=0.0006)
-        as_themselves += opened.text("network-verdict") == digits.class_names[label]
-    assert as_themselves >= 3, "the drawings are like the digits that they were made from"
     opened.page.click("#clear")
     assert opened.text("network-verdict") == NOTHING
 

@@ -14,7 +14,7 @@ from smidgen.records import Floor, Score
 from smidgen.search.effort import TEACHER, WIDENING_WORK, Effort
 from smidgen.search.goal import Goal, Target
 from smidgen.search.judge import Judge, Requirement, needed_rate
-from smidgen.search.parameter_search import train_wider_designs, without_useless_teacher
+from smidgen.search.parameter_search import is_found, train_wider_designs, without_useless_teacher
 from smidgen.search.shrink import shrink
 from smidgen.search.state import Search
 from smidgen.spec import parse_spec
@@ -47,7 +47,7 @@ def test_where_nothing_holds_the_best_designs_grow(digits: Dataset, own_store: P
         search = Search(Study(store), context, goal, small_effort, 0, judge)
         tiny = search.trials([parse_spec("conv 1x3x3 relu, maxpool 2, dense 10")], "long")
         search.train_rungs({"long": tiny}, "the one that is known")
-        train_wider_designs(search)
+        train_wider_designs(search, is_found)
     (first, *grown) = search.history.candidates
     widths = [str(candidate.trial.spec).split()[1] for candidate in grown]
     assert widths == ["2x3x3", "3x3x3", "5x3x3", "7x3x3", "10x3x3", "14x3x3"][: len(widths)]
@@ -91,7 +91,7 @@ def test_growth_ends_once_a_network_is_confirmed(digits: Dataset, own_store: Pat
         search = a_search(digits, store, small_effort, Goal(Target(worse - 0.02, rule="rate")))
         search.train_rungs({"long": [known.trial]}, "known")
         assert not search.judge.is_met_with_margin(known.trial, known.outcome)
-        train_wider_designs(search)
+        train_wider_designs(search, is_found)
     assert [candidate.trial for candidate in search.history.candidates] == [known.trial]
 
 
@@ -103,7 +103,7 @@ def test_growth_ends_after_a_multiple_of_the_work_before_it(
         trials = search.trials([parse_spec("conv 1x3x3 relu, maxpool 2, dense 10")], "short")
         search.train_rungs({"long": trials}, "known")
         before = search.history.work
-        train_wider_designs(search)
+        train_wider_designs(search, is_found)
         last = search.context.cost(search.history.candidates[-1].trial)
     assert before < search.history.work <= (1 + WIDENING_WORK) * before + 2 * small_effort.finalists * last
 

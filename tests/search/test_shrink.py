@@ -14,7 +14,7 @@ from smidgen.data import Dataset
 from smidgen.errors import RequestError
 from smidgen.records import Floor, Score
 from smidgen.search.byte_search import NOT_TRAINED
-from smidgen.search.effort import DISTILLATION_RECIPES, LABELS, RECIPE_PAIRS, TEACHER, Effort
+from smidgen.search.effort import DISTILLATION_RECIPES, LABELS, TEACHER, Effort
 from smidgen.search.judge import needed_rate
 from smidgen.search.parameter_search import better_recipe
 from smidgen.search.result import ShrinkResult
@@ -74,10 +74,10 @@ def test_fresh_seeds_took_no_part_in_the_run(answer: ShrinkResult, small_effort:
     assert answer.fresh_seeds_met == sum(met)
 
 
-def test_labels_are_compared_with_the_teacher_on_the_same_networks(answer: ShrinkResult) -> None:
+def test_labels_are_compared_with_the_teacher_on_the_same_networks(answer: ShrinkResult, small_effort: Effort) -> None:
     assert set(answer.recipes) == set(DISTILLATION_RECIPES)
     networks = {name: [(str(one.trial.spec), one.trial.seed) for one in some] for name, some in answer.recipes.items()}
-    assert networks[LABELS] == networks[TEACHER] and len(set(networks[LABELS])) == RECIPE_PAIRS
+    assert networks[LABELS] == networks[TEACHER] and len(set(networks[LABELS])) == 2 * small_effort.pruned
     for name, some in answer.recipes.items():
         assert {candidate.trial.recipe.loss for candidate in some} == {DISTILLATION_RECIPES[name].loss}
         teacher_keys = {candidate.trial.teacher_key for candidate in some}

@@ -216,7 +216,8 @@ def _fresh_seeds(result: ShrinkResult) -> str:
         for fresh, holds in zip(result.fresh_seeds, result.fresh_seeds_hold, strict=True)
     ]
     met, seeds = result.fresh_seeds_met, len(each)
-    return f"{met} of {seeds} fresh seeds hold the floor on all validation images: {', '.join(each)}."
+    begin = " (each begins with what its larger network left)" if result.comes_from_larger else ""
+    return f"{met} of {seeds} fresh seeds hold the floor on all validation images{begin}: {', '.join(each)}."
 
 
 def _against_teacher(result: ShrinkResult, parameters: int) -> str:

@@ -86,8 +86,9 @@ def _fresh_seeds(result: ShrinkResult) -> tuple[str, ...]:
     seeds, images = len(result.fresh_seeds), len(result.data.selection) + len(result.data.confirmation)
     if not seeds:
         return ()
+    again = "trained again, from the weights that its larger network left, with" if result.comes_from_larger else ""
     return (
-        f"The same network and recipe were trained again from {_counted(seeds, 'fresh seed')}: "
+        f"The same network and recipe were {again or 'trained again from'} {_counted(seeds, 'fresh seed')}: "
         f"{result.fresh_seeds_met} of {seeds} held the floor on all {images:,} validation images.",
     )
 

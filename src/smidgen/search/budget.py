@@ -19,8 +19,7 @@ from smidgen.search.effort import (
     DISTILLATION_RECIPES,
     EFFORTS,
     FINALIST_SEEDS,
-    LONG_AFTER,
-    RECIPE_PAIRS,
+    LABELS,
     RUNGS,
     SEED_ROUNDS,
     Effort,
@@ -32,10 +31,14 @@ from smidgen.trials.evaluate import TrainingContext
 CURVE_COST = 2.5
 """Work of a long training of a size on the curve, as a multiple of that of a usual network."""
 
+WIDE_COST, PRUNING_COST, SINGLE_CHANNELS = 2.0, 20.0, 14.0
+"""Work of the training of a wide network, of all short trainings while its channels are removed, and of the trainings
+of networks without single channels: as multiples of a usual network's training of the same length."""
+
 MOST_EXTENSION = 4
 """Factor of a named effort's generations at most: on tiny networks the time goes elsewhere than into arithmetic."""
 
-MOST_ENLARGEMENT, ENLARGED_COUNTS = 4, ("first", "children", "middle", "promoted", "finalists", "near_misses", "seeds")
+MOST_ENLARGEMENT, ENLARGED_COUNTS = 4, ("first", "children", "middle", "pruned", "finalists", "near_misses", "seeds")
 """Factor of an effort's counts at most where trainings are cheap, and which counts those are."""
 
 LEAST_STEPS, SMALLEST_SHARE = 50, 0.001
@@ -77,7 +80,8 @@ class WorkEstimate:
         epochs = {rung: images * epochs_of(effort, rung, len(data.train), data.copies) for rung in RUNGS}
         total = epochs["short"] * sum(macs) + usual * (
             epochs["short"] * effort.generations * effort.children
-            + epochs["middle"] * effort.generations * effort.middle
+            + epochs["middle"] * (effort.generations * effort.middle + _wide_trainings(effort))
+            + epochs["short"] * PRUNING_COST * effort.pruned
             + epochs["long"] * (_long_trainings(effort) + CURVE_COST * effort.curve_sizes)
         )
         return (
@@ -95,11 +99,15 @@ class WorkEstimate:
         return self._macs_memo[key]
 
 
+def _wide_trainings(effort: Effort) -> float:
+    """Trainings of middle length of wide networks and of those that lost single channels, in usual ones."""
+    compared = 2 * effort.pruned * len(DISTILLATION_RECIPES if effort.compares_recipes else (LABELS,))
+    return WIDE_COST * compared + (SINGLE_CHANNELS if effort.pruned else 0)
+
+
 def _long_trainings(effort: Effort) -> int:
-    promoted = effort.promoted * max(0, effort.generations - LONG_AFTER)
-    compared = RECIPE_PAIRS * len(DISTILLATION_RECIPES) * effort.compares_recipes
     seeds = effort.finalists * FINALIST_SEEDS + SEED_ROUNDS * effort.near_misses * effort.seeds + effort.fresh_seeds
-    return promoted + compared + seeds
+    return seeds
 
 
 def _byte_search_work(effort: ByteSearchEffort, epoch_macs: float, epoch_steps: int, copies: int) -> float:

@@ -205,11 +205,12 @@ class ByteSearch:
         self.macs = 0.0
 
     def run(self, models: Sequence[Model]) -> None:
-        """Quantize the first of these networks, and train and vary the files."""
-        simplified = [self._simplified(model) for model in models[: self.effort.networks]]
-        for model, simple in zip(models, simplified, strict=False):
+        """Put these networks on fine grids; quantize the first of them, and train and vary the files."""
+        simplified = [self._simplified(model) for model in models]
+        for model, simple in zip(models, simplified, strict=True):
             self.candidates += [self._not_trained(model, as_quantized(model)), self._on_fine_grids(simple)]
-        self._train([plan for model in simplified for plan in self._first_plans(model)], "first grids")
+        first = simplified[: self.effort.networks]
+        self._train([plan for model in first for plan in self._first_plans(model)], "first grids")
         for generation in range(1, self.effort.generations + 1):
             if self.macs >= self.effort.total_macs:
                 break

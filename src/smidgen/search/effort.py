@@ -27,7 +27,7 @@ class Effort:
         generations: Generations after the first.
         children: Networks of each later generation, each trained for `short_steps`.
         middle: Networks that each generation also trains for `middle_steps`; 0 leaves this length out.
-        promoted: Networks that each generation also trains for `long_steps`.
+        pruned: Networks whose channels are removed one after another; twice as many designs are trained for that.
         finalists: Networks that are trained for `long_steps` after the generations, from two seeds each.
         near_misses: Networks that came nearest to the floor and get more seeds, in each of `SEED_ROUNDS` rounds.
         seeds: How many more seeds each of them gets in a round.
@@ -48,7 +48,7 @@ class Effort:
     generations: int
     children: int
     middle: int
-    promoted: int
+    pruned: int
     finalists: int
     near_misses: int
     seeds: int
@@ -74,7 +74,7 @@ class Effort:
 
 
 SHRINK_BYTES = ByteSearchEffort(
-    networks=2, generations=2, children=8, steps=3_200, training_macs=1e12, total_macs=20e12
+    networks=2, generations=3, children=8, steps=3_200, training_macs=1e12, total_macs=20e12
 )
 """What a search of normal effort tries for fewer bytes."""
 
@@ -84,7 +84,7 @@ EFFORTS = {
         generations=1,
         children=8,
         middle=0,
-        promoted=0,
+        pruned=0,
         finalists=2,
         near_misses=1,
         seeds=1,
@@ -103,7 +103,7 @@ EFFORTS = {
         generations=4,
         children=16,
         middle=4,
-        promoted=1,
+        pruned=2,
         finalists=2,
         near_misses=1,
         seeds=2,
@@ -115,14 +115,14 @@ EFFORTS = {
         curve_doublings=0,
         macs_a_pixel=100,
         byte_search=BYTE_SEARCH_EFFORTS["glance"],
-        least_work=3e11,
+        least_work=1e12,
     ),
     "normal": Effort(
         first=40,
-        generations=6,
+        generations=3,
         children=20,
         middle=6,
-        promoted=2,
+        pruned=3,
         finalists=2,
         near_misses=2,
         seeds=2,
@@ -134,26 +134,26 @@ EFFORTS = {
         curve_doublings=0,
         macs_a_pixel=100,
         byte_search=SHRINK_BYTES,
-        least_work=6e11,
+        least_work=2e12,
     ),
     "thorough": Effort(
         first=96,
-        generations=20,
+        generations=8,
         children=32,
         middle=10,
-        promoted=4,
+        pruned=8,
         finalists=8,
         near_misses=6,
         seeds=3,
         fresh_seeds=8,
         short_steps=3_200,
-        middle_steps=9_600,
+        middle_steps=12_800,
         long_steps=32_000,
         curve_sizes=4,
         curve_doublings=2,
         macs_a_pixel=150,
         byte_search=BYTE_SEARCH_EFFORTS["normal"],
-        least_work=2e12,
+        least_work=4e12,
     ),
 }
 
@@ -212,16 +212,8 @@ DISTILLATION_RECIPES = {
 }
 """Recipes by name. Where there is a teacher, networks learn from it unless labels are shown to be better."""
 
-RECIPE_PAIRS = 4
-"""Networks that are trained long by both recipes. With a standard deviation of 0.28 points between the two trainings of
-a network, and the 0.39 points that a good teacher was worth on MNIST (500 parameters), the difference of four pairs is
-2.8 standard errors: it is told apart in 88 % of searches (one-sided, 5 %)."""
-
 FINALIST_SEEDS = 2
 """Seeds of each finalist."""
-
-LONG_AFTER = 2
-"""Networks are promoted to long trainings after this generation, when the recipes are compared."""
 
 SEED_ROUNDS = 2
 """Rounds of more seeds; each takes the networks that came nearest to the floor so far."""
@@ -230,7 +222,14 @@ WIDENINGS, WIDENING_FACTOR, WIDENING_MACS = 6, 1.4, 16
 """If no network meets the floor: how often the best designs are widened, the factor of each width, and the factor of
 the multiply-accumulates that they may have."""
 
-BUDGET_SHARES = {"generations": 0.5, "finalists": 0.75, "wider designs": 0.85, "fresh seeds": 0.95}
+BUDGET_SHARES = {
+    "generations": 0.4,
+    "wide designs": 0.5,
+    "pruning": 0.75,
+    "finalists": 0.8,
+    "wider designs": 0.85,
+    "fresh seeds": 0.95,
+}
 """The share of a budget of work that is spent at most by the end of each stage; the file has the rest."""
 
 WIDENING_WORK = 2.0

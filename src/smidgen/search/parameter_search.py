@@ -6,7 +6,7 @@ and on outcomes, never on the clock, so the same search finds every trial in the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import sqrt
 from statistics import fmean, stdev
@@ -16,11 +16,11 @@ from smidgen.search.confirm import confirm
 from smidgen.search.effort import (
     BEST_FEW,
     BUDGET_SHARES,
+    DISTILLATION_RECIPES,
     FAMILY_WIDTHS,
     FINALIST_SEEDS,
     LABELS,
-    LONG_AFTER,
-    RECIPE_PAIRS,
+    RUNGS,
     SEARCHED_SIZES,
     SEED_ROUNDS,
     TEACHER,
@@ -44,28 +44,27 @@ from smidgen.search.state import Search
 from smidgen.spec import NetSpec, outputs_for
 from smidgen.spec.families import FAMILIES
 
+CLEAR = 2.0
+"""Standard errors by which labels must be better than the teacher."""
 
-def run_generations(search: Search) -> tuple[Search, RecipeComparison]:
+
+def run_generations(search: Search) -> Search:
     """Train generations of new networks shortly, and the promising ones of those before longer, by successive halving.
 
     A generation is trained together with the networks that earlier ones promoted to longer trainings. Networks learn
-    from the teacher, if there is one; before the first long trainings it is compared with the labels.
+    from the teacher, if there is one.
 
     Returns:
-        The search with the recipe that is used from there on; the trainings that compared the recipes, by the recipe's
-        name, which are none without a teacher.
+        The search, without its teacher where that has nothing to teach.
 
     Raises:
         FloorNotMet: No network satisfies the limits.
     """
-    recipes: RecipeComparison = {}
     for generation in range(search.effort.generations + 1):
         _train_generation(search, generation)
         if generation == 1:
             search = without_useless_teacher(search)
-        if generation == 2 and search.recipe_name == TEACHER:
-            search, recipes = with_better_recipe(search)
-    return search, recipes
+    return search
 
 
 def _train_generation(search: Search, generation: int) -> None:
@@ -74,8 +73,6 @@ def _train_generation(search: Search, generation: int) -> None:
     trials = {"short": search.trials(propose(search, generation), "short")}
     if generation >= 1 and effort.middle:
         trials["middle"] = search.trials(search.promising("middle", effort.middle), "middle")
-    if generation > LONG_AFTER:
-        trials["long"] = search.trials(search.promising("long", effort.promoted), "long")
     name = f"generation {generation} of {effort.generations}" if generation else "first generation"
     search.train_rungs(search.affordable_rungs(trials, BUDGET_SHARES["generations"]), name)
     if not search.history.runs["short"]:
@@ -143,28 +140,34 @@ def without_useless_teacher(search: Search) -> Search:
     return replace(search, recipe_name=LABELS, teacher_is_left_out=True)
 
 
-def with_better_recipe(search: Search) -> tuple[Search, RecipeComparison]:
-    """Train the most promising networks long by both recipes, and take the labels where they are better.
+def with_better_recipe(
+    search: Search, specs: Sequence[NetSpec], stage: str
+) -> tuple[Search, RecipeComparison, list[TrainedCandidate]]:
+    """Train networks of middle length by both recipes if there is a teacher, and take the labels where they are better.
 
-    The trainings by the recipe that is taken are long trainings like all others.
+    The trainings by the recipe that is taken are trainings of middle length like all others.
 
     Returns:
-        The search with that recipe, and the trainings by the recipe's name; nothing where the budget has no room.
+        The search with the better recipe; the trainings that compared the two, by the recipe's name, which are none
+        without a teacher or where the budget has no room for both; the trainings by the recipe that is taken.
     """
-    specs = search.promising("long", RECIPE_PAIRS)
-    wanted = [search.trials(specs, "long", recipe_name=name) for name in (TEACHER, LABELS)]
-    both = [trial for trials in wanted for trial in trials]
-    if not specs or search.affordable(both, BUDGET_SHARES["generations"]) != both:
-        return search, {}
-    trained = search.train(both, "labels against teacher")
-    recipes = {TEACHER: tuple(trained[: len(specs)]), LABELS: tuple(trained[len(specs) :])}
-    name = better_recipe(*([search.score(one).error for one in some] for some in recipes.values()))
-    search.history.runs["long"] += map(search.score, recipes[name])
-    return replace(search, recipe_name=name), recipes
+    names = (TEACHER, LABELS) if search.recipe_name == TEACHER else (LABELS,)
+    wanted = [trial for name in names for trial in search.trials(specs, "middle", recipe_name=name)]
+    trained = search.train(search.affordable(wanted, BUDGET_SHARES["wide designs"]), stage)
+    recipes: RecipeComparison = {}
+    if len(names) > 1 and len(trained) == len(wanted) > 0:
+        recipes = {TEACHER: tuple(trained[: len(specs)]), LABELS: tuple(trained[len(specs) :])}
+        errors = ([search.score(one).error for one in some] for some in recipes.values())
+        search = replace(search, recipe_name=better_recipe(*errors))
+    own = [one for one in trained if one.trial.recipe.loss == DISTILLATION_RECIPES[search.recipe_name].loss]
+    search.history.runs["middle"] += map(search.score, own)
+    return search, recipes, own
 
 
 def better_recipe(by_teacher: Sequence[float], by_labels: Sequence[float]) -> str:
-    """The teacher's recipe, unless labels leave less error by more than a standard error of the mean difference.
+    """The teacher's recipe, unless labels leave less error by more than `CLEAR` standard errors of the mean difference.
+
+    Wide networks, which are compared, gain less from a teacher than the small ones that come from them.
 
     Args:
         by_teacher: The error of each network that learned from the teacher.
@@ -172,7 +175,7 @@ def better_recipe(by_teacher: Sequence[float], by_labels: Sequence[float]) -> st
     """
     gains = [teacher - label for teacher, label in zip(by_teacher, by_labels, strict=True)]
     spread = stdev(gains) / sqrt(len(gains)) if len(gains) > 1 else 0.0
-    return LABELS if fmean(gains) > spread else TEACHER
+    return LABELS if fmean(gains) > CLEAR * spread else TEACHER
 
 
 def train_finalists(search: Search) -> None:
@@ -203,37 +206,40 @@ def _seeds_of(search: Search, spec: NetSpec) -> int:
     return sum(run.spec == spec for run in search.history.runs["long"])
 
 
-def train_wider_designs(search: Search) -> None:
-    """Widen the best designs again and again, until one is confirmed or meets the requirement with a margin.
+def train_wider_designs(search: Search, is_enough: Callable[[Search], bool]) -> None:
+    """Widen the best designs again and again, until what was found is enough.
 
-    Where no network meets it, the required size is larger than was expected. Larger networks cost more, so this ends
-    after `WIDENING_WORK` times the work of all that came before.
+    Where no network meets the requirement, the size that it takes is larger than was expected. Larger networks cost
+    more, so this ends after `WIDENING_WORK` times the work of all that came before.
     """
+    if not search.goal.target:
+        return
     space = search.space(macs_factor=WIDENING_MACS)
     designs = [spec for spec in _best_designs(search) if widened(space, spec, WIDENING_FACTOR)]
     designs = designs[: 2 * search.effort.finalists]
     most_work = (1 + WIDENING_WORK) * search.history.work
     for _ in range(WIDENINGS):
-        if search.history.work >= most_work or _is_found(search):
+        if search.history.work >= most_work or is_enough(search):
             break
         designs = [wider for spec in designs if (wider := widened(space, spec, WIDENING_FACTOR))]
         trials = {"long": search.trials(designs, "long")}
         search.train_rungs(search.affordable_rungs(trials, BUDGET_SHARES["wider designs"]), "wider designs")
 
 
-def _is_found(search: Search) -> bool:
+def is_selected(search: Search) -> bool:
+    """Whether a network meets the requirement on the selection half."""
+    return any(search.is_met(one, "selection") for one in search.history.candidates)
+
+
+def is_found(search: Search) -> bool:
     """Whether a network is confirmed, or has so much to spare on the selection half that one surely will be."""
-    if any(_is_met_with_margin(search, candidate) for candidate in search.history.candidates):
+    judge = search.judge
+    if any(judge.is_met_with_margin(one.trial, one.outcome) for one in search.history.candidates):
         return True
     return confirm(search.by_size(), search.is_met).candidate is not None
 
 
 def _best_designs(search: Search) -> list[NetSpec]:
-    """All networks without repetition, those with long trainings first, each group by error times size."""
-    history = search.history
-    groups = [sorted(history.runs[rung], key=by_error_times_size) for rung in ("long", "short")]
+    """All networks without repetition, those with the longest trainings first, each group by error times size."""
+    groups = [sorted(search.history.runs[rung], key=by_error_times_size) for rung in reversed(RUNGS)]
     return list(dict.fromkeys(score.spec for group in groups for score in group))
-
-
-def _is_met_with_margin(search: Search, candidate: TrainedCandidate) -> bool:
-    return search.judge.is_met_with_margin(candidate.trial, candidate.outcome)

@@ -121,6 +121,11 @@ class ShrinkResult:
         return bool(self.winner.teacher_key)
 
     @property
+    def comes_from_larger(self) -> bool:
+        """Whether the winner is what was left of a larger network, whose weights it was trained on from."""
+        return bool(self.winner.start_digest)
+
+    @property
     def shortest_file(self) -> str:
         """The answer in bytes, which names its network where that is another than the winner; "" without a file."""
         if self.file is None:

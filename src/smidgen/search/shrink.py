@@ -36,9 +36,17 @@ from smidgen.search.finish import Choice, choose_winner, draw_curve, score_on_te
 from smidgen.search.frontier import TurningPoint
 from smidgen.search.goal import Goal, as_goal
 from smidgen.search.judge import Judge, Requirement, needed_rate, shown_floor
-from smidgen.search.parameter_search import run_generations, train_finalists, train_more_seeds, train_wider_designs
+from smidgen.search.parameter_search import (
+    is_found,
+    is_selected,
+    run_generations,
+    train_finalists,
+    train_more_seeds,
+    train_wider_designs,
+)
 from smidgen.search.planning import Budget, SearchPlan, plan_search
 from smidgen.search.progress import Progress
+from smidgen.search.pruning import descend, is_pruned, prune, train_wide_designs
 from smidgen.search.result import RecipeComparison, ShrinkResult, TrainedCandidate
 from smidgen.search.state import History, Search
 from smidgen.search.teacher_stage import prepare_teacher
@@ -141,11 +149,15 @@ class _Found:
 
 
 def _run_stages(search: Search, teacher: TeacherOutputs | None, with_file: bool) -> _Found:
-    search, recipes = run_generations(search)
-    train_finalists(search)
-    train_more_seeds(search)
-    if search.goal.target:
-        train_wider_designs(search)
+    search, recipes, wide = train_wide_designs(run_generations(search))
+    if wide:
+        train_wider_designs(search, is_selected)
+    prune(search, wide)
+    descend(search)
+    if not is_pruned(search):
+        train_finalists(search)
+        train_more_seeds(search)
+        train_wider_designs(search, is_found)
     choice = choose_winner(search)
     fresh_seeds = train_fresh_seeds(search, choice.winner)
     turning_point = draw_curve(search, choice.winner)

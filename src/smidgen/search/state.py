@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate, islice
 
 from smidgen.data import Dataset
+from smidgen.engine import Start
+from smidgen.model import Model
 from smidgen.records import Outcome, Trial
 from smidgen.search.confirm import Looks
 from smidgen.search.effort import (
@@ -40,6 +42,7 @@ class History:
         work: Multiply-accumulates of all of them, whether they were trained or remembered.
         notes: What was found out on the way, one sentence each.
         looks: Which candidates the confirmation half was asked about.
+        starts: The first weights of trainings that go on from another network's, by their digest.
     """
 
     candidates: list[TrainedCandidate] = field(default_factory=list)
@@ -47,6 +50,7 @@ class History:
     work: float = 0.0
     notes: list[str] = field(default_factory=list)
     looks: Looks = field(default_factory=Looks)
+    starts: dict[str, Start] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,13 +102,14 @@ class Search:
         scores = [score for score in self.expected if score.spec in below]
         return promising(scores, self.history.runs[rung], self.judge.requirement.allowed_error, count)
 
-    def space(self, macs_factor: int = 1) -> Space:
-        """The networks within the goal's limits.
+    def space(self, macs_factor: int = 1, *, limited: bool = True) -> Space:
+        """The networks that may be trained.
 
         Args:
             macs_factor: Multiplies the number of multiply-accumulates that the effort allows.
+            limited: Whether they are within the goal's limits.
         """
-        return space_of(self.data, self.goal, self.effort, macs_factor)
+        return space_of(self.data, self.goal if limited else None, self.effort, macs_factor)
 
     def trials(
         self,
@@ -132,15 +137,40 @@ class Search:
         first = self.seed + first_seed
         return [self.context.trial(spec, recipe, first + k) for spec in specs for k in range(seeds)]
 
+    def retraining(self, model: Model, rung: str, doublings: int = 0) -> Trial:
+        """The training, of the length of a rung doubled so often, that goes on from a network's weights."""
+        start = Start(model.weights)
+        self.history.starts[start.digest] = start
+        (trial,) = self.trials([model.spec], rung, doublings=doublings)
+        return replace(trial, start_digest=start.digest)
+
+    def model(self, candidate: TrainedCandidate) -> Model:
+        """The candidate's network, with the weights that it was trained to."""
+        data = self.data
+        return Model(
+            candidate.trial.spec, data.input_shape, data.class_names, candidate.outcome.weights, input=data.input
+        )
+
     def train(self, trials: Sequence[Trial], stage: str) -> list[TrainedCandidate]:
-        """Train, or look up, the trials of a stage, and add those that are new to the history."""
-        outcomes = self.study.run(self.context, trials, self._described(stage))
+        """Train, or look up, the trials of a stage; those that are new and within the limits become candidates."""
+        outcomes = self.study.run(self._with_starts(trials), trials, self._described(stage))
         trained = [TrainedCandidate(trial, outcome, stage) for trial, outcome in zip(trials, outcomes, strict=True)]
         known = {candidate.trial.key for candidate in self.history.candidates}
         new = {candidate.trial.key: candidate for candidate in trained if candidate.trial.key not in known}
-        self.history.candidates += new.values()
+        self.history.candidates += [candidate for candidate in new.values() if self.allows(candidate.trial.spec)]
         self.history.work += sum(self.context.cost(candidate.trial) for candidate in new.values())
         return trained
+
+    def _with_starts(self, trials: Sequence[Trial]) -> TrainingContext:
+        """The context with the first weights that these trials name."""
+        starts = {digest: self.history.starts[digest] for trial in trials if (digest := trial.start_digest)}
+        return replace(self.context, starts=starts) if starts else self.context
+
+    def allows(self, spec: NetSpec) -> bool:
+        """Whether the network is within the goal's limits; others are trained only to be made smaller."""
+        most, data = self.goal.limits.parameters, self.data
+        in_size = most is None or parameters_with_input(spec, data.input) <= most
+        return in_size and self.goal.limits.satisfied_by(spec, data.input_shape)
 
     def affordable(self, trials: Sequence[Trial], share: float = 1.0) -> list[Trial]:
         """The first of these trainings whose work the budget still allows; all of them without a budget.
@@ -214,12 +244,15 @@ class Search:
         return f"best so far {best.outcome.parameters:,} parameters, {rate:.2f} %"
 
 
-def space_of(data: Dataset, goal: Goal, effort: Effort, macs_factor: int = 1) -> Space:
-    """The networks for some data within a goal's limits and an effort's multiply-accumulates times a factor."""
+def space_of(data: Dataset, goal: Goal | None, effort: Effort, macs_factor: int = 1) -> Space:
+    """The networks for some data within a goal's limits, if any, and an effort's arithmetic times a factor."""
     macs = macs_factor * max(
         LEAST_MACS, effort.macs_a_pixel * max(data.input_shape[0], math.prod(data.input_shape[1:]))
     )
-    space = goal.limited(Space(data.input_shape, data.classes, MOST_PARAMETERS, macs))
+    space = Space(data.input_shape, data.classes, MOST_PARAMETERS, macs)
+    if goal is None:
+        return space
+    space = goal.limited(space)
     most = goal.limits.parameters
     if most is None or not data.input.is_scaled:
         return space

@@ -1,0 +1,236 @@
+"""The stages that make trained networks smaller: channels are removed, and what is left is trained on.
+
+    wide designs, trained -> one channel after another is removed, with a short training after each
+                          -> the smallest network that meets the requirement loses single channels in several ways
+
+A small network that comes from a larger one is more accurate than the same network trained from drawn weights, and
+depends less on the seed: the larger one found features that the small one alone rarely finds
+(`results/2026-11-29-removal-of-channels`). This is iterative pruning with training in between (Molchanov et al. 2017,
+arXiv 1611.06440, section 2). The channel that goes is found by trying each: the one whose removal raises the loss on
+training images least for each parameter that it saves. No validation image takes part in that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from smidgen.engine import Start, choose
+from smidgen.engine.losses import loss_and_gradient, prepare
+from smidgen.model import Model, as_quantized, dequantize, flatten_arrays, named_arrays
+from smidgen.records import Trial
+from smidgen.search.edits import with_widths
+from smidgen.search.effort import BUDGET_SHARES, DISTILLATION_RECIPES, WIDENING_MACS
+from smidgen.search.parameter_search import with_better_recipe
+from smidgen.search.proposals import resized
+from smidgen.search.ranking import CandidateScore, by_error, by_error_times_size, expected_size
+from smidgen.search.result import RecipeComparison, TrainedCandidate
+from smidgen.search.state import Search
+from smidgen.spec import Conv, Dense, Depthwise, NetSpec, Pointwise, Repeat, Residual, Shape
+from smidgen.transforms.channel_groups import has_repeat
+from smidgen.transforms.channels import hidden_groups, without_channels
+
+WIDE = 2.2
+"""Size of the networks that channels are removed from, as a multiple of the size at which the requirement is expected
+to be met."""
+
+LEAST_WIDTHS = 1e-9
+"""A factor of all widths that leaves 1 of each: networks with the same layers are then the same."""
+
+REMOVED_SHARE = 0.05
+"""Channels are removed until this share of the parameters is gone; then the rest is trained on."""
+
+LOSS_IMAGES = 2_000
+"""Training images (the first N) on which the loss after a removal is computed."""
+
+SPARE_ERROR, SPARE_DEVIATIONS = 0.3, 2.0
+"""Removal ends at an error that exceeds the allowed one by this share of it, or by so many standard deviations of the
+selection half if that is more: a longer training may still make up for so much."""
+
+LONGER_FROM = 0.75
+"""Share of the allowed error from which on the trainings after a removal are twice as long."""
+
+BRANCHES, CONTINUED, MOST_FAILURES = 4, 3, 1
+"""How many layers lose a channel of the smallest network that meets the requirement, each in a network of its own; how
+many smaller networks that nearly meet it are trained on in each round; how many rounds in a row may be in vain."""
+
+
+def train_wide_designs(search: Search) -> tuple[Search, RecipeComparison, list[TrainedCandidate]]:
+    """Train the best designs at `WIDE` times the expected size, from the teacher, if there is one, and from labels.
+
+    Returns:
+        The search with the better recipe; the trainings that compared the two, by the recipe's name; the wide networks.
+    """
+    return with_better_recipe(search, wide_designs(search), "wide designs")
+
+
+def wide_designs(search: Search) -> list[NetSpec]:
+    """The best designs of the generations, each once, at `WIDE` times the size at which the requirement is expected.
+
+    Such a network may exceed the limits of the goal, which it meets once it has lost enough.
+    """
+    scores = sorted(search.expected, key=by_error_times_size)
+    size = _expected_size(search, scores)
+    space = search.space(macs_factor=WIDENING_MACS, limited=False)
+    wide: dict[NetSpec, NetSpec] = {}
+    for score in scores:
+        design = with_widths(score.spec, LEAST_WIDTHS)
+        if design not in wide and is_prunable(score.spec, search.data.input_shape):
+            wide[design] = resized(space, score.spec, round(WIDE * size)) or score.spec
+    return list(wide.values())[: 2 * search.effort.pruned]
+
+
+def _expected_size(search: Search, scores: Sequence[CandidateScore]) -> float:
+    """The size at which the requirement is expected to be met; without one, that of the most accurate network."""
+    if search.goal.target:
+        size = expected_size(scores, search.judge.requirement.allowed_error)
+        return min(size or 0.0, search.goal.limits.parameters or math.inf)
+    return min(scores, key=by_error).parameters
+
+
+def is_prunable(spec: NetSpec, input_shape: Shape) -> bool:
+    """Whether the network has channels or units that can be removed."""
+    return not has_repeat(spec) and any(group.width > 1 for group in hidden_groups(spec.plan(input_shape)))
+
+
+def prune(search: Search, wide: Sequence[TrainedCandidate]) -> None:
+    """Remove channels from the best wide networks and train the rest, until they are too inaccurate."""
+    going = _best_distinct(search, wide)[: search.effort.pruned]
+    while going:
+        wanted = [trial for one in going if (trial := _next_training(search, one))]
+        trained = search.train(search.affordable(wanted, BUDGET_SHARES["pruning"]), "pruning")
+        going = [one for one in trained if _goes_on(search, one)]
+
+
+def _best_distinct(search: Search, wide: Sequence[TrainedCandidate]) -> list[TrainedCandidate]:
+    """The wide networks, and those that were widened because these do not meet the requirement, of each design one."""
+    shape = search.data.input_shape
+    grown = [one for one in search.history.candidates if one.stage == "wider designs"]
+    usable = [one for one in (*wide, *grown) if is_prunable(one.trial.spec, shape) and _goes_on(search, one)]
+    usable.sort(key=lambda one: by_error_times_size(search.score(one)))
+    return list({with_widths(one.trial.spec, LEAST_WIDTHS): one for one in reversed(usable)}.values())[::-1]
+
+
+def _next_training(search: Search, one: TrainedCandidate) -> Trial | None:
+    """The training of the network without the channels that it needs least; None if it has none to lose."""
+    smaller = least_harmful(search, search.model(one))
+    is_near = search.score(one).error > LONGER_FROM * search.judge.requirement.allowed_error
+    return search.retraining(smaller, "short", doublings=int(is_near)) if smaller else None
+
+
+def _goes_on(search: Search, one: TrainedCandidate) -> bool:
+    """Whether the network can lose more: it is accurate enough or, where the most accurate is wanted, too large."""
+    if not search.goal.target:
+        return not search.allows(one.trial.spec)
+    allowed, images = search.judge.requirement.allowed_error, len(search.data.selection)
+    deviation = math.sqrt(max(allowed * (1 - allowed), 0.0) / images)
+    return search.score(one).error <= allowed + max(SPARE_ERROR * allowed, SPARE_DEVIATIONS * deviation)
+
+
+def least_harmful(search: Search, model: Model) -> Model | None:
+    """The network without the channels that it needs least; None if it has none to lose."""
+    most = (1 - REMOVED_SHARE) * model.weights.size
+    while model.weights.size > most:
+        options = removals(search, model)
+        if not options:
+            return None
+        model = options[0]
+    return model
+
+
+def removals(search: Search, model: Model) -> list[Model]:
+    """The network without one channel or without the biases of one layer: of each layer the least harmful, in order.
+
+    Harm is the rise of the loss on training images for each parameter that is saved.
+    """
+    before = training_loss(search, model)
+    best = []
+    for smaller in (*_without_one_channel(model), *_without_biases(model)):
+        harms = [(training_loss(search, one) - before) / (model.weights.size - one.weights.size) for one in smaller]
+        least = int(np.argmin(harms))
+        best.append((harms[least], smaller[least]))
+    return [one for _, one in sorted(best, key=lambda pair: pair[0])]
+
+
+def _without_one_channel(model: Model) -> Iterator[list[Model]]:
+    """For each group of channels that are removed together: the network without each of them."""
+    whole = as_quantized(model)
+    for group in hidden_groups(model.spec.plan(model.input_shape)):
+        if group.width > 1:
+            place = group.producers[0]
+            yield [dequantize(without_channels(whole, {place: [channel]})) for channel in range(group.width)]
+
+
+def _without_biases(model: Model) -> Iterator[list[Model]]:
+    """The network without the biases of one layer, for each layer that has some and stands in no block."""
+    arrays = named_arrays(model.spec, model.input_shape, model.weights)
+    if any(isinstance(layer, Repeat | Residual) for layer in model.spec.layers):
+        return
+    for place, layer in enumerate(model.spec.layers):
+        if isinstance(layer, Conv | Pointwise | Depthwise | Dense) and layer.bias:
+            layers = (*model.spec.layers[:place], replace(layer, bias=False), *model.spec.layers[place + 1 :])
+            kept = {name: array for name, array in arrays.items() if name != f"{place}.bias"}
+            spec = NetSpec(layers)
+            yield [replace(model, spec=spec, weights=flatten_arrays(spec, model.input_shape, kept))]
+
+
+def training_loss(search: Search, model: Model) -> float:
+    """The mean loss by the search's recipe on the first training images."""
+    train, recipe = search.data.train, DISTILLATION_RECIPES[search.recipe_name]
+    logits = choose(search.context.engine).predict(model.spec, model.weights, train.images[:LOSS_IMAGES])
+    taught = search.context.teacher_logits if recipe.needs_teacher else None
+    targets = prepare(recipe, taught if taught is None else taught[:LOSS_IMAGES])
+    return loss_and_gradient(recipe, logits.astype(np.float64), train.labels[:LOSS_IMAGES], targets)[0]
+
+
+def descend(search: Search) -> None:
+    """Take single channels from the smallest network that meets the requirement, as long as that makes one smaller.
+
+    Smaller networks that nearly meet it are trained on. Where the most accurate network is wanted, the best are.
+    """
+    failures = 0
+    while search.effort.pruned and failures <= MOST_FAILURES:
+        smallest = _smallest_met(search)
+        trials = [search.retraining(search.model(one), "long") for one in _near(search, smallest)]
+        if smallest:
+            fewer = removals(search, search.model(smallest))[:BRANCHES]
+            trials += [search.retraining(model, "middle") for model in fewer]
+        trials = search.affordable(trials, BUDGET_SHARES["pruning"])
+        if not trials:
+            return
+        search.train(trials, "single channels")
+        failures = failures + 1 if _smallest_met(search) is smallest else 0
+
+
+def is_pruned(search: Search) -> bool:
+    """Whether the smallest network that meets the requirement so far comes from a larger one."""
+    smallest = _smallest_met(search)
+    return smallest is not None and bool(smallest.trial.start_digest)
+
+
+def _smallest_met(search: Search) -> TrainedCandidate | None:
+    """The smallest candidate that meets the requirement on the selection half; None where no accuracy is required."""
+    if not search.goal.target:
+        return None
+    return next((one for one in search.by_size() if search.is_met(one, "selection")), None)
+
+
+def _near(search: Search, smallest: TrainedCandidate | None) -> list[TrainedCandidate]:
+    """Networks that lost channels, may still become the answer and were not trained on yet, the most accurate first.
+
+    They are smaller than the smallest that meets the requirement.
+    """
+    known = set(search.history.starts)
+    near = [
+        one
+        for one in search.history.candidates
+        if one.trial.start_digest and Start(one.outcome.weights).digest not in known
+        if smallest is None or one.outcome.parameters < smallest.outcome.parameters
+        if not search.goal.target or _goes_on(search, one)
+    ]
+    near.sort(key=lambda one: search.score(one).error)
+    distinct = {one.trial.spec: one for one in reversed(near)}
+    return [one for one in near if distinct[one.trial.spec] is one][:CONTINUED]

@@ -1,0 +1,165 @@
+"""Networks that lose channels: which channels go, what is trained after that, and where it ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smidgen.data import Dataset
+from smidgen.engine import choose
+from smidgen.model import Model
+from smidgen.records import Floor
+from smidgen.search.effort import Effort
+from smidgen.search.goal import Goal, Limits, Target
+from smidgen.search.judge import Judge, Requirement
+from smidgen.search.pruning import (
+    WIDE,
+    descend,
+    is_prunable,
+    is_pruned,
+    least_harmful,
+    prune,
+    removals,
+    training_loss,
+    wide_designs,
+)
+from smidgen.search.result import ShrinkResult
+from smidgen.search.shrink import shrink
+from smidgen.search.state import Search
+from smidgen.spec import parse_spec
+from smidgen.trials.evaluate import TrainingContext
+from smidgen.trials.store import Store
+from smidgen.trials.study import Study
+
+WIDE_NETWORK = "conv 6x3x3 relu, maxpool 2, dense 8 relu, dense 10"
+
+
+@pytest.fixture
+def search(digits: Dataset, own_store: Path, small_effort: Effort) -> Search:
+    return a_search(digits, own_store, small_effort, Goal(Target(0.85, rule="rate")))
+
+
+def a_search(data: Dataset, path: Path, effort: Effort, goal: Goal) -> Search:
+    context = TrainingContext(data)
+    return Search(Study(Store(path)), context, goal, effort, 0, Judge(Requirement.of(goal, data), context))
+
+
+def trained(search: Search, text: str = WIDE_NETWORK) -> Model:
+    (one,) = search.train(search.trials([parse_spec(text)], "middle"), "known")
+    return search.model(one)
+
+
+def test_a_removal_takes_the_channel_of_each_layer_that_is_missed_least(search: Search) -> None:
+    model = trained(search)
+    options = removals(search, model)
+    assert {str(one.spec) for one in options} == {
+        "conv 5x3x3 relu, maxpool 2, dense 8 relu, dense 10",
+        "conv 6x3x3 relu, maxpool 2, dense 7 relu, dense 10",
+        "conv 6x3x3 nobias relu, maxpool 2, dense 8 relu, dense 10",
+        "conv 6x3x3 relu, maxpool 2, dense 8 nobias relu, dense 10",
+        "conv 6x3x3 relu, maxpool 2, dense 8 relu, dense 10 nobias",
+    }
+    harms = [(training_loss(search, one) - training_loss(search, model)) for one in options]
+    harms = [harm / (model.weights.size - one.weights.size) for harm, one in zip(harms, options, strict=True)]
+    assert harms == sorted(harms)
+    (headless,) = [one for one in options if str(one.spec).endswith("dense 10 nobias")]
+    assert np.array_equal(headless.weights, model.weights[:-10])
+    dense = next(one for one in options if "dense 7" in str(one.spec))
+    weight = model.weights[60:]  # after the convolution: 8 units of 54 inputs and a bias, then 10 of 8 inputs
+    inputs = (weight.size - 90 - 8) // 8
+    found = []
+    for unit in range(8):
+        rows, biases, head = (
+            weight[: 8 * inputs].reshape(8, inputs),
+            weight[8 * inputs :][:8],
+            weight[-90:-10].reshape(10, 8),
+        )
+        parts = [np.delete(rows, unit, 0), np.delete(biases, unit), np.delete(head, unit, 1), weight[-10:]]
+        found.append(np.concatenate([model.weights[:60], *map(np.ravel, parts)]))
+    assert any(np.array_equal(dense.weights, one) for one in found)
+    losses = [training_loss(search, replace(dense, weights=one)) for one in found]
+    assert training_loss(search, dense) == min(losses)
+
+
+def test_the_loss_that_decides_is_that_of_training_images(search: Search, digits: Dataset) -> None:
+    model = trained(search)
+    logits = choose().predict(model.spec, model.weights, digits.train.images).astype(np.float64)
+    right = logits[np.arange(len(logits)), digits.train.labels]
+    expected = np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1)) + logits.max(1) - right
+    assert training_loss(search, model) == pytest.approx(expected[:2_000].mean(), rel=1e-6)
+
+
+def test_at_least_a_twentieth_of_the_parameters_goes_at_once(search: Search) -> None:
+    model = trained(search, "conv 6x3x3 relu, maxpool 2, dense 40 relu, dense 10")
+    smaller = least_harmful(search, model)
+    assert smaller is not None and smaller.weights.size <= 0.95 * model.weights.size
+    assert least_harmful(search, trained(search, "conv 1x3x3 nobias relu, maxpool 2, dense 10 nobias")) is None
+
+
+def test_what_has_no_channels_to_lose_is_not_widened_for_it(digits: Dataset) -> None:
+    shape = digits.input_shape
+    for text in ("dense 10", "conv 1x3x3 relu, dense 10", "conv 2x3x3 same, repeat 2 [conv 2x3x3 same relu], dense 10"):
+        assert not is_prunable(parse_spec(text), shape)
+    assert is_prunable(parse_spec(WIDE_NETWORK), shape)
+
+
+def test_removal_ends_where_a_network_errs_clearly_too_much(search: Search) -> None:
+    (wide,) = search.train(search.trials([parse_spec(WIDE_NETWORK)], "middle"), "wide designs")
+    prune(search, [wide])
+    steps = [one for one in search.history.candidates if one.stage == "pruning"]
+    sizes = [one.outcome.parameters for one in steps]
+    assert sizes == sorted(sizes, reverse=True) and len(sizes) > 2
+    assert all(one.trial.start_digest in search.history.starts for one in steps)
+    errors = [search.score(one).error for one in steps]
+    allowed = search.judge.requirement.allowed_error
+    assert max(errors[:-1]) <= 2 * allowed and errors[-1] > 1.3 * allowed
+
+
+def test_single_channels_go_until_no_smaller_network_meets_the_floor(search: Search) -> None:
+    (wide,) = search.train(search.trials([parse_spec(WIDE_NETWORK)], "middle"), "wide designs")
+    assert search.is_met(wide, "selection")
+    descend(search)
+    smallest = next(one for one in search.by_size() if search.is_met(one, "selection"))
+    assert smallest.outcome.parameters < wide.outcome.parameters and is_pruned(search)
+    tried = [one for one in search.history.candidates if one.outcome.parameters < smallest.outcome.parameters]
+    assert tried and not any(search.is_met(one, "selection") for one in tried)
+
+
+def test_wide_designs_are_twice_as_large_as_the_floor_asks_for_and_each_stands_once(search: Search) -> None:
+    texts = ("conv 2x3x3 relu, maxpool 2, dense 10", "conv 3x3x3 relu, maxpool 2, dense 10", "dense 3 relu, dense 10")
+    search.train_rungs({"short": search.trials([parse_spec(text) for text in texts], "short")}, "known")
+    wide = wide_designs(search)
+    assert len(wide) == 2 and {str(spec).split()[0] for spec in wide} == {"conv", "dense"}
+    sizes = sorted(run.parameters for run in search.history.runs["short"])
+    assert all(spec.parameters(search.data.input_shape) > sizes[0] * WIDE / 2 for spec in wide)
+
+
+def test_a_network_beyond_the_limits_is_a_step_and_no_candidate(
+    digits: Dataset, own_store: Path, small_effort: Effort
+) -> None:
+    search = a_search(digits, own_store, small_effort, Goal(Target(0.5, rule="rate"), Limits(parameters=300)))
+    (wide,) = search.train(search.trials([parse_spec(WIDE_NETWORK)], "middle"), "wide designs")
+    assert wide.outcome.parameters > 300 and not search.history.candidates
+    prune(search, [wide])
+    assert search.history.candidates and all(one.outcome.parameters <= 300 for one in search.history.candidates)
+
+
+def test_the_most_accurate_network_within_a_limit_comes_from_a_larger_one(
+    digits: Dataset, own_store: Path, small_effort: Effort
+) -> None:
+    goal = Goal(None, Limits(parameters=250))
+    found = shrink(digits, goal, effort=small_effort, with_file=False, store=Store(own_store))
+    assert found.outcome.parameters <= 250
+    pruned = [one for one in found.candidates if one.trial.start_digest]
+    assert pruned and all(one.outcome.parameters <= 250 for one in pruned)
+
+
+def test_networks_of_a_search_come_from_larger_ones_and_are_found_again(
+    answer: ShrinkResult, digits: Dataset, known_store: Path, small_effort: Effort
+) -> None:
+    assert {"wide designs", "pruning", "single channels"} <= {one.stage for one in answer.candidates}
+    again = shrink(digits, Floor(0.9), effort=small_effort, with_file=False, store=Store(known_store))
+    assert again.trained == 0 and again.winner == answer.winner
