@@ -154,7 +154,7 @@ def _run_stages(search: Search, teacher: TeacherOutputs | None, with_file: bool)
         train_wider_designs(search, is_selected)
     prune(search, wide)
     descend(search)
-    if not is_pruned(search):
+    if not is_pruned(search) or search.history.work < search.effort.least_work:
         train_finalists(search)
         train_more_seeds(search)
         train_wider_designs(search, is_found)
