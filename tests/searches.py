@@ -23,6 +23,7 @@ SMALL = replace(
     generations=2,
     children=8,
     middle=2,
+    pruned=2,
     curve_sizes=1,
     seeds=2,
     fresh_seeds=2,

@@ -23,7 +23,7 @@ from smidgen.engine.losses import loss_and_gradient, prepare
 from smidgen.model import Model, as_quantized, dequantize, flatten_arrays, named_arrays
 from smidgen.records import Trial
 from smidgen.search.edits import with_widths
-from smidgen.search.effort import BUDGET_SHARES, DISTILLATION_RECIPES, WIDENING_MACS
+from smidgen.search.effort import BUDGET_SHARES, DISTILLATION_RECIPES
 from smidgen.search.parameter_search import with_better_recipe
 from smidgen.search.proposals import resized
 from smidgen.search.ranking import CandidateScore, by_error, by_error_times_size, expected_size
@@ -36,6 +36,9 @@ from smidgen.transforms.channels import hidden_groups, without_channels
 WIDE = 2.2
 """Size of the networks that channels are removed from, as a multiple of the size at which the requirement is expected
 to be met."""
+
+WIDE_MACS = 4
+"""Multiply-accumulates of such a network at most, as a multiple of those that a candidate may have."""
 
 LEAST_WIDTHS = 1e-9
 """A factor of all widths that leaves 1 of each: networks with the same layers are then the same."""
@@ -53,9 +56,10 @@ selection half if that is more: a longer training may still make up for so much.
 LONGER_FROM = 0.75
 """Share of the allowed error from which on the trainings after a removal are twice as long."""
 
-BRANCHES, CONTINUED, MOST_FAILURES = 4, 3, 1
+BRANCHES, CONTINUED, MOST_ROUNDS, MOST_FAILURES = 4, 3, 6, 1
 """How many layers lose a channel of the smallest network that meets the requirement, each in a network of its own; how
-many smaller networks that nearly meet it are trained on in each round; how many rounds in a row may be in vain."""
+many smaller networks that nearly meet it are trained on in each round; how many rounds there are, and how many in a
+row may be in vain."""
 
 
 def train_wide_designs(search: Search) -> tuple[Search, RecipeComparison, list[TrainedCandidate]]:
@@ -74,7 +78,7 @@ def wide_designs(search: Search) -> list[NetSpec]:
     """
     scores = sorted(search.expected, key=by_error_times_size)
     size = _expected_size(search, scores)
-    space = search.space(macs_factor=WIDENING_MACS, limited=False)
+    space = search.space(macs_factor=WIDE_MACS, limited=False)
     wide: dict[NetSpec, NetSpec] = {}
     for score in scores:
         design = with_widths(score.spec, LEAST_WIDTHS)
@@ -97,8 +101,17 @@ def is_prunable(spec: NetSpec, input_shape: Shape) -> bool:
 
 
 def prune(search: Search, wide: Sequence[TrainedCandidate]) -> None:
-    """Remove channels from the best wide networks and train the rest, until they are too inaccurate."""
-    going = _best_distinct(search, wide)[: search.effort.pruned]
+    """Remove channels from the best wide networks and train the rest, until they are too inaccurate.
+
+    If the smallest network that meets the requirement is none of those, it loses channels too.
+    """
+    _remove_channels(search, _best_distinct(search, wide)[: search.effort.pruned])
+    smallest = _smallest_met(search)
+    if wide and smallest and not smallest.trial.start_digest:
+        _remove_channels(search, [smallest])
+
+
+def _remove_channels(search: Search, going: Sequence[TrainedCandidate]) -> None:
     while going:
         wanted = [trial for one in going if (trial := _next_training(search, one))]
         trained = search.train(search.affordable(wanted, BUDGET_SHARES["pruning"]), "pruning")
@@ -191,8 +204,9 @@ def descend(search: Search) -> None:
 
     Smaller networks that nearly meet it are trained on. Where the most accurate network is wanted, the best are.
     """
-    failures = 0
-    while search.effort.pruned and failures <= MOST_FAILURES:
+    failures, rounds = 0, MOST_ROUNDS if search.effort.pruned else 0
+    while rounds > 0 and failures <= MOST_FAILURES:
+        rounds -= 1
         smallest = _smallest_met(search)
         trials = [search.retraining(search.model(one), "long") for one in _near(search, smallest)]
         if smallest:
