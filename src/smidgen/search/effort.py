@@ -74,7 +74,7 @@ class Effort:
 
 
 SHRINK_BYTES = ByteSearchEffort(
-    networks=2, generations=3, children=8, steps=3_200, training_macs=1e12, total_macs=20e12
+    networks=3, generations=3, children=8, steps=3_200, training_macs=1e12, total_macs=20e12
 )
 """What a search of normal effort tries for fewer bytes."""
 
