@@ -1,4 +1,4 @@
-"""Results as what `--json` prints; `smidgen.cli.json_types` says what each key means."""
+"""Results as what `--json` prints; `json_answers` and `json_types` say what each key means."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
+    from smidgen.cli import json_answers as answers
     from smidgen.cli import json_types as types
     from smidgen.data import CachedDataset, DataSummary
     from smidgen.diagnosis import Diagnosis
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from smidgen.studies import Report
 
 
-def shrunk(result: ShrinkResult) -> types.ShrinkJson:
+def shrunk(result: ShrinkResult) -> answers.ShrinkJson:
     """The result of `smidgen shrink`."""
     seeds = zip(result.fresh_seeds, result.fresh_seeds_hold, strict=True)
     return {
@@ -58,7 +59,7 @@ def shrunk(result: ShrinkResult) -> types.ShrinkJson:
     }
 
 
-def compressed(result: CompressResult) -> types.CompressJson:
+def compressed(result: CompressResult) -> answers.CompressJson:
     """The result of `smidgen compress`."""
     winner = result.winner
     return {
@@ -86,7 +87,7 @@ def compressed(result: CompressResult) -> types.CompressJson:
     }
 
 
-def swept(result: SweepResult) -> types.SweepJson:
+def swept(result: SweepResult) -> answers.SweepJson:
     """The result of `smidgen sweep`."""
     return {
         "command": "sweep",
@@ -305,22 +306,22 @@ def described(found: DataSummary, picture: Path | None) -> types.DataShowJson:
 # --- parts ------------------------------------------------------------------------------------
 
 
-def _score(score: Score) -> types.ScoreJson:
+def _score(score: Score) -> answers.ScoreJson:
     low, high = score.interval()
     return {"correct": score.correct, "total": score.total, "rate": score.rate, "low": low, "high": high}
 
 
-def _floor(floor: Floor) -> types.FloorJson:
+def _floor(floor: Floor) -> answers.FloorJson:
     return {"accuracy": floor.accuracy, "rule": cast(Literal["wilson", "rate", "strict"], floor.rule)}
 
 
-def _turning_point(turn: TurningPoint | None) -> types.TurningPointJson | None:
+def _turning_point(turn: TurningPoint | None) -> answers.TurningPointJson | None:
     if turn is None:
         return None
     return {"parameters": turn.parameters, "rate": turn.rate, "low": turn.low, "high": turn.high}
 
 
-def _teacher(result: ShrinkResult) -> types.TeacherJson | None:
+def _teacher(result: ShrinkResult) -> answers.TeacherJson | None:
     teacher, test = result.teacher, result.teacher_test
     if teacher is None:
         return None
@@ -332,7 +333,7 @@ def _teacher(result: ShrinkResult) -> types.TeacherJson | None:
     }
 
 
-def _shortest_file(result: ShrinkResult) -> types.ShortestFileJson | None:
+def _shortest_file(result: ShrinkResult) -> answers.ShortestFileJson | None:
     if result.file is None:
         return None
     winner = result.file.winner
@@ -344,7 +345,7 @@ def _shortest_file(result: ShrinkResult) -> types.ShortestFileJson | None:
     }
 
 
-def _width(row: Width) -> types.WidthJson:
+def _width(row: Width) -> answers.WidthJson:
     return {
         "width": row.width,
         "network": str(row.spec),
