@@ -150,7 +150,7 @@ def _kl(recipe: Recipe, logits: Doubles, targets: Targets) -> tuple[Doubles, Dou
     expected, temperature = _values(targets), recipe.temperature
     logs = log_softmax(logits / temperature)
     # A probability of zero adds nothing: 0 log 0 is 0.
-    expected_logs = np.log(expected, out=np.zeros_like(expected), where=expected > 0)
+    expected_logs = logarithm(np.where(expected > 0, expected, 1.0))
     values = temperature**2 * (expected * (expected_logs - logs)).sum(axis=1)
     return values, temperature * (np.exp(logs) - expected)
 

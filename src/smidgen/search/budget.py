@@ -106,8 +106,7 @@ def _wide_trainings(effort: Effort) -> float:
 
 
 def _long_trainings(effort: Effort) -> int:
-    seeds = effort.finalists * FINALIST_SEEDS + SEED_ROUNDS * effort.near_misses * effort.seeds + effort.fresh_seeds
-    return seeds
+    return effort.finalists * FINALIST_SEEDS + SEED_ROUNDS * effort.near_misses * effort.seeds + effort.fresh_seeds
 
 
 def _byte_search_work(effort: ByteSearchEffort, epoch_macs: float, epoch_steps: int, copies: int) -> float:

@@ -28,7 +28,8 @@ class Effort:
         children: Networks of each later generation, each trained for `short_steps`.
         middle: Networks that each generation also trains for `middle_steps`; 0 leaves this length out.
         pruned: Networks whose channels are removed one after another; twice as many designs are trained for that.
-        finalists: Networks that are trained for `long_steps` after the generations, from two seeds each.
+        finalists: Networks from drawn weights that are trained for `long_steps`, from two seeds each, where no network
+            that lost channels meets the floor or trainings are cheap.
         near_misses: Networks that came nearest to the floor and get more seeds, in each of `SEED_ROUNDS` rounds.
         seeds: How many more seeds each of them gets in a round.
         fresh_seeds: Seeds that train the winner again at the end.

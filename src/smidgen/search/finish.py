@@ -17,6 +17,7 @@ from smidgen.search.frontier import Point, TurningPoint
 from smidgen.search.goal import Goal, Target
 from smidgen.search.judge import Judge, Requirement
 from smidgen.search.proposals import resized
+from smidgen.search.ranking import first_of_each
 from smidgen.search.result import TrainedCandidate
 from smidgen.search.state import Search
 from smidgen.search.turning_point import turning_point_of_front
@@ -227,6 +228,5 @@ def _with_accuracy_to_spare(search: Search, winner: TrainedCandidate) -> list[Tr
         most = COMPRESSED_SIZE * winner.outcome.parameters
         spare = [one for one in candidates if one.outcome.parameters <= most]
         spare.sort(key=lambda one: search.score(one).error_times_size)
-    distinct = {one.trial.spec: one for one in reversed([*spare, winner])}
-    best = [one for one in spare if distinct.pop(one.trial.spec, None) is one and one.trial.spec != winner.trial.spec]
-    return [*best[: search.effort.byte_search.networks], winner]
+    others = [one for one in first_of_each(spare, lambda one: one.trial.spec) if one.trial.spec != winner.trial.spec]
+    return [*others[: search.effort.byte_search.networks], winner]

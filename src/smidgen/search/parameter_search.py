@@ -228,7 +228,7 @@ def train_wider_designs(search: Search, is_enough: Callable[[Search], bool]) -> 
 
 def is_selected(search: Search) -> bool:
     """Whether a network meets the requirement on the selection half."""
-    return any(search.is_met(one, "selection") for one in search.history.candidates)
+    return search.smallest_selected() is not None
 
 
 def is_found(search: Search) -> bool:

@@ -26,7 +26,7 @@ from smidgen.search.edits import with_widths
 from smidgen.search.effort import BUDGET_SHARES, DISTILLATION_RECIPES
 from smidgen.search.parameter_search import with_better_recipe
 from smidgen.search.proposals import resized
-from smidgen.search.ranking import CandidateScore, by_error, by_error_times_size, expected_size
+from smidgen.search.ranking import CandidateScore, by_error, by_error_times_size, expected_size, first_of_each
 from smidgen.search.result import RecipeComparison, TrainedCandidate
 from smidgen.search.state import Search
 from smidgen.spec import Conv, Dense, Depthwise, NetSpec, Pointwise, Repeat, Residual, Shape
@@ -41,7 +41,7 @@ WIDE_MACS = 4
 """Multiply-accumulates of such a network at most, as a multiple of those that a candidate may have."""
 
 LEAST_WIDTHS = 1e-9
-"""A factor of all widths that leaves 1 of each: networks with the same layers are then the same."""
+"""A factor of all widths that leaves 1 of each."""
 
 REMOVED_SHARE = 0.05
 """Channels are removed until this share of the parameters is gone; then the rest is trained on."""
@@ -78,13 +78,15 @@ def wide_designs(search: Search) -> list[NetSpec]:
     """
     scores = sorted(search.expected, key=by_error_times_size)
     size = _expected_size(search, scores)
-    space = search.space(macs_factor=WIDE_MACS, limited=False)
-    wide: dict[NetSpec, NetSpec] = {}
-    for score in scores:
-        design = with_widths(score.spec, LEAST_WIDTHS)
-        if design not in wide and is_prunable(score.spec, search.data.input_shape):
-            wide[design] = resized(space, score.spec, round(WIDE * size)) or score.spec
-    return list(wide.values())[: 2 * search.effort.pruned]
+    space, shape = search.space(macs_factor=WIDE_MACS, limited=False), search.data.input_shape
+    prunable = (score.spec for score in scores if is_prunable(score.spec, shape))
+    designs = first_of_each(prunable, _design)[: 2 * search.effort.pruned]
+    return [resized(space, spec, round(WIDE * size)) or spec for spec in designs]
+
+
+def _design(spec: NetSpec) -> NetSpec:
+    """The network with every width 1: those that differ in their widths alone have the same design."""
+    return with_widths(spec, LEAST_WIDTHS)
 
 
 def _expected_size(search: Search, scores: Sequence[CandidateScore]) -> float:
@@ -106,12 +108,13 @@ def prune(search: Search, wide: Sequence[TrainedCandidate]) -> None:
     If the smallest network that meets the requirement is none of those, it loses channels too.
     """
     _remove_channels(search, _best_distinct(search, wide)[: search.effort.pruned])
-    smallest = _smallest_met(search)
+    smallest = search.smallest_selected()
     if wide and smallest and not smallest.trial.start_digest:
         _remove_channels(search, [smallest])
 
 
 def _remove_channels(search: Search, going: Sequence[TrainedCandidate]) -> None:
+    """Let these networks lose channels and train on, again and again, until none can lose more."""
     while going:
         wanted = [trial for one in going if (trial := _next_training(search, one))]
         trained = search.train(search.affordable(wanted, BUDGET_SHARES["pruning"]), "pruning")
@@ -124,7 +127,7 @@ def _best_distinct(search: Search, wide: Sequence[TrainedCandidate]) -> list[Tra
     grown = [one for one in search.history.candidates if one.stage == "wider designs"]
     usable = [one for one in (*wide, *grown) if is_prunable(one.trial.spec, shape) and _goes_on(search, one)]
     usable.sort(key=lambda one: by_error_times_size(search.score(one)))
-    return list({with_widths(one.trial.spec, LEAST_WIDTHS): one for one in reversed(usable)}.values())[::-1]
+    return first_of_each(usable, lambda one: _design(one.trial.spec))
 
 
 def _next_training(search: Search, one: TrainedCandidate) -> Trial | None:
@@ -207,7 +210,7 @@ def descend(search: Search) -> None:
     failures, rounds = 0, MOST_ROUNDS if search.effort.pruned else 0
     while rounds > 0 and failures <= MOST_FAILURES:
         rounds -= 1
-        smallest = _smallest_met(search)
+        smallest = search.smallest_selected()
         trials = [search.retraining(search.model(one), "long") for one in _near(search, smallest)]
         if smallest:
             fewer = removals(search, search.model(smallest))[:BRANCHES]
@@ -216,20 +219,13 @@ def descend(search: Search) -> None:
         if not trials:
             return
         search.train(trials, "single channels")
-        failures = failures + 1 if _smallest_met(search) is smallest else 0
+        failures = failures + 1 if search.smallest_selected() is smallest else 0
 
 
 def is_pruned(search: Search) -> bool:
     """Whether the smallest network that meets the requirement so far comes from a larger one."""
-    smallest = _smallest_met(search)
+    smallest = search.smallest_selected()
     return smallest is not None and bool(smallest.trial.start_digest)
-
-
-def _smallest_met(search: Search) -> TrainedCandidate | None:
-    """The smallest candidate that meets the requirement on the selection half; None where no accuracy is required."""
-    if not search.goal.target:
-        return None
-    return next((one for one in search.by_size() if search.is_met(one, "selection")), None)
 
 
 def _near(search: Search, smallest: TrainedCandidate | None) -> list[TrainedCandidate]:
@@ -246,5 +242,4 @@ def _near(search: Search, smallest: TrainedCandidate | None) -> list[TrainedCand
         if not search.goal.target or _goes_on(search, one)
     ]
     near.sort(key=lambda one: search.score(one).error)
-    distinct = {one.trial.spec: one for one in reversed(near)}
-    return [one for one in near if distinct[one.trial.spec] is one][:CONTINUED]
+    return first_of_each(near, lambda one: one.trial.spec)[:CONTINUED]

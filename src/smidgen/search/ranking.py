@@ -7,10 +7,13 @@ about as the size grows, so that error times size compares networks of different
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from smidgen.spec import NetSpec
+
+Item = TypeVar("Item")
 
 FIRST_GUESS = 0.7
 """The share of a training's error that one of the next length leaves, until some of them have shown it."""
@@ -34,6 +37,14 @@ class CandidateScore:
     def error_times_size(self) -> float:
         """Compares designs of different sizes: the lower, the better the design."""
         return self.error * self.parameters
+
+
+def first_of_each(items: Iterable[Item], key: Callable[[Item], Hashable]) -> list[Item]:
+    """The items in their order, of those with the same key the first."""
+    found: dict[Hashable, Item] = {}
+    for item in items:
+        found.setdefault(key(item), item)
+    return list(found.values())
 
 
 def by_error(score: CandidateScore) -> float:

@@ -1,7 +1,10 @@
 """The search for the smallest network that holds an accuracy floor. Read this file second, after trials/evaluate.py.
 
-    teacher -> generations of short trainings -> finalists, trained long -> more seeds -> wider designs
+    teacher -> generations of short trainings -> the best designs, trained wide -> removal of their channels
             -> confirmation -> fresh seeds and curve -> test -> file
+
+Where no network that lost channels meets the floor, or trainings are cheap, others are trained long from drawn weights
+before the confirmation: finalists, more seeds of near misses, and wider designs.
 
 Everything is chosen on the selection half of the validation split. The floor asks for a rate whose 95 % Wilson
 interval over the whole validation split lies above it. A network must reach that rate on the selection half, and the
@@ -15,7 +18,8 @@ What is trained depends on the arguments and never on the clock, so the same cal
     smidgen.search.judge              what that requires of a network, and whether a network meets it
     smidgen.search.effort             how much is tried
     smidgen.search.teacher_stage      the first stage
-    smidgen.search.parameter_search   the stages that train candidates
+    smidgen.search.parameter_search   the stages that train candidates from drawn weights
+    smidgen.search.pruning            the stages that remove channels and train on
     smidgen.search.confirm            confirmation on the second half
     smidgen.search.finish             the stages after the candidates
     smidgen.search.result             the result

@@ -168,9 +168,7 @@ class Search:
 
     def allows(self, spec: NetSpec) -> bool:
         """Whether the network is within the goal's limits; others are trained only to be made smaller."""
-        most, data = self.goal.limits.parameters, self.data
-        in_size = most is None or parameters_with_input(spec, data.input) <= most
-        return in_size and self.goal.limits.satisfied_by(spec, data.input_shape)
+        return _is_in_size(self.goal, self.data, spec) and self.goal.satisfies(spec, self.data.input_shape)
 
     def affordable(self, trials: Sequence[Trial], share: float = 1.0) -> list[Trial]:
         """The first of these trainings whose work the budget still allows; all of them without a budget.
@@ -218,6 +216,12 @@ class Search:
         candidates = self.history.candidates
         return sorted(candidates, key=lambda candidate: (candidate.outcome.parameters, self.score(candidate).error))
 
+    def smallest_selected(self) -> TrainedCandidate | None:
+        """The smallest candidate that meets the requirement on the selection half; None without a required accuracy."""
+        if not self.goal.target:
+            return None
+        return next((one for one in self.by_size() if self.is_met(one, "selection")), None)
+
     def tell(self, note: str) -> None:
         """Keep a sentence for the report, and show it at once."""
         self.history.notes.append(note)
@@ -234,12 +238,7 @@ class Search:
         candidates = self.history.candidates
         if not candidates:
             return ""
-        passed = [candidate for candidate in candidates if self.goal.target and self.is_met(candidate, "selection")]
-        best = (
-            min(passed, key=lambda candidate: candidate.outcome.parameters)
-            if passed
-            else min(candidates, key=lambda candidate: self.score(candidate).error)
-        )
+        best = self.smallest_selected() or min(candidates, key=lambda candidate: self.score(candidate).error)
         rate = 100 * (1 - self.score(best).error)
         return f"best so far {best.outcome.parameters:,} parameters, {rate:.2f} %"
 
@@ -250,11 +249,10 @@ def space_of(data: Dataset, goal: Goal | None, effort: Effort, macs_factor: int 
         LEAST_MACS, effort.macs_a_pixel * max(data.input_shape[0], math.prod(data.input_shape[1:]))
     )
     space = Space(data.input_shape, data.classes, MOST_PARAMETERS, macs)
-    if goal is None:
-        return space
-    space = goal.limited(space)
+    return space if goal is None else goal.limited(space).that(lambda spec: _is_in_size(goal, data, spec))
+
+
+def _is_in_size(goal: Goal, data: Dataset, spec: NetSpec) -> bool:
+    """Whether the parameters are within the limit; offsets and scales that no layer can take up are parameters too."""
     most = goal.limits.parameters
-    if most is None or not data.input.is_scaled:
-        return space
-    # Offsets and scales that the first layer cannot take up are parameters too.
-    return space.that(lambda spec: parameters_with_input(spec, data.input) <= most)
+    return most is None or parameters_with_input(spec, data.input) <= most
