@@ -208,7 +208,7 @@ SETS = {
     "JapaneseVowels-published": RealSet("signal", published("JapaneseVowels"), (0.95,)),
     "ItalyPowerDemand": RealSet("signal", pooled("ItalyPowerDemand"), (0.95,), is_small=True),
     "BasicMotions": RealSet("signal", pooled("BasicMotions"), (0.95,), is_small=True),
-    "watch": RealSet("signal", watch, (0.9,), ("--group-column", "person")),
+    "watch": RealSet("signal", watch, (0.7, 0.9), ("--group-column", "person")),
     "breast_cancer": RealSet("table", table("breast_cancer"), (0.95,), is_small=True),
     "wine": RealSet("table", table("wine"), (0.95,), is_small=True),
     "digits": RealSet("table", table("digits"), (0.95,), is_small=True),
