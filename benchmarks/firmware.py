@@ -155,6 +155,7 @@ def programs(quantized: QuantizedModel, dataset: Dataset, others: Path, folder: 
         made[f"smidgen {form}"] = [place / "infer.c", place / "net.c"]
     if (others / "emx-onnx-cgen").exists():
         export_onnx(quantized, folder / "net.onnx")
+        divide_outside(folder / "net.onnx")
         line = [str(others / "emx-onnx-cgen"), "compile", "net.onnx", "emx.c", "--input-dim", "n=1"]
         subprocess.run([*line, "--large-temp-threshold", "0"], cwd=folder, check=True, capture_output=True)
         (folder / "emx-infer.c").write_text(_filled(_EMX, sizes))
@@ -164,6 +165,19 @@ def programs(quantized: QuantizedModel, dataset: Dataset, others: Path, folder: 
         (folder / "em-infer.c").write_text(_filled(_EMLEARN, sizes))
         made["emlearn float"] = [folder / "em-infer.c"]
     return made
+
+
+def divide_outside(path: Path) -> None:
+    """Take the division by 255 out of an ONNX file: emx-onnx-cgen would spend a second map of floats on it."""
+    import onnx
+
+    model = onnx.load(path)
+    division = model.graph.node.pop(0)
+    assert division.op_type == "Div"
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = "image" if name == division.output[0] else name
+    onnx.save(model, path)
 
 
 def _filled(text: str, words: dict[str, object]) -> str:

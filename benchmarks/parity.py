@@ -190,8 +190,7 @@ def version_of(site: str) -> str:
 
 def classes_by_opencv(path: Path, given: npt.NDArray[Any], site: str, folder: Path) -> Classes:
     """Classify inputs with the OpenCV of a folder of packages, in a process of its own."""
-    values = given.astype(np.float32) / np.float32(255) if given.dtype == np.uint8 else given.astype(np.float32)
-    np.save(folder / "given.npy", values)
+    np.save(folder / "given.npy", given.astype(np.float32))
     environment = os.environ | {"PYTHONPATH": site}
     line = [sys.executable, "-c", _OPENCV, str(path), str(folder / "given.npy"), str(folder / "found.npy")]
     subprocess.run(line, env=environment, check=True, capture_output=True, text=True)

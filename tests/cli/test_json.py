@@ -81,6 +81,8 @@ def test_shrink(command: Command, work: Path, known_store: Path, small: None, an
     assert (found["network"], found["parameters"]) == (str(answer.winner.spec), answer.outcome.parameters)
     assert Score(found["test"]["correct"], found["test"]["total"]) == answer.test
     assert found["file"]["bytes"] == answer.file.winner.file_bytes if answer.file else found["file"] is None
+    assert found["device"]["flash_bytes"] > 0 and found["device"]["ram_bytes"] > 0
+    assert all(count > 0 for count in found["device"]["instructions"].values()) and found["device"]["instructions"]
     assert (work / found["folder"] / "report.html").is_file()
 
 

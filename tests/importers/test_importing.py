@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from smidgen.errors import ModelFileError, RequestError
 from smidgen.exporters import export_onnx
 from smidgen.importers import Imported
 from smidgen.model import as_quantized, encode, open_model
+from smidgen.spec import InputSpec
 from smidgen.spec.families import family
 from smidgen.spec.references import REFERENCES
 from smidgen.transforms import fold_batch_norm
@@ -224,6 +226,55 @@ def test_one_output_that_smidgen_exported_is_imported_again(tmp_path: Path) -> N
     assert_equal(smidgen.import_model(tmp_path / "ours.onnx"), str(quantized.spec))
 
 
+# --- what a network does to its input first ---------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["image-bytes", "image-floats"])
+def test_the_scaling_of_our_own_export_comes_back(kind: str, tmp_path: Path) -> None:
+    quantized = network_with_grids(*NETWORKS["separable"])
+    numbers = {} if kind == "image-bytes" else {"offset": (1.0, -20.0, 0.0), "scale": (2.0, 0.25, 1.0)}
+    quantized = replace(quantized, input=InputSpec(kind, quantized.input_shape, **numbers))
+    export_onnx(quantized, tmp_path / "ours.onnx")
+    found = smidgen.import_model(tmp_path / "ours.onnx")
+    assert_equal(found, str(quantized.spec))
+    assert found.model.input == quantized.input
+
+
+def test_the_scaling_of_a_torch_module_and_of_keras_layers_is_read(tmp_path: Path) -> None:
+    class Scaled(torch.nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = torch.nn.Linear(50, 3)
+            self.register_buffer("mean", torch.tensor([1.0, 2.0]).reshape(1, 2, 1, 1))
+            self.register_buffer("deviation", torch.tensor([4.0, 0.5]).reshape(1, 2, 1, 1))
+
+        def forward(self, x: Any) -> Any:
+            return self.head((2 * ((x - self.mean) / self.deviation)).flatten(1))
+
+    found = smidgen.import_model(exported(Scaled(), (2, 5, 5), tmp_path))
+    assert_equal(found, "dense 3")
+    assert (found.model.input.offset, found.model.input.scale) == ((1.0, 2.0), (0.5, 4.0))
+    layer = keras.layers.Normalization(mean=[1.0, 2.0], variance=[4.0, 0.25])
+    for first, offset, scale in (
+        (layer, (1.0, 2.0), (0.5, 2.0)),
+        (keras.layers.Rescaling(1 / 127.5, -1), (127.5, 127.5), (1 / 127.5, 1 / 127.5)),
+    ):
+        found = smidgen.import_model(kept(keras_network(first), tmp_path))
+        assert_equal(found, "dense 3")
+        assert found.model.input.offset == pytest.approx(offset) and found.model.input.scale == pytest.approx(scale)
+
+
+def test_scaling_that_differs_between_columns_is_refused(tmp_path: Path) -> None:
+    class Scaled(torch.nn.Module):  # type: ignore[misc,name-defined]
+        def forward(self, x: Any) -> Any:
+            return (x * torch.arange(1.0, 6.0)).mean((2, 3))
+
+    with pytest.raises(
+        RequestError, match=r"Mul .* scales by an array \(5,\); give one number a channel, or one for all"
+    ):
+        smidgen.import_model(exported(Scaled(), (5, 5, 5), tmp_path))
+
+
 def keras_network(*layers: Any) -> Any:
     return keras.Sequential([keras.layers.Input((12, 12, 2)), *layers, keras.layers.Flatten(), keras.layers.Dense(3)])
 
@@ -257,7 +308,12 @@ def keras_network(*layers: Any) -> Any:
             lambda k: [k.Flatten(), k.BatchNormalization(name="b"), k.Reshape((12, 12, 2))],
             "BatchNormalization b reads a",
         ),
-        (lambda k: [k.Rescaling(2.0, name="s")], "Rescaling s is not a first division by 255; scale the data outside"),
+        (lambda k: [k.Rescaling(-2.0, name="s")], "Rescaling s scales the input by -2, which must be above 0; scale"),
+        (
+            lambda k: [k.PReLU(shared_axes=[1, 2]), k.Rescaling(2.0, name="s")],
+            "Rescaling s scales a map inside",
+        ),
+        (lambda k: [k.Normalization(name="n", mean=[0, 1], variance=[1, 2], invert=True)], "Normalization n is invert"),
     ],
 )
 def test_what_the_language_has_not_is_refused_by_name(layers: Any, message: str, tmp_path: Path) -> None:

@@ -99,6 +99,20 @@ def test_a_limit_that_nothing_keeps_is_said(digits: Dataset, own_store: Path, sm
         shrink_without_file(digits, Goal(limits=Limits(parameters=3)), without_teacher, own_store)
 
 
+def test_networks_that_a_form_cannot_hold_do_not_hide_what_the_limit_asks_for(
+    digits: Dataset, own_store: Path, small_effort: Effort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(spec: NetSpec, shape: tuple[int, int, int], form: str) -> object:
+        if spec.parameters(shape) > 100:
+            raise RequestError("the form integer cannot hold it; use levels")
+        return program_cost(spec, shape, form)
+
+    monkeypatch.setattr("smidgen.search.goal.program_cost", refused)
+    goal = Goal(limits=Limits(flash_bytes=10, form="integer"))
+    with pytest.raises(FloorNotMet, match=r"raise --flash \(least of \d+ drawn: [\d,]+ bytes of flash\)"):
+        shrink_without_file(digits, goal, replace(small_effort, compares_recipes=False), own_store)
+
+
 def test_within_a_share_of_the_teacher_that_is_trained_here(
     digits: Dataset, known_store: Path, small_effort: Effort
 ) -> None:

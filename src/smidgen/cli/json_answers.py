@@ -64,6 +64,18 @@ class FreshSeedJson(TypedDict):
     holds: Annotated[bool, "Whether it holds the floor on all validation examples."]
 
 
+class DeviceJson(TypedDict):
+    """The C program of the shortest file, or of the winner where there is no file."""
+
+    form: Annotated[str, "How it stores the weights."]
+    flash_bytes: Annotated[int, "Weights, tables and code on a Cortex-M0+."]
+    flash_is_measured: Annotated[bool, "Whether a compiler linked it; else it is estimated."]
+    ram_bytes: Annotated[int, "Memory of one call; an input and the stack come on top."]
+    instructions: Annotated[dict[str, int], "Of one inference, estimated, for each processor."]
+    nanoseconds: Annotated[float | None, "Of one inference on this machine; null without a C compiler."]
+    notes: Annotated[list[str], "What does not fit what was asked for."]
+
+
 class ShrinkJson(TypedDict):
     """What `smidgen shrink --json` prints."""
 
@@ -83,6 +95,7 @@ class ShrinkJson(TypedDict):
     promise: Annotated[float, "Accuracy on new examples that the confirmation half shows."]
     teacher: TeacherJson | None
     file: ShortestFileJson | None
+    device: Annotated[DeviceJson | None, "null where no form of C can hold the network."]
     turning_point: TurningPointJson | None
     fresh_seeds: list[FreshSeedJson]
     trained: int

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from smidgen.model import Inspection
     from smidgen.predictions import Predictions
     from smidgen.records import Floor, Score
+    from smidgen.report.answer import Answer
     from smidgen.search.compress import CompressResult
     from smidgen.search.frontier import TurningPoint
     from smidgen.search.result import ShrinkResult
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from smidgen.studies import Report
 
 
-def shrunk(result: ShrinkResult) -> answers.ShrinkJson:
+def shrunk(result: Answer) -> answers.ShrinkJson:
     """The result of `smidgen shrink`."""
     seeds = zip(result.fresh_seeds, result.fresh_seeds_hold, strict=True)
     return {
@@ -45,6 +46,7 @@ def shrunk(result: ShrinkResult) -> answers.ShrinkJson:
         "promise": result.promise,
         "teacher": _teacher(result),
         "file": _shortest_file(result),
+        "device": _device(result),
         "turning_point": _turning_point(result.turning_point),
         "fresh_seeds": [
             {"seed": each.trial.seed, "validation": _score(each.outcome.validation), "holds": holds}
@@ -56,6 +58,21 @@ def shrunk(result: ShrinkResult) -> answers.ShrinkJson:
         "work": result.work,
         "notes": [*result.notes],
         "folder": _path(result.written_to),
+    }
+
+
+def _device(result: Answer) -> answers.DeviceJson | None:
+    device = result.device
+    if device is None:
+        return None
+    return {
+        "form": device.form,
+        "flash_bytes": device.flash_bytes,
+        "flash_is_measured": device.flash_is_measured,
+        "ram_bytes": device.ram_bytes,
+        "instructions": dict(device.instructions),
+        "nanoseconds": device.nanoseconds,
+        "notes": [*device.notes, *device.exceeded(result.goal.limits)],
     }
 
 

@@ -10,12 +10,15 @@ import numpy.typing as npt
 
 from smidgen.exporters.forward import layer_outputs
 from smidgen.model import QuantizedModel, Uniform, values_of
-from smidgen.spec import AvgPool, Dropout, GlobalAvgPool, LayerPlan, MaxPool
+from smidgen.spec import LayerPlan
 
 CALIBRATION_INPUTS = 512
 MAX_LEVEL = 127
 SHARES, SAMPLE = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5), 100_000
 """Fractions of a map's full range that are tried as the range of its bytes, and the values on which they are tried."""
+
+LOGIT_SHARES = (*SHARES, 0.25, 0.0)
+"""Fractions of the logits' range below zero that are tried."""
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -56,18 +59,46 @@ def range_of(maps: Floats) -> Affine:
     return min(ranges, key=lambda values: float(((_rounded(flat, values) - flat) ** 2).sum()))
 
 
-def map_ranges(quantized: QuantizedModel, inputs: npt.NDArray[Any]) -> list[Affine]:
-    """Return the quantization of the input and of each layer's output; a pool keeps that of its input.
+def range_of_logits(logits: Floats) -> Affine:
+    """Choose the range that changes the fewest classes, and among such ranges that of least squared error.
+
+    What matters of a logit is whether it is the largest, so the low ones may all become one value.
+
+    Args:
+        logits: [n, classes], or [n, 1] of a network whose one output for two classes is compared with zero.
+    """
+    flat, wanted = logits.ravel().astype(np.float64), _classes(logits)
+    lowest, highest = min(0.0, float(flat.min())), max(0.0, float(flat.max()))
+    ranges = [affine_between(low * lowest, high * highest) for low in LOGIT_SHARES for high in SHARES]
+
+    def loss(values: Affine) -> tuple[int, float]:
+        rounded = _rounded(flat, values)
+        differing = int((_classes(rounded.reshape(logits.shape)) != wanted).sum())
+        return differing, float(((rounded - flat) ** 2).sum())
+
+    return min(ranges, key=loss)
+
+
+def _classes(logits: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    return logits.argmax(axis=1) if logits.shape[1] > 1 else (logits[:, 0] > 0).astype(np.intp)
+
+
+def map_ranges(quantized: QuantizedModel, inputs: npt.NDArray[Any], keeping: tuple[type, ...]) -> list[Affine]:
+    """Return the quantization of the input and of each layer's output.
 
     Args:
         quantized: The network.
         inputs: [n, channels, height, width] as the layers read them.
+        keeping: The kinds of layers whose output has the quantization of their input. A mean over a whole map is not
+            one of them: means differ far less than the values do, and in the input's steps most would be equal.
     """
     found = [BYTES if inputs.dtype == np.uint8 else range_of(inputs)]
     plans = quantized.spec.plan(quantized.input_shape)
     for plan, maps in zip(plans, layer_outputs(quantized, inputs), strict=True):
-        keeps = isinstance(plan.layer, MaxPool | AvgPool | GlobalAvgPool | Dropout)
+        keeps = isinstance(plan.layer, keeping)
         found.append(found[plan.inputs[0] + 1] if keeps else range_of(maps))
+    if not isinstance(plans[-1].layer, keeping):
+        found[-1] = range_of_logits(maps.reshape(len(maps), -1))
     return found
 
 

@@ -1,12 +1,13 @@
 """Exports a network as one ONNX file (`pip install 'smidgen[onnx]'`).
 
-Input: float32 [n, channels, height, width]. "image" is an image's bytes divided by 255; "input" is any other input in
-the user's units, which the graph scales. Output "logits": float32 [n, classes]. All operators are standard ones.
+Input: float32 [n, channels, height, width] in the user's units, which the graph scales: "image" has an image's bytes, 0
+to 255, "input" any other numbers. Output "logits": float32 [n, classes]. All operators are standard ones.
 
 Form "float": weights on a uniform grid are stored as int8 and multiplied by their step in the graph (DequantizeLinear),
 which gives the same float32 values as the `.smidgen` file; tensors that do not fit in int8 are float32.
-Form "int8": every map is rounded to int8 too (QuantizeLinear, then DequantizeLinear), which runtimes compute in whole
-numbers; biases are int32. A step for each row of weights, one for each map (Jacob et al. 2018, arXiv 1712.05877).
+Form "int8": every map but the logits is rounded to int8 too (QuantizeLinear, then DequantizeLinear), which runtimes
+compute in whole numbers; biases are int32. A step for each row of weights, one for each map (Jacob et al. 2018, arXiv
+1712.05877).
 """
 
 from __future__ import annotations
@@ -142,9 +143,9 @@ class _Graph:
         self.initializers: list[TensorProto] = []
         self._quantized = quantized
         self._added: set[str] = set()
+        self._plans = quantized.spec.plan(quantized.input_shape)
         self._values = {-1: self._kept(-1, self._input())}  # of dense layers vectors [n, units], of all others maps
         self._reshaped: dict[int, str] = {}
-        self._plans = quantized.spec.plan(quantized.input_shape)
         for place, plan in enumerate(self._plans):
             self._values[place] = self._kept(place, self._activated(self._layer(place, plan), plan))
         self._logits(self._values[len(self._plans) - 1])
@@ -156,7 +157,7 @@ class _Graph:
     def _input(self) -> str:
         """Return the input as the first layer reads it."""
         if reads_bytes(self._quantized):
-            return "image"
+            return self._add("Div", "image", self._constant("white", 255))
         value, described = "input", self._quantized.input
         for kind, numbers in (("Sub", described.offset), ("Mul", described.scale)):
             if numbers:
@@ -295,12 +296,12 @@ class _Rounded(_Graph):
     """A graph whose maps are rounded to int8, and its weights to a step for each row."""
 
     def __init__(self, quantized: QuantizedModel, inputs: Array) -> None:
-        self._ranges = map_ranges(quantized, inputs)
+        self._ranges = map_ranges(quantized, inputs, keeping=(MaxPool, Dropout))
         super().__init__(quantized)
 
     def _kept(self, place: int, value: str) -> str:
         """Round a map to int8 and back, which runtimes take for a computation in whole numbers."""
-        if place >= 0 and isinstance(self._plans[place].layer, Dropout):
+        if place == len(self._plans) - 1 or (place >= 0 and isinstance(self._plans[place].layer, Dropout)):
             return value
         names, chosen = (f"map{place}.step", f"map{place}.zero"), self._ranges[place + 1]
         self._store(names[0], np.array(chosen.step, np.float32))

@@ -112,9 +112,7 @@ def classes_by_onnx(path: Path, images: Images) -> Classes:
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     pieces = []
     for first in range(0, len(images), BATCH):
-        values = images[first : first + BATCH].astype(np.float32)
-        values = values / np.float32(255) if images.dtype == np.uint8 else values
-        given = {session.get_inputs()[0].name: values}
+        given = {session.get_inputs()[0].name: images[first : first + BATCH].astype(np.float32)}
         pieces.append(np.asarray(session.run(["logits"], given)[0]).argmax(axis=1))
     return np.concatenate(pieces)
 

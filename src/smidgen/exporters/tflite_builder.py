@@ -24,6 +24,7 @@ _VERSIONS |= {
     "PAD": 2,
     "SUB": 1,
     "MUL": 1,
+    "MEAN": 2,
 }
 """The first version of each operator that has int8 where this project uses it."""
 _OPTIONS = {
@@ -38,6 +39,7 @@ _OPTIONS = {
     "MUL": "MulOptions",
     "QUANTIZE": "QuantizeOptions",
     "PAD": "PadOptions",
+    "MEAN": "ReducerOptions",
 }
 ALIGNMENT, SCHEMA_VERSION = 16, 3
 """The alignment of a buffer's data in the file, and the version of the format."""
@@ -153,6 +155,8 @@ class Builder:
                 return self._table("ConcatenationOptions", Axis=3, FusedActivationFunction=activation)
             case "LEAKY_RELU":
                 return self._table("LeakyReluOptions", Alpha=settings["alpha"])
+            case "MEAN":
+                return self._table("ReducerOptions", KeepDims=True)
             case "QUANTIZE" | "PAD":
                 return self._table(_OPTIONS[kind])
         return self._table(_OPTIONS[kind], FusedActivationFunction=activation)

@@ -77,7 +77,7 @@ def tflite_bytes(quantized: QuantizedModel, form: str, inputs: Array | None = No
         raise RequestError("--form int8 needs training data; give --data")
     ranges = None
     if form == "int8" and inputs is not None:
-        ranges = map_ranges(quantized, inputs[:CALIBRATION_INPUTS])
+        ranges = map_ranges(quantized, inputs[:CALIBRATION_INPUTS], keeping=(MaxPool, AvgPool, Dropout))
     graph = _Graph(quantized, ranges)
     names = {"classes": list(quantized.class_names), "input": json.loads(quantized.input.to_json())}
     return graph.builder.finish(graph.input, graph.output, json.dumps(names).encode())
@@ -136,12 +136,13 @@ class _Graph:
         match plan.layer:
             case Dropout():
                 return value
-            case MaxPool() | AvgPool() | GlobalAvgPool():
-                window = getattr(plan.layer, "window", plan.input_shape[1:])
-                stride = getattr(plan.layer, "stride", (1, 1))
+            case MaxPool(window, stride) | AvgPool(window, stride):
                 kind = "MAX_POOL_2D" if isinstance(plan.layer, MaxPool) else "AVERAGE_POOL_2D"
                 made = self._map(f"{place}", _nhwc(plan), place)
                 return self.builder.add(kind, [value], made, window=window, stride=stride)
+            case GlobalAvgPool():
+                axes = self.builder.constant(f"{place}.axes", np.array([1, 2], np.int32))
+                return self.builder.add("MEAN", [value, axes], self._map(f"{place}", _nhwc(plan), place))
             case PReLU():
                 return self._prelu(place, plan, value)
             case CReLU():

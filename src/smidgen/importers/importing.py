@@ -91,7 +91,7 @@ def import_network(file: Path, dataset: Dataset | None, out: Path | None) -> Imp
     classes = classes_of(spec.output_shape(shape)[0])
     named = dataset is not None and dataset.classes == classes
     names = dataset.class_names if dataset is not None and named else tuple(map(str, range(classes)))
-    described = {"input": InputSpec(IMAGE_BYTES, shape)} if steps.divisor != 1 else {}
+    described = {} if steps.described is None else {"input": steps.described}
     model = Model(spec, shape, names, weights, {"imported from": file.name}, **described)
     proof = _proof(model, original, steps, dataset)
     size_bytes = _write(model, out) if out is not None else 0
@@ -111,13 +111,13 @@ def _read(file: Path) -> tuple[Steps, str, Callable[[Floats], npt.NDArray[np.flo
         network, axes = wrapped, _last_axes
     else:
         raise RequestError(f"{file} is not a network that can be imported; give a file in {' or '.join(SUFFIXES)}")
-    return steps, output, lambda maps: _run(network, axes(maps, len(network.input_shape or ())), steps.divisor)
+    return steps, output, lambda maps: _run(network, axes(steps.in_units(maps), len(network.input_shape or ())))
 
 
-def _run(network: Network, inputs: Floats, divisor: float) -> npt.NDArray[np.float64]:
+def _run(network: Network, inputs: Floats) -> npt.NDArray[np.float64]:
     """Run the original, in batches of the size that it takes."""
     size = network.batch_size or 256
-    batches = [inputs[place : place + size] * np.float32(divisor) for place in range(0, len(inputs), size)]
+    batches = [inputs[place : place + size] for place in range(0, len(inputs), size)]
     outputs = [network.run(np.concatenate([batch, batch[:1].repeat(size - len(batch), 0)]))[: len(batch)]
                if network.batch_size else network.run(batch) for batch in batches]  # fmt: skip
     return np.concatenate(outputs).astype(np.float64).reshape(len(inputs), -1)
@@ -140,7 +140,7 @@ def _last_axes(maps: Floats, axes: int) -> Floats:
 def _proof(
     model: Model, original: Callable[[Floats], npt.NDArray[np.float64]], steps: Steps, dataset: Dataset | None
 ) -> ImportProof:
-    inputs, said, labels = _inputs(model.input_shape, dataset)
+    inputs, said, labels = _inputs(model.input_shape, steps.described, dataset)
     ours = choose().predict(model.spec, model.weights, inputs).astype(np.float64)
     theirs = _for_each_class(original(inputs), steps)
     found = ours
@@ -164,7 +164,9 @@ def _for_each_class(outputs: npt.NDArray[np.float64], steps: Steps) -> npt.NDArr
     return np.concatenate([1 - outputs if steps.is_softmax else 0 * outputs, outputs], axis=1)
 
 
-def _inputs(shape: Shape, dataset: Dataset | None) -> tuple[Floats, str, npt.NDArray[np.int32] | None]:
+def _inputs(
+    shape: Shape, described: InputSpec | None, dataset: Dataset | None
+) -> tuple[Floats, str, npt.NDArray[np.int32] | None]:
     """What both networks are given, as the network reads it, in words, and with labels if there are some."""
     if dataset is None:
         values = np.random.default_rng(0).random((RANDOM_INPUTS, *shape), np.float32)
@@ -173,6 +175,8 @@ def _inputs(shape: Shape, dataset: Dataset | None) -> tuple[Floats, str, npt.NDA
         found, wanted = ("x".join(map(str, sizes)) for sizes in (dataset.input_shape, shape))
         raise RequestError(f"{dataset.name} has inputs of {found} and the network takes {wanted}; give other data")
     images = dataset.input.to_units(dataset.test.images)
+    if described is not None and described.kind != IMAGE_BYTES:
+        return described.to_network(images), f"{len(images):,} test images of {dataset.name}", dataset.test.labels
     values = images.astype(np.float32) / np.float32(255 if images.dtype == np.uint8 else 1)
     return values, f"{len(values):,} test images of {dataset.name}", dataset.test.labels
 

@@ -18,7 +18,8 @@ from smidgen.teacher.loaders.network import cause_of, import_extra
 Pair = tuple[int, int]
 Array = npt.NDArray[Any]
 
-BYTE_DIVISOR = 255.0
+KERAS_EPSILON = 1e-7
+"""The least deviation by which Keras's Normalization divides."""
 
 
 def open_keras(path: Path) -> Any:
@@ -245,11 +246,24 @@ class _Reader:
         self.steps.pad(_name(layer), source, output, (tuple(rows), tuple(columns)))
 
     def rescaling(self, layer: Any, source: str, output: str) -> None:
-        is_first = self.steps.real(source) == "input" and not self.steps.steps
-        if not is_first or abs(layer.scale * BYTE_DIVISOR - 1) > 1e-6 or np.any(layer.offset):
-            raise RequestError(f"{_name(layer)} is not a first division by 255; scale the data outside the network")
-        self.steps.divisor = BYTE_DIVISOR
-        self.steps.same(source, output)
+        scale, offset = np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64)
+        self._scaling(layer, source, output, -offset / scale, scale)
+
+    def normalization(self, layer: Any, source: str, output: str) -> None:
+        if layer.invert:
+            raise RequestError(f"{_name(layer)} is inverted; scale the data outside the network")
+        deviation = np.sqrt(_numbers(layer.variance)).clip(KERAS_EPSILON)
+        self._scaling(layer, source, output, _numbers(layer.mean), 1 / deviation)
+
+    def _scaling(self, layer: Any, source: str, output: str, offset: Array, scale: Array) -> None:
+        """Take numbers that are one for all or lie along the channels, which Keras keeps last."""
+        channels = self.steps.shape(source)[0]
+        for numbers in (offset, scale):
+            if numbers.size not in (1, channels) or numbers.shape[-1:] not in ((), (numbers.size,)):
+                raise RequestError(
+                    f"{_name(layer)} has {numbers.size} numbers for {channels} channels; give one a channel, or one"
+                )
+        self.steps.scaling(_name(layer), source, output, offset, scale)
 
     def same(self, layer: Any, source: str, output: str) -> None:
         self.steps.same(source, output)
@@ -288,6 +302,7 @@ _ACTIVATIONS = {
 _LAYERS: dict[str, Callable[[_Reader, Any, str, str], None]] = {
     "InputLayer": _Reader.same,
     "Rescaling": _Reader.rescaling,
+    "Normalization": _Reader.normalization,
     "Conv2D": _Reader.conv,
     "Conv1D": _Reader.conv,
     "DepthwiseConv2D": _Reader.depthwise,

@@ -51,7 +51,8 @@ def read_onnx(path: Path) -> tuple[Steps, str]:
             f"{path} has {len(inputs)} inputs and {len(graph.output)} outputs; one of each can be imported"
         )
     axes = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim]
-    reader = _Reader(Steps(inputs[0].name, _map_shape(axes[1:], path)), constants, model.opset_import, onnx)
+    steps = Steps(inputs[0].name, _map_shape(axes[1:], path))
+    reader = _Reader(steps, constants, model.opset_import, onnx, len(axes) - 1)
     for node in graph.node:
         reader.read(node)
     return reader.steps, graph.output[0].name
@@ -67,10 +68,13 @@ def _map_shape(axes: list[int], path: Path) -> Shape:
 
 
 class _Reader:
-    """Turns nodes into steps; `constants` holds every value that no input changes."""
+    """Turns nodes into steps; `constants` holds every value that no input changes.
 
-    def __init__(self, steps: Steps, constants: dict[str, Array], opsets: Any, onnx: Any) -> None:
-        self.steps, self.constants, self._opsets, self._onnx = steps, constants, opsets, onnx
+    The network's input has `axes` axes besides the batch.
+    """
+
+    def __init__(self, steps: Steps, constants: dict[str, Array], opsets: Any, onnx: Any, axes: int) -> None:
+        self.steps, self.constants, self._opsets, self._onnx, self._axes = steps, constants, opsets, onnx, axes
 
     def read(self, node: NodeProto) -> None:
         """Add the step of a node; one that reads constants alone makes constants."""
@@ -208,7 +212,36 @@ class _Reader:
         if not constants:
             self.steps.add(_name(node), node.input, node.output[0])
             return
+        if self.steps.real(node.input[1 - constants[0]]) == self.steps.input_name:
+            self.scaling(node, _)
+            return
         self.steps.add_bias(_name(node), node.input[1 - constants[0]], node.output[0], self.needed(node, constants[0]))
+
+    def scaling(self, node: NodeProto, _: dict[str, Any]) -> None:
+        """Take what is done to the input first; of Add and Mul either operand may be the constant."""
+        place = 0 if node.op_type in ("Add", "Mul") and node.input[0] in self.constants else 1
+        numbers = self._of_channels(node, self.needed(node, place).astype(np.float64))
+        offset, scale = np.zeros(1), np.ones(1)
+        match node.op_type:
+            case "Sub":
+                offset = numbers
+            case "Add":
+                offset = -numbers
+            case "Mul":
+                scale = numbers
+            case "Div":
+                scale = np.divide(1, numbers, out=np.zeros_like(numbers), where=numbers != 0)
+        self.steps.scaling(_name(node), node.input[1 - place], node.output[0], offset, scale)
+
+    def _of_channels(self, node: NodeProto, numbers: Array) -> Array:
+        """Return a constant that is the same along all axes but that of the channels, which is the input's first."""
+        shape = (1,) * (self._axes - numbers.ndim) + numbers.shape
+        others = shape[: -self._axes] + shape[len(shape) - self._axes + 1 :]
+        if any(axis != 1 for axis in others) or numbers.size not in (1, self.steps.input_shape[0]):
+            raise RequestError(
+                f"{_name(node)} scales by an array {numbers.shape}; give one number a channel, or one for all"
+            )
+        return numbers.ravel()
 
     def pad(self, node: NodeProto, settings: dict[str, Any]) -> None:
         found = self.constant(node, 1) if len(node.input) > 1 else settings.get("pads")
@@ -265,6 +298,9 @@ _OPERATORS: dict[str, Callable[[_Reader, NodeProto, dict[str, Any]], None]] = {
     "Clip": _Reader.clip,
     "PRelu": _Reader.prelu,
     "Add": _Reader.add,
+    "Sub": _Reader.scaling,
+    "Mul": _Reader.scaling,
+    "Div": _Reader.scaling,
     "Pad": _Reader.pad,
     "Flatten": _Reader.same,
     "Reshape": _Reader.same,

@@ -24,6 +24,7 @@ from smidgen.spec import (
     Depthwise,
     Dropout,
     GlobalAvgPool,
+    InputSpec,
     LayerPlan,
     NetSpec,
     PlannedLayer,
@@ -32,15 +33,19 @@ from smidgen.spec import (
     Shape,
     same_padding,
 )
+from smidgen.spec.input import IMAGE_BYTES, IMAGE_FLOATS, SIGNAL, VECTOR
 from smidgen.spec.shapes import shape_text
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.floating[Any]]
 Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]
 """Zeros before and after the rows, before and after the columns."""
 
 NO_PADS: Pads = ((0, 0), (0, 0))
+
+BYTE_DIVISOR = 255.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,8 @@ class Steps:
         steps: in order.
         notes: what a user should know, a sentence each.
         is_softmax: whether the network ends in a softmax, or in a sigmoid of one output, which is left out.
-        divisor: what the network divides its input by first, which is left out: 255 or 1.
+        offset: what the network subtracts from its input first, a number a channel; float64 [channels].
+        scale: what it multiplies that by; float64 [channels]. Both become the description of the network's input.
     """
 
     input_name: str
@@ -93,13 +99,29 @@ class Steps:
     steps: list[Step] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     is_softmax: bool = False
-    divisor: float = 1.0
+    offset: Doubles = field(init=False)
+    scale: Doubles = field(init=False)
     _shapes: dict[str, Shape] = field(default_factory=dict)
     _same_as: dict[str, str] = field(default_factory=dict)
     _pads: dict[str, Pads] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._shapes[self.input_name] = self.input_shape
+        self.offset, self.scale = np.zeros(self.input_shape[0]), np.ones(self.input_shape[0])
+
+    @property
+    def described(self) -> InputSpec | None:
+        """The input's description; None if the network reads its input as it is."""
+        if not self.offset.any() and (self.scale == 1).all():
+            return None
+        if not self.offset.any() and np.allclose(self.scale * BYTE_DIVISOR, 1, atol=1e-6):
+            return InputSpec(IMAGE_BYTES, self.input_shape)
+        kind = VECTOR if self.input_shape[1:] == (1, 1) else SIGNAL if self.input_shape[1] == 1 else IMAGE_FLOATS
+        return InputSpec(kind, self.input_shape, tuple(self.offset.tolist()), tuple(self.scale.tolist()))
+
+    def in_units(self, maps: Floats) -> Floats:
+        """Return inputs [n, channels, height, width] that the first layer reads as the network itself is given them."""
+        return (maps / self.scale[:, None, None] + self.offset[:, None, None]).astype(np.float32)
 
     def shape(self, value: str) -> Shape:
         """Return the shape of a value."""
@@ -108,6 +130,21 @@ class Steps:
     def real(self, value: str) -> str:
         """Return the value that this one is another name of."""
         return self._same_as.get(value, value)
+
+    def scaling(self, name: str, source: str, output: str, offset: Numbers, scale: Numbers) -> None:
+        """Take (value - offset) * scale, one number for all or one a channel, into the description of the input.
+
+        Raises:
+            RequestError: A layer comes before it, or a scale is not a number above 0.
+        """
+        if self.real(source) != self.input_name or self.steps:
+            raise RequestError(f"{name} scales a map inside the network, which has no layer in the spec language")
+        if not (np.isfinite(offset).all() and np.isfinite(scale).all() and (np.asarray(scale) > 0).all()):
+            raise RequestError(
+                f"{name} scales the input by {np.min(scale):g}, which must be above 0; scale the data outside it"
+            )
+        self.offset, self.scale = self.offset + np.ravel(offset) / self.scale, self.scale * np.ravel(scale)
+        self.same(source, output)
 
     def layer(self, name: str, layer: PlannedLayer, source: str, output: str, *arrays: Numbers) -> None:
         """Add a layer.

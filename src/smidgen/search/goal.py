@@ -9,7 +9,8 @@ Goal(Target(0.9), limits=Limits(flash_bytes=8192, form="integer"))       the sma
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 
 from smidgen.errors import RequestError
@@ -146,6 +147,12 @@ class Limits:
             return COSTS[name](spec, shape)
         found = program_cost(spec, shape, self.form)
         return found.instructions[PROCESSOR] if name == "instructions" else int(getattr(found, name))
+
+    def costs(self, name: str, specs: Iterable[NetSpec], shape: Shape) -> Iterator[int]:
+        """Yield what a limit of that name counts of each network that the form can hold."""
+        for spec in specs:
+            with suppress(RequestError):
+                yield self.cost(name, spec, shape)
 
     @property
     def most_weights(self) -> int | None:

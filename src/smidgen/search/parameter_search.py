@@ -82,12 +82,9 @@ def _train_generation(search: Search, generation: int) -> None:
 def _raise_limits(search: Search) -> str:
     without_limits = replace(search, goal=replace(search.goal, limits=Limits(), target=Target(0.5)))
     drawn = propose(without_limits, 0)
-    shape = search.data.input_shape
-    least = [
-        f"{min(search.goal.limits.cost(name, spec, shape) for spec in drawn):,} {LIMIT_NAMES[name][1]}"
-        for name in search.goal.limits.given
-        if drawn
-    ]
+    limits, shape = search.goal.limits, search.data.input_shape
+    costs = {name: [*limits.costs(name, drawn, shape)] for name in limits.given}
+    least = [f"{min(found):,} {LIMIT_NAMES[name][1]}" for name, found in costs.items() if found]
     known = f" (least of {len(drawn)} drawn: {', '.join(least)})" if least else ""
     return "raise " + " or ".join(OPTIONS[name] for name in search.goal.limits.given) + known
 
