@@ -73,7 +73,7 @@ def first_generation(space: Space, count: int, seed: int) -> tuple[NetSpec, ...]
     """`count` different networks of every size: small widths are as likely as large ones."""
     designs = designs_for(space.input_shape)
     random = Random(seed)
-    return _distinct(space, count, set(), lambda: _fitted(space, random.choice(designs)(random)))
+    return _distinct(space, count, set(), lambda: fitted(space, random.choice(designs)(random)))
 
 
 def next_generation(
@@ -136,7 +136,7 @@ def _narrowed(space: Space, spec: NetSpec) -> NetSpec:
     return next((each for each in narrower if space.contains(each)), spec)
 
 
-def _fitted(space: Space, layers: Sequence[Layer]) -> NetSpec:
+def fitted(space: Space, layers: Sequence[Layer]) -> NetSpec:
     """The layers that fit the map before them, then the head."""
     head = Dense(outputs_for(space.classes))
     whole = NetSpec((*layers, head))
