@@ -20,7 +20,7 @@ from smidgen.trials.evaluate import TrainingContext
 
 CONFUSION = np.array([[90, 3, 0], [7, 80, 1], [0, 0, 99]])
 TURNING = TurningPoint(932, 0.981, 800, 1200, "found in 990 of 1,000 curves drawn again from the seeds of each size")
-NOTE = "20 of 30 images are exact copies of <others>"
+NOTE = "20 of 30 examples are exact copies of <others>"
 NO_NUMBERS = np.zeros(0, np.float32)
 
 

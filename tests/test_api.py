@@ -132,7 +132,7 @@ def test_nothing_is_written_unless_asked_for(
 def test_arrays_are_data(digits: Dataset) -> None:
     result = smidgen.sweep((digits.test.images, digits.test.labels), family="mlp1", widths=(1,), seeds=1, epochs=1)
     assert (result.data.name, result.data.input_shape, result.data.classes) == ("arrays", (1, 8, 8), 10)
-    with pytest.raises(RequestError, match="give at least 5 images of each class"):
+    with pytest.raises(RequestError, match="give at least 5 examples of each class"):
         smidgen.shrink((digits.test.images[:3], digits.test.labels[:3]), "90%")
 
 

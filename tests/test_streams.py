@@ -201,7 +201,7 @@ def test_the_words_of_dropout_and_splits_never_change():
 
 
 def test_more_images_than_an_order_can_hold_are_refused() -> None:
-    with pytest.raises(DataError, match="67,108,865 training images are too many; an epoch takes at most 67,108,864"):
+    with pytest.raises(DataError, match="67,108,865 training examples are too many; an epoch takes at most 67,108,864"):
         epoch_order(MAX_IMAGES + 1, 0, 0)
 
 

@@ -65,7 +65,7 @@ def epoch_order(images: int, seed: int, epoch: int) -> npt.NDArray[np.uint32]:
     """
     if images > MAX_IMAGES:
         raise DataError(
-            f"{images:,} training images are too many; an epoch takes at most {MAX_IMAGES:,}: give a part of them"
+            f"{images:,} training examples are too many; an epoch takes at most {MAX_IMAGES:,}: give a part of them"
         )
     raw = np.random.PCG64([seed, epoch, 2]).random_raw(images)
     index_mask = np.uint64(2**INDEX_BITS - 1)

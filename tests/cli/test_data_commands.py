@@ -111,5 +111,5 @@ def test_every_command_says_how_it_read_a_table_before_it_trains(command: Comman
     assert read.startswith("input: vector of 2 features")
     assert first == "labels are column 'kind'"
     assert second.startswith(
-        "class 'a' has 133 images and 'b' 7: answering always 'a' is 95.0% accurate; --balanced asks"
+        "class 'a' has 133 examples and 'b' 7: answering always 'a' is 95.0% accurate; --balanced asks"
     )

@@ -105,7 +105,7 @@ def test_labels_as_they_come(labels, names):
 def test_a_column_of_labels_is_taken_and_one_hot_is_refused():
     X, y = numbered(30)
     assert from_arrays(X, y[:, None]).digest == from_arrays(X, y).digest
-    with pytest.raises(DataError, match=r"labels have shape 30x3; give one label for each image"):
+    with pytest.raises(DataError, match=r"labels have shape 30x3; give one label for each example"):
         from_arrays(X, np.eye(3)[y])
 
 

@@ -207,7 +207,7 @@ def test_classes_are_in_the_order_that_the_user_gives(tmp_path):
     assert (data.train.labels == KINDS[data.train.rows]).all()
     for wrong, message in (
         ("lo,hi", "misses 'mid'; give each of .* once"),
-        ("lo,mid,hi,top", "has 'top', which no image has"),
+        ("lo,mid,hi,top", "has 'top', which is no class"),
         ("lo,mid,hi,lo", "repeats"),
     ):
         with pytest.raises(DataError, match=f"--classes {wrong} {message}"):
@@ -247,7 +247,7 @@ def test_bytes_that_are_not_utf8_do_not_merge_classes(tmp_path):
     (tmp_path / "t.csv").write_bytes(b"a,label\n" + rows)
     data = load(tmp_path / "t.csv")
     assert data.class_names == ("e", "è", "é")
-    with pytest.raises(DataError, match=r"label b'\\xe9' of image 0 is not UTF-8; give labels as str"):
+    with pytest.raises(DataError, match=r"label b'\\xe9' of example 0 is not UTF-8; give labels as str"):
         from_arrays(VALUES, np.array([b"\xe9", b"\xe8", b"e"] * 20))
 
 
@@ -268,7 +268,7 @@ def test_unequal_classes_say_what_the_commonest_alone_would_give():
     said = facts_of(data)[-1]
     assert facts_of(oversampled(data)) == facts_of(data), "repeated images change nothing in what is said"
     assert said == (
-        "class 'good' has 990 images and 'fault' 10: answering always 'good' is 99.0% accurate; --balanced asks for "
+        "class 'good' has 990 examples and 'fault' 10: answering always 'good' is 99.0% accurate; --balanced asks for "
         "the mean over the classes"
     )
     assert "always" not in " ".join(facts_of(from_arrays(VALUES, KINDS)))

@@ -34,7 +34,7 @@ def test_random_labels_stay_at_chance_where_each_image_comes_three_times(sort):
     assert sum(map(len, found)) == len(set.union(*found)) == 300
     assert [len(split) for split in four(data)] == pytest.approx([540, 90, 90, 180], abs=10)
     assert summary(data).copies.repeated == 600
-    assert "600 of 900 images are exact copies of earlier ones; copies stay in one split" in facts_of(data)
+    assert "600 of 900 examples are exact copies of earlier ones; copies stay in one split" in facts_of(data)
 
 
 def test_data_without_copies_is_cut_as_ever_and_says_nothing():
@@ -57,7 +57,7 @@ def test_copies_with_two_labels_are_counted():
     X, y = RANDOM.random((100, 3)), np.arange(100) % 2
     X[:4] = X[4]
     data = from_arrays(X, y)
-    assert "5 images are exact copies of images with another label; no network can tell them" in facts_of(data)
+    assert "5 examples are exact copies of others with another label; no network can tell them" in facts_of(data)
 
 
 def test_a_class_of_few_different_images_is_cut_at_random_and_it_is_said():
@@ -80,7 +80,7 @@ def test_a_test_split_that_overlaps_is_said():
     X, y = RANDOM.integers(0, 256, (90, 4, 4)).astype(np.uint8), np.arange(90) % 3
     data = from_arrays(X, y, test=(np.concatenate([X[:20], 255 - X[20:30]]), y[:30]))
     (said,) = facts_of(data)
-    assert said.startswith("20 of 30 test images are exact copies of training or validation images")
+    assert said.startswith("20 of 30 test examples are exact copies of training or validation examples")
 
 
 def test_what_the_caller_tests_himself_keeps_copies_together_too():

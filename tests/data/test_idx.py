@@ -68,7 +68,7 @@ def test_idx_folder_that_misses_a_file(tmp_path):
 def test_idx_folder_with_no_images(tmp_path):
     for name in IDX_NAMES:
         (tmp_path / name).write_bytes(idx(np.zeros((0, 4, 4) if "images" in name else 0, np.uint8)))
-    with pytest.raises(DataError, match=r"images have shape 0x4x4"):
+    with pytest.raises(DataError, match=r"examples have shape 0x4x4"):
         load(tmp_path)
 
 

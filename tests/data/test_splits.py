@@ -99,7 +99,7 @@ def test_groups_that_cannot_be_are_refused():
     names = np.array(["setosa", "virginica"])[y]
     with pytest.raises(DataError, match=r"class 'setosa' is the majority of 0 of 1 groups"):
         from_arrays(X[y < 2], np.where(groups % 3 == 0, names, "virginica"), groups=np.zeros(len(y)))
-    with pytest.raises(DataError, match=r"there are 30 images and groups of shape 29; give one group for each image"):
+    with pytest.raises(DataError, match=r"there are 30 examples and groups of shape 29; give each a group"):
         from_arrays(X, y, groups=groups[:-1])
 
 

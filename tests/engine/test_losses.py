@@ -150,7 +150,7 @@ def test_large_logits_do_not_overflow():
 def test_logits_that_are_not_finite_are_refused(bad):
     _, teacher, _ = batch()
     teacher[3, 1] = bad
-    with pytest.raises(RequestError, match="not finite for 1 of 7 images"):
+    with pytest.raises(RequestError, match="not finite for 1 of 7 examples"):
         prepare(Recipe(loss="kl"), teacher)
 
 

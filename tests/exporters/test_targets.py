@@ -25,7 +25,7 @@ def test_export_writes_and_proves(trained: QuantizedModel, command: Callable[...
     said = command("export", str(path), "--to", "c", "--form", "coded", "--data", "digits")
     assert (said.code, said.err) == (0, "")
     assert f"{path.with_suffix('.c')} and {path.with_suffix('.h')}: " in said.out
-    assert "test images get the decoded network's class" in said.out
+    assert "test examples get the decoded network's class" in said.out
     save_safetensors(dequantize(trained), tmp_path / "whole.safetensors")
     assert command("export", str(tmp_path / "whole.safetensors"), "--to", "c", "--form", "float").code == 0
     refused = command("export", str(path), "--to", "keras")
@@ -74,7 +74,7 @@ def test_an_export_that_differs_from_the_network_is_an_error(
 ) -> None:
     save_smidgen(trained, tmp_path / "digits.smidgen")
     monkeypatch.setattr("smidgen.exporters.targets.classes_by_c", lambda _path, images: np.full(len(images), 10))
-    with pytest.raises(RunError, match=r"digits\.c differs from the decoded network on \d+ of \d+ images; report it"):
+    with pytest.raises(RunError, match=r"digits\.c differs from the decoded network on \d+ of \d+ examples; report it"):
         export(tmp_path / "digits.smidgen", to="c", data=digits)
 
 
@@ -151,7 +151,7 @@ def test_an_export_is_proved_on_data_that_is_read_with_options(command: Callable
     file = tmp_path / "moves.smidgen"
     save_smidgen(replace(quantized, input=data.input, class_names=data.class_names), file)
     said = command("export", str(file), "--to", "c", "--data", str(log), "--label", "move", "--window", "16")
-    assert said.code == 0 and f"{len(data.test)} of {len(data.test)} test images" in said.out
+    assert said.code == 0 and f"{len(data.test)} of {len(data.test)} test examples" in said.out
     others = command("export", str(file), "--to", "c", "--data", str(log), "--label", "move", "--window", "8")
     assert others.code == 2 and "reads 2x1x16, and log has 2x1x8; give the network's own data" in others.err
     alone = command("export", str(file), "--to", "c", "--window", "16")

@@ -126,7 +126,7 @@ def test_the_page_says_the_command_the_counts_and_how_it_was_chosen(
     for sentence in how_chosen(answer):
         assert sentence in page
     told = " ".join(how_chosen(answer))
-    assert f"on {len(digits.train):,} images" in told
+    assert f"on {len(digits.train):,} examples" in told
     assert f"{len(answer.candidates):,} trainings" in told
     assert f"{len({str(tried.trial.spec) for tried in answer.candidates}):,} networks" in told
 

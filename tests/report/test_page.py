@@ -76,7 +76,7 @@ def test_the_page_says_the_facts(tmp_path: Path) -> None:
     words = " ".join(" ".join(_read(_page(view, tmp_path)).words).replace("\xa0", " ").split())
     for fact in (
         "403 parameters hold 97 % on mnist:",
-        "97.60 % (9,760/10,000) on the test images, 95 % interval 97.28 % to 97.88 %;",
+        "97.60 % (9,760/10,000) on the test examples, 95 % interval 97.28 % to 97.88 %;",
         "; 2,977 times smaller than its teacher.",
         "512 bytes",
         "The turning point is at 932 parameters and 98.10 %",

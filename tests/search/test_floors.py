@@ -70,7 +70,7 @@ def test_a_floor_of_every_image_right_is_a_question_too(
 def test_a_floor_that_so_few_images_cannot_show_is_refused_before_anything_runs(
     digits: Dataset, own_store: Path
 ) -> None:
-    with pytest.raises(RequestError, match="359 images for validation") as told:
+    with pytest.raises(RequestError, match="359 examples for validation") as told:
         shrink(digits, 0.995, store=Store(own_store))
     assert Score(359, 359).interval()[0] == pytest.approx(0.9894, abs=1e-4)
     assert "0.9894" in str(told.value)

@@ -23,9 +23,9 @@ def constant(digits: Dataset, value: float) -> Callable[[np.ndarray], np.ndarray
 BAD_NETWORKS: dict[str, tuple[Callable[[Dataset], Any], str]] = {
     "other classes": (
         lambda data: lambda batch: batch.reshape(len(batch), -1)[:, :7],
-        "gives 7 outputs an image and the data has 10",
+        "gives 7 outputs an example and the data has 10",
     ),
-    "NaN": (lambda data: constant(data, np.nan), "gives NaN or infinity for 128 of 128 images, the first at 0"),
+    "NaN": (lambda data: constant(data, np.nan), "gives NaN or infinity for 128 of 128 examples, the first at 0"),
     "infinity": (lambda data: constant(data, np.inf), "NaN or infinity"),
     "nothing learned": (lambda data: constant(data, 0.0), "naming the commonest class every time is right on"),
     "fails": (
@@ -88,22 +88,22 @@ def test_logits_without_those_of_a_test_split_that_came_with_the_data(store: Sto
     rows = all_logits(data)
     assert outputs_of(store, data, rows[:200]).test() is None
     assert outputs_of(store, data, rows).test() is not None
-    with pytest.raises(TeacherError, match="give an array of 300, or 200 without those of the test images rows"):
+    with pytest.raises(TeacherError, match="give an array of 300, or 200 without those of the test examples rows"):
         outputs_of(store, data, rows[:199])
 
 
 def test_bad_logits_are_refused(digits: Dataset, store: Store, tmp_path: Path) -> None:
     rows = all_logits(digits)
     with pytest.raises(
-        TeacherError, match=r"shape \(1000, 10\), and digits has 1,797 images; give an array of 1,797 rows"
+        TeacherError, match=r"shape \(1000, 10\), and digits has 1,797 examples; give an array of 1,797 rows"
     ):
         outputs_of(store, digits, rows[:1000])
-    with pytest.raises(TeacherError, match="gives 9 outputs an image and the data has 10 classes"):
+    with pytest.raises(TeacherError, match="gives 9 outputs an example and the data has 10 classes"):
         outputs_of(store, digits, rows[:, :9])
     with pytest.raises(TeacherError, match="its rows are not in the order of the images"):
         outputs_of(store, digits, np.random.default_rng(1).permutation(rows))
     rows[77, 3] = np.nan
-    with pytest.raises(TeacherError, match="NaN or infinity for 1 of 1,797 images, the first at 77"):
+    with pytest.raises(TeacherError, match="NaN or infinity for 1 of 1,797 examples, the first at 77"):
         outputs_of(store, digits, rows)
     np.save(tmp_path / "objects.npy", np.array([{"a": 1}] * 1797), allow_pickle=True)
     with pytest.raises(TeacherError, match="a file with Python objects in it is refused"):

@@ -73,5 +73,5 @@ def test_a_sigmoid_that_saturates_is_a_finite_logit_and_a_larger_number_is_none(
     assert np.abs(to_logits(np.array([[0.0, 1.0, 0.5]]), kind, "t")).tolist() == [
         pytest.approx([16.1, 16.1, 0], abs=0.1)
     ]
-    with pytest.raises(TeacherError, match=r"numbers from 0 to 1 on a sample, .* others at image 41"):
+    with pytest.raises(TeacherError, match=r"numbers from 0 to 1 on a sample, .* others at example 41"):
         to_logits(np.array([[0.5, 0.5, 0.5], [0.5, 1.7, 0.5]]), kind, "t", first_image=40)

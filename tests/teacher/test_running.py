@@ -78,4 +78,4 @@ def test_how_long_a_large_teacher_takes_is_said_once(
     assert len(said) == 1
     left = len(digits.train) + len(digits.selection) + len(digits.confirmation)
     assert "big.onnx (40,000,000 parameters) takes about" in said[0]
-    assert f"minutes for the {left:,} images left" in said[0]
+    assert f"minutes for the {left:,} examples left" in said[0]

@@ -50,8 +50,8 @@ def test_the_answer_is_within_what_was_asked_of_the_teacher(found: ShrinkResult)
     assert found.floor.accuracy == pytest.approx(wanted, abs=1e-6)
     assert {each.trial.teacher_key for each in found.candidates} - {""} == {found.teacher.key}
     assert found.learned_from_teacher == bool(found.winner.teacher_key)
-    assert any("a distance of 3 points is 5.4 of the 180 images of a half" in note for note in found.teacher.notes)
-    assert any("trained on these validation images too" in note for note in found.teacher.notes)
+    assert any("a distance of 3 points is 5.4 of the 180 examples of a half" in note for note in found.teacher.notes)
+    assert any("trained on these validation examples too" in note for note in found.teacher.notes)
 
 
 def test_logits_through_the_command(

@@ -134,7 +134,7 @@ def draw(data: Dataset, path: Path) -> bool:
 
 def print_summary(data: DataSummary) -> None:
     """Print a table of the splits, one of the classes, and the digest."""
-    rows = table("split", ">images", "used for")
+    rows = table("split", ">examples", "used for")
     for name, use in USES.items():
         rows.add_row(name, f"{data.split_sizes[name]:,}", use)
     screen, (low, high) = console(), data.value_range

@@ -113,7 +113,7 @@ def export(
             values=("float", "int16", "uint8"),
         ),
     ] = None,
-    data: Annotated[str | None, option("--data", "Run the export on the test images of this data set.")] = None,
+    data: Annotated[str | None, option("--data", "Run the export on the test examples of this data set.")] = None,
     label: LabelOption = "",
     drop: DropOption = None,
     classes: ClassesOption = None,
@@ -149,8 +149,8 @@ def print_export(made: Export) -> None:
     screen.print(f"{names}: {made.size_bytes:,} bytes", soft_wrap=True)
     if size is not None:
         screen.print(
-            f"On a Cortex-M0+: {size.flash_bytes:,} bytes of flash, {size.ram_bytes:,} of RAM, one image included."
+            f"On a Cortex-M0+: {size.flash_bytes:,} bytes of flash, {size.ram_bytes:,} of RAM, one example included."
         )
     if proof is not None:
-        screen.print(f"{proof.agreeing:,} of {proof.images:,} test images get the decoded network's class.")
+        screen.print(f"{proof.agreeing:,} of {proof.images:,} test examples get the decoded network's class.")
         screen.print(f"Right: {proof.correct:,}; the decoded network: {proof.network_correct:,}.")

@@ -32,7 +32,7 @@ EPILOG = "Examples:\n\nsmidgen import model.onnx\n\nsmidgen import model.keras -
 
 def import_(
     file: Annotated[Path, typer.Argument(help="An .onnx or .keras file.")],
-    data: Annotated[str | None, option("--data", "Compare on the test images of this data; default: random.")] = None,
+    data: Annotated[str | None, option("--data", "Compare on the test examples of this data; default: random.")] = None,
     label: LabelOption = "",
     drop: DropOption = None,
     classes: ClassesOption = None,

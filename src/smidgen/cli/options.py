@@ -57,7 +57,7 @@ CopiesOption = Annotated[
         DATA,
     ),
 ]
-SplitOption = Annotated[int, option("--split-seed", "Seed of the split into training and validation images.", DATA)]
+SplitOption = Annotated[int, option("--split-seed", "Seed of the split into training and validation examples.", DATA)]
 
 LabelOption = Annotated[str, option("--label", "The column of a table with the labels; default: found.", DATA)]
 DropOption = Annotated[list[str] | None, option("--drop", "A column of a table to leave out; repeatable.", DATA)]

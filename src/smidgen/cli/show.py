@@ -49,4 +49,4 @@ def print_summary(network: NetworkSummary) -> None:
     screen.print(f"{network.parameters:,} parameters{also}, {size} as float32")
     if network.input.is_stated:
         screen.print(f"reads a {network.input}")
-    screen.print(f"{network.macs:,} multiply-adds an image; at most {network.activations:,} activations at once")
+    screen.print(f"{network.macs:,} multiply-adds an example; at most {network.activations:,} activations at once")

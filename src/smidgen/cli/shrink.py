@@ -61,7 +61,7 @@ def shrink(
     within: Annotated[str | None, option("--within", "How far below its teacher it may be: 0.5%.", GOAL)] = None,
     bytes: BytesOption = None,
     params: Annotated[int | None, option("--params", "Most parameters.", GOAL)] = None,
-    macs: Annotated[int | None, option("--macs", "Most multiply-accumulates for one image.", GOAL)] = None,
+    macs: Annotated[int | None, option("--macs", "Most multiply-accumulates for one example.", GOAL)] = None,
     ram: Annotated[
         int | None,
         option("--ram", "Most bytes of values alive at once, as float32; with --form of the C program.", GOAL),
@@ -86,7 +86,7 @@ def shrink(
         Path | None, option("--weights", "Weights of a torch teacher: w.safetensors or w.pt.", TEACHER)
     ] = None,
     teacher_logits: Annotated[
-        Path | None, option("--teacher-logits", "The teacher's logits, a row for each image: logits.npy.", TEACHER)
+        Path | None, option("--teacher-logits", "The teacher's logits, a row for each example: logits.npy.", TEACHER)
     ] = None,
     teacher_input: Annotated[
         str, option("--teacher-input", "Axes and range of its input, as 'nhwc 0..1'; default: found.", TEACHER)
@@ -151,7 +151,7 @@ def print_result(result: Answer) -> None:
     screen.print(f"{result.winner.spec}")
     screen.print(_scores(result))
     if result.goal.balanced:
-        screen.print("The floor is for balanced accuracy, the mean over the classes; the table counts images.")
+        screen.print("The floor is for balanced accuracy, the mean over the classes; the table counts examples.")
     teacher, file = result.teacher, result.file
     for note in teacher.notes if teacher else ():
         screen.print(f"- {note}")
@@ -217,7 +217,7 @@ def _fresh_seeds(result: ShrinkResult) -> str:
     ]
     met, seeds = result.fresh_seeds_met, len(each)
     begin = " (each begins with what its larger network left)" if result.comes_from_larger else ""
-    return f"{met} of {seeds} fresh seeds hold the floor on all validation images{begin}: {', '.join(each)}."
+    return f"{met} of {seeds} fresh seeds hold the floor on all validation examples{begin}: {', '.join(each)}."
 
 
 def _against_teacher(result: ShrinkResult, parameters: int) -> str:

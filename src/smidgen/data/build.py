@@ -189,7 +189,7 @@ def build(
     if split_seed < 0:
         raise DataError(f"split_seed={split_seed} must be at least 0")
     train, test = contents.train, contents.test
-    images, layout = to_values(train.images, "images", stated_layout(contents.layout))
+    images, layout = to_values(train.images, "examples", stated_layout(contents.layout))
     values, labels = _classes(contents, len(images), len(class_names), order)
     names = class_names or values
     cut = Cut(split_seed, _groups(train, test, len(images)), names)
@@ -236,7 +236,7 @@ def _as_networks_read(layout: Layout, splits: Sequence[Split]) -> tuple[InputSpe
 
 def _given_test_split(images: Array, test: Raw, values: tuple[str, ...], layout: Layout) -> tuple[Array, Split]:
     """(training images, test split) of one type; the rows of the test split follow those of the training images."""
-    images, test_images = with_common_type(images, to_values(test.images, "test images", layout)[0])
+    images, test_images = with_common_type(images, to_values(test.images, "test examples", layout)[0])
     rows = np.arange(len(images), len(images) + len(test_images))
     return images, Split(test_images.copy(), encode_labels(test.labels, len(test_images), values), rows)
 
@@ -248,12 +248,12 @@ def _groups(train: Raw, test: Raw | None, images: int) -> Array | None:
     groups = train.groups.reshape(-1) if train.groups.ndim == 2 and train.groups.shape[1] == 1 else train.groups
     if groups.shape != (images,):
         raise DataError(
-            f"there are {images:,} images and groups of shape {shape_text(groups.shape)}; give one group for each image"
+            f"there are {images:,} examples and groups of shape {shape_text(groups.shape)}; give each a group"
         )
     if test is not None and test.groups is not None:
         both = set(map(str, groups.tolist())) & set(map(str, test.groups.tolist()))
         if both:
-            raise DataError(f"group '{min(both)}' is in the training and in the test images; keep each group in one")
+            raise DataError(f"group '{min(both)}' is in the training and in the test examples; keep each group in one")
     return groups.astype(str)
 
 

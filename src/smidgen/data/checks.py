@@ -40,7 +40,7 @@ def to_values(raw: Array, what: str, layout: Layout | None = None) -> tuple[Arra
     """
     check_numbers(raw, what)
     if raw.size == 0:
-        raise DataError(f"{what} have shape {shape_text(raw.shape)} and are empty; give images of at least a pixel")
+        raise DataError(f"{what} have shape {shape_text(raw.shape)} and are empty; give at least one number each")
     layout = layout or find_layout(raw.shape, lambda: _are_bytes(raw))
     if layout is None:
         raise DataError(
@@ -62,7 +62,7 @@ def to_values(raw: Array, what: str, layout: Layout | None = None) -> tuple[Arra
 def check_numbers(raw: Array, what: str) -> None:
     """Raise a DataError unless an array is of numbers."""
     if raw.dtype.kind not in "buif":
-        raise DataError(f"{what} are of type {raw.dtype}; give an array of numbers, every image of one size")
+        raise DataError(f"{what} are of type {raw.dtype}; give an array of numbers, every example of one size")
 
 
 def to_images(raw: Array, what: str) -> Images:
@@ -84,7 +84,7 @@ def _check_finite(floats: npt.NDArray[np.float32], what: str) -> None:
     image, channel, row, column = (int(index) for index in bad[0])
     raise DataError(
         f"{what} contain {len(bad)} values that are not finite in float32; the first is {floats[tuple(bad[0])]} in "
-        f"image {image} (from 0) at channel {channel}, row {row}, column {column}; replace or remove them"
+        f"example {image} (from 0) at channel {channel}, row {row}, column {column}; replace or remove them"
     )
 
 
@@ -104,8 +104,8 @@ def with_common_type(images: Array, test_images: Array) -> tuple[Array, Array]:
     """
     if images.shape[1:] != test_images.shape[1:]:
         raise DataError(
-            f"training images are {shape_text(images.shape[1:])} and test images {shape_text(test_images.shape[1:])} "
-            "(channels, height, width); give both in one size"
+            f"training examples are {shape_text(images.shape[1:])} and test examples "
+            f"{shape_text(test_images.shape[1:])} (channels, height, width); give both in one size"
         )
     if images.dtype == test_images.dtype:
         return images, test_images
@@ -162,7 +162,7 @@ def encode_labels(raw: Array, images: int, class_names: tuple[str, ...]) -> Labe
     index_of = {_key(name): index for index, name in enumerate(class_names)}
     unknown = [str(value) for value in found if _key(str(value)) not in index_of]
     if unknown:
-        raise DataError(f"the test split has label '{unknown[0]}', which no training image has; remove or relabel it")
+        raise DataError(f"the test split has label '{unknown[0]}', which no training example has; remove or relabel it")
     codes = np.array([index_of[_key(str(value))] for value in found], np.int32)
     return codes[inverse.reshape(-1)]
 
@@ -173,8 +173,8 @@ def check_class_sizes(labels: Labels, class_names: tuple[str, ...]) -> None:
     rarest = int(counts.argmin())
     if counts[rarest] < MIN_IMAGES_PER_CLASS:
         raise DataError(
-            f"class '{class_names[rarest]}' has {counts[rarest]} of the {len(labels):,} images to train on; give at "
-            f"least {MIN_IMAGES_PER_CLASS} images of each class, or leave the class out"
+            f"class '{class_names[rarest]}' has {counts[rarest]} of the {len(labels):,} examples to train on; give at "
+            f"least {MIN_IMAGES_PER_CLASS} examples of each class, or leave the class out"
         )
 
 
@@ -198,7 +198,7 @@ def _checked_order(order: tuple[str, ...], texts: dict[int | float | str, list[s
     missing = [same[0] for key, same in texts.items() if key not in given]
     extra = [name for name, key in zip(order, given, strict=True) if key not in texts]
     if missing or extra or len(set(given)) < len(given):
-        fault = f"misses '{missing[0]}'" if missing else f"has '{extra[0]}', which no image has" if extra else "repeats"
+        fault = f"misses '{missing[0]}'" if missing else f"has '{extra[0]}', which is no class" if extra else "repeats"
         has = ",".join(_name(key, same) for key, same in texts.items())
         raise DataError(f"--classes {','.join(order)} {fault}; give each of {has} once, in the order of the outputs")
     return order
@@ -208,9 +208,9 @@ def _plain_labels(raw: Array, images: int) -> Array:
     """Labels [n] as whole numbers or text."""
     labels = raw.reshape(-1) if raw.ndim == 2 and raw.shape[1] == 1 else raw
     if labels.ndim != 1:
-        raise DataError(f"labels have shape {shape_text(raw.shape)}; give one label for each image, not one-hot rows")
+        raise DataError(f"labels have shape {shape_text(raw.shape)}; give one label for each example, not one-hot rows")
     if len(labels) != images:
-        raise DataError(f"there are {images:,} images and {len(labels):,} labels; give one label for each image")
+        raise DataError(f"there are {images:,} examples and {len(labels):,} labels; give one label for each example")
     if labels.dtype.kind == "O":
         labels = _from_objects(labels)
     if labels.dtype.kind == "S":
@@ -218,7 +218,7 @@ def _plain_labels(raw: Array, images: int) -> Array:
     if labels.dtype.kind == "f":
         return _whole_numbers(labels)
     if labels.dtype.kind not in "biuU":
-        raise DataError(f"labels are of type {labels.dtype}; give whole numbers or text, one for each image")
+        raise DataError(f"labels are of type {labels.dtype}; give whole numbers or text, one for each example")
     return labels.astype(np.int8) if labels.dtype.kind == "b" else labels
 
 
@@ -228,8 +228,8 @@ def _from_objects(labels: Array) -> Array:
     missing = [place for place, value in enumerate(values) if is_missing(value)]
     if missing:
         raise DataError(
-            f"{len(missing):,} of {len(values):,} labels are missing (the first is {values[missing[0]]} at image "
-            f"{missing[0]}); fill them or leave these images out"
+            f"{len(missing):,} of {len(values):,} labels are missing (the first is {values[missing[0]]} at example "
+            f"{missing[0]}); fill them or leave these examples out"
         )
     for kind in (str, bool, int, float):
         if all(isinstance(value, kind) for value in values):
@@ -251,7 +251,7 @@ def _decoded(labels: Array) -> Array:
     except UnicodeDecodeError as error:
         first = next(place for place, value in enumerate(labels.tolist()) if not _is_utf8(value))
         raise DataError(
-            f"label {labels.tolist()[first]!r} of image {first} is not UTF-8; give labels as str or whole numbers"
+            f"label {labels.tolist()[first]!r} of example {first} is not UTF-8; give labels as str or whole numbers"
         ) from error
 
 
@@ -267,7 +267,7 @@ def _whole_numbers(labels: Array) -> npt.NDArray[np.int64]:
     wrong = np.flatnonzero(~(np.isfinite(labels) & (labels == np.rint(labels)) & (np.abs(labels) < 2**53)))
     if len(wrong):
         raise DataError(
-            f"{len(wrong)} labels are not whole numbers; the first is {labels[wrong[0]]} at image {wrong[0]}; "
-            "a classifier needs a class for each image"
+            f"{len(wrong)} labels are not whole numbers; the first is {labels[wrong[0]]} at example {wrong[0]}; "
+            "a classifier needs a class for each example"
         )
     return labels.astype(np.int64)

@@ -89,6 +89,6 @@ def _majority(data: Dataset) -> list[str]:
         return []
     common, rare = data.class_names[int(counts.argmax())], data.class_names[int(counts.argmin())]
     return [
-        f"class '{common}' has {counts.max():,} images and '{rare}' {counts.min():,}: answering always '{common}' is "
+        f"class '{common}' has {counts.max():,} examples and '{rare}' {counts.min():,}: answering always '{common}' is "
         f"{majority_rate(data):.1%} accurate; --balanced asks for the mean over the classes"
     ]

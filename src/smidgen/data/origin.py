@@ -31,15 +31,16 @@ class Copies:
         told = []
         if self.repeated:
             kept = f"they are in several splits ({self.apart})" if self.apart else "copies stay in one split"
-            told.append(f"{self.repeated:,} of {self.images:,} images are exact copies of earlier ones; {kept}")
+            told.append(f"{self.repeated:,} of {self.images:,} examples are exact copies of earlier ones; {kept}")
         if self.contradicting:
             told.append(
-                f"{self.contradicting:,} images are exact copies of images with another label; no network can tell them"
+                f"{self.contradicting:,} examples are exact copies of others with another label; "
+                "no network can tell them"
             )
         if self.in_test:
             told.append(
-                f"{self.in_test:,} of {self.test_images:,} test images are exact copies of training or validation "
-                "images; the test accuracy shows memory too"
+                f"{self.in_test:,} of {self.test_images:,} test examples are exact copies of training or validation "
+                "examples; the test accuracy shows memory too"
             )
         return tuple(told)
 

@@ -90,7 +90,7 @@ class Cut:
         missing = np.flatnonzero(np.bincount(labels, minlength=len(self.class_names)) == 0)
         if len(missing):
             raise DataError(
-                f"class '{self.class_names[missing[0]]}' is missing in a split, because its images are in too few "
+                f"class '{self.class_names[missing[0]]}' is missing in a split, because its examples are in too few "
                 "groups; give at least four groups of each class, or leave the groups out"
             )
 

@@ -196,6 +196,6 @@ def _checked(recipe: Recipe, teacher_logits: Floats | None) -> Doubles:
     bad = int((~np.isfinite(teacher_logits)).any(axis=1).sum())
     if bad:
         raise RequestError(
-            f"the teacher's logits are not finite for {bad} of {len(teacher_logits)} images; train the teacher again"
+            f"the teacher's logits are not finite for {bad} of {len(teacher_logits)} examples; train the teacher again"
         )
     return teacher_logits.astype(np.float64)

@@ -295,7 +295,7 @@ def _prove(quantized: QuantizedModel, path: Path, to: str, form: str, dataset: D
     differing = found != wanted if reads_bytes(quantized) else (found != wanted) & _are_clear(logits)
     if differing.any() and form not in _ROUNDING:
         raise RunError(
-            f"{path} differs from the decoded network on {differing.sum()} of {proof.images} images; report it"
+            f"{path} differs from the decoded network on {differing.sum()} of {proof.images} examples; report it"
         )
     return proof
 

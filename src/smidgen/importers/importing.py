@@ -176,9 +176,9 @@ def _inputs(
         raise RequestError(f"{dataset.name} has inputs of {found} and the network takes {wanted}; give other data")
     images = dataset.input.to_units(dataset.test.images)
     if described is not None and described.kind != IMAGE_BYTES:
-        return described.to_network(images), f"{len(images):,} test images of {dataset.name}", dataset.test.labels
+        return described.to_network(images), f"{len(images):,} test examples of {dataset.name}", dataset.test.labels
     values = images.astype(np.float32) / np.float32(255 if images.dtype == np.uint8 else 1)
-    return values, f"{len(values):,} test images of {dataset.name}", dataset.test.labels
+    return values, f"{len(values):,} test examples of {dataset.name}", dataset.test.labels
 
 
 def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -122,7 +122,7 @@ def check_activations(spec: NetSpec, input_shape: Shape, where: str) -> None:
     values = spec.activation_count(input_shape)
     if values > MAX_ACTIVATIONS:
         raise ModelFileError(
-            f"{where}: the network has {values:,} values alive at once for one image, and a file's network may have "
+            f"{where}: the network has {values:,} values alive at once for one example, and a file's network may have "
             f"{MAX_ACTIVATIONS:,}; use a smaller input, or strides and pools before the large maps"
         )
 

@@ -177,7 +177,7 @@ def _dot(scale: Scale, point: Point, stage: str, kind: str, number: int = -1) ->
     low, high = point.score.interval()
     text = (
         f"{count_text(point.parameters)} parameters\n"
-        f"{percent_text(point.score.rate)} of {count_text(point.score.total)} validation images"
+        f"{percent_text(point.score.rate)} of {count_text(point.score.total)} validation examples"
         f" ({percent_text(low)} to {percent_text(high)})\n"
         f"{point.label}\n{stage}"
     )

@@ -12,12 +12,12 @@ def how_chosen(result: ShrinkResult) -> tuple[str, ...]:
     data = result.data
     networks = _counted(len({str(candidate.trial.spec) for candidate in result.candidates}), "network")
     return (
-        f"{_counted(len(result.candidates), 'training')} of {networks} on {len(data.train):,} images were compared on "
-        f"{len(data.selection):,} other images of the training data, the selection half of the validation split.",
+        f"{_counted(len(result.candidates), 'training')} of {networks} on {len(data.train):,} examples were compared "
+        f"on {len(data.selection):,} other examples of the training data, the selection half of the validation split.",
         *(_by_floor(result) if result.goal.target else _by_limits(result)),
         *(result.teacher.notes if result.teacher else ()),
         *map(_sentence, result.notes),
-        f"The {len(data.test):,} test images were scored once, after the choice.",
+        f"The {len(data.test):,} test examples were scored once, after the choice.",
         *_fresh_seeds(result),
     )
 
@@ -36,7 +36,7 @@ def _by_floor(result: ShrinkResult) -> tuple[str, str]:
     needed = percent_text(needed_rate(data, floor, goal.balanced))
     limits = f" Only networks of {goal.limits} were candidates." if goal.limits else ""
     return (
-        f"A network holds the floor if the {lowest}{measure} on all validation images is at least "
+        f"A network holds the floor if the {lowest}{measure} on all validation examples is at least "
         f"{short_percent_text(floor.accuracy)}, which takes {needed} correct.{limits}",
         f"{_confirmation(result)} {_rejected(result)}",
     )
@@ -54,7 +54,7 @@ def _strictly(result: ShrinkResult) -> str:
 
 
 def _confirmation(result: ShrinkResult) -> str:
-    images = f"the confirmation half, {len(result.data.confirmation):,} further images that took no part in choosing"
+    images = f"the confirmation half, {len(result.data.confirmation):,} further examples that took no part in choosing"
     classes = result.goal.class_floor
     each = f" Each class had to reach {short_percent_text(classes)} on both halves." if classes else ""
     if result.is_met:
@@ -76,7 +76,7 @@ def _by_limits(result: ShrinkResult) -> tuple[str, str]:
     data = result.data
     return (
         f"Of the networks of {result.goal.limits}, the one with the fewest errors on the selection half was chosen.",
-        f"The confirmation half, {len(data.confirmation):,} further images, took no part in choosing. The floor of "
+        f"The confirmation half, {len(data.confirmation):,} further examples, took no part in choosing. The floor of "
         f"{short_percent_text(result.floor.accuracy)} is the lower end of the 95 % Wilson interval of the accuracy on "
         "the worse half.",
     )
@@ -89,7 +89,7 @@ def _fresh_seeds(result: ShrinkResult) -> tuple[str, ...]:
     again = "trained again, from the weights that its larger network left, with" if result.comes_from_larger else ""
     return (
         f"The same network and recipe were {again or 'trained again from'} {_counted(seeds, 'fresh seed')}: "
-        f"{result.fresh_seeds_met} of {seeds} held the floor on all {images:,} validation images.",
+        f"{result.fresh_seeds_met} of {seeds} held the floor on all {images:,} validation examples.",
     )
 
 

@@ -94,7 +94,7 @@ def _file_dot(over_bytes: Measure, number: int, file: FileCandidate, kind: str) 
     score = file.outcome.validation
     text = (
         f"{count_text(file.file_bytes)} bytes, {count_text(file.outcome.parameters)} parameters\n"
-        f"{percent_text(score.rate)} of {count_text(score.total)} validation images\n"
+        f"{percent_text(score.rate)} of {count_text(score.total)} validation examples\n"
         f"{file.quantized.spec}\n{'the file' if kind == 'winner' else file.stage}"
     )
     return Dot(over_bytes.places[number], over_bytes.scale.y(score.rate), kind, text, number)

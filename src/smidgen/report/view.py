@@ -103,7 +103,7 @@ class PageView:
         taught = self.teacher and self.result.learned_from_teacher
         smaller = f"; {self.times_smaller} times smaller than its teacher" if taught else ""
         return (
-            f"{percent_text(test.rate)} ({count_text(test.correct)}/{count_text(test.total)}) on the test images, "
+            f"{percent_text(test.rate)} ({count_text(test.correct)}/{count_text(test.total)}) on the test examples, "
             f"95 % interval {interval_text(test)}{smaller}"
         )
 
@@ -125,7 +125,7 @@ class PageView:
         if held:
             return (
                 f"The teacher runs here with weights of {held.bits} bits; so it is right on "
-                f"{percent_text(held.score.rate)} of the selection images."
+                f"{percent_text(held.score.rate)} of the selection examples."
             )
         if teacher and teacher.outcome:
             return "The teacher is not in the page: it does not fit in 2 MB, even with weights of 4 bits."
@@ -142,7 +142,7 @@ class PageView:
         rows = [str(sample.row) for sample in self.samples if sample.row >= 0]
         known = f" (rows {', '.join(rows)} of the data, counted from 0)" if rows else ""
         parts = [f"{len(self.samples)} test samples{known}"] if self.samples else []
-        parts += [f"the {len(wrong)} wrongly classified test images that it shows"] if wrong else []
+        parts += [f"the {len(wrong)} wrongly classified test examples that it shows"] if wrong else []
         return f"This page holds {' and '.join(parts)}. To leave them out: --no-samples."
 
     @property

@@ -133,7 +133,7 @@ def needed_rate(data: Dataset, floor: Floor, balanced: bool = False) -> float:
     if needed is None:
         best, purpose = floor.shown_by(Score(total, total)), "confirmation" if is_strict else "validation"
         raise RequestError(
-            f"{data.name} has {total} images for {purpose}, and all of them right "
+            f"{data.name} has {total} examples for {purpose}, and all of them right "
             f"show no more than {best:.4f}; give more data, a floor of at most {math.floor(1e3 * best) / 1e3:.3f}, or "
             "--rule rate"
         )

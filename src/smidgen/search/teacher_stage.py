@@ -25,7 +25,7 @@ from smidgen.trials.evaluate import TrainingContext, score
 from smidgen.trials.study import Study
 
 SEEN_NOTE = (
-    "if the teacher was trained on these validation images too, its rate on them is too high: --within then asks for "
+    "if the teacher was trained on these validation examples too, its rate on them is too high: --within then asks for "
     "more than it says, never for less"
 )
 """A note on every teacher of the user's that a distance is measured from."""
@@ -107,7 +107,7 @@ def _refuse_distance(within: float | None, teacher: TeacherOutputs) -> None:
     if within is not None:
         raise TeacherError(
             f"--within measures from a teacher, and the one that was trained here is right on only "
-            f"{teacher.validation} of the validation images; give --teacher, or --floor in place of --within"
+            f"{teacher.validation} of the validation examples; give --teacher, or --floor in place of --within"
         )
 
 
@@ -134,7 +134,7 @@ def _trained_outputs(study: Study, context: TrainingContext, trial: Trial, outco
 
 def memory_note(train: Score, validation: Score) -> str:
     """The sentence on what a teacher knows of its training images and of others: they differ by what it memorised."""
-    return f"the teacher is right on {train} of its training images and {validation} of the validation images"
+    return f"the teacher is right on {train} of its training examples and {validation} of the validation examples"
 
 
 def _notes_on_distance(within: float | None, half_images: int, is_external: bool) -> list[str]:
@@ -143,7 +143,7 @@ def _notes_on_distance(within: float | None, half_images: int, is_external: bool
         return []
     allowed = within * half_images
     few = (
-        f"a distance of {points_text(within)} is {allowed:.1f} of the {half_images:,} images of a half: the rates "
-        "of so few are not that sure, and on other images the two may differ by more"
+        f"a distance of {points_text(within)} is {allowed:.1f} of the {half_images:,} examples of a half: the rates "
+        "of so few are not that sure, and on other examples the two may differ by more"
     )
     return [SEEN_NOTE] * is_external + [few] * (allowed < CERTAIN_IMAGES)

@@ -70,9 +70,9 @@ def _from_logits(source: np.ndarray[Any, Any] | str | Path, data: Dataset) -> Te
     array = source if isinstance(source, np.ndarray) else _read_logits(Path(source).expanduser())
     total, tests = data.total_images, data.own_test_images
     if array.ndim != 2 or len(array) not in (total, total - tests):
-        wanted = f"{total:,}" + (f", or {total - tests:,} without those of the test images" if tests else "")
+        wanted = f"{total:,}" + (f", or {total - tests:,} without those of the test examples" if tests else "")
         raise TeacherError(
-            f"{name}: shape {array.shape}, and {data.name} has {total:,} images; give an array of {wanted} rows, in "
+            f"{name}: shape {array.shape}, and {data.name} has {total:,} examples; give an array of {wanted} rows, in "
             "the order of the data as it came"
         )
     kind = detect_kind(array, data.classes, name)
@@ -99,6 +99,6 @@ def _read_logits(path: Path) -> npt.NDArray[Any]:
         return np.asarray(np.load(path, allow_pickle=False, mmap_mode="r"))
     except Exception as error:  # a header is Python text, and NumPy passes on whatever its parsers raise
         raise TeacherError(
-            f"cannot read {path} as logits: {error}; write an array of numbers [images, classes] with numpy.save "
+            f"cannot read {path} as logits: {error}; write an array of numbers [examples, classes] with numpy.save "
             "(a file with Python objects in it is refused, because it can contain code)"
         ) from error

@@ -57,7 +57,7 @@ def detect_kind(outputs: npt.NDArray[Any], classes: int, name: str) -> OutputKin
         return OutputKind.ONE_PROBABILITY if in_unit else OutputKind.ONE_LOGIT
     if rows.shape[1] != classes:
         raise TeacherError(
-            f"{name} gives {rows.shape[1]:,} outputs an image and the data has {classes} classes; "
+            f"{name} gives {rows.shape[1]:,} outputs an example and the data has {classes} classes; "
             "give a teacher of these classes"
         )
     sums_to_one = bool((np.abs(rows.sum(axis=1, dtype=np.float64) - 1) < SUM_TOLERANCE).all())
@@ -85,7 +85,7 @@ def to_logits(outputs: npt.NDArray[Any], kind: OutputKind, name: str, first_imag
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(bad):
         raise TeacherError(
-            f"{name} gives NaN or infinity for {len(bad):,} of {len(rows):,} images, the first at "
+            f"{name} gives NaN or infinity for {len(bad):,} of {len(rows):,} examples, the first at "
             f"{bad[0] + first_image}; check its weights and the range of its input (--teacher-input)"
         )
     match kind:
@@ -116,7 +116,7 @@ def _log_odds(probabilities: npt.NDArray[np.float64], name: str, first_image: in
     outside = np.flatnonzero(((probabilities < -SUM_TOLERANCE) | (probabilities > 1 + SUM_TOLERANCE)).any(axis=1))
     if len(outside):
         raise TeacherError(
-            f"{name} gave numbers from 0 to 1 on a sample, as of a sigmoid for each class, and others at image "
+            f"{name} gave numbers from 0 to 1 on a sample, as of a sigmoid for each class, and others at example "
             f"{outside[0] + first_image}; give a teacher that ends in its logits"
         )
     bounded = np.clip(probabilities, MIN_PROBABILITY, 1 - MIN_PROBABILITY)

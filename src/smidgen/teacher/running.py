@@ -72,7 +72,7 @@ class SplitRunner:
         if not self.announced and image_seconds * left > LONG_SECONDS:
             size = f" ({network.parameters:,} parameters)" if network.parameters else ""
             self.reporter.say(
-                f"{network.name}{size} takes about {image_seconds * left / 60:.1f} minutes for the {left:,} images "
-                f"left; its logits are kept in parts of {PART_IMAGES:,} images, so it can be stopped and continued"
+                f"{network.name}{size} takes about {image_seconds * left / 60:.1f} minutes for the {left:,} examples "
+                f"left; its logits are kept in parts of {PART_IMAGES:,} examples, so it can be stopped and continued"
             )
         self.announced = True

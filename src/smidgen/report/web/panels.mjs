@@ -54,13 +54,13 @@ function confusionRow(counts, truth, worst) {
 }
 
 function confusionOf({ confusion, right, images }) {
-  const said = element("p", {}, `On the validation images it is right on ${count(right)} of ${count(images)}, ${percent(right / images)}.`);
+  const said = element("p", {}, `On the validation examples it is right on ${count(right)} of ${count(images)}, ${percent(right / images)}.`);
   if (!confusion) return [said];
   const errors = confusion.flatMap((row, truth) => row.filter((_, predicted) => predicted !== truth));
   const worst = Math.max(1, ...errors);
   const head = element("tr", {}, element("td"), ...page.classes.map((name) => element("th", { scope: "col" }, name)), element("th", { scope: "col" }, "correct"));
   const body = confusion.map((row, truth) => confusionRow(row, truth, worst));
-  const caption = element("caption", {}, "Validation images by true class (rows) and predicted class (columns).");
+  const caption = element("caption", {}, "Validation examples by true class (rows) and predicted class (columns).");
   const table = element("table", { class: "confusion" }, caption, element("thead", {}, head), element("tbody", {}, ...body));
   return [said, scrolling(table)];
 }
@@ -77,7 +77,7 @@ export function pickedText(network, floor, isNamed) {
   const { sizes, right, images, holds } = network;
   const parameters = `${count(sizes.parameters)} parameters`;
   const size = sizes.bytes ? `${count(sizes.bytes)} bytes, ${parameters}` : parameters;
-  const facts = `${size}, ${count(sizes.macs)} multiply-accumulates, ${count(sizes.ram)} bytes of memory; right on ${percent(right / images)} of the validation images.`;
+  const facts = `${size}, ${count(sizes.macs)} multiply-accumulates, ${count(sizes.ram)} bytes of memory; right on ${percent(right / images)} of the validation examples.`;
   const name = isNamed ? (network === winner ? "The winner" : "The winner's file") : "A network of the curve";
   if (floor === null || (floor === page.floor && isNamed)) return `${name}: ${facts}`;
   if (floor > holds) return `No network here holds ${shortPercent(floor)}. The most accurate holds ${shortPercent(holds)}: ${facts}`;
