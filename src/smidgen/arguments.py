@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,17 +20,14 @@ from smidgen.data import (
     usual_copies,
     with_copies,
 )
-from smidgen.errors import RequestError, SpecError
+from smidgen.errors import RequestError
 from smidgen.model import Model, open_model
 from smidgen.records import OPTIMIZERS, RULES, Recipe
 from smidgen.reporter import Reporter, SilentReporter
 from smidgen.search.goal import Goal, Limits, Target
 from smidgen.search.planning import Budget
-from smidgen.spec import NetSpec, parse_spec
-from smidgen.spec.families import NAMES as FAMILIES
-from smidgen.spec.families import family
 from smidgen.teacher import Teacher
-from smidgen.text_forms import accuracy, path_of, points, shortened, whole_number
+from smidgen.text_forms import accuracy, optional_whole, path_of, points, shortened, whole_number
 from smidgen.trials.dask_pool import connect
 from smidgen.trials.store import Store, open_store
 from smidgen.trials.workers import Pool, default_workers
@@ -102,11 +98,6 @@ def _number(value: float | str | None, name: str) -> float | None:
         return None if value is None else float(value)
     except (TypeError, ValueError):
         raise RequestError(f"{name}={shortened(repr(value))} is not a number; give for example 5") from None
-
-
-def optional_whole(value: int | str | None, name: str, remedy: str) -> int | None:
-    """A whole number of at least 1, or None if it is left out; `smidgen.text_forms.whole_number` has the rest."""
-    return None if value is None else whole_number(value, name, remedy)
 
 
 def seed_of(value: int | str) -> int:
@@ -305,20 +296,3 @@ def writable(folder: Path) -> Path:
             f"cannot write to {folder}: {nearest} is not a folder that you may write to; give another --out"
         )
     return folder
-
-
-def spec_of(text: str, width: int | None, classes: int) -> NetSpec:
-    """The network of a family's name or of a text."""
-    if text in FAMILIES:
-        width = optional_whole(width, "width", "leave it out for 2, or for the published width")
-        return family(text, width, whole_number(classes, "classes", "leave it out for 10"))
-    try:
-        return parse_spec(text)
-    except SpecError as error:
-        if re.fullmatch(r"\S*[.\d]\S*", text) and "," not in text:
-            known = f"a family ({', '.join(FAMILIES)})"
-            raise SpecError(
-                f"'{text}' is neither a network file (.safetensors, .smidgen), {known} nor a network's text; "
-                "give for example cnn2 or 'conv 2x3x3 relu, maxpool 2, dense 10'"
-            ) from error
-        raise

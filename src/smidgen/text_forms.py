@@ -67,6 +67,11 @@ def whole_number(value: object, name: str, remedy: str, least: int = 1) -> int:
     return number
 
 
+def optional_whole(value: int | str | None, name: str, remedy: str) -> int | None:
+    """A whole number of at least 1, or None if it is left out; `whole_number` has the rest."""
+    return None if value is None else whole_number(value, name, remedy)
+
+
 def whole_numbers(value: Iterable[int] | str, name: str, separator: str = ",", count: int = 0) -> tuple[int, ...]:
     """Read whole numbers of at least 1: (8, 4, 2) or "8,4,2"; with separator "x" (32, 32) or "32x32".
 

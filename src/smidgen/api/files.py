@@ -1,4 +1,4 @@
-"""The public functions about network files and this installation: `export`, `import_model`, `show` and `doctor`."""
+"""The public functions that turn network files into other files: `export` and `import_model`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,13 @@ from pathlib import Path
 from smidgen import arguments, places
 from smidgen.arguments import Data
 from smidgen.data import ReadOptions
-from smidgen.diagnosis import Diagnosis, diagnose
 from smidgen.errors import RequestError
 from smidgen.exporters import Export
 from smidgen.exporters import export as write_export
 from smidgen.importers import Imported, import_network
-from smidgen.model import Model, open_model
 from smidgen.places import Out
 from smidgen.reporter import Reporter
-from smidgen.spec import NetSpec
-from smidgen.spec.summary import NetworkSummary
-from smidgen.text_forms import path_of, whole_numbers
-from smidgen.trials.store import Store
+from smidgen.text_forms import path_of
 
 
 def export(
@@ -136,40 +131,3 @@ def import_model(
     if out is True and default.exists():
         raise RequestError(f"{default} exists and would be replaced; give another name by --out")
     return import_network(path, dataset, places.folder_of(out, default))
-
-
-def show(
-    network: str | Path | Model | NetSpec,
-    *,
-    width: int | None = None,
-    input: Sequence[int] | str = "1x28x28",
-    classes: int = 10,
-) -> NetworkSummary:
-    """Describe a network: its layers, their shapes, parameters, multiply-accumulates and memory.
-
-    Args:
-        network: the name of a family, the text of a network, a network file, a `Model` or a `NetSpec`.
-        width: width of a family or published network; None for 2, or for the published width.
-        input: (channels, height, width) or "1x28x28"; a file and a `Model` have their own.
-        classes: classes of a family.
-
-    Raises:
-        SpecError: the text cannot be read, or does not fit the input. ModelFileError: the file cannot be read.
-    """
-    if isinstance(network, str | Path) and str(network).endswith((".safetensors", ".smidgen")):
-        network = open_model(Path(network))
-    if isinstance(network, Model):
-        return NetworkSummary(network.spec, network.input_shape, network.input)
-    channels, height, columns = whole_numbers(input, "input", separator="x", count=3)
-    spec = network if isinstance(network, NetSpec) else arguments.spec_of(str(network), width, classes)
-    spec.check_head((channels, height, columns))
-    return NetworkSummary(spec, (channels, height, columns))
-
-
-def doctor(*, store: Store | str | Path | None = None) -> Diagnosis:
-    """Tell what this installation can do and where it keeps things: core, compiler, extras, cache, store.
-
-    Args:
-        store: path, database URL or `Store` that is looked at; it is made if there is none. A `Store` stays open.
-    """
-    return diagnose(store)
