@@ -164,6 +164,20 @@ def test_many_classes_give_pairs_and_no_table(tmp_path: Path) -> None:
     assert "class 3 taken for class 5 (4)." in page and 'class="confusion"' not in page
 
 
+def test_networks_that_were_trained_briefly_are_drawn_as_rings(tmp_path: Path) -> None:
+    view = a_page(3)
+    assert not any(point.is_brief for point in view.points)
+    long, short, shrunk = (
+        replace(one, trial=replace(one.trial, recipe=replace(one.trial.recipe, epochs=epochs), start_digest=digest))
+        for one, epochs, digest in zip(view.result.candidates, (40, 9, 9), ("", "", "larger"), strict=True)
+    )
+    view = replace(view, result=replace(view.result, candidates=(long, short, shrunk)))
+    assert [point.is_brief for point in view.points] == [False, True, False]
+    page = _page(view, tmp_path)
+    assert page.count(' brief"') == 1 and "trained briefly</li>" in page
+    assert "trained briefly" not in _page(a_page(3), tmp_path)
+
+
 def test_every_mark_lies_in_the_frame_and_the_winner_is_drawn_once() -> None:
     view = a_page()
     marks = [*((point, "finalists") for point in view.points), (view.winner, "finalists")]

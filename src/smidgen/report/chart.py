@@ -43,6 +43,7 @@ class Dot:
     kind: str
     text: str
     number: int = -1
+    is_brief: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,9 +180,9 @@ def _dot(scale: Scale, point: Point, stage: str, kind: str, number: int = -1) ->
         f"{count_text(point.parameters)} parameters\n"
         f"{percent_text(point.score.rate)} of {count_text(point.score.total)} validation examples"
         f" ({percent_text(low)} to {percent_text(high)})\n"
-        f"{point.label}\n{stage}"
+        f"{point.label}\n{stage}{', trained briefly' if point.is_brief else ''}"
     )
-    return Dot(scale.x(point.parameters), scale.y(point.score.rate), kind, text, number)
+    return Dot(scale.x(point.parameters), scale.y(point.score.rate), kind, text, number, point.is_brief)
 
 
 def steps(scale: Scale, front: Sequence[Point]) -> str:

@@ -82,11 +82,13 @@ def frontier_figure(
     axes.axhline(floor, color=SOFT, linewidth=1.2, dashes=(5, 4), zorder=1.5)
     if teacher:
         axes.axhline(teacher.rate, color=INK, linewidth=1.2, dashes=(1, 2), zorder=1.5)
-    _dots(axes, *_coordinates(points), GREY, 14, 0.55)
+    brief = [point for point in points if point.is_brief]
+    _dots(axes, *_coordinates([point for point in points if not point.is_brief]), GREY, 14, 0.55)
+    _dots(axes, *_coordinates(brief), GREY, 11, 0.9, hollow=True)
     front = _draw_front(axes, frontier)
     _dots(axes, *_coordinates([winner]), VERMILION, 130, 1.0)
     verb = "hold" if winner.score.rate >= floor else "miss"
-    axes.set_xlabel(unit, color=SOFT, fontsize=11, labelpad=7)
+    axes.set_xlabel(f"{unit} (ring: trained briefly)" if brief else unit, color=SOFT, fontsize=11, labelpad=7)
     title(axes, f"{count_text(winner.parameters)} {unit} {verb} {short_percent_text(floor)}")
     levels, uprights = [floor, *([teacher.rate] if teacher else [])], [turning.parameters] if turning else []
     labels = PictureLabels(axes, [front], _coordinates(everyone), levels, uprights)
@@ -229,15 +231,25 @@ def _coordinates(points: Sequence[Point]) -> tuple[list[int], list[float]]:
     return [point.parameters for point in points], [point.score.rate for point in points]
 
 
-def _dots(axes: Axes, sizes: Sequence[int], rates: Sequence[float], colour: str, area: float, opacity: float) -> None:
-    """Draw dots; those below the window become triangles on its lower edge."""
+def _dots(
+    axes: Axes,
+    sizes: Sequence[int],
+    rates: Sequence[float],
+    colour: str,
+    area: float,
+    opacity: float,
+    *,
+    hollow: bool = False,
+) -> None:
+    """Draw dots, or rings; those below the window become triangles on its lower edge."""
     lowest = axes.get_ylim()[0]
     inside = [(size, rate) for size, rate in zip(sizes, rates, strict=True) if rate >= lowest]
     below = [(size, lowest) for size, rate in zip(sizes, rates, strict=True) if rate < lowest]
     for dots, marker in ((inside, "o"), (below, "v")):
         axes.scatter(
-            [size for size, _ in dots], [rate for _, rate in dots], s=area, c=colour, alpha=opacity,
-            marker=marker, edgecolors="white" if opacity == 1.0 else "none", linewidths=0.8, clip_on=False, zorder=3,
+            [size for size, _ in dots], [rate for _, rate in dots], s=area, c="white" if hollow else colour,
+            alpha=opacity, marker=marker, edgecolors=colour if hollow else "white" if opacity == 1.0 else "none",
+            linewidths=0.8, clip_on=False, zorder=3,
         )  # fmt: skip
 
 
@@ -250,7 +262,8 @@ def _draw_front(axes: Axes, frontier: Sequence[Point]) -> list[tuple[float, floa
     axes.plot([*sizes, edge], [*rates, rates[-1]], drawstyle="steps-post", color=BLUE, linewidth=1.8, zorder=2.5)
     lowest = axes.get_ylim()[0]
     inside = [point for point in frontier if point.score.rate >= lowest]
-    _dots(axes, *_coordinates(inside), BLUE, 34, 1.0)
+    _dots(axes, *_coordinates([point for point in inside if not point.is_brief]), BLUE, 34, 1.0)
+    _dots(axes, *_coordinates([point for point in inside if point.is_brief]), BLUE, 30, 1.0, hollow=True)
     ends = [*sizes[1:], edge]
     return [
         corner for size, end, rate in zip(sizes, ends, rates, strict=True) for corner in ((size, rate), (end, rate))

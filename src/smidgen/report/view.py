@@ -25,6 +25,8 @@ from smidgen.teacher import TeacherOutputs
 from smidgen.trials.evaluate import classify_in_units
 
 MOST_PAIRS = 5
+BRIEF_SHARE = 1 / 4
+"""A training of less than this share of the longest one's epochs is a brief one."""
 MOST_WRONG_IMAGES = 40
 LONG_NAME = 6
 
@@ -208,7 +210,12 @@ class PageView:
     @property
     def points(self) -> list[Point]:
         """The candidates as points of the curve."""
-        return [point_of(candidate) for candidate in self.candidates]
+        return [point_of(candidate, self._brief_epochs) for candidate in self.candidates]
+
+    @cached_property
+    def _brief_epochs(self) -> float:
+        """The epochs below which a training from drawn weights is a brief one."""
+        return max((one.trial.recipe.epochs for one in self.candidates), default=0) * BRIEF_SHARE
 
     @property
     def winner(self) -> Point:
@@ -290,7 +297,13 @@ class PageView:
         )
 
 
-def point_of(candidate: TrainedCandidate) -> Point:
-    """Return a training as a point of the curve, by its score on the validation split."""
+def point_of(candidate: TrainedCandidate, brief_epochs: float = 0) -> Point:
+    """Return a training as a point of the curve, by its score on the validation split.
+
+    Args:
+        candidate: The training.
+        brief_epochs: Below so many epochs it is brief, unless it goes on from another network's weights.
+    """
     trial, outcome = candidate.trial, candidate.outcome
-    return Point(outcome.parameters, outcome.validation, str(trial.spec), trial.seed)
+    is_brief = not trial.start_digest and trial.recipe.epochs < brief_epochs
+    return Point(outcome.parameters, outcome.validation, str(trial.spec), trial.seed, is_brief)

@@ -21,12 +21,14 @@ class Point:
         score: Its score.
         label: Its name for a reader: its spec, or "width 2".
         seed: The seed of its training.
+        is_brief: Whether its training was much shorter than the search's longest: it would be more accurate.
     """
 
     parameters: int
     score: Score
     label: str
     seed: int = 0
+    is_brief: bool = False
 
 
 @dataclass(frozen=True)
