@@ -12,10 +12,18 @@
 
 namespace smidgen {
 
+constexpr std::align_val_t LINE{64}, HUGE_PAGE{size_t(1) << 21};
+
+// Not nested in the class that uses it: its default initializer would not be known there yet.
+struct DeleteFloats {
+    std::align_val_t alignment = LINE;
+    void operator()(float* floats) const { ::operator delete[](floats, alignment); }
+};
+
 class AlignedFloats {
    public:
     AlignedFloats() = default;
-    explicit AlignedFloats(size_t count) : floats_(allocate(count), Delete{alignment_of(count)}) {
+    explicit AlignedFloats(size_t count) : floats_(allocate(count), DeleteFloats{alignment_of(count)}) {
         ask_for_huge_pages(floats_.get(), count);
         std::fill_n(floats_.get(), count, 0.0f);
     }
@@ -23,13 +31,6 @@ class AlignedFloats {
     float* data() { return floats_.get(); }
 
    private:
-    static constexpr std::align_val_t LINE{64}, HUGE_PAGE{size_t(1) << 21};
-
-    struct Delete {
-        std::align_val_t alignment = LINE;
-        void operator()(float* floats) const { ::operator delete[](floats, alignment); }
-    };
-
     static bool is_huge(size_t count) { return count * sizeof(float) >= size_t(HUGE_PAGE); }
     static std::align_val_t alignment_of(size_t count) { return is_huge(count) ? HUGE_PAGE : LINE; }
 
@@ -45,7 +46,7 @@ class AlignedFloats {
 #endif
     }
 
-    std::unique_ptr<float[], Delete> floats_;
+    std::unique_ptr<float[], DeleteFloats> floats_;
 };
 
 }  // namespace smidgen
