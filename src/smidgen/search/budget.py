@@ -14,7 +14,7 @@ from statistics import median
 
 from smidgen.errors import RequestError
 from smidgen.records import Trial
-from smidgen.search.byte_search import BATCH, FIRST_PRICES, FIRST_STEPS, ByteSearchEffort, passes
+from smidgen.search.byte_search import BATCH, ByteSearchEffort, passes
 from smidgen.search.effort import (
     DISTILLATION_RECIPES,
     EFFORTS,
@@ -111,7 +111,7 @@ def _long_trainings(effort: Effort) -> int:
 
 def _byte_search_work(effort: ByteSearchEffort, epoch_macs: float, epoch_steps: int, copies: int) -> float:
     training = min(passes(effort, epoch_steps, copies) * epoch_macs, effort.training_macs)
-    first = effort.networks * len(FIRST_STEPS) * len(FIRST_PRICES) * training
+    first = effort.first * training
     return first + min(effort.generations * effort.children * training, effort.total_macs)
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice, product
 from random import Random
 from statistics import fmean
 
@@ -50,6 +51,7 @@ class ByteSearchEffort:
 
     Attributes:
         networks: At most so many of the given networks are quantized.
+        first: Trainings on first grids: each network once, then each on other grids at other prices.
         generations: Generations after the first grids.
         children: Files of each generation.
         steps: Optimizer steps of a training.
@@ -58,6 +60,7 @@ class ByteSearchEffort:
     """
 
     networks: int
+    first: int
     generations: int
     children: int
     steps: int
@@ -66,10 +69,10 @@ class ByteSearchEffort:
 
 
 BYTE_SEARCH_EFFORTS = {
-    "glance": ByteSearchEffort(2, 1, 4, 2_000, 0.4e12, 4e12),
-    "quick": ByteSearchEffort(1, 2, 8, 6_000, 1e12, 20e12),
-    "normal": ByteSearchEffort(3, 10, 16, 8_000, 3e12, 60e12),
-    "thorough": ByteSearchEffort(4, 40, 24, 16_000, 12e12, 480e12),
+    "glance": ByteSearchEffort(2, 12, 1, 4, 2_000, 0.4e12, 4e12),
+    "quick": ByteSearchEffort(1, 6, 2, 8, 6_000, 1e12, 20e12),
+    "normal": ByteSearchEffort(3, 18, 10, 16, 8_000, 3e12, 60e12),
+    "thorough": ByteSearchEffort(4, 24, 40, 24, 16_000, 12e12, 480e12),
 }
 
 MOST_PASSES = 150
@@ -81,15 +84,12 @@ NOT_TRAINED = "not trained"
 FINE_STEP = 0.02
 """Step of a grid that hardly changes a network, as a share of a tensor's root mean square."""
 
-FIRST_STEPS = (0.8, 1.2)
-"""Steps of the first grids, as multiples of `_step_share`."""
+FIRST_GRIDS = ((1.0, 1.0), (0.8, 0.33), (1.2, 0.33), (0.8, 3.0), (1.2, 3.0), (0.8, 1.0), (1.2, 1.0))
+"""The first grids of a network: steps as multiples of `_step_share`, and prices of a bit as multiples of `_price`."""
 
 STEP_SHARE, STEP_POWER = 0.25, 0.2
 """Step for a network of `PRICE_PARAMETERS` parameters, as a share of a tensor's root mean square, and the power of the
 size by which it grows: larger networks work with coarser weights. At 100,000 parameters the share is 0.72."""
-
-FIRST_PRICES = (0.33, 1.0, 3.0)
-"""Prices of a bit at first, as multiples of `_price`."""
 
 PRICE, PRICE_PARAMETERS, PRICE_POWER = 60.0, 500, 0.65
 """Price of a bit in a network of `PRICE_PARAMETERS` parameters, in nats over all training images, and the power of the
@@ -209,8 +209,7 @@ class ByteSearch:
         simplified = [self._simplified(model) for model in models]
         for model, simple in zip(models, simplified, strict=True):
             self.candidates += [self._not_trained(model, as_quantized(model)), self._on_fine_grids(simple)]
-        first = simplified[: self.effort.networks]
-        self._train([plan for model in first for plan in self._first_plans(model)], "first grids")
+        self._train(self._first_plans(simplified[: self.effort.networks]), "first grids")
         for generation in range(1, self.effort.generations + 1):
             if self.macs >= self.effort.total_macs:
                 break
@@ -240,11 +239,12 @@ class ByteSearch:
         """A network that computes the same on the training images, with fewer tensors and fewer weights that matter."""
         return without_constant_inputs(fold_batch_norm(model), self.context.dataset.train.images)[0]
 
-    def _first_plans(self, model: Model) -> list[_Plan]:
+    def _first_plans(self, models: Sequence[Model]) -> list[_Plan]:
+        """Each network on the first of the grids, then each on the second, as far as the effort goes."""
+        wanted = islice(product(FIRST_GRIDS, models), self.effort.first)
         return [
             _Plan(model, grid_steps(model, share * _step_share(model)), price * _price(model), _rate(model), self.seed)
-            for share in FIRST_STEPS
-            for price in FIRST_PRICES
+            for (share, price), model in wanted
         ]
 
     def _children(self, generation: int) -> list[_Plan]:

@@ -22,7 +22,9 @@ from smidgen.studies.teachers import COPIES, teacher
 from smidgen.studies.trainings import Bench, Job
 from smidgen.trials.evaluate import TrainingContext, score
 
-EFFORT = ByteSearchEffort(networks=1, generations=2, children=6, steps=4_000, training_macs=3e12, total_macs=60e12)
+EFFORT = ByteSearchEffort(
+    networks=1, first=6, generations=2, children=6, steps=4_000, training_macs=3e12, total_macs=60e12
+)
 
 
 @dataclass(frozen=True)
