@@ -84,7 +84,7 @@ NOT_TRAINED = "not trained"
 FINE_STEP = 0.02
 """Step of a grid that hardly changes a network, as a share of a tensor's root mean square."""
 
-FIRST_GRIDS = ((1.0, 1.0), (0.8, 0.33), (1.2, 0.33), (0.8, 3.0), (1.2, 3.0), (0.8, 1.0), (1.2, 1.0))
+FIRST_GRIDS = ((1.0, 1.0), (0.8, 0.33), (1.2, 0.33), (0.8, 3.0), (1.2, 3.0), (0.8, 1.0))
 """The first grids of a network: steps as multiples of `_step_share`, and prices of a bit as multiples of `_price`."""
 
 STEP_SHARE, STEP_POWER = 0.25, 0.2
