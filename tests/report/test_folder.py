@@ -125,6 +125,9 @@ def test_the_page_says_the_command_the_counts_and_how_it_was_chosen(
     assert digits.digest[:12] in page
     for sentence in how_chosen(answer):
         assert sentence in page
+    assert answer.file is not None
+    other = f"another network, of {answer.file.winner.outcome.parameters:,} parameters"
+    assert (other in page) == answer.has_another_network_in_file
     told = " ".join(how_chosen(answer))
     assert f"on {len(digits.train):,} examples" in told
     assert f"{len(answer.candidates):,} trainings" in told
