@@ -26,6 +26,11 @@ from smidgen.trials.store import Store
 settings.register_profile("smidgen", deadline=None)
 settings.load_profile("smidgen")
 
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # in the background of a shell; programs that tests start inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 pytest.register_assert_rewrite("oracle", "store_samples", "faults")
 
 

@@ -188,7 +188,7 @@ def test_the_comparison_is_made_on_data_and_the_file_is_compressed_and_shown(dig
     path = kept(keras_models.with_random_weights(model), tmp_path)
     found = smidgen.import_model(path, data=digits, out=True)
     assert found.written_to == tmp_path / "model.safetensors"
-    assert found.proof.inputs == f"{len(digits.test.images):,} test images of digits"
+    assert found.proof.inputs == f"{len(digits.test.images):,} test examples of digits"
     assert found.proof.correct is not None and found.model.class_names == digits.class_names
     assert smidgen.show(found.written_to).parameters == found.model.spec.parameters((1, 8, 8))
     with pytest.raises(RequestError, match=r"model\.safetensors exists and would be replaced; give another name"):

@@ -38,7 +38,7 @@ class ImportProof:
     """How the imported network compares with the original.
 
     Attributes:
-        inputs: what both were given, for example "200 test images of digits".
+        inputs: what both were given, for example "200 test examples of digits".
         count: how many inputs.
         largest_difference: of any two outputs, as a share of the largest output.
         agreeing: inputs to which both give the same class.
