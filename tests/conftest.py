@@ -26,9 +26,8 @@ from smidgen.trials.store import Store
 settings.register_profile("smidgen", deadline=None)
 settings.load_profile("smidgen")
 
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # in the background of a shell; programs that tests start inherit it
+# In the background of a shell Ctrl-C is ignored, and programs that tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest.register_assert_rewrite("oracle", "store_samples", "faults")
