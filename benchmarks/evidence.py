@@ -6,13 +6,14 @@ asks these lines of every folder, and compares the figures in the documents with
 
 from __future__ import annotations
 
+import csv
 import os
 import platform
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +27,20 @@ def new_folder(out: Path) -> Path:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     return out
+
+
+def collected(path: Path, heads: Sequence[str], rows: Iterable[Mapping[str, object]]) -> list[Mapping[str, object]]:
+    """Write rows to a CSV file as they come, print each, and return all; what a row lacks is empty."""
+    found = []
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, heads, restval="")
+        writer.writeheader()
+        for row in rows:
+            found.append(row)
+            writer.writerow(row)
+            file.flush()
+            print(row, flush=True)
+    return found
 
 
 def write_readme(out: Path, title: str, n: str, text: str, packages: Iterable[str] = ("numpy",)) -> None:

@@ -8,15 +8,14 @@ SET=FLOOR is what `smidgen shrink` takes. Each search is run once; its byte sear
 from __future__ import annotations
 
 import argparse
-import csv
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from evidence import markdown, new_folder, write_readme
+from evidence import collected, markdown, new_folder, write_readme
 from smidgen.data import load
 from smidgen.search.byte_search import ByteSearchEffort
 from smidgen.search.effort import EFFORTS as SEARCHES
@@ -55,17 +54,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    out, rows = new_folder(given.out), []
-    with TemporaryDirectory() as folder, (out / "rows.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, HEADS, restval="")
-        writer.writeheader()
-        for name, floor in (text.split("=") for text in given.sets):
-            for seed in range(given.seeds):
-                for row in rows_of(name, float(floor), seed, Path(folder) / f"{name}-{seed}.sqlite"):
-                    rows.append(row)
-                    writer.writerow(row)
-                    file.flush()
-                    print(row, flush=True)
+    out = new_folder(given.out)
+    with TemporaryDirectory() as folder:
+        made = (
+            row
+            for name, floor in (text.split("=") for text in given.sets)
+            for seed in range(given.seeds)
+            for row in rows_of(name, float(floor), seed, Path(folder) / f"{name}-{seed}.sqlite")
+        )
+        rows = collected(out / "rows.csv", HEADS, made)
     medians = "; ".join(f"{each}: {_median(rows, each):g} bytes" for each in EFFORTS)
     cells = [[str(row.get(head, "")) for head in HEADS] for row in rows]
     text = f"Seconds are those of the search for the file and of looking up all before it. Medians: {medians}."
@@ -74,7 +71,7 @@ def main() -> None:
     )
 
 
-def _median(rows: list[Row], files_from: str) -> float:
+def _median(rows: Sequence[Mapping[str, object]], files_from: str) -> float:
     return median(float(str(row["bytes"])) for row in rows if row["files from"] == files_from and "bytes" in row)
 
 

@@ -215,3 +215,11 @@ SETS = {
     "fashion-mnist": RealSet("picture", lambda path: "fashion-mnist", (0.85,)),
     "photos": RealSet("picture", tiles, (0.9,)),
 }  # fmt: skip
+
+BUILT_IN = ("digits", "fashion-mnist")
+"""Sets that Smidgen knows by the same name: digits as pictures, in place of the table."""
+
+
+def source_of(name: str, path: Path) -> str:
+    """Return what `smidgen.data.load` takes: a set of `SETS` written to `path`, or a published name."""
+    return SETS[name].write(path) if name in SETS and name not in BUILT_IN else name

@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from boards import BOARDS, classes_on_board
 from evidence import markdown, write_readme
-from own_data_sets import SETS
+from own_data_sets import source_of
 from smidgen.data import Dataset, load
 from smidgen.engine import Examples, choose
 from smidgen.errors import SmidgenError
@@ -107,8 +107,7 @@ def cases(folder: Path, only: str = "") -> Iterator[Case]:
             continue
         place = folder / key
         place.mkdir(exist_ok=True)
-        source = SETS[key].write(place / key) if key in SETS and key not in ("digits", "fashion-mnist") else key
-        yield case(name, whole_numbers(source, times), text, entry)
+        yield case(name, whole_numbers(source_of(key, place / key), times), text, entry)
 
 
 def whole_numbers(source: str, times: int) -> Dataset:

@@ -13,7 +13,6 @@ test is scored once, for the smallest network that holds the floor.
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,8 +23,8 @@ from typing import Any, TypeVar
 
 import optuna
 
-from evidence import markdown, new_folder, write_readme
-from own_data_sets import SETS
+from evidence import collected, markdown, new_folder, write_readme
+from own_data_sets import source_of
 from smidgen.data import Dataset, load
 from smidgen.records import Outcome, Recipe, Trial
 from smidgen.search.designs import designs_for
@@ -149,7 +148,7 @@ def train_long(contest: Contest) -> None:
 
 def rows_of(name: str, floor: float, seed: int, folder: Path) -> Iterator[dict[str, Any]]:
     """Run the search, then each contestant for as long."""
-    data = load(SETS[name].write(folder / name) if name in SETS and name not in ("digits", "fashion-mnist") else name)
+    data = load(source_of(name, folder / name))
     with Store(folder / f"{name}-{seed}.sqlite") as store:
         began = time.perf_counter()
         goal = Goal(Target(floor, rule="rate"))
@@ -190,17 +189,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    out, found = new_folder(given.out), []
-    with TemporaryDirectory() as folder, (out / "rows.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, HEADS)
-        writer.writeheader()
-        for name, floor in (text.split("=") for text in given.sets):
-            for seed in range(given.seeds):
-                for row in rows_of(name, float(floor), seed, Path(folder)):
-                    found.append(row)
-                    writer.writerow(row)
-                    file.flush()
-                    print(row, flush=True)
+    out = new_folder(given.out)
+    with TemporaryDirectory() as folder:
+        made = (
+            row
+            for name, floor in (text.split("=") for text in given.sets)
+            for seed in range(given.seeds)
+            for row in rows_of(name, float(floor), seed, Path(folder))
+        )
+        found = collected(out / "rows.csv", HEADS, made)
     cells = [[str(row[head]) for head in HEADS[:-1]] for row in found]
     text = f"{__doc__}\n{markdown(HEADS[:-1], cells)}"
     write_readme(out, "The search beside Optuna", f"{given.seeds} seeds a set", text, ("numpy", "optuna"))
