@@ -275,6 +275,16 @@ def test_scaling_that_differs_between_columns_is_refused(tmp_path: Path) -> None
         smidgen.import_model(exported(Scaled(), (5, 5, 5), tmp_path))
 
 
+@pytest.mark.parametrize("product", [lambda x: x * x, lambda x: torch.relu(x) * 2.0, lambda x: 1.0 - x])
+def test_products_and_differences_inside_a_network_are_refused_by_name(product: Any, tmp_path: Path) -> None:
+    class Multiplied(torch.nn.Module):  # type: ignore[misc,name-defined]
+        def forward(self, x: Any) -> Any:
+            return product(x).mean((2, 3))
+
+    with pytest.raises(RequestError, match=r"(Mul|Sub) .* has no layer in the spec language; it cannot be imported"):
+        smidgen.import_model(exported(Multiplied(), (3, 5, 5), tmp_path))
+
+
 def keras_network(*layers: Any) -> Any:
     return keras.Sequential([keras.layers.Input((12, 12, 2)), *layers, keras.layers.Flatten(), keras.layers.Dense(3)])
 

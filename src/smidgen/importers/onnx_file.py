@@ -83,7 +83,7 @@ class _Reader:
             evaluate(node)
             return
         if node.op_type not in _OPERATORS:
-            raise RequestError(f"{_name(node)} has no layer in the spec language; it cannot be imported")
+            raise _no_layer(node)
         settings = {each.name: self._onnx.helper.get_attribute_value(each) for each in node.attribute}
         _OPERATORS[node.op_type](self, node, settings)
 
@@ -207,19 +207,21 @@ class _Reader:
     def prelu(self, node: NodeProto, _: dict[str, Any]) -> None:
         self.steps.prelu(_name(node), node.input[0], node.output[0], self.needed(node, 1))
 
-    def add(self, node: NodeProto, _: dict[str, Any]) -> None:
+    def add(self, node: NodeProto, settings: dict[str, Any]) -> None:
         constants = [place for place in (0, 1) if node.input[place] in self.constants]
         if not constants:
             self.steps.add(_name(node), node.input, node.output[0])
             return
         if self.steps.real(node.input[1 - constants[0]]) == self.steps.input_name:
-            self.scaling(node, _)
+            self.scaling(node, settings)
             return
         self.steps.add_bias(_name(node), node.input[1 - constants[0]], node.output[0], self.needed(node, constants[0]))
 
     def scaling(self, node: NodeProto, _: dict[str, Any]) -> None:
         """Take what is done to the input first; of Add and Mul either operand may be the constant."""
         place = 0 if node.op_type in ("Add", "Mul") and node.input[0] in self.constants else 1
+        if node.input[place] not in self.constants or self.steps.real(node.input[1 - place]) != self.steps.input_name:
+            raise _no_layer(node)
         numbers = self._of_channels(node, self.needed(node, place).astype(np.float64))
         offset, scale = np.zeros(1), np.ones(1)
         match node.op_type:
@@ -316,6 +318,10 @@ _OPERATORS: dict[str, Callable[[_Reader, NodeProto, dict[str, Any]], None]] = {
 
 def _name(node: NodeProto) -> str:
     return f"{node.op_type} {node.name or node.output[0]}"
+
+
+def _no_layer(node: NodeProto) -> RequestError:
+    return RequestError(f"{_name(node)} has no layer in the spec language; it cannot be imported")
 
 
 def _pair(sizes: list[int], missing: int = 1) -> Pair:
