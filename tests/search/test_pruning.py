@@ -12,21 +12,21 @@ from smidgen.data import Dataset
 from smidgen.engine import choose
 from smidgen.model import Model
 from smidgen.records import Floor
+from smidgen.search import descent
+from smidgen.search.descent import descend, is_pruned
 from smidgen.search.effort import Effort
 from smidgen.search.goal import Goal, Limits, Target
 from smidgen.search.judge import Judge, Requirement
 from smidgen.search.pruning import (
     WIDE,
-    descend,
     is_prunable,
-    is_pruned,
     least_harmful,
     prune,
     removals,
     training_loss,
     wide_designs,
 )
-from smidgen.search.result import ShrinkResult
+from smidgen.search.result import ShrinkResult, TrainedCandidate
 from smidgen.search.shrink import shrink
 from smidgen.search.state import Search
 from smidgen.spec import parse_spec
@@ -127,6 +127,47 @@ def test_single_channels_go_until_no_smaller_network_meets_the_floor(search: Sea
     assert smallest.outcome.parameters <= before < wide.outcome.parameters and is_pruned(search)
     tried = [one for one in search.history.candidates if one.outcome.parameters < smallest.outcome.parameters]
     assert tried and not any(search.is_met(one, "selection") for one in tried)
+
+
+def test_networks_that_gained_a_channel_lose_others_until_they_are_the_smallest(search: Search) -> None:
+    (wide,) = search.train(search.trials([parse_spec(WIDE_NETWORK)], "middle"), "wide designs")
+    prune(search, [wide])
+    search = replace(search, effort=replace(search.effort, descents=2, patience=2))
+    before = search.smallest_selected()
+    assert before is not None and before.trial.start_digest
+    widths = [width_of(before, kind) for kind in ("conv", "dense")]
+    descend(search)
+    found = [one for one in search.history.candidates if one.stage == "single channels"]
+    gained = {str(one.trial.spec) for one in found if one.outcome.parameters > before.outcome.parameters}
+    assert any(width_of_text(text, "conv") == widths[0] + 1 for text in gained)
+    assert any(width_of_text(text, "dense") == widths[1] + 1 for text in gained)
+    lengths = {one.trial.recipe.epochs for one in found if str(one.trial.spec) in gained}
+    shorter = {one.trial.recipe.epochs for one in found if one.outcome.parameters < before.outcome.parameters}
+    assert max(lengths) < max(shorter)
+
+
+def test_a_descent_ends_after_as_many_rounds_in_vain_as_its_patience_says(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (wide,) = search.train(search.trials([parse_spec(WIDE_NETWORK)], "middle"), "wide designs")
+    prune(search, [wide])
+    best, rounds = search.smallest_selected(), list[int]()
+    monkeypatch.setattr(descent, "_best", lambda search: best)
+    monkeypatch.setattr(Search, "train", lambda search, trials, stage: rounds.append(len(trials)) or [])
+    for patience in (0, 2):
+        rounds.clear()
+        descend(replace(search, effort=replace(search.effort, descents=9, patience=patience)))
+        assert len(rounds) == patience + 1
+
+
+def width_of(candidate: TrainedCandidate, kind: str) -> int:
+    return width_of_text(str(candidate.trial.spec), kind)
+
+
+def width_of_text(text: str, kind: str) -> int:
+    """The width of the first layer of a kind."""
+    layer = next(part for part in text.split(", ") if part.startswith(kind))
+    return int(layer.split()[1].split("x")[0])
 
 
 def test_wide_designs_are_twice_as_large_as_the_floor_asks_for_and_each_stands_once(search: Search) -> None:

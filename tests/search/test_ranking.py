@@ -7,10 +7,14 @@ import pytest
 from smidgen.search.ranking import (
     FIRST_GUESS,
     GOOD_DESIGNS,
+    LEAST_STEEPNESS,
     CandidateScore,
+    best_designs,
+    expected_scores,
     expected_share,
     expected_size,
     promising,
+    steepness,
 )
 from smidgen.spec import Dense, NetSpec
 
@@ -62,3 +66,36 @@ def test_where_no_error_is_allowed_those_without_one_come_first(allowed: float) 
     small, large = run(100, 0.01), run(900, 0.0)
     assert promising([small, large], [], allowed, 2) == (large.spec, small.spec)
     assert expected_size([large], allowed) == 900
+
+
+def test_where_the_error_falls_slowly_more_size_is_expected() -> None:
+    """A front of error = size ** -0.5: half the error takes four times the size."""
+    front = [run(size, size**-0.5) for size in (100, 200, 400, 800)]
+    assert steepness(front, allowed=0.05) == pytest.approx(0.5)
+    assert expected_size(front, allowed=0.03) == pytest.approx(1 / 0.03**2)
+    worse = [run(size, 2 * size**-0.5, units=size + 1) for size in (100, 200, 400, 800)]
+    assert steepness([*front, *worse], allowed=0.05) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("power", "found"), [(-2.0, 1.0), (-0.01, LEAST_STEEPNESS)])
+def test_a_front_is_taken_to_be_neither_too_steep_nor_flat(power: float, found: float) -> None:
+    assert steepness([run(size, size**power) for size in (100, 200, 400, 800)], allowed=0.9) == found
+
+
+def test_without_enough_of_a_front_near_the_allowed_error_the_error_is_taken_to_fall_as_the_size_grows() -> None:
+    assert steepness([run(100, 0.5), run(200, 0.49), run(400, 0.48)], allowed=0.4) == 1.0
+    assert steepness([run(100 * k, 0.9 - 0.01 * k) for k in range(1, 9)], allowed=0.05) == 1.0
+    assert steepness([], allowed=0.1) == 1.0
+
+
+def test_the_best_designs_are_those_that_are_small_for_their_error() -> None:
+    front = [run(size, size**-0.5) for size in (100, 200, 400, 800)]
+    good = run(600, 0.03)  # by the front this error takes 1,111 parameters; by error times size 100 of them are best
+    assert best_designs([*front, good], allowed=0.05)[0] == good
+    assert best_designs([*front, good], allowed=None)[0] == front[0]
+
+
+def test_a_longer_training_never_seen_leaves_what_the_one_before_left() -> None:
+    short, middle = [run(10, 0.4), run(20, 0.2)], [run(10, 0.36)]
+    found = {score.parameters: score.error for score in expected_scores([short, middle, []])}
+    assert found == {10: pytest.approx(0.9 * 0.36), 20: pytest.approx(0.9 * 0.9 * 0.2)}

@@ -26,10 +26,8 @@ from smidgen.model import (
     nearest_step,
 )
 from smidgen.streams import initial_weights
-from smidgen.transforms import (
-    sort_channels,
-    without_channels,
-)
+from smidgen.transforms import sort_channels, with_channel_twice, without_channels
+from smidgen.transforms.channels import hidden_groups
 
 DROPPED = {0: (1, 4), 5: (0, 2, 3), 7: (3,), 9: (0, 6)}
 
@@ -123,6 +121,30 @@ def test_biases_that_rise_take_fewer_bytes() -> None:
     ordered = sort_channels(quantized)
     assert decode(encode(ordered)).tensors["0.bias"].coder == "rising"
     assert len(encode(ordered)) < len(encode(quantized)) - 8
+
+
+@pytest.mark.parametrize("text", [CHAIN, "conv 4x3x3, crelu, avgpool 2, pointwise 3 relu, dense 5 relu, dense 10"])
+def test_a_network_with_a_channel_twice_is_the_same_function(text: str) -> None:
+    model = a_model(text)
+    before = logits(as_quantized(model))
+    for group in hidden_groups(model.spec.plan(model.input_shape)):
+        twice = with_channel_twice(model, group, group.width - 1, np.random.default_rng(3))
+        plan = twice.spec.plan(twice.input_shape)[group.producers[0]]
+        assert plan.output_shape[0] == group.width + 1
+        np.testing.assert_allclose(logits(as_quantized(twice)), before, rtol=1e-4, atol=1e-4)
+        again = with_channel_twice(model, group, group.width - 1, np.random.default_rng(3))
+        assert np.array_equal(again.weights, twice.weights)
+
+
+def test_the_two_of_a_doubled_channel_are_read_with_different_weights() -> None:
+    model = a_model("conv 4x3x3 relu, maxpool 2, dense 10")
+    (group,) = hidden_groups(model.spec.plan(model.input_shape))
+    twice = with_channel_twice(model, group, 1, np.random.default_rng(0))
+    before = named_arrays(model.spec, model.input_shape, model.weights)["2.weight"].reshape(10, 4, -1)
+    after = named_arrays(twice.spec, twice.input_shape, twice.weights)["2.weight"].reshape(10, 5, -1)
+    np.testing.assert_allclose(after[:, 1] + after[:, 4], before[:, 1], rtol=1e-6)
+    shares = (after[:, 4] / before[:, 1]).mean(axis=1)
+    assert len(np.unique(shares.round(3))) == 10 and np.all((shares >= 0) & (shares <= 1))
 
 
 def test_channels_of_a_repeat_stay_where_they_are() -> None:

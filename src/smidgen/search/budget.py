@@ -31,9 +31,9 @@ from smidgen.trials.evaluate import TrainingContext
 CURVE_COST = 2.5
 """Work of a long training of a size on the curve, as a multiple of that of a usual network."""
 
-WIDE_COST, PRUNING_COST, SINGLE_CHANNELS = 2.0, 20.0, 14.0
-"""Work of the training of a wide network, of all short trainings while its channels are removed, and of the trainings
-of networks without single channels: as multiples of a usual network's training of the same length."""
+WIDE_COST, PRUNING_COST, DESCENT_COST = 2.0, 20.0, 12.0
+"""Work of the training of a wide network, of all short trainings while its channels are removed, and of a round that
+makes the smallest network smaller: as multiples of a usual network's training, for a round one of middle length."""
 
 MOST_EXTENSION = 4
 """Factor of a named effort's generations at most: on tiny networks the time goes elsewhere than into arithmetic."""
@@ -100,9 +100,9 @@ class WorkEstimate:
 
 
 def _wide_trainings(effort: Effort) -> float:
-    """Trainings of middle length of wide networks and of those that lost single channels, in usual ones."""
+    """Trainings of middle length of wide networks and in the rounds that make the smallest smaller, in usual ones."""
     compared = 2 * effort.pruned * len(DISTILLATION_RECIPES if effort.compares_recipes else (LABELS,))
-    return WIDE_COST * compared + (SINGLE_CHANNELS if effort.pruned else 0)
+    return WIDE_COST * compared + DESCENT_COST * effort.descents
 
 
 def _long_trainings(effort: Effort) -> int:

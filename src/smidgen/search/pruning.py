@@ -1,7 +1,7 @@
 """The stages that make trained networks smaller: channels are removed, and what is left is trained on.
 
     wide designs, trained -> one channel after another is removed, with a short training after each
-                          -> the smallest network that meets the requirement loses single channels in several ways
+                          -> the smallest network that meets the requirement is made smaller still (`descent.py`)
 
 A small network that comes from a larger one is more accurate than the same network trained from drawn weights, and
 depends less on the seed: the larger one found features that the small one alone rarely finds
@@ -18,7 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from smidgen.engine import Start, choose
+from smidgen.engine import choose
 from smidgen.engine.losses import loss_and_gradient, prepare
 from smidgen.model import Model, as_quantized, dequantize, flatten_arrays, named_arrays
 from smidgen.records import Trial
@@ -26,7 +26,14 @@ from smidgen.search.edits import with_widths
 from smidgen.search.effort import BUDGET_SHARES, DISTILLATION_RECIPES
 from smidgen.search.parameter_search import with_better_recipe
 from smidgen.search.proposals import resized
-from smidgen.search.ranking import CandidateScore, by_error, by_error_times_size, expected_size, first_of_each
+from smidgen.search.ranking import (
+    CandidateScore,
+    best_designs,
+    by_error,
+    by_error_times_size,
+    expected_size,
+    first_of_each,
+)
 from smidgen.search.result import RecipeComparison, TrainedCandidate
 from smidgen.search.state import Search
 from smidgen.spec import Conv, Dense, Depthwise, NetSpec, Pointwise, Repeat, Residual, Shape
@@ -56,11 +63,6 @@ selection half if that is more: a longer training may still make up for so much.
 LONGER_FROM = 0.75
 """Share of the allowed error from which on the trainings after a removal are twice as long."""
 
-BRANCHES, CONTINUED, MOST_ROUNDS, MOST_FAILURES = 4, 3, 6, 1
-"""How many layers lose a channel of the smallest network that meets the requirement, each in a network of its own; how
-many smaller networks that nearly meet it are trained on in each round; how many rounds there are, and how many in a
-row may be in vain."""
-
 
 def train_wide_designs(search: Search) -> tuple[Search, RecipeComparison, list[TrainedCandidate]]:
     """Train the best designs at `WIDE` times the expected size, from the teacher, if there is one, and from labels.
@@ -76,15 +78,15 @@ def wide_designs(search: Search) -> list[NetSpec]:
 
     Such a network may exceed the limits of the goal, which it meets once it has lost enough.
     """
-    scores = sorted(search.expected, key=by_error_times_size)
+    scores = best_designs(search.expected, search.judge.requirement.allowed_error if search.goal.target else None)
     size = _expected_size(search, scores)
     space, shape = search.space(macs_factor=WIDE_MACS, limited=False), search.data.input_shape
     prunable = (score.spec for score in scores if is_prunable(score.spec, shape))
-    designs = first_of_each(prunable, _design)[: 2 * search.effort.pruned]
+    designs = first_of_each(prunable, design_of)[: 2 * search.effort.pruned]
     return [resized(space, spec, round(WIDE * size)) or spec for spec in designs]
 
 
-def _design(spec: NetSpec) -> NetSpec:
+def design_of(spec: NetSpec) -> NetSpec:
     """The network with every width 1: those that differ in their widths alone have the same design."""
     return with_widths(spec, LEAST_WIDTHS)
 
@@ -118,16 +120,16 @@ def _remove_channels(search: Search, going: Sequence[TrainedCandidate]) -> None:
     while going:
         wanted = [trial for one in going if (trial := _next_training(search, one))]
         trained = search.train(search.affordable(wanted, BUDGET_SHARES["pruning"]), "pruning")
-        going = [one for one in trained if _goes_on(search, one)]
+        going = [one for one in trained if goes_on(search, one)]
 
 
 def _best_distinct(search: Search, wide: Sequence[TrainedCandidate]) -> list[TrainedCandidate]:
     """The wide networks, and those that were widened because these do not meet the requirement, of each design one."""
     shape = search.data.input_shape
     grown = [one for one in search.history.candidates if one.stage == "wider designs"]
-    usable = [one for one in (*wide, *grown) if is_prunable(one.trial.spec, shape) and _goes_on(search, one)]
+    usable = [one for one in (*wide, *grown) if is_prunable(one.trial.spec, shape) and goes_on(search, one)]
     usable.sort(key=lambda one: by_error_times_size(search.score(one)))
-    return first_of_each(usable, lambda one: _design(one.trial.spec))
+    return first_of_each(usable, lambda one: design_of(one.trial.spec))
 
 
 def _next_training(search: Search, one: TrainedCandidate) -> Trial | None:
@@ -137,7 +139,7 @@ def _next_training(search: Search, one: TrainedCandidate) -> Trial | None:
     return search.retraining(smaller, "short", doublings=int(is_near)) if smaller else None
 
 
-def _goes_on(search: Search, one: TrainedCandidate) -> bool:
+def goes_on(search: Search, one: TrainedCandidate) -> bool:
     """Whether the network can lose more: it is accurate enough or, where the most accurate is wanted, too large."""
     if not search.goal.target:
         return not search.allows(one.trial.spec)
@@ -200,46 +202,3 @@ def training_loss(search: Search, model: Model) -> float:
     taught = search.context.teacher_logits if recipe.needs_teacher else None
     targets = prepare(recipe, taught if taught is None else taught[:LOSS_IMAGES])
     return loss_and_gradient(recipe, logits.astype(np.float64), train.labels[:LOSS_IMAGES], targets)[0]
-
-
-def descend(search: Search) -> None:
-    """Take single channels from the smallest network that meets the requirement, as long as that makes one smaller.
-
-    Smaller networks that nearly meet it are trained on. Where the most accurate network is wanted, the best are.
-    """
-    failures, rounds = 0, MOST_ROUNDS if search.effort.pruned else 0
-    while rounds > 0 and failures <= MOST_FAILURES:
-        rounds -= 1
-        smallest = search.smallest_selected()
-        trials = [search.retraining(search.model(one), "long") for one in _near(search, smallest)]
-        if smallest:
-            fewer = removals(search, search.model(smallest))[:BRANCHES]
-            trials += [search.retraining(model, "middle") for model in fewer]
-        trials = search.affordable(trials, BUDGET_SHARES["pruning"])
-        if not trials:
-            return
-        search.train(trials, "single channels")
-        failures = failures + 1 if search.smallest_selected() is smallest else 0
-
-
-def is_pruned(search: Search) -> bool:
-    """Whether the smallest network that meets the requirement so far comes from a larger one."""
-    smallest = search.smallest_selected()
-    return smallest is not None and bool(smallest.trial.start_digest)
-
-
-def _near(search: Search, smallest: TrainedCandidate | None) -> list[TrainedCandidate]:
-    """Networks that lost channels, may still become the answer and were not trained on yet, the most accurate first.
-
-    They are smaller than the smallest that meets the requirement.
-    """
-    known = set(search.history.starts)
-    near = [
-        one
-        for one in search.history.candidates
-        if one.trial.start_digest and Start(one.outcome.weights).digest not in known
-        if smallest is None or one.outcome.parameters < smallest.outcome.parameters
-        if not search.goal.target or _goes_on(search, one)
-    ]
-    near.sort(key=lambda one: search.score(one).error)
-    return first_of_each(near, lambda one: one.trial.spec)[:CONTINUED]

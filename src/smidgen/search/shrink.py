@@ -20,6 +20,7 @@ What is trained depends on the arguments and never on the clock, so the same cal
     smidgen.search.teacher_stage      the first stage
     smidgen.search.parameter_search   the stages that train candidates from drawn weights
     smidgen.search.pruning            the stages that remove channels and train on
+    smidgen.search.descent            the smallest network, made smaller still
     smidgen.search.confirm            confirmation on the second half
     smidgen.search.finish             the stages after the candidates
     smidgen.search.result             the result
@@ -35,6 +36,7 @@ from smidgen.errors import RequestError
 from smidgen.records import Floor, Score
 from smidgen.reporter import Reporter
 from smidgen.search.compress import CompressResult
+from smidgen.search.descent import descend, is_pruned
 from smidgen.search.effort import EFFORTS, LABELS, TEACHER, Effort, effort_named
 from smidgen.search.finish import Choice, choose_winner, draw_curve, score_on_test, search_file, train_fresh_seeds
 from smidgen.search.frontier import TurningPoint
@@ -50,7 +52,7 @@ from smidgen.search.parameter_search import (
 )
 from smidgen.search.planning import Budget, SearchPlan, plan_search
 from smidgen.search.progress import Progress
-from smidgen.search.pruning import descend, is_pruned, prune, train_wide_designs
+from smidgen.search.pruning import prune, train_wide_designs
 from smidgen.search.result import RecipeComparison, ShrinkResult, TrainedCandidate
 from smidgen.search.state import History, Search
 from smidgen.search.teacher_stage import prepare_teacher

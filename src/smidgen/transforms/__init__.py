@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smidgen.transforms.channels import sort_channels, take_channels, without_channels
+from smidgen.transforms.channels import sort_channels, take_channels, with_channel_twice, without_channels
 from smidgen.transforms.dead_channels import without_dead_channels
 from smidgen.transforms.input_scale import fold_input, kept_numbers, parameters_with_input, with_input
 from smidgen.transforms.prune import (
@@ -42,6 +42,7 @@ __all__ = [
     "sort_channels",
     "take_channels",
     "tensor_places",
+    "with_channel_twice",
     "with_codebooks",
     "with_coder",
     "with_input",

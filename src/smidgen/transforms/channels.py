@@ -1,4 +1,4 @@
-"""Reorder or remove the hidden channels of a network.
+"""Reorder, remove or double the hidden channels of a network.
 
 A permutation and a subset of a layer's channels are both an index, applied by `take_channels`: to the layer that makes
 the channels, to those that keep them (batch norms, depthwise convolutions, ...), to whatever is added to them, and to
@@ -17,7 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import RequestError
-from smidgen.model import QuantizedModel, Tensor, Uniform
+from smidgen.model import (
+    Model,
+    QuantizedModel,
+    Tensor,
+    Uniform,
+    as_quantized,
+    dequantize,
+    flatten_arrays,
+    named_arrays,
+)
 from smidgen.spec import Conv, Dense, Depthwise, Layer, LayerPlan, NetSpec, Pointwise, Residual, Shape
 from smidgen.transforms.channel_groups import ChannelGroup, channel_groups, has_repeat
 
@@ -85,6 +94,31 @@ def without_channels(quantized: QuantizedModel, dropped: Mapping[int, Collection
         _checked(plan, list(channels), least=0)
         quantized = take_channels(quantized, place, sorted(set(range(plan.output_shape[0])) - set(channels)))
     return quantized
+
+
+def with_channel_twice(model: Model, group: ChannelGroup, channel: int, random: np.random.Generator) -> Model:
+    """Return the same function computed by a network with one hidden channel twice (Net2WiderNet, Chen et al. 2016).
+
+    Every weight that read the channel is divided between the two at random, so that training makes them differ.
+
+    Args:
+        model: the network.
+        group: one of its `hidden_groups`.
+        channel: the channel, from 0 to the group's width - 1.
+        random: draws the shares, from 0 to 1.
+    """
+    twice = dequantize(take_channels(as_quantized(model), group.producers[0], [*range(group.width), channel]))
+    plans, arrays = twice.spec.plan(twice.input_shape), named_arrays(twice.spec, twice.input_shape, twice.weights)
+    for reader in group.readers:
+        weight = arrays[f"{reader}.weight"].copy()
+        by_channel = weight.reshape(len(weight), plans[reader].input_shape[0], -1)
+        copies = range(group.width, by_channel.shape[1], group.width + 1)
+        shares = random.random((len(weight), 1), dtype=np.float32)
+        for copy in copies:
+            by_channel[:, copy] *= shares
+            by_channel[:, copy - group.width + channel] *= 1 - shares
+        arrays[f"{reader}.weight"] = weight
+    return replace(model, spec=twice.spec, weights=flatten_arrays(twice.spec, twice.input_shape, arrays))
 
 
 def hidden_groups(plans: Sequence[LayerPlan]) -> tuple[ChannelGroup, ...]:

@@ -1,0 +1,146 @@
+"""The stage that makes the smallest network that meets the requirement smaller still, in rounds of trainings.
+
+    single channels    it loses a channel of one layer or the biases of one, each in a network of its own
+    near misses        smaller networks that nearly meet the requirement are trained on, as is the smallest itself
+    exchanges          it gains a channel of one layer, is trained shortly, and then loses others until it is smaller
+
+The removal of the channel that is missed least, again and again, is greedy: what is left depends on the order. An
+exchange finds other widths of the same design, with weights that are trained already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from smidgen.engine import Start
+from smidgen.model import Model, as_quantized, dequantize
+from smidgen.records import Trial
+from smidgen.search.effort import BUDGET_SHARES
+from smidgen.search.pruning import design_of, goes_on, is_prunable, removals, training_loss
+from smidgen.search.ranking import first_of_each
+from smidgen.search.result import TrainedCandidate
+from smidgen.search.state import Search
+from smidgen.transforms import with_channel_twice, without_channels
+from smidgen.transforms.channel_groups import ChannelGroup
+from smidgen.transforms.channels import hidden_groups
+
+BRANCHES, CONTINUED = 4, 3
+"""How many layers lose a channel, and how many near misses are trained on, in each round."""
+
+GROWING, GROWING_SIZE, EXCHANGED = 2, 1.2, 5
+"""How many designs gain channels in each round, and their size at most, as a multiple of the smallest network's; how
+many of those that gained one and lost others are trained on: those of the least loss on training images times size."""
+
+
+def descend(search: Search) -> None:
+    """Train rounds of smaller networks until several rounds in a row find none that meets the requirement.
+
+    Where the most accurate network within limits is wanted, a round is in vain if none is more accurate.
+    """
+    failures, grown = 0, list[TrainedCandidate]()
+    for number in range(search.effort.descents):
+        before = _best(search)
+        smaller = [*_near_misses(search), *_single_channels(search), *_exchanged(search, grown)]
+        larger = list(_with_a_channel_more(search, np.random.default_rng((search.seed, number))))
+        trials = search.affordable([*smaller, *larger], BUDGET_SHARES["pruning"])
+        if not trials:
+            return
+        trained = search.train(trials, "single channels")
+        grown = trained[len(smaller) :]
+        failures = 0 if _best(search) is not before else failures + 1
+        if failures > search.effort.patience:
+            return
+
+
+def is_pruned(search: Search) -> bool:
+    """Whether the smallest network that meets the requirement so far comes from a larger one."""
+    smallest = search.smallest_selected()
+    return smallest is not None and bool(smallest.trial.start_digest)
+
+
+def _best(search: Search) -> TrainedCandidate | None:
+    """The smallest network that meets the requirement or, where none is required, the most accurate."""
+    if search.goal.target:
+        return search.smallest_selected()
+    return min(search.history.candidates, key=lambda one: search.score(one).error, default=None)
+
+
+def _single_channels(search: Search) -> Iterator[Trial]:
+    """The smallest network without a channel of one layer, for the layers that miss it least."""
+    smallest = search.smallest_selected()
+    if smallest:
+        for model in removals(search, search.model(smallest))[:BRANCHES]:
+            yield search.retraining(model, "middle")
+
+
+def _near_misses(search: Search) -> Iterator[Trial]:
+    """Networks that lost channels, may become the answer and were not trained on yet, the most accurate first.
+
+    The smallest that meets the requirement is one: it may have met it by luck, and more networks come from it.
+    """
+    smallest, known = search.smallest_selected(), set(search.history.starts)
+    near = [
+        one
+        for one in search.history.candidates
+        if one.trial.start_digest and Start(one.outcome.weights).digest not in known
+        if smallest is None or one.outcome.parameters <= smallest.outcome.parameters
+        if not search.goal.target or goes_on(search, one)
+    ]
+    near.sort(key=lambda one: search.score(one).error)
+    for one in first_of_each(near, lambda one: one.trial.spec)[:CONTINUED]:
+        yield search.retraining(search.model(one), "long")
+
+
+# --- exchanges ----------------------------------------------------------------------------------
+
+
+def _with_a_channel_more(search: Search, random: np.random.Generator) -> Iterator[Trial]:
+    """Networks of the best designs with the most needed channel twice, one network for each group of channels."""
+    shape = search.data.input_shape
+    for one in _growing(search):
+        model = search.model(one)
+        for group in hidden_groups(model.spec.plan(shape)):
+            twice = with_channel_twice(model, group, _most_needed(search, model, group), random)
+            yield search.retraining(twice, "short")
+
+
+def _growing(search: Search) -> list[TrainedCandidate]:
+    """The smallest networks that meet the requirement, of each design one: what one design lacks another may have."""
+    best, shape = _best(search), search.data.input_shape
+    if best is None or not best.trial.start_digest:
+        return []
+    most = GROWING_SIZE * best.outcome.parameters if search.goal.target else 0
+    others = [one for one in search.by_size() if one.outcome.parameters <= most and search.is_met(one, "selection")]
+    usable = [one for one in (best, *others) if is_prunable(one.trial.spec, shape)]
+    return first_of_each(usable, lambda one: design_of(one.trial.spec))[:GROWING]
+
+
+def _most_needed(search: Search, model: Model, group: ChannelGroup) -> int:
+    """The channel of a group whose removal raises the loss on training images most."""
+    if group.width == 1:
+        return 0
+    whole, place = as_quantized(model), group.producers[0]
+    fewer = [dequantize(without_channels(whole, {place: [channel]})) for channel in range(group.width)]
+    return int(np.argmax([training_loss(search, one) for one in fewer]))
+
+
+def _exchanged(search: Search, grown: Sequence[TrainedCandidate]) -> list[Trial]:
+    """The networks that gained a channel, without others that they need least: the best ones that are small enough."""
+    smaller = [model for one in grown if (model := _small_enough(search, search.model(one)))]
+    smaller.sort(key=lambda model: training_loss(search, model) * model.weights.size)
+    best = first_of_each(smaller, lambda model: model.spec)[:EXCHANGED]
+    return [search.retraining(model, "middle") for model in best]
+
+
+def _small_enough(search: Search, model: Model) -> Model | None:
+    """The network without channels until it is within the limits and smaller than the smallest so far."""
+    smallest = search.smallest_selected()
+    most = smallest.outcome.parameters - 1 if smallest else model.weights.size
+    while model.weights.size > most or not search.allows(model.spec):
+        options = removals(search, model)
+        if not options:
+            return None
+        model = options[0]
+    return model
