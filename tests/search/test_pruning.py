@@ -146,6 +146,44 @@ def test_networks_that_gained_a_channel_lose_others_until_they_are_the_smallest(
     assert max(lengths) < max(shorter)
 
 
+def test_networks_that_meet_the_floor_by_luck_come_after_the_others(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two that the selection half finds equal, the one that errs more on training images is in part lucky."""
+    (wide,) = search.train(search.trials([parse_spec(WIDE_NETWORK)], "middle"), "wide designs")
+    prune(search, [wide])
+    lost = [one for one in search.by_size() if one.trial.start_digest and search.is_met(one, "selection")]
+    assert len(lost) > 1 and lost[0].outcome.parameters < lost[1].outcome.parameters
+    allowed = search.judge.requirement.allowed_error
+    lucky = lost[0].trial.key
+    monkeypatch.setattr(
+        Search, "_training_error", lambda self, one: 1.0 if one.trial.key == lucky else self.score(one).error / 2
+    )
+    assert search.estimated_errors()[lucky] > allowed
+    order = search.in_order_of_confirmation()
+    likely = search.likely()
+    assert order[: len(likely)] == likely and lost[0] not in likely and lost[0] in order
+    assert [one.outcome.parameters for one in likely] == sorted(one.outcome.parameters for one in likely)
+    assert len(order) == len(search.history.candidates) == len(set(map(id, order)))
+
+
+def test_the_estimated_error_is_the_mean_of_two_estimates(search: Search, digits: Dataset) -> None:
+    (wide,) = search.train(search.trials([parse_spec(WIDE_NETWORK)], "middle"), "wide designs")
+    prune(search, [wide])
+    lost = [one for one in search.history.candidates if one.trial.start_digest]
+    errors = [(search.score(one).error, training_error(search, one, digits)) for one in lost]
+    difference = np.mean([selection - training for selection, training in errors])
+    found = search.estimated_errors()
+    assert list(found) == [one.trial.key for one in lost]
+    expected = [(selection + training + difference) / 2 for selection, training in errors]
+    assert list(found.values()) == pytest.approx(expected)
+
+
+def training_error(search: Search, one: TrainedCandidate, data: Dataset) -> float:
+    logits = choose().predict(one.trial.spec, one.outcome.weights, data.train.images[:10_000])
+    return float((logits.argmax(1) != data.train.labels[:10_000]).mean())
+
+
 def test_a_descent_ends_after_as_many_rounds_in_vain_as_its_patience_says(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:

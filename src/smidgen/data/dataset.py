@@ -77,6 +77,10 @@ class Split:
         pending = self._pending
         return self.images.dtype if pending is None else np.dtype(pending.dtype)
 
+    def first(self, count: int) -> Split:
+        """Return the first `count` examples, or all if there are fewer."""
+        return Split(self.images[:count], self.labels[:count], self.rows[:count])
+
     def __len__(self) -> int:
         return len(self.labels)
 

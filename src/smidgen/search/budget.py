@@ -82,8 +82,10 @@ class WorkEstimate:
             epochs["short"] * effort.generations * effort.children
             + epochs["middle"] * (effort.generations * effort.middle + _wide_trainings(effort))
             + epochs["short"] * PRUNING_COST * effort.pruned
-            + epochs["long"] * (_long_trainings(effort) + CURVE_COST * effort.curve_sizes)
+            + epochs["long"] * (effort.fresh_seeds + CURVE_COST * effort.curve_sizes)
         )
+        if not effort.pruned or total < effort.least_work:
+            total += usual * epochs["long"] * _finalists(effort)
         return (
             total
             + self.teacher_work * effort.compares_recipes
@@ -105,8 +107,9 @@ def _wide_trainings(effort: Effort) -> float:
     return WIDE_COST * compared + DESCENT_COST * effort.descents
 
 
-def _long_trainings(effort: Effort) -> int:
-    return effort.finalists * FINALIST_SEEDS + SEED_ROUNDS * effort.near_misses * effort.seeds + effort.fresh_seeds
+def _finalists(effort: Effort) -> int:
+    """Long trainings from drawn weights, which are left out where a network that lost channels meets the floor."""
+    return effort.finalists * FINALIST_SEEDS + SEED_ROUNDS * effort.near_misses * effort.seeds
 
 
 def _byte_search_work(effort: ByteSearchEffort, epoch_macs: float, epoch_steps: int, copies: int) -> float:

@@ -25,11 +25,9 @@ from itertools import islice, product
 from random import Random
 from statistics import fmean
 
-from smidgen.data import Split
 from smidgen.engine import Start
 from smidgen.model import Model, QuantizedModel, as_quantized, dequantize, encode, flat_weights, nearest_step
-from smidgen.records import Outcome, Recipe, Score, Trial, Weights
-from smidgen.spec import NetSpec
+from smidgen.records import Outcome, Recipe, Trial
 from smidgen.transforms import (
     Steps,
     fold_batch_norm,
@@ -41,7 +39,7 @@ from smidgen.transforms import (
     without_constant_inputs,
     without_dead_channels,
 )
-from smidgen.trials.evaluate import TrainingContext, score
+from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.study import Study
 
 
@@ -315,23 +313,14 @@ class ByteSearch:
         order.
         """
         weights, data = flat_weights(quantized), self.context.dataset
-        train = Split(data.train.images[:TRAINING_IMAGES], data.train.labels[:TRAINING_IMAGES])
+        network, first = (quantized.spec, weights), data.train.first(TRAINING_IMAGES)
         selection, confirmation, training = (
-            self._score(trial, quantized.spec, weights, name, split)
-            for name, split in (("selection", data.selection), ("confirmation", data.confirmation), ("train", train))
+            self.study.score(self.context, trial, network, split, name=name, of="decoded file")
+            for name, split in (("selection", data.selection), ("confirmation", data.confirmation), ("train", first))
         )
         parameters = parameters_with_input(quantized.spec, quantized.input)
         outcome = Outcome(parameters, selection, confirmation, (), 0.0, weights)
         return FileCandidate(quantized, steps, price, file_bytes, trial, outcome, 1 - training.rate, stage)
-
-    def _score(self, trial: Trial, spec: NetSpec, weights: Weights, name: str, split: Split) -> Score:
-        """The score on a split, remembered in the store: with a large network it takes seconds."""
-        store = self.study.store
-        found = store.get_score(trial.key, split=name, of="decoded file")
-        if found is None:
-            found = score(self.context, spec, weights, split, self.study.workers)
-            store.put_score(trial.key, split=name, of="decoded file", score=found)
-        return found
 
 
 def passes(effort: ByteSearchEffort, epoch_steps: int, copies: int = 1) -> float:

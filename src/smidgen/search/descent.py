@@ -10,6 +10,7 @@ exchange finds other widths of the same design, with weights that are trained al
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -61,15 +62,15 @@ def is_pruned(search: Search) -> bool:
 
 
 def _best(search: Search) -> TrainedCandidate | None:
-    """The smallest network that meets the requirement or, where none is required, the most accurate."""
+    """The smallest network that meets the requirement, if possible not by luck; where none is required, the best."""
     if search.goal.target:
-        return search.smallest_selected()
+        return next(iter(search.likely()), search.smallest_selected())
     return min(search.history.candidates, key=lambda one: search.score(one).error, default=None)
 
 
 def _single_channels(search: Search) -> Iterator[Trial]:
     """The smallest network without a channel of one layer, for the layers that miss it least."""
-    smallest = search.smallest_selected()
+    smallest = _best(search) if search.goal.target else None
     if smallest:
         for model in removals(search, search.model(smallest))[:BRANCHES]:
             yield search.retraining(model, "middle")
@@ -78,17 +79,17 @@ def _single_channels(search: Search) -> Iterator[Trial]:
 def _near_misses(search: Search) -> Iterator[Trial]:
     """Networks that lost channels, may become the answer and were not trained on yet, the most accurate first.
 
-    The smallest that meets the requirement is one: it may have met it by luck, and more networks come from it.
+    The smallest that meets the requirement is one: more networks come from it.
     """
-    smallest, known = search.smallest_selected(), set(search.history.starts)
+    most = best.outcome.parameters if search.goal.target and (best := _best(search)) else math.inf
+    known, errors = set(search.history.starts), search.estimated_errors()
     near = [
         one
         for one in search.history.candidates
-        if one.trial.start_digest and Start(one.outcome.weights).digest not in known
-        if smallest is None or one.outcome.parameters <= smallest.outcome.parameters
-        if not search.goal.target or goes_on(search, one)
+        if one.trial.key in errors and Start(one.outcome.weights).digest not in known
+        if one.outcome.parameters <= most and (not search.goal.target or goes_on(search, one))
     ]
-    near.sort(key=lambda one: search.score(one).error)
+    near.sort(key=lambda one: errors[one.trial.key])
     for one in first_of_each(near, lambda one: one.trial.spec)[:CONTINUED]:
         yield search.retraining(search.model(one), "long")
 
@@ -111,8 +112,7 @@ def _growing(search: Search) -> list[TrainedCandidate]:
     best, shape = _best(search), search.data.input_shape
     if best is None or not best.trial.start_digest:
         return []
-    most = GROWING_SIZE * best.outcome.parameters if search.goal.target else 0
-    others = [one for one in search.by_size() if one.outcome.parameters <= most and search.is_met(one, "selection")]
+    others = [one for one in search.likely() if one.outcome.parameters <= GROWING_SIZE * best.outcome.parameters]
     usable = [one for one in (best, *others) if is_prunable(one.trial.spec, shape)]
     return first_of_each(usable, lambda one: design_of(one.trial.spec))[:GROWING]
 
@@ -136,8 +136,8 @@ def _exchanged(search: Search, grown: Sequence[TrainedCandidate]) -> list[Trial]
 
 def _small_enough(search: Search, model: Model) -> Model | None:
     """The network without channels until it is within the limits and smaller than the smallest so far."""
-    smallest = search.smallest_selected()
-    most = smallest.outcome.parameters - 1 if smallest else model.weights.size
+    best = _best(search)
+    most = best.outcome.parameters - 1 if best and search.goal.target else model.weights.size
     while model.weights.size > most or not search.allows(model.spec):
         options = removals(search, model)
         if not options:

@@ -54,7 +54,7 @@ def choose_winner(search: Search) -> Choice:
     """
     if search.goal.target is None:
         return Choice(_most_accurate(search), is_met=True)
-    confirmed = confirm(search.by_size(), search.is_met)
+    confirmed = confirm(search.in_order_of_confirmation(), search.is_met)
     if confirmed.candidate:
         return Choice(confirmed.candidate, True, confirmed.rejected)
     if search.goal.fallback_to_best:

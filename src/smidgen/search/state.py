@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, islice
+from statistics import fmean
 
 from smidgen.data import Dataset
 from smidgen.engine import Start
@@ -30,6 +31,9 @@ from smidgen.spec import NetSpec
 from smidgen.transforms import parameters_with_input
 from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.study import Study
+
+TRAINING_IMAGES = 10_000
+"""Training images used to estimate the error of a network that lost channels (the first N)."""
 
 
 @dataclass(eq=False)
@@ -212,7 +216,7 @@ class Search:
         return self.history.looks.turn(candidate.trial.key)
 
     def by_size(self) -> list[TrainedCandidate]:
-        """All candidates in the order of confirmation: the smallest first, of equals the most accurate on selection."""
+        """All candidates: the smallest first, of equals the most accurate on selection."""
         candidates = self.history.candidates
         return sorted(candidates, key=lambda candidate: (candidate.outcome.parameters, self.score(candidate).error))
 
@@ -221,6 +225,39 @@ class Search:
         if not self.goal.target:
             return None
         return next((one for one in self.by_size() if self.is_met(one, "selection")), None)
+
+    def in_order_of_confirmation(self) -> list[TrainedCandidate]:
+        """All candidates by size, but those first that meet the requirement on the selection half and not by luck."""
+        return list(dict.fromkeys((*self.likely(), *self.by_size())))
+
+    def likely(self) -> list[TrainedCandidate]:
+        """The candidates that meet the requirement on the selection half, but those that did by luck, by size.
+
+        A network that lost channels did by luck if its estimated error exceeds the allowed one.
+        """
+        if not self.goal.target:
+            return []
+        estimates, allowed = self.estimated_errors(), self.judge.requirement.allowed_error
+        usual = (one for one in self.by_size() if estimates.get(one.trial.key, 0.0) <= allowed)
+        return [one for one in usual if self.is_met(one, "selection")]
+
+    def estimated_errors(self) -> dict[str, float]:
+        """The estimated error of networks that lost channels, by their trials' keys; confirmation takes no part.
+
+        It is the mean of two estimates: the error on the selection half, and that on training images plus the average
+        difference between the two (a control variate). Of many networks those best on the selection half alone are in
+        part the lucky ones.
+        """
+        known = [one for one in self.history.candidates if one.trial.start_digest and not one.outcome.diverged_at]
+        errors = {one.trial.key: (self.score(one).error, self._training_error(one)) for one in known}
+        if not errors:
+            return {}
+        difference = fmean(error - training for error, training in errors.values())
+        return {key: (error + training + difference) / 2 for key, (error, training) in errors.items()}
+
+    def _training_error(self, one: TrainedCandidate) -> float:
+        network, first = (one.trial.spec, one.outcome.weights), self.data.train.first(TRAINING_IMAGES)
+        return 1 - self.study.score(self.context, one.trial, network, first, name="train", of="the first images").rate
 
     def tell(self, note: str) -> None:
         """Keep a sentence for the report, and show it at once."""

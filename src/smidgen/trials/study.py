@@ -9,15 +9,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
-from smidgen.records import Outcome, Trial
+from smidgen.data import Split
+from smidgen.records import Outcome, Score, Trial, Weights
 from smidgen.reporter import Reporter, SilentReporter
-from smidgen.trials.evaluate import TrainingContext
+from smidgen.spec import NetSpec
+from smidgen.trials.evaluate import TrainingContext, score
 from smidgen.trials.pool_runner import PoolRunner
 from smidgen.trials.store import Store
 from smidgen.trials.thread_runner import Evaluate, ThreadRunner
 from smidgen.trials.workers import Pool, default_workers, in_batches
 
 _log = logging.getLogger(__name__)
+
+Network = tuple[NetSpec, Weights]
 
 OTHERS_SECONDS = 0.5
 """Poll interval (s) for trials claimed by another coordinator."""
@@ -102,6 +106,32 @@ class Study:
             if missing and len(missing) == len(others):
                 time.sleep(OTHERS_SECONDS)
         return [known[trial.key] for trial in trials]
+
+    def score(
+        self,
+        context: TrainingContext,
+        trial: Trial,
+        network: tuple[NetSpec, Weights],
+        split: Split,
+        *,
+        name: str,
+        of: str,
+    ) -> Score:
+        """Score a network on a split once, and remember it in the store: with a large network it takes seconds.
+
+        Args:
+            context: the data and the engine.
+            trial: the training that the network comes from.
+            network: its layers and weights.
+            split: the images.
+            name: what the store calls the split.
+            of: what was scored of the trial, such as "decoded file".
+        """
+        found = self.store.get_score(trial.key, split=name, of=of)
+        if found is None:
+            found = score(context, *network, split, self.workers)
+            self.store.put_score(trial.key, split=name, of=of, score=found)
+        return found
 
     def _trained_by_others(self, context: TrainingContext, trials: Sequence[Trial]) -> dict[str, Outcome]:
         found = self.store.get_many(trials)
