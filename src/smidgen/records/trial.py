@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,7 @@ class Trial:
     teacher_key: str = ""
     start_digest: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The name of the trial in a store: SHA-256 of all fields and the optimizer's settings, in hex."""
         fields = {

@@ -16,21 +16,22 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from smidgen.engine import Start
-from smidgen.model import Model, as_quantized, dequantize
+from smidgen.model import Model
 from smidgen.records import Trial
 from smidgen.search.effort import BUDGET_SHARES
 from smidgen.search.pruning import design_of, goes_on, is_prunable, removals, training_loss
 from smidgen.search.ranking import first_of_each
+from smidgen.search.removals import without_each_channel
 from smidgen.search.result import TrainedCandidate
 from smidgen.search.state import Search
-from smidgen.transforms import with_channel_twice, without_channels
+from smidgen.transforms import with_channel_twice
 from smidgen.transforms.channel_groups import ChannelGroup
 from smidgen.transforms.channels import hidden_groups
 
-BRANCHES, CONTINUED = 4, 3
+BRANCHES, CONTINUED = 3, 2
 """How many layers lose a channel, and how many near misses are trained on, in each round."""
 
-GROWING, GROWING_SIZE, EXCHANGED = 2, 1.2, 5
+GROWING, GROWING_SIZE, EXCHANGED = 2, 1.2, 4
 """How many designs gain channels in each round, and their size at most, as a multiple of the smallest network's; how
 many of those that gained one and lost others are trained on: those of the least loss on training images times size."""
 
@@ -43,8 +44,8 @@ def descend(search: Search) -> None:
     failures, grown = 0, list[TrainedCandidate]()
     for number in range(search.effort.descents):
         before = _best(search)
-        smaller = [*_near_misses(search), *_single_channels(search), *_exchanged(search, grown)]
-        larger = list(_with_a_channel_more(search, np.random.default_rng((search.seed, number))))
+        smaller = [*_near_misses(search, before), *_single_channels(search, before), *_exchanged(search, before, grown)]
+        larger = list(_with_a_channel_more(search, before, np.random.default_rng((search.seed, number))))
         trials = search.affordable([*smaller, *larger], BUDGET_SHARES["pruning"])
         if not trials:
             return
@@ -68,20 +69,19 @@ def _best(search: Search) -> TrainedCandidate | None:
     return min(search.history.candidates, key=lambda one: search.score(one).error, default=None)
 
 
-def _single_channels(search: Search) -> Iterator[Trial]:
+def _single_channels(search: Search, best: TrainedCandidate | None) -> Iterator[Trial]:
     """The smallest network without a channel of one layer, for the layers that miss it least."""
-    smallest = _best(search) if search.goal.target else None
-    if smallest:
-        for model in removals(search, search.model(smallest))[:BRANCHES]:
+    if best and search.goal.target:
+        for model in removals(search, search.model(best))[:BRANCHES]:
             yield search.retraining(model, "middle")
 
 
-def _near_misses(search: Search) -> Iterator[Trial]:
+def _near_misses(search: Search, best: TrainedCandidate | None) -> Iterator[Trial]:
     """Networks that lost channels, may become the answer and were not trained on yet, the most accurate first.
 
     The smallest that meets the requirement is one: more networks come from it.
     """
-    most = best.outcome.parameters if search.goal.target and (best := _best(search)) else math.inf
+    most = best.outcome.parameters if best and search.goal.target else math.inf
     known, errors = set(search.history.starts), search.estimated_errors()
     near = [
         one
@@ -97,19 +97,19 @@ def _near_misses(search: Search) -> Iterator[Trial]:
 # --- exchanges ----------------------------------------------------------------------------------
 
 
-def _with_a_channel_more(search: Search, random: np.random.Generator) -> Iterator[Trial]:
+def _with_a_channel_more(search: Search, best: TrainedCandidate | None, random: np.random.Generator) -> Iterator[Trial]:
     """Networks of the best designs with the most needed channel twice, one network for each group of channels."""
     shape = search.data.input_shape
-    for one in _growing(search):
+    for one in _growing(search, best):
         model = search.model(one)
         for group in hidden_groups(model.spec.plan(shape)):
             twice = with_channel_twice(model, group, _most_needed(search, model, group), random)
             yield search.retraining(twice, "short")
 
 
-def _growing(search: Search) -> list[TrainedCandidate]:
+def _growing(search: Search, best: TrainedCandidate | None) -> list[TrainedCandidate]:
     """The smallest networks that meet the requirement, of each design one: what one design lacks another may have."""
-    best, shape = _best(search), search.data.input_shape
+    shape = search.data.input_shape
     if best is None or not best.trial.start_digest:
         return []
     others = [one for one in search.likely() if one.outcome.parameters <= GROWING_SIZE * best.outcome.parameters]
@@ -121,22 +121,19 @@ def _most_needed(search: Search, model: Model, group: ChannelGroup) -> int:
     """The channel of a group whose removal raises the loss on training images most."""
     if group.width == 1:
         return 0
-    whole, place = as_quantized(model), group.producers[0]
-    fewer = [dequantize(without_channels(whole, {place: [channel]})) for channel in range(group.width)]
-    return int(np.argmax([training_loss(search, one) for one in fewer]))
+    return int(np.argmax([training_loss(search, one) for one in without_each_channel(model, group)]))
 
 
-def _exchanged(search: Search, grown: Sequence[TrainedCandidate]) -> list[Trial]:
+def _exchanged(search: Search, best: TrainedCandidate | None, grown: Sequence[TrainedCandidate]) -> list[Trial]:
     """The networks that gained a channel, without others that they need least: the best ones that are small enough."""
-    smaller = [model for one in grown if (model := _small_enough(search, search.model(one)))]
+    smaller = [model for one in grown if (model := _small_enough(search, best, search.model(one)))]
     smaller.sort(key=lambda model: training_loss(search, model) * model.weights.size)
-    best = first_of_each(smaller, lambda model: model.spec)[:EXCHANGED]
-    return [search.retraining(model, "middle") for model in best]
+    wanted = first_of_each(smaller, lambda model: model.spec)[:EXCHANGED]
+    return [search.retraining(model, "middle") for model in wanted]
 
 
-def _small_enough(search: Search, model: Model) -> Model | None:
+def _small_enough(search: Search, best: TrainedCandidate | None, model: Model) -> Model | None:
     """The network without channels until it is within the limits and smaller than the smallest so far."""
-    best = _best(search)
     most = best.outcome.parameters - 1 if best and search.goal.target else model.weights.size
     while model.weights.size > most or not search.allows(model.spec):
         options = removals(search, model)

@@ -54,7 +54,7 @@ def choose_winner(search: Search) -> Choice:
     """
     if search.goal.target is None:
         return Choice(_most_accurate(search), is_met=True)
-    confirmed = confirm(search.in_order_of_confirmation(), search.is_met)
+    confirmed = confirm(search.by_size(), search.is_met)
     if confirmed.candidate:
         return Choice(confirmed.candidate, True, confirmed.rejected)
     if search.goal.fallback_to_best:
@@ -220,9 +220,12 @@ def _with_accuracy_to_spare(search: Search, winner: TrainedCandidate) -> list[Tr
     """
     candidates = [one for one in search.by_size() if not one.outcome.diverged_at]
     if search.goal.target:
-        allowed = search.judge.requirement.allowed_error
+        allowed, errors = search.judge.requirement.allowed_error, search.estimated_errors()
         spare = [
-            next((one for one in candidates if search.score(one).error <= share * allowed), winner)
+            next(
+                (one for one in candidates if errors.get(one.trial.key, search.score(one).error) <= share * allowed),
+                winner,
+            )
             for share in SPARE_SHARES
         ]
     else:

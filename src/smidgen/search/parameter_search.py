@@ -233,7 +233,7 @@ def is_found(search: Search) -> bool:
     judge = search.judge
     if any(judge.is_met_with_margin(one.trial, one.outcome) for one in search.history.candidates):
         return True
-    return confirm(search.in_order_of_confirmation(), search.is_met).candidate is not None
+    return confirm(search.by_size(), search.is_met).candidate is not None
 
 
 def _best_designs(search: Search) -> list[NetSpec]:

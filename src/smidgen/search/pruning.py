@@ -13,14 +13,10 @@ training images least for each parameter that it saves. No validation image take
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from functools import partial
 
-import numpy as np
-
-from smidgen.engine import choose
-from smidgen.engine.losses import loss_and_gradient, prepare
-from smidgen.model import Model, as_quantized, dequantize, flatten_arrays, named_arrays
+from smidgen.model import Model
 from smidgen.records import Trial
 from smidgen.search.edits import with_widths
 from smidgen.search.effort import BUDGET_SHARES, DISTILLATION_RECIPES
@@ -34,11 +30,12 @@ from smidgen.search.ranking import (
     expected_size,
     first_of_each,
 )
+from smidgen.search.removals import least_harmful_of_each_layer, loss_on_first
 from smidgen.search.result import RecipeComparison, TrainedCandidate
 from smidgen.search.state import Search
-from smidgen.spec import Conv, Dense, Depthwise, NetSpec, Pointwise, Repeat, Residual, Shape
+from smidgen.spec import NetSpec, Shape
 from smidgen.transforms.channel_groups import has_repeat
-from smidgen.transforms.channels import hidden_groups, without_channels
+from smidgen.transforms.channels import hidden_groups
 
 WIDE = 2.2
 """Size of the networks that channels are removed from, as a multiple of the size at which the requirement is expected
@@ -52,9 +49,6 @@ LEAST_WIDTHS = 1e-9
 
 REMOVED_SHARE = 0.05
 """Channels are removed until this share of the parameters is gone; then the rest is trained on."""
-
-LOSS_IMAGES = 2_000
-"""Training images (the first N) on which the loss after a removal is computed."""
 
 SPARE_ERROR, SPARE_DEVIATIONS = 0.3, 2.0
 """Removal ends at an error that exceeds the allowed one by this share of it, or by so many standard deviations of the
@@ -160,45 +154,10 @@ def least_harmful(search: Search, model: Model) -> Model | None:
 
 
 def removals(search: Search, model: Model) -> list[Model]:
-    """The network without one channel or without the biases of one layer: of each layer the least harmful, in order.
-
-    Harm is the rise of the loss on training images for each parameter that is saved.
-    """
-    before = training_loss(search, model)
-    best = []
-    for smaller in (*_without_one_channel(model), *_without_biases(model)):
-        harms = [(training_loss(search, one) - before) / (model.weights.size - one.weights.size) for one in smaller]
-        least = int(np.argmin(harms))
-        best.append((harms[least], smaller[least]))
-    return [one for _, one in sorted(best, key=lambda pair: pair[0])]
-
-
-def _without_one_channel(model: Model) -> Iterator[list[Model]]:
-    """For each group of channels that are removed together: the network without each of them."""
-    whole = as_quantized(model)
-    for group in hidden_groups(model.spec.plan(model.input_shape)):
-        if group.width > 1:
-            place = group.producers[0]
-            yield [dequantize(without_channels(whole, {place: [channel]})) for channel in range(group.width)]
-
-
-def _without_biases(model: Model) -> Iterator[list[Model]]:
-    """The network without the biases of one layer, for each layer that has some and stands in no block."""
-    arrays = named_arrays(model.spec, model.input_shape, model.weights)
-    if any(isinstance(layer, Repeat | Residual) for layer in model.spec.layers):
-        return
-    for place, layer in enumerate(model.spec.layers):
-        if isinstance(layer, Conv | Pointwise | Depthwise | Dense) and layer.bias:
-            layers = (*model.spec.layers[:place], replace(layer, bias=False), *model.spec.layers[place + 1 :])
-            kept = {name: array for name, array in arrays.items() if name != f"{place}.bias"}
-            spec = NetSpec(layers)
-            yield [replace(model, spec=spec, weights=flatten_arrays(spec, model.input_shape, kept))]
+    """The network without one channel or without the biases of one layer: of each layer the least harmful, in order."""
+    return least_harmful_of_each_layer(partial(training_loss, search), model)
 
 
 def training_loss(search: Search, model: Model) -> float:
     """The mean loss by the search's recipe on the first training images."""
-    train, recipe = search.data.train, DISTILLATION_RECIPES[search.recipe_name]
-    logits = choose(search.context.engine).predict(model.spec, model.weights, train.images[:LOSS_IMAGES])
-    taught = search.context.teacher_logits if recipe.needs_teacher else None
-    targets = prepare(recipe, taught if taught is None else taught[:LOSS_IMAGES])
-    return loss_and_gradient(recipe, logits.astype(np.float64), train.labels[:LOSS_IMAGES], targets)[0]
+    return loss_on_first(search.context, DISTILLATION_RECIPES[search.recipe_name], model)

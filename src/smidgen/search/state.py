@@ -47,6 +47,7 @@ class History:
         notes: What was found out on the way, one sentence each.
         looks: Which candidates the confirmation half was asked about.
         starts: The first weights of trainings that go on from another network's, by their digest.
+        training_errors: Errors on the first training images, by the trial's key.
     """
 
     candidates: list[TrainedCandidate] = field(default_factory=list)
@@ -55,6 +56,7 @@ class History:
     notes: list[str] = field(default_factory=list)
     looks: Looks = field(default_factory=Looks)
     starts: dict[str, Start] = field(default_factory=dict)
+    training_errors: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,10 +228,6 @@ class Search:
             return None
         return next((one for one in self.by_size() if self.is_met(one, "selection")), None)
 
-    def in_order_of_confirmation(self) -> list[TrainedCandidate]:
-        """All candidates by size, but those first that meet the requirement on the selection half and not by luck."""
-        return list(dict.fromkeys((*self.likely(), *self.by_size())))
-
     def likely(self) -> list[TrainedCandidate]:
         """The candidates that meet the requirement on the selection half, but those that did by luck, by size.
 
@@ -256,8 +254,12 @@ class Search:
         return {key: (error + training + difference) / 2 for key, (error, training) in errors.items()}
 
     def _training_error(self, one: TrainedCandidate) -> float:
-        network, first = (one.trial.spec, one.outcome.weights), self.data.train.first(TRAINING_IMAGES)
-        return 1 - self.study.score(self.context, one.trial, network, first, name="train", of="the first images").rate
+        known, network = self.history.training_errors, (one.trial.spec, one.outcome.weights)
+        if one.trial.key not in known:
+            first = self.data.train.first(TRAINING_IMAGES)
+            found = self.study.score(self.context, one.trial, network, first, name="train", of="the first images")
+            known[one.trial.key] = 1 - found.rate
+        return known[one.trial.key]
 
     def tell(self, note: str) -> None:
         """Keep a sentence for the report, and show it at once."""

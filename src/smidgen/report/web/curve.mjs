@@ -28,9 +28,10 @@ function showTip(dot) {
   tip.style.top = `${at.top - tip.offsetHeight > 16 ? above : at.bottom - box.top + 8}px`;
 }
 
-export function svgPoint(event) {
-  return new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
-}
+// The matrix from places on the screen to places in the picture.
+export const toPicture = () => svg.getScreenCTM().inverse();
+
+const svgPoint = (event) => new DOMPoint(event.clientX, event.clientY).matrixTransform(toPicture());
 
 function nearest(event) {
   const point = svgPoint(event);

@@ -2,7 +2,7 @@
 
 import { byId, clipped, shortPercent } from "./elements.mjs";
 import { page } from "./page.mjs";
-import { svgPoint } from "./curve.mjs";
+import { toPicture } from "./curve.mjs";
 
 const STEP = 0.001;
 const line = byId("floor");
@@ -22,16 +22,17 @@ export function placeFloor(floor) {
 
 // `moved` is told each new floor.
 export function listenToFloor(floorOf, moved) {
-  let isDragged = false;
+  // Where the picture was when the drag began: another network has other panels, and the page may move under the pointer.
+  let dragged = null;
   line.addEventListener("pointerdown", (event) => {
     event.stopPropagation();
     line.setPointerCapture(event.pointerId);
-    isDragged = true;
+    dragged = toPicture();
   });
   line.addEventListener("pointermove", (event) => {
-    if (isDragged) moved(rounded(rateAt(svgPoint(event).y)));
+    if (dragged) moved(rounded(rateAt(new DOMPoint(event.clientX, event.clientY).matrixTransform(dragged).y)));
   });
-  line.addEventListener("lostpointercapture", () => (isDragged = false));
+  line.addEventListener("lostpointercapture", () => (dragged = null));
   line.addEventListener("keydown", (event) => {
     const step = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 10, PageDown: -10 }[event.key];
     const end = { Home: lowest, End: highest }[event.key];

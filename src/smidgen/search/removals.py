@@ -1,0 +1,72 @@
+"""Which channel of a trained network is missed least: each is left out in turn, and the losses are compared.
+
+The loss is that on training images; no validation image takes part. Harm is the rise of the loss for each parameter
+that is saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from smidgen.engine import choose
+from smidgen.engine.losses import loss_and_gradient, prepare
+from smidgen.model import Model, as_quantized, dequantize, flatten_arrays, named_arrays
+from smidgen.records import Recipe
+from smidgen.spec import Conv, Dense, Depthwise, NetSpec, Pointwise, Repeat, Residual
+from smidgen.transforms import without_channels
+from smidgen.transforms.channel_groups import ChannelGroup
+from smidgen.transforms.channels import hidden_groups
+from smidgen.trials.evaluate import TrainingContext
+
+Loss = Callable[[Model], float]
+
+LOSS_IMAGES = 2_000
+"""Training images (the first N) on which the loss after a removal is computed."""
+
+
+def loss_on_first(context: TrainingContext, recipe: Recipe, model: Model) -> float:
+    """The mean loss by a recipe on the first training images."""
+    train = context.dataset.train
+    logits = choose(context.engine).predict(model.spec, model.weights, train.images[:LOSS_IMAGES])
+    taught = context.teacher_logits if recipe.needs_teacher else None
+    targets = prepare(recipe, taught if taught is None else taught[:LOSS_IMAGES])
+    return loss_and_gradient(recipe, logits.astype(np.float64), train.labels[:LOSS_IMAGES], targets)[0]
+
+
+def least_harmful_of_each_layer(loss: Loss, model: Model) -> list[Model]:
+    """The network without one channel or without the biases of one layer: of each layer the least harmful, in order."""
+    groups = hidden_groups(model.spec.plan(model.input_shape))
+    fewer = (without_each_channel(model, group) for group in groups if group.width > 1)
+    return _by_harm(loss, model, (*fewer, *_without_biases(model)))
+
+
+def without_each_channel(model: Model, group: ChannelGroup) -> list[Model]:
+    """The network without each channel of one group in turn."""
+    whole, place = as_quantized(model), group.producers[0]
+    return [dequantize(without_channels(whole, {place: [channel]})) for channel in range(group.width)]
+
+
+def _by_harm(loss: Loss, model: Model, options: Iterable[list[Model]]) -> list[Model]:
+    """The least harmful network of each option, in the order of the harm."""
+    before, best = loss(model), []
+    for smaller in options:
+        harms = [(loss(one) - before) / (model.weights.size - one.weights.size) for one in smaller]
+        least = int(np.argmin(harms))
+        best.append((harms[least], smaller[least]))
+    return [one for _, one in sorted(best, key=lambda pair: pair[0])]
+
+
+def _without_biases(model: Model) -> Iterator[list[Model]]:
+    """The network without the biases of one layer, for each layer that has some and stands in no block."""
+    arrays = named_arrays(model.spec, model.input_shape, model.weights)
+    if any(isinstance(layer, Repeat | Residual) for layer in model.spec.layers):
+        return
+    for place, layer in enumerate(model.spec.layers):
+        if isinstance(layer, Conv | Pointwise | Depthwise | Dense) and layer.bias:
+            layers = (*model.spec.layers[:place], replace(layer, bias=False), *model.spec.layers[place + 1 :])
+            kept = {name: array for name, array in arrays.items() if name != f"{place}.bias"}
+            spec = NetSpec(layers)
+            yield [replace(model, spec=spec, weights=flatten_arrays(spec, model.input_shape, kept))]
