@@ -186,6 +186,7 @@ def test_windows_of_an_accelerometer_get_a_small_network_along_time(tmp_path: Pa
     assert result.outcome.parameters <= 150 and result.test.rate > 0.9
 
 
+@pytest.mark.xfail(strict=True, reason="rounds that make the smallest smaller take it to 1.5e12 for 360 photos")
 def test_a_search_in_few_photos_is_expected_to_take_about_a_minute() -> None:
     photos = RANDOM.integers(0, 255, (600, 40, 32, 3)).astype(np.uint8)
     data = with_copies(from_arrays(photos, np.arange(600) % 3), 4)
@@ -193,7 +194,7 @@ def test_a_search_in_few_photos_is_expected_to_take_about_a_minute() -> None:
     teacher = teacher_trial(context, 0)
     assert teacher.spec.parameters(data.input_shape) <= 24 * 360
     expected = WorkEstimate(context, lambda each: first_networks(space_of(data, goal, each), each, 0), teacher)
-    assert expected(quick) < 1.8e12, "a minute on two threads at 15e9 multiply-accumulates a second"
+    assert expected(quick) < 8e11, "a minute on two threads at 7e9 multiply-accumulates a second"
 
 
 @pytest.mark.slow
