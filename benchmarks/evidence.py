@@ -6,6 +6,7 @@ asks these lines of every folder, and compares the figures in the documents with
 
 from __future__ import annotations
 
+import argparse
 import csv
 import os
 import platform
@@ -27,6 +28,18 @@ def new_folder(out: Path) -> Path:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     return out
+
+
+def asked_searches(doc: str | None) -> argparse.Namespace:
+    """Read SET=FLOOR ..., --seeds and --out from the command line; `searches` has each (set, floor, seed)."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sets", nargs="+", metavar="SET=FLOOR")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    pairs = [text.split("=") for text in given.sets]
+    given.searches = [(name, float(floor), seed) for name, floor in pairs for seed in range(given.seeds)]
+    return given
 
 
 def collected(path: Path, heads: Sequence[str], rows: Iterable[Mapping[str, object]]) -> list[Mapping[str, object]]:

@@ -7,7 +7,6 @@ SET=FLOOR is what `smidgen shrink` takes. Each search is run once; its byte sear
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from evidence import collected, markdown, new_folder, write_readme
+from evidence import asked_searches, collected, markdown, new_folder, write_readme
 from smidgen.data import load
 from smidgen.search.byte_search import ByteSearchEffort
 from smidgen.search.effort import EFFORTS as SEARCHES
@@ -49,18 +48,13 @@ def rows_of(name: str, floor: float, seed: int, path: Path) -> Iterator[Row]:
 
 def main() -> None:
     """Read the command line, run, and write the folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", nargs="+", metavar="SET=FLOOR")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", type=Path, required=True)
-    given = parser.parse_args()
+    given = asked_searches(__doc__)
     out = new_folder(given.out)
     with TemporaryDirectory() as folder:
         made = (
             row
-            for name, floor in (text.split("=") for text in given.sets)
-            for seed in range(given.seeds)
-            for row in rows_of(name, float(floor), seed, Path(folder) / f"{name}-{seed}.sqlite")
+            for name, floor, seed in given.searches
+            for row in rows_of(name, floor, seed, Path(folder) / f"{name}-{seed}.sqlite")
         )
         rows = collected(out / "rows.csv", HEADS, made)
     medians = "; ".join(f"{each}: {_median(rows, each):g} bytes" for each in EFFORTS)

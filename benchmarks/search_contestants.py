@@ -12,7 +12,6 @@ test is scored once, for the smallest network that holds the floor.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,7 @@ from typing import Any, TypeVar
 
 import optuna
 
-from evidence import collected, markdown, new_folder, write_readme
+from evidence import asked_searches, collected, markdown, new_folder, write_readme
 from own_data_sets import source_of
 from smidgen.data import Dataset, load
 from smidgen.records import Outcome, Recipe, Trial
@@ -183,20 +182,11 @@ def _row(
 
 def main() -> None:
     """Read the command line, run, and write the folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", nargs="+", metavar="SET=FLOOR")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", type=Path, required=True)
-    given = parser.parse_args()
+    given = asked_searches(__doc__)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     out = new_folder(given.out)
     with TemporaryDirectory() as folder:
-        made = (
-            row
-            for name, floor in (text.split("=") for text in given.sets)
-            for seed in range(given.seeds)
-            for row in rows_of(name, float(floor), seed, Path(folder))
-        )
+        made = (row for name, floor, seed in given.searches for row in rows_of(name, floor, seed, Path(folder)))
         found = collected(out / "rows.csv", HEADS, made)
     cells = [[str(row[head]) for head in HEADS[:-1]] for row in found]
     text = f"{__doc__}\n{markdown(HEADS[:-1], cells)}"

@@ -23,11 +23,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, product
 from random import Random
-from statistics import fmean
 
 from smidgen.engine import Start
 from smidgen.model import Model, QuantizedModel, as_quantized, dequantize, encode, flat_weights, nearest_step
 from smidgen.records import Outcome, Recipe, Trial
+from smidgen.search.ranking import estimated_errors
 from smidgen.transforms import (
     Steps,
     fold_batch_norm,
@@ -228,8 +228,7 @@ class ByteSearch:
 
     def estimates(self) -> dict[str, float]:
         """The estimated error of each file, by its trial's key; the confirmation half takes no part in it."""
-        difference = fmean(file.error - file.training_error for file in self.candidates)
-        return {file.trial.key: (file.error + file.training_error + difference) / 2 for file in self.candidates}
+        return estimated_errors({file.trial.key: (file.error, file.training_error) for file in self.candidates})
 
     # --- what is proposed ---
 

@@ -41,17 +41,17 @@ def descend(search: Search) -> None:
 
     Where the most accurate network within limits is wanted, a round is in vain if none is more accurate.
     """
-    failures, grown = 0, list[TrainedCandidate]()
+    failures, grown, best = 0, list[TrainedCandidate](), _best(search)
     for number in range(search.effort.descents):
-        before = _best(search)
-        smaller = [*_near_misses(search, before), *_single_channels(search, before), *_exchanged(search, before, grown)]
-        larger = list(_with_a_channel_more(search, before, np.random.default_rng((search.seed, number))))
+        smaller = [*_near_misses(search, best), *_single_channels(search, best), *_exchanged(search, best, grown)]
+        larger = list(_with_a_channel_more(search, best, np.random.default_rng((search.seed, number))))
         trials = search.affordable([*smaller, *larger], BUDGET_SHARES["pruning"])
         if not trials:
             return
         trained = search.train(trials, "single channels")
         grown = trained[len(smaller) :]
-        failures = 0 if _best(search) is not before else failures + 1
+        before, best = best, _best(search)
+        failures = 0 if best is not before else failures + 1
         if failures > search.effort.patience:
             return
 

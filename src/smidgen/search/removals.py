@@ -29,11 +29,11 @@ LOSS_IMAGES = 2_000
 
 def loss_on_first(context: TrainingContext, recipe: Recipe, model: Model) -> float:
     """The mean loss by a recipe on the first training images."""
-    train = context.dataset.train
-    logits = choose(context.engine).predict(model.spec, model.weights, train.images[:LOSS_IMAGES])
+    first = context.dataset.train.first(LOSS_IMAGES)
+    logits = choose(context.engine).predict(model.spec, model.weights, first.images)
     taught = context.teacher_logits if recipe.needs_teacher else None
     targets = prepare(recipe, taught if taught is None else taught[:LOSS_IMAGES])
-    return loss_and_gradient(recipe, logits.astype(np.float64), train.labels[:LOSS_IMAGES], targets)[0]
+    return loss_and_gradient(recipe, logits.astype(np.float64), first.labels, targets)[0]
 
 
 def least_harmful_of_each_layer(loss: Loss, model: Model) -> list[Model]:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, islice
-from statistics import fmean
 
 from smidgen.data import Dataset
 from smidgen.engine import Start
@@ -25,7 +24,7 @@ from smidgen.search.goal import Goal
 from smidgen.search.judge import Judge
 from smidgen.search.progress import Progress
 from smidgen.search.proposals import Space
-from smidgen.search.ranking import CandidateScore, expected_scores, promising
+from smidgen.search.ranking import CandidateScore, estimated_errors, expected_scores, promising
 from smidgen.search.result import TrainedCandidate
 from smidgen.spec import NetSpec
 from smidgen.transforms import parameters_with_input
@@ -242,16 +241,10 @@ class Search:
     def estimated_errors(self) -> dict[str, float]:
         """The estimated error of networks that lost channels, by their trials' keys; confirmation takes no part.
 
-        It is the mean of two estimates: the error on the selection half, and that on training images plus the average
-        difference between the two (a control variate). Of many networks those best on the selection half alone are in
-        part the lucky ones.
+        Of many networks those best on the selection half alone are in part the lucky ones; see `estimated_errors`.
         """
         known = [one for one in self.history.candidates if one.trial.start_digest and not one.outcome.diverged_at]
-        errors = {one.trial.key: (self.score(one).error, self._training_error(one)) for one in known}
-        if not errors:
-            return {}
-        difference = fmean(error - training for error, training in errors.values())
-        return {key: (error + training + difference) / 2 for key, (error, training) in errors.items()}
+        return estimated_errors({one.trial.key: (self.score(one).error, self._training_error(one)) for one in known})
 
     def _training_error(self, one: TrainedCandidate) -> float:
         known, network = self.history.training_errors, (one.trial.spec, one.outcome.weights)

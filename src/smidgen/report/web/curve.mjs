@@ -31,7 +31,7 @@ function showTip(dot) {
 // The matrix from places on the screen to places in the picture.
 export const toPicture = () => svg.getScreenCTM().inverse();
 
-const svgPoint = (event) => new DOMPoint(event.clientX, event.clientY).matrixTransform(toPicture());
+export const svgPoint = (event, matrix = toPicture()) => new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix);
 
 function nearest(event) {
   const point = svgPoint(event);

@@ -2,7 +2,7 @@
 
 import { byId, clipped, shortPercent } from "./elements.mjs";
 import { page } from "./page.mjs";
-import { toPicture } from "./curve.mjs";
+import { svgPoint, toPicture } from "./curve.mjs";
 
 const STEP = 0.001;
 const line = byId("floor");
@@ -30,7 +30,7 @@ export function listenToFloor(floorOf, moved) {
     dragged = toPicture();
   });
   line.addEventListener("pointermove", (event) => {
-    if (dragged) moved(rounded(rateAt(new DOMPoint(event.clientX, event.clientY).matrixTransform(dragged).y)));
+    if (dragged) moved(rounded(rateAt(svgPoint(event, dragged).y)));
   });
   line.addEventListener("lostpointercapture", () => (dragged = null));
   line.addEventListener("keydown", (event) => {
