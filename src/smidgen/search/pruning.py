@@ -155,7 +155,7 @@ def least_harmful(search: Search, model: Model) -> Model | None:
 
 def removals(search: Search, model: Model) -> list[Model]:
     """The network without one channel or without the biases of one layer: of each layer the least harmful, in order."""
-    return least_harmful_of_each_layer(partial(training_loss, search), model)
+    return least_harmful_of_each_layer(partial(training_loss, search), model, search.study.workers)
 
 
 def training_loss(search: Search, model: Model) -> float:

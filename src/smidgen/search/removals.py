@@ -7,6 +7,7 @@ that is saved.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -36,11 +37,20 @@ def loss_on_first(context: TrainingContext, recipe: Recipe, model: Model) -> flo
     return loss_and_gradient(recipe, logits.astype(np.float64), first.labels, targets)[0]
 
 
-def least_harmful_of_each_layer(loss: Loss, model: Model) -> list[Model]:
-    """The network without one channel or without the biases of one layer: of each layer the least harmful, in order."""
+def least_harmful_of_each_layer(loss: Loss, model: Model, workers: int) -> list[Model]:
+    """The network without one channel or without the biases of one layer: of each layer the least harmful, in order.
+
+    Args:
+        loss: What is to stay low; it is called on threads.
+        model: The network.
+        workers: Threads.
+    """
     groups = hidden_groups(model.spec.plan(model.input_shape))
     fewer = (without_each_channel(model, group) for group in groups if group.width > 1)
-    return _by_harm(loss, model, (*fewer, *_without_biases(model)))
+    options = [*fewer, *_without_biases(model)]
+    with ThreadPoolExecutor(workers) as pool:
+        losses = pool.map(loss, (one for smaller in options for one in smaller))
+        return _by_harm(loss(model), losses, model, options)
 
 
 def without_each_channel(model: Model, group: ChannelGroup) -> list[Model]:
@@ -49,11 +59,11 @@ def without_each_channel(model: Model, group: ChannelGroup) -> list[Model]:
     return [dequantize(without_channels(whole, {place: [channel]})) for channel in range(group.width)]
 
 
-def _by_harm(loss: Loss, model: Model, options: Iterable[list[Model]]) -> list[Model]:
-    """The least harmful network of each option, in the order of the harm."""
-    before, best = loss(model), []
+def _by_harm(before: float, losses: Iterator[float], model: Model, options: Iterable[list[Model]]) -> list[Model]:
+    """The least harmful network of each option, in the order of the harm, by the losses of all of them in order."""
+    best = []
     for smaller in options:
-        harms = [(loss(one) - before) / (model.weights.size - one.weights.size) for one in smaller]
+        harms = [(next(losses) - before) / (model.weights.size - one.weights.size) for one in smaller]
         least = int(np.argmin(harms))
         best.append((harms[least], smaller[least]))
     return [one for _, one in sorted(best, key=lambda pair: pair[0])]
