@@ -19,7 +19,7 @@ from functools import partial
 from smidgen.model import Model
 from smidgen.records import Trial
 from smidgen.search.edits import with_widths
-from smidgen.search.effort import BUDGET_SHARES, DISTILLATION_RECIPES
+from smidgen.search.effort import BUDGET_SHARES
 from smidgen.search.parameter_search import with_better_recipe
 from smidgen.search.proposals import resized
 from smidgen.search.ranking import (
@@ -159,5 +159,5 @@ def removals(search: Search, model: Model) -> list[Model]:
 
 
 def training_loss(search: Search, model: Model) -> float:
-    """The mean loss by the search's recipe on the first training images."""
-    return loss_on_first(search.context, DISTILLATION_RECIPES[search.recipe_name], model)
+    """The mean cross-entropy of the labels on the first training images."""
+    return loss_on_first(search.context, model)

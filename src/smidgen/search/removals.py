@@ -12,10 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from smidgen.engine import choose
-from smidgen.engine.losses import loss_and_gradient, prepare
+from smidgen.engine import choose, cross_entropy
+from smidgen.engine.losses import class_logits
 from smidgen.model import Model, as_quantized, dequantize, flatten_arrays, named_arrays
-from smidgen.records import Recipe
 from smidgen.spec import Conv, Dense, Depthwise, NetSpec, Pointwise, Repeat, Residual
 from smidgen.transforms import without_channels
 from smidgen.transforms.channel_groups import ChannelGroup
@@ -28,13 +27,11 @@ LOSS_IMAGES = 2_000
 """Training images (the first N) on which the loss after a removal is computed."""
 
 
-def loss_on_first(context: TrainingContext, recipe: Recipe, model: Model) -> float:
-    """The mean loss by a recipe on the first training images."""
+def loss_on_first(context: TrainingContext, model: Model) -> float:
+    """The mean cross-entropy of the labels on the first training images."""
     first = context.dataset.train.first(LOSS_IMAGES)
     logits = choose(context.engine).predict(model.spec, model.weights, first.images)
-    taught = context.teacher_logits if recipe.needs_teacher else None
-    targets = prepare(recipe, taught if taught is None else taught[:LOSS_IMAGES])
-    return loss_and_gradient(recipe, logits.astype(np.float64), first.labels, targets)[0]
+    return cross_entropy(class_logits(logits), first.labels)
 
 
 def least_harmful_of_each_layer(loss: Loss, model: Model, workers: int) -> list[Model]:
