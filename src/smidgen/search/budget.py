@@ -31,7 +31,7 @@ from smidgen.trials.evaluate import TrainingContext
 CURVE_COST = 2.5
 """Work of a long training of a size on the curve, as a multiple of that of a usual network."""
 
-WIDE_COST, PRUNING_COST, DESCENT_COST = 2.0, 20.0, 8.0
+WIDE_COST, PRUNING_COST, DESCENT_COST = 2.0, 20.0, 6.0
 """Work of the training of a wide network, of all short trainings while its channels are removed, and of a round that
 makes the smallest network smaller: as multiples of a usual network's training, for a round one of middle length."""
 

@@ -1,7 +1,7 @@
 """The stage that makes the smallest network that meets the requirement smaller still, in rounds of trainings.
 
     single channels    it loses a channel of one layer or the biases of one, each in a network of its own
-    near misses        smaller networks that nearly meet the requirement are trained on, as is the smallest itself
+    near misses        the most accurate of the smaller networks that do not quite meet it is trained on
     exchanges          it gains a channel of one layer, is trained shortly, and then loses others until it is smaller
 
 The removal of the channel that is missed least, again and again, is greedy: what is left depends on the order. An
@@ -28,7 +28,7 @@ from smidgen.transforms import with_channel_twice
 from smidgen.transforms.channel_groups import ChannelGroup
 from smidgen.transforms.channels import hidden_groups
 
-BRANCHES, CONTINUED = 3, 2
+BRANCHES, CONTINUED = 3, 1
 """How many layers lose a channel, and how many near misses are trained on, in each round."""
 
 GROWING, GROWING_SIZE, EXCHANGED = 2, 1.2, 4
@@ -77,17 +77,14 @@ def _single_channels(search: Search, best: TrainedCandidate | None) -> Iterator[
 
 
 def _near_misses(search: Search, best: TrainedCandidate | None) -> Iterator[Trial]:
-    """Networks that lost channels, may become the answer and were not trained on yet, the most accurate first.
-
-    The smallest that meets the requirement is one: more networks come from it.
-    """
+    """Networks that lost channels, may become the answer and were not trained on yet, the most accurate first."""
     most = best.outcome.parameters if best and search.goal.target else math.inf
     known, errors = set(search.history.starts), search.estimated_errors()
     near = [
         one
         for one in search.history.candidates
         if one.trial.key in errors and Start(one.outcome.weights).digest not in known
-        if one.outcome.parameters <= most and (not search.goal.target or goes_on(search, one))
+        if one.outcome.parameters < most and (not search.goal.target or goes_on(search, one))
     ]
     near.sort(key=lambda one: errors[one.trial.key])
     for one in first_of_each(near, lambda one: one.trial.spec)[:CONTINUED]:

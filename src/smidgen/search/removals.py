@@ -23,7 +23,7 @@ from smidgen.trials.evaluate import TrainingContext
 
 Loss = Callable[[Model], float]
 
-LOSS_IMAGES = 2_000
+LOSS_IMAGES = 1_000
 """Training images (the first N) on which the loss after a removal is computed."""
 
 
