@@ -4,7 +4,8 @@
 
 Each network is trained once; then its weights are rounded to a grid, trained on the grid without and with a price for
 each bit, and stored by the best coder. The last column counts weights at level zero. Files that are given with --files
-are read for the same count. Time: a minute of processor time.
+are read for the same count, and for what layers, grids and the learning of the coder's models take. Time: a minute of
+processor time.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ import numpy as np
 from evidence import csv_text, markdown, new_folder, write_readme
 from smidgen.data import Dataset, load
 from smidgen.engine import Examples, Start, choose
-from smidgen.model import Model, QuantizedModel, as_quantized, decode, encode, flat_weights, load_smidgen
+from smidgen.model import Model, QuantizedModel, as_quantized, decode, encode, flat_weights, inspect, load_smidgen
+from smidgen.model.coding.coders import CODERS, counts_of
+from smidgen.model.coding.contexts import zero_counts
+from smidgen.model.coding.range_coder import BYPASS
 from smidgen.records import Recipe, Score
 from smidgen.search import byte_search
 from smidgen.spec import NetSpec, parse_spec
@@ -53,16 +57,14 @@ class Measured:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--files", type=Path, nargs="*", default=sorted(Path("results/2026-11-20-bytes").glob("*.smidgen"))
-    )
+    parser.add_argument("--files", type=Path, nargs="*", default=sorted(Path("results").glob("**/*.smidgen")))
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     data = load("mnist")
     rows = [row for name, spec in NETWORKS.items() for row in stages(name, spec, data)]
     out = new_folder(options.out)
     (out / "stages.csv").write_text(csv_text([as_row(row) for row in rows]))
-    text = f"{stage_table(rows)}\n\nFiles of an earlier search:\n\n{file_table(options.files)}"
+    text = f"{stage_table(rows)}\n\nFiles of searches:\n\n{file_table(options.files)}"
     write_readme(out, "What each stage of the search for bytes saves", f"one training a stage, seed {SEED}", text)
     print((out / "README.md").read_text())
 
@@ -131,9 +133,35 @@ def stage_table(rows: list[Measured]) -> str:
 
 
 def file_table(files: list[Path]) -> str:
-    rows = [(path.name, path.stat().st_size, *zeros_of(load_smidgen(path))) for path in files]
-    cells = [(name, f"{size:,}", f"{zeros:,} of {weights:,}") for name, size, zeros, weights in rows]
-    return markdown(("file", "bytes", "weights at zero"), cells)
+    return markdown(
+        ("file", "bytes", "of these for layers", "for grids", "that the models learn", "weights at zero"),
+        [file_row(path) for path in files],
+    )
+
+
+def file_row(path: Path) -> tuple[str, ...]:
+    parts, quantized = inspect(path).parts, load_smidgen(path)
+    layers = sum(part.bits for part in parts if part.name == "input and layers") / 8
+    grids = sum(part.bits for part in parts if part.name.endswith(" grid")) / 8
+    zeros, weights = zeros_of(quantized)
+    shares = (f"{layers:.1f}", f"{grids:.1f}", f"{learning_bytes(quantized):.1f}")
+    name = path.name if path.stem != "winner" else f"{path.parent.parent.name}/{path.parent.name}"
+    return name, f"{path.stat().st_size:,}", *shares, f"{zeros:,} of {weights:,}"
+
+
+def learning_bytes(quantized: QuantizedModel) -> float:
+    """What models that know nothing of these levels cost, beside models of exactly their shares.
+
+    No prior can save more, whatever it was trained on. All tensors share the models of the coder "adaptive" here.
+    """
+    levels = [tensor.levels for tensor in quantized.tensors.values()]
+    counts = sum(map(counts_of, levels), zero_counts()).astype(np.float64)
+    modelled = np.flatnonzero(counts.sum(axis=0))
+    modelled = modelled[modelled != BYPASS]
+    shares = counts[:, modelled] / counts[:, modelled].sum(axis=0)
+    known = -(counts[:, modelled] * np.log2(np.maximum(shares, 1e-300))).sum() + counts[:, BYPASS].sum()
+    adaptive = CODERS["adaptive"].bits(np.concatenate([each.ravel() for each in levels]), zero_counts())
+    return float(adaptive - known) / 8
 
 
 if __name__ == "__main__":
