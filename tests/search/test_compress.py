@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from smidgen.data import Dataset
 from smidgen.errors import FloorNotMet, RequestError
 from smidgen.model import Model, decode, dequantize, encode, flat_weights, load_smidgen, save_safetensors
 from smidgen.records import Floor, Recipe, Score
-from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS
+from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS, ByteSearch, FileCandidate, _first_steps
 from smidgen.search.compress import CompressResult, compress
 from smidgen.search.goal import Goal, Limits, Target
 from smidgen.search.judge import needed_rate
@@ -62,6 +63,35 @@ def test_what_is_said_of_each_file_is_so(found: CompressResult, digits: Dataset)
                 classify(TrainingContext(digits), decoded.spec, decoded.weights, split).argmax(axis=1) == split.labels
             )
             assert getattr(candidate.outcome, half) == Score(int(right.sum()), len(split))
+
+
+def of(file_bytes: int, error: float) -> FileCandidate:
+    trial = SimpleNamespace(key=f"{file_bytes} {error}")
+    return cast(
+        FileCandidate,
+        SimpleNamespace(trial=trial, file_bytes=file_bytes, error=error, training_error=error, stage="first grids"),
+    )
+
+
+def test_a_file_near_the_floor_has_children_before_shorter_ones_that_never_come_near() -> None:
+    search = ByteSearch(cast(Study, None), cast(TrainingContext, None), GLANCE, allowed=0.026, seed=0)
+    near, exact, far, accurate = of(223, 0.0262), of(250, 0.025), of(205, 0.034), of(500, 0.01)
+    search.candidates = [far, accurate, exact, near]
+    assert search._parents() == [near, exact, far, accurate]
+    search.most_bytes = 240
+    assert search._parents() == [near, exact, far, accurate]
+
+
+def test_steps_that_are_nearly_equal_are_one_grid() -> None:
+    spec = parse_spec("dense 4 relu, dense 4 relu, dense 2")
+    kernels = [size * np.ones(shape, np.float32) for size, shape in ((1.0, (12, 1)), (0.8, (16, 1)), (0.1, (8, 1)))]
+    biases = [np.full((count, 1), size, np.float32) for size, count in ((0.02, 4), (0.5, 4), (0.6, 2))]
+    parts = [part.ravel() for pair in zip(kernels, biases, strict=True) for part in pair]
+    steps = _first_steps(Model(spec, (3, 1, 1), ("a", "b"), np.concatenate(parts)), 1.0)
+    first, second, third = (steps[f"{place}.weight"] for place in range(3))
+    assert first == second > 2 * third
+    assert steps["0.bias"] < steps["1.bias"] / 2
+    assert steps["1.bias"] == steps["2.bias"] != first
 
 
 def test_the_winner_holds_on_both_halves_and_those_before_it_did_not(found: CompressResult, digits: Dataset) -> None:
