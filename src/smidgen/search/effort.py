@@ -83,7 +83,7 @@ SHRINK_BYTES = {
         networks=5, first=5, generations=2, children=5, steps=2_000, training_macs=0.4e12, total_macs=4e12
     ),
     "normal": ByteSearchEffort(
-        networks=8, first=8, generations=4, children=8, steps=3_200, training_macs=1e12, total_macs=20e12
+        networks=8, first=8, generations=6, children=8, steps=3_200, training_macs=1e12, total_macs=20e12
     ),
     "thorough": ByteSearchEffort(
         networks=8, first=16, generations=8, children=16, steps=8_000, training_macs=3e12, total_macs=40e12
