@@ -154,14 +154,13 @@ def learning_bytes(quantized: QuantizedModel) -> float:
 
     No prior can save more, whatever it was trained on. All tensors share the models of the coder "adaptive" here.
     """
-    levels = [tensor.levels for tensor in quantized.tensors.values()]
-    counts = sum(map(counts_of, levels), zero_counts()).astype(np.float64)
+    levels = np.concatenate([tensor.levels.ravel() for tensor in quantized.tensors.values()])
+    counts = counts_of(levels)
     modelled = np.flatnonzero(counts.sum(axis=0))
     modelled = modelled[modelled != BYPASS]
     shares = counts[:, modelled] / counts[:, modelled].sum(axis=0)
     known = -(counts[:, modelled] * np.log2(np.maximum(shares, 1e-300))).sum() + counts[:, BYPASS].sum()
-    adaptive = CODERS["adaptive"].bits(np.concatenate([each.ravel() for each in levels]), zero_counts())
-    return float(adaptive - known) / 8
+    return float(CODERS["adaptive"].bits(levels, zero_counts()) - known) / 8
 
 
 if __name__ == "__main__":

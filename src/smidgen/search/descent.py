@@ -1,7 +1,7 @@
 """The stage that makes the smallest network that meets the requirement smaller still, in rounds of trainings.
 
     single channels    it loses a channel of one layer or the biases of one, each in a network of its own
-    near misses        the most accurate of the smaller networks that do not quite meet it is trained on
+    near misses        the most accurate of the smaller networks that nearly meet the requirement is trained on
     exchanges          it gains a channel of one layer, is trained shortly, and then loses others until it is smaller
 
 The removal of the channel that is missed least, again and again, is greedy: what is left depends on the order. An
@@ -41,9 +41,10 @@ def descend(search: Search) -> None:
 
     Where the most accurate network within limits is wanted, a round is in vain if none is more accurate.
     """
-    failures, grown, best = 0, list[TrainedCandidate](), _best(search)
+    failures, grown, before, best = 0, list[TrainedCandidate](), None, _best(search)
     for number in range(search.effort.descents):
-        smaller = [*_near_misses(search, best), *_single_channels(search, best), *_exchanged(search, best, grown)]
+        branches = _single_channels(search, best) if best is not before else ()
+        smaller = [*_near_misses(search, best), *branches, *_exchanged(search, best, grown)]
         larger = list(_with_a_channel_more(search, best, np.random.default_rng((search.seed, number))))
         trials = search.affordable([*smaller, *larger], BUDGET_SHARES["pruning"])
         if not trials:

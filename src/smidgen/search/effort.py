@@ -90,8 +90,8 @@ SHRINK_BYTES = {
     ),
 }
 """What a search tries for fewer bytes. On MNIST at 97 %, eight networks on one grid each and four generations gave 213,
-237 and 251 bytes from three seeds, and three networks on six grids each and three generations 237, 246 and 248.
-"""
+237 and 251 bytes from three seeds, and three networks on six grids each and three generations 237, 246 and 248
+(`results/2026-11-29-networks-for-files`); six generations are newer."""
 
 EFFORTS = {
     "glance": Effort(
