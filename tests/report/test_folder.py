@@ -115,6 +115,12 @@ def test_the_confusion_and_the_wrong_images_are_of_the_test_split(answer: Shrink
     assert all(wrong.truth != wrong.predicted for wrong in view.wrong)
 
 
+def test_what_each_stage_saves_is_of_the_files_own_network(answer: ShrinkResult) -> None:
+    assert answer.file is not None
+    weights = 4 * answer.file.winner.outcome.parameters
+    assert weights <= answer.file.stages[0].file_bytes <= weights + 64
+
+
 def test_the_page_says_the_command_the_counts_and_how_it_was_chosen(
     written: Path, answer: ShrinkResult, digits: Dataset
 ) -> None:

@@ -15,8 +15,7 @@ def how_chosen(result: ShrinkResult) -> tuple[str, ...]:
         f"{_counted(len(result.candidates), 'training')} of {networks} on {len(data.train):,} examples were compared "
         f"on {len(data.selection):,} other examples of the training data, the selection half of the validation split.",
         *(_by_floor(result) if result.goal.target else _by_limits(result)),
-        *(result.teacher.notes if result.teacher else ()),
-        *map(_sentence, result.notes),
+        *map(_sentence, (*(result.teacher.notes if result.teacher else ()), *result.notes)),
         f"The {len(data.test):,} test examples were scored once, after the choice.",
         *_fresh_seeds(result),
     )

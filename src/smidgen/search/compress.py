@@ -32,7 +32,7 @@ from smidgen.search.effort import effort_named
 from smidgen.search.goal import Goal, as_goal
 from smidgen.search.judge import HALVES, Judge, Requirement, shown_floor
 from smidgen.teacher import Teacher, context_with_model, run_teacher
-from smidgen.transforms import grid_steps, quantize_model, with_coder, with_input
+from smidgen.transforms import fold_batch_norm, grid_steps, quantize_model, with_coder, with_input
 from smidgen.trials.evaluate import TrainingContext, classify, score
 from smidgen.trials.store import Store, open_store
 from smidgen.trials.study import Study
@@ -292,13 +292,16 @@ def _not_met_text(
 
 
 def _stages(context: TrainingContext, given: Model, winner: FileCandidate) -> list[CompressionStage]:
-    """From float32 to the file, each stage encoded and scored on the selection half."""
-    fine = quantize_model(given, grid_steps(given, FINE_STEP))
-    models: dict[str, QuantizedModel] = {
-        "float32 in a .smidgen file": as_quantized(given),
-        "fine grids, without training": with_coder(fine, "fixed"),
-        "the same, range coder": fine,
-    }
+    """From float32 to the file, each stage encoded and scored on the selection half.
+
+    A file of another network than the given one begins with its own weights in float32.
+    """
+    is_given = fold_batch_norm(given).spec == winner.trial.spec
+    models = {"float32 in a .smidgen file": as_quantized(given if is_given else winner.model)}
+    if is_given:
+        fine = quantize_model(given, grid_steps(given, FINE_STEP))
+        models["fine grids, without training"] = with_coder(fine, "fixed")
+        models["the same, range coder"] = fine
     if winner.stage != NOT_TRAINED:
         models["trained on its grids, fixed lengths"] = with_coder(winner.quantized, "fixed")
         models["the same, Huffman"] = with_coder(winner.quantized, "huffman")
