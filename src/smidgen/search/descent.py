@@ -11,7 +11,8 @@ exchange finds other widths of the same design, with weights that are trained al
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from smidgen.records import Trial
 from smidgen.search.effort import BUDGET_SHARES
 from smidgen.search.pruning import design_of, goes_on, is_prunable, removals, training_loss
 from smidgen.search.ranking import first_of_each
-from smidgen.search.removals import without_each_channel
+from smidgen.search.removals import losses_of, without_each_channel
 from smidgen.search.result import TrainedCandidate
 from smidgen.search.state import Search
 from smidgen.transforms import with_channel_twice
@@ -31,9 +32,10 @@ from smidgen.transforms.channels import hidden_groups
 BRANCHES, CONTINUED = 3, 1
 """How many layers lose a channel, and how many near misses are trained on, in each round."""
 
-GROWING, GROWING_SIZE, EXCHANGED = 2, 1.2, 4
+GROWING, GROWING_SIZE, LOSING, EXCHANGED = 2, 1.2, 6, 4
 """How many designs gain channels in each round, and their size at most, as a multiple of the smallest network's; how
-many of those that gained one and lost others are trained on: those of the least loss on training images times size."""
+many of those that gained one lose others, and how many of these are trained on: those of the least loss on training
+images times size."""
 
 
 def descend(search: Search) -> None:
@@ -119,15 +121,21 @@ def _most_needed(search: Search, model: Model, group: ChannelGroup) -> int:
     """The channel of a group whose removal raises the loss on training images most."""
     if group.width == 1:
         return 0
-    return int(np.argmax([training_loss(search, one) for one in without_each_channel(model, group)]))
+    losses = losses_of(partial(training_loss, search), without_each_channel(model, group), search.study.workers)
+    return int(np.argmax(losses))
 
 
 def _exchanged(search: Search, best: TrainedCandidate | None, grown: Sequence[TrainedCandidate]) -> list[Trial]:
     """The networks that gained a channel, without others that they need least: the best ones that are small enough."""
-    smaller = [model for one in grown if (model := _small_enough(search, best, search.model(one)))]
-    smaller.sort(key=lambda model: training_loss(search, model) * model.weights.size)
+    larger = _by_loss_times_size(search, map(search.model, grown))[:LOSING]
+    smaller = _by_loss_times_size(search, filter(None, (_small_enough(search, best, model) for model in larger)))
     wanted = first_of_each(smaller, lambda model: model.spec)[:EXCHANGED]
     return [search.retraining(model, "middle") for model in wanted]
+
+
+def _by_loss_times_size(search: Search, models: Iterable[Model]) -> list[Model]:
+    """The networks in the order of their loss on training images times their size."""
+    return sorted(models, key=lambda model: training_loss(search, model) * model.weights.size)
 
 
 def _small_enough(search: Search, best: TrainedCandidate | None, model: Model) -> Model | None:

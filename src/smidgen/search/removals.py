@@ -45,9 +45,14 @@ def least_harmful_of_each_layer(loss: Loss, model: Model, workers: int) -> list[
     groups = hidden_groups(model.spec.plan(model.input_shape))
     fewer = (without_each_channel(model, group) for group in groups if group.width > 1)
     options = [*fewer, *_without_biases(model)]
+    losses = losses_of(loss, [model, *(one for smaller in options for one in smaller)], workers)
+    return _by_harm(losses[0], iter(losses[1:]), model, options)
+
+
+def losses_of(loss: Loss, models: Iterable[Model], workers: int) -> list[float]:
+    """The loss of each network, on so many threads."""
     with ThreadPoolExecutor(workers) as pool:
-        losses = pool.map(loss, (one for smaller in options for one in smaller))
-        return _by_harm(loss(model), losses, model, options)
+        return list(pool.map(loss, models))
 
 
 def without_each_channel(model: Model, group: ChannelGroup) -> list[Model]:
