@@ -4,7 +4,9 @@
 
 For each data set the search's teacher is trained on images that are moved as far as the search moves them, and twice as
 far. The two networks of `NETWORKS` then learn from labels, and from the better teacher with each label weight of
-`WEIGHTS`, for `EPOCHS` epochs. Accuracy is on both validation halves; the test split is not looked at.
+`WEIGHTS`, for `EPOCHS` epochs; and from two stronger teachers: the mean logits of `MEMBERS` that differ in their seeds,
+and one of twice the width that is trained twice as long. Accuracy is on both validation halves; the test split is not
+looked at.
 """
 
 from __future__ import annotations
@@ -17,9 +19,12 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from evidence import collected, markdown, new_folder, write_readme
 from smidgen.data import load
 from smidgen.records import Augmentation, Outcome, Recipe, Trial
+from smidgen.search.edits import with_widths
 from smidgen.search.effort import DISTILLATION_RECIPES, LABELS, TEACHER
 from smidgen.search.teacher_stage import teacher_trial
 from smidgen.spec import parse_spec
@@ -34,7 +39,7 @@ NETWORKS = (
     "conv 9x3x3 same relu, avgpool 2, depthwise 3x3 same nobias, pointwise 12 nobias, avgpool 2, "
     "depthwise 3x3 same nobias, depthwise 1x7 nobias, depthwise 7x1 nobias, dense 10",
 )
-WEIGHTS, EPOCHS = (0.0, 0.3, 0.6), 16
+WEIGHTS, EPOCHS, MEMBERS = (0.0, 0.3, 0.6), 16, 3
 HEADS = ("data", "network", "parameters", "learns from", "label weight", "seed", "right", "of")
 
 
@@ -49,14 +54,37 @@ def rows_of(name: str, seeds: int, store: Store) -> Iterator[dict[str, Any]]:
     for how, outcome in found.items():
         yield _row(name, "teacher", outcome, f"labels, images moved {how}", 1.0, 0)
     best = max(found, key=lambda how: found[how].validation.rate)
-    taught = context_with_teacher(store, context, trials[best], found[best])
+    stronger = _wider(trials[best])
+    (strong,) = study.run(context, [stronger], "teacher")
+    yield _row(name, "wider teacher", strong, "labels", 1.0, 0)
+    sources = {
+        "teacher": context_with_teacher(store, context, trials[best], found[best]),
+        f"mean of {MEMBERS} teachers": _ensemble(study, context, trials[best]),
+        "wider teacher": context_with_teacher(store, context, stronger, strong),
+    }
     recipes = {("labels", 1.0): DISTILLATION_RECIPES[LABELS]}
-    recipes |= {("teacher", weight): replace(DISTILLATION_RECIPES[TEACHER], label_weight=weight) for weight in WEIGHTS}
+    recipes |= {(who, weight): replace(DISTILLATION_RECIPES[TEACHER], label_weight=weight)
+                for who in sources for weight in WEIGHTS}  # fmt: skip
     for network in NETWORKS:
         for (source, weight), recipe in recipes.items():
+            taught = sources.get(source, context)
             trained = _trained(study, taught, network, replace(recipe, epochs=EPOCHS), seeds)
             for seed, outcome in enumerate(trained):
                 yield _row(name, network, outcome, source, weight, seed)
+
+
+def _wider(trial: Trial) -> Trial:
+    return replace(trial, spec=with_widths(trial.spec, 2), recipe=replace(trial.recipe, epochs=2 * trial.recipe.epochs))
+
+
+def _ensemble(study: Study, context: TrainingContext, trial: Trial) -> TrainingContext:
+    """The context with the mean logits of teachers from several seeds."""
+    trials = [trial.with_seed(seed) for seed in range(MEMBERS)]
+    outcomes = study.run(context, trials, "teachers")
+    taught = (context_with_teacher(study.store, context, *pair) for pair in zip(trials, outcomes, strict=True))
+    members = np.stack([one.teacher_logits for one in taught if one.teacher_logits is not None])
+    logits = np.asarray(members.mean(axis=0), np.float32)
+    return replace(context, teacher_key=" ".join(trial.key for trial in trials), teacher_logits=logits)
 
 
 def _moved_twice_as_far(trial: Trial) -> Trial:

@@ -28,11 +28,13 @@ from smidgen.model import (
     Model,
     as_quantized,
     flat_weights,
+    named_arrays,
     tensor_shapes,
 )
 from smidgen.spec import Shape, parse_spec
 from smidgen.transforms import (
     fold_batch_norm,
+    with_equal_scales,
     without_constant_inputs,
     without_dead_channels,
 )
@@ -235,3 +237,34 @@ def test_a_network_that_lives_or_repeats_is_left_as_it_is() -> None:
     assert without_dead_channels(alive) is alive
     repeated = as_quantized(edited(a_model(REPEATED), zero("0.weight", [0])))
     assert without_dead_channels(repeated) is repeated
+
+
+def sizes_of_weights(model: Model) -> list[float]:
+    """The root mean square of each tensor of weights; slopes of a PReLU are no weights."""
+    arrays = named_arrays(model.spec, model.input_shape, model.weights)
+    return [float(np.sqrt((values**2).mean())) for values in arrays.values() if values.ndim > 1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "conv 3x3x3 relu, maxpool 2, depthwise 3x3, pointwise 4 leaky_relu(0.1), avgpool 2, dense 5 relu, dense 3",
+        "conv 4x3x3 same nobias, prelu, conv 3x3x3, crelu, globalavgpool, dense 3",
+        SLOPES,
+    ],
+)
+def test_layers_of_equal_scale_compute_the_same(text: str) -> None:
+    model = a_model(text)
+    model = edited(model, lambda arrays: arrays["0.weight"].__imul__(np.float32(20)))
+    equal = with_equal_scales(model)
+    np.testing.assert_allclose(sizes_of_weights(equal), sizes_of_weights(equal)[0], rtol=1e-5)
+    assert max(sizes_of_weights(model)) > 5 * min(sizes_of_weights(model))
+    np.testing.assert_allclose(logits(equal), logits(model), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "text", ["conv 4x3x3 relu6, dense 3", "conv 3x3x3, batchnorm relu, dense 3", REPEATED, "dense 3"]
+)
+def test_layers_keep_their_scale_where_a_factor_would_change_the_function(text: str) -> None:
+    model = a_model(text)
+    assert with_equal_scales(model) is model

@@ -36,6 +36,7 @@ from smidgen.transforms import (
     quantization_aware_start,
     quantize_model,
     shortest,
+    with_equal_scales,
     without_constant_inputs,
     without_dead_channels,
 )
@@ -238,8 +239,9 @@ class ByteSearch:
     # --- what is proposed ---
 
     def _simplified(self, model: Model) -> Model:
-        """A network that computes the same on the training images, with fewer tensors and fewer weights that matter."""
-        return without_constant_inputs(fold_batch_norm(model), self.context.dataset.train.images)[0]
+        """A network that computes the same on the training images, with fewer tensors and grids, and fewer weights."""
+        simple = without_constant_inputs(fold_batch_norm(model), self.context.dataset.train.images)[0]
+        return with_equal_scales(simple)
 
     def _first_plans(self, models: Sequence[Model]) -> list[_Plan]:
         """Each network on the first of the grids, then each on the second, as far as the effort goes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from smidgen.transforms.channels import sort_channels, take_channels, with_channel_twice, without_channels
 from smidgen.transforms.dead_channels import without_dead_channels
+from smidgen.transforms.equal_scales import with_equal_scales
 from smidgen.transforms.input_scale import fold_input, kept_numbers, parameters_with_input, with_input
 from smidgen.transforms.prune import (
     gradual_shares,
@@ -45,6 +46,7 @@ __all__ = [
     "with_channel_twice",
     "with_codebooks",
     "with_coder",
+    "with_equal_scales",
     "with_input",
     "without_channels",
     "without_constant_inputs",

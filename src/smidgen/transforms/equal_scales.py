@@ -1,0 +1,62 @@
+"""Give the layers of a network weights of the same size, so that their tensors can share one grid in a file.
+
+Where an activation passes a positive factor on, as a relu does, one layer's weights can be multiplied by it and the
+next layer's divided (cross-layer equalization: Nagel et al. 2019, arXiv 1906.04721, section 4.1). Theirs makes the
+ranges of channels equal; ours is one factor a layer, because a file has one grid a tensor.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.model import Model, flatten_arrays, named_arrays
+from smidgen.spec import NO_CEILING, BatchNorm, Conv, Dense, Depthwise, Layer, Pointwise, Repeat, Residual
+
+Floats = npt.NDArray[np.float32]
+
+
+def with_equal_scales(model: Model) -> Model:
+    """Multiply each layer's weights by a factor, so that all have the same root mean square.
+
+    The factors' product is 1, so the network computes the same but for rounding.
+
+    Returns:
+        The network; unchanged if a layer does not pass a factor on, or has no weight but zeros.
+    """
+    if not all(map(_passes_factors_on, model.spec.layers)):
+        return model
+    arrays = named_arrays(model.spec, model.input_shape, model.weights)
+    sizes = {place: _size(arrays[f"{place}.weight"]) for place in _weighted(model)}
+    if len(sizes) < 2 or not all(sizes.values()):
+        return model
+    common = math.exp(sum(map(math.log, sizes.values())) / len(sizes))
+    so_far = 1.0
+    for place, size in sizes.items():
+        so_far *= common / size
+        arrays |= _scaled(arrays, place, common / size, so_far)
+    return replace(model, weights=flatten_arrays(model.spec, model.input_shape, arrays))
+
+
+def _passes_factors_on(layer: Layer) -> bool:
+    """Whether a positive factor of what the layer reads becomes one of what it gives, its biases apart."""
+    return not isinstance(layer, Repeat | Residual | BatchNorm) and getattr(layer, "ceiling", NO_CEILING) == NO_CEILING
+
+
+def _weighted(model: Model) -> list[int]:
+    """The places of the layers whose weights multiply what they read. A PReLU's slopes do so below zero alone."""
+    kinds = Conv | Pointwise | Depthwise | Dense
+    return [place for place, layer in enumerate(model.spec.layers) if isinstance(layer, kinds)]
+
+
+def _size(weights: Floats) -> float:
+    return float(np.sqrt(np.square(weights, dtype=np.float64).mean()))
+
+
+def _scaled(arrays: dict[str, Floats], place: int, own: float, so_far: float) -> dict[str, Floats]:
+    """One layer's tensors: its weights by its own factor, its biases by those of all layers up to it."""
+    factors = {f"{place}.weight": own, f"{place}.bias": so_far}
+    return {name: np.float32(factor) * arrays[name] for name, factor in factors.items() if name in arrays}
