@@ -113,9 +113,11 @@ def _finalists(effort: Effort) -> int:
 
 
 def _byte_search_work(effort: ByteSearchEffort, epoch_macs: float, epoch_steps: int, copies: int) -> float:
-    training = min(passes(effort, epoch_steps, copies) * epoch_macs, effort.training_macs)
-    first = effort.first * training
-    return first + min(effort.generations * effort.children * training, effort.total_macs)
+    def training(share: float) -> float:
+        return min(passes(share * effort.steps, epoch_steps, copies) * epoch_macs, effort.training_macs)
+
+    children = effort.generations * effort.children * training(effort.children_share)
+    return effort.first * training(1.0) + min(children, effort.total_macs)
 
 
 def effort_within(work: float, expected: WorkEstimate) -> Effort:

@@ -57,6 +57,7 @@ class ByteSearchEffort:
         steps: Optimizer steps of a training.
         training_macs: Fewer steps are taken if a training would need more multiply-accumulates than this.
         total_macs: No further generation begins after so many multiply-accumulates of training.
+        children_share: The share of `steps` that a child takes: it goes on from its parent's weights.
     """
 
     networks: int
@@ -66,6 +67,7 @@ class ByteSearchEffort:
     steps: int
     training_macs: float
     total_macs: float
+    children_share: float = 1.0
 
 
 BYTE_SEARCH_EFFORTS = {
@@ -179,6 +181,7 @@ class _Plan:
     price: float
     rate: float
     seed: int
+    share: float = 1.0
 
 
 class ByteSearch:
@@ -255,7 +258,8 @@ class ByteSearch:
         random = Random(self.seed * 1_000 + generation)
         parents, errors = self._parents(), self.estimates()
         drawn = [random.choice(parents) for _ in range(self.effort.children)]
-        return [_child(random, parent, self._has_slack(parent, errors[parent.trial.key])) for parent in drawn]
+        plans = [_child(random, parent, self._has_slack(parent, errors[parent.trial.key])) for parent in drawn]
+        return [replace(plan, share=self.effort.children_share) for plan in plans]
 
     def _parents(self) -> list[FileCandidate]:
         """The shortest files, or near a limit of bytes the most accurate; those beyond what is allowed count worse."""
@@ -299,7 +303,8 @@ class ByteSearch:
         if self.context.teacher_logits is not None:
             recipe = replace(recipe, loss="kl", temperature=2.0)
         trial = self.context.trial(plan.model.spec, recipe, plan.seed, start.digest)
-        epochs = passes(self.effort, recipe.steps(len(self.context.dataset.train)), self.context.dataset.copies)
+        epoch_steps, copies = recipe.steps(len(self.context.dataset.train)), self.context.dataset.copies
+        epochs = passes(plan.share * self.effort.steps, epoch_steps, copies)
         epochs = min(epochs, self.effort.training_macs / (self.context.cost(trial) / recipe.epochs))
         return replace(trial, recipe=replace(recipe, epochs=max(1, round(epochs))))
 
@@ -332,9 +337,9 @@ class ByteSearch:
         return FileCandidate(quantized, steps, price, file_bytes, trial, outcome, 1 - training.rate, stage)
 
 
-def passes(effort: ByteSearchEffort, epoch_steps: int, copies: int = 1) -> float:
-    """The epochs of a training of the effort's steps, at most `MOST_PASSES` over few images."""
-    return min(effort.steps / epoch_steps, MOST_PASSES / copies)
+def passes(steps: float, epoch_steps: int, copies: int = 1) -> float:
+    """The epochs of a training of so many steps, at most `MOST_PASSES` over few images."""
+    return min(steps / epoch_steps, MOST_PASSES / copies)
 
 
 def _child(random: Random, parent: FileCandidate, has_slack: bool) -> _Plan:

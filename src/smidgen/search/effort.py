@@ -83,15 +83,21 @@ SHRINK_BYTES = {
         networks=5, first=5, generations=2, children=5, steps=2_000, training_macs=0.4e12, total_macs=4e12
     ),
     "normal": ByteSearchEffort(
-        networks=8, first=8, generations=6, children=6, steps=2_000, training_macs=1e12, total_macs=20e12
+        networks=8,
+        first=8,
+        generations=6,
+        children=8,
+        steps=3_200,
+        training_macs=1e12,
+        total_macs=20e12,
+        children_share=0.6,
     ),
     "thorough": ByteSearchEffort(
         networks=8, first=16, generations=8, children=16, steps=8_000, training_macs=3e12, total_macs=40e12
     ),
 }
 """What a search tries for fewer bytes. On MNIST at 97 %, eight networks on one grid each made shorter files than three
-networks on six grids each (`results/2026-11-29-networks-for-files`). A child goes on from its parent's weights, so short
-trainings do."""
+networks on six grids each (`results/2026-11-29-networks-for-files`)."""
 
 EFFORTS = {
     "glance": Effort(
