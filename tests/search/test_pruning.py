@@ -11,10 +11,11 @@ import pytest
 from smidgen.data import Dataset
 from smidgen.engine import Start, choose
 from smidgen.model import Model
-from smidgen.records import Floor
+from smidgen.records import Floor, Trial
 from smidgen.search import descent
 from smidgen.search.descent import descend, is_pruned
 from smidgen.search.effort import Effort
+from smidgen.search.finish import _train_until_longer_does_not_help
 from smidgen.search.goal import Goal, Limits, Target
 from smidgen.search.judge import Judge, Requirement
 from smidgen.search.pruning import (
@@ -198,6 +199,26 @@ def test_a_descent_ends_after_as_many_rounds_in_vain_as_its_patience_says(
         rounds.clear()
         descend(replace(search, effort=replace(search.effort, descents=9, patience=patience)))
         assert len(rounds) == patience + 1
+
+
+def test_sizes_of_the_curve_are_trained_together_and_each_longer_while_that_helps(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = (parse_spec(f"dense {units} relu, dense 10") for units in (2, 4))
+    better, worse = search.train(search.trials([small, large], "long"), "known")
+    if search.score(better).error > search.score(worse).error:
+        better, worse = worse, better
+    rounds, gained = [], [{small: worse, large: worse}, {small: better, large: worse}, {small: better, large: better}]
+
+    def train(search: Search, trials: list[Trial], stage: str) -> list[TrainedCandidate]:
+        rounds.append([(trial.spec, trial.recipe.epochs) for trial in trials])
+        found = gained[len(rounds) - 1]
+        return [replace(found[trial.spec], trial=trial) for trial in trials]
+
+    monkeypatch.setattr(Search, "train", train)
+    once = search.trials([small], "long")[0].recipe.epochs
+    _train_until_longer_does_not_help(replace(search, effort=replace(search.effort, curve_doublings=4)), [small, large])
+    assert rounds == [[(large, once), (small, once)], [(large, 2 * once), (small, 2 * once)], [(small, 4 * once)]]
 
 
 def width_of(candidate: TrainedCandidate, kind: str) -> int:

@@ -114,9 +114,10 @@ def draw_curve(search: Search, winner: TrainedCandidate) -> TurningPoint | None:
     """
     if not search.effort.curve_sizes:
         return None
-    for size in curve_sizes(winner.outcome.parameters, search.effort.curve_sizes):
-        wider = resized(search.space(macs_factor=WIDENING_MACS), winner.trial.spec, size)
-        _train_until_longer_does_not_help(search, [wider] if wider else [])
+    space = search.space(macs_factor=WIDENING_MACS)
+    sizes = curve_sizes(winner.outcome.parameters, search.effort.curve_sizes)
+    wider = (resized(space, winner.trial.spec, size) for size in sizes)
+    _train_until_longer_does_not_help(search, [spec for spec in wider if spec])
     floor = search.judge.requirement.floor
     return turning_point_of_front(_points(search), 1 - floor.accuracy if floor else None)
 
@@ -127,15 +128,18 @@ def curve_sizes(parameters: int, count: int) -> list[int]:
 
 
 def _train_until_longer_does_not_help(search: Search, specs: Sequence[NetSpec]) -> None:
-    """Train each network long, and twice as long again as often as the effort allows while that lowers its error."""
-    least = math.inf
+    """Train networks long, and each twice as long again as often as the effort allows while that lowers its error.
+
+    All are trained together, the largest first: one training alone would leave cores idle.
+    """
+    least = dict.fromkeys(specs, math.inf)
     for doublings in range(search.effort.curve_doublings + 1):
-        trials = search.trials(specs, "long", doublings=doublings)
-        affordable = search.affordable(trials, BUDGET_SHARES["fresh seeds"])
-        errors = [search.score(candidate).error for candidate in search.train(affordable, "the curve")]
-        if not errors or min(errors) >= least:
+        trials = search.affordable(search.trials([*least], "long", doublings=doublings), BUDGET_SHARES["fresh seeds"])
+        if not trials:
             return
-        least = min(errors)
+        trained = search.train(trials[::-1], "the curve")
+        errors = {one.trial.spec: search.score(one).error for one in trained}
+        least = {spec: error for spec in least if (error := errors.get(spec, math.inf)) < least[spec]}
 
 
 def _points(search: Search) -> list[Point]:
