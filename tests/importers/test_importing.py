@@ -318,6 +318,7 @@ def keras_network(*layers: Any) -> Any:
             lambda k: [k.Flatten(), k.BatchNormalization(name="b"), k.Reshape((12, 12, 2))],
             "BatchNormalization b reads a",
         ),
+        (lambda k: [k.Rescaling(0.0, 1.0, name="s")], "Rescaling s scales the input by 0, which must be above 0"),
         (lambda k: [k.Rescaling(-2.0, name="s")], "Rescaling s scales the input by -2, which must be above 0; scale"),
         (
             lambda k: [k.PReLU(shared_axes=[1, 2]), k.Rescaling(2.0, name="s")],

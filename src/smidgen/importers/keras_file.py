@@ -247,7 +247,8 @@ class _Reader:
 
     def rescaling(self, layer: Any, source: str, output: str) -> None:
         scale, offset = np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64)
-        self._scaling(layer, source, output, -offset / scale, scale)
+        with np.errstate(divide="ignore", invalid="ignore"):  # a scale of 0 is refused with a sentence
+            self._scaling(layer, source, output, -offset / scale, scale)
 
     def normalization(self, layer: Any, source: str, output: str) -> None:
         if layer.invert:
