@@ -44,6 +44,11 @@ RECORDS = {
         "one run, seed 0",
         ("smidgen shrink mnist --floor 0.97 --store {scratch}/store.sqlite --out {out}/run",),
     ),
+    "fashion-mnist-88": Record(
+        "Fashion-MNIST at 88 %",
+        "one run, seed 0",
+        ("smidgen shrink fashion-mnist --floor 0.88 --store {scratch}/store.sqlite --out {out}/run",),
+    ),
     "floor-promise": Record(
         "Is the floor kept on the test images?",
         "10 runs, each with a split and a seed of its own",
