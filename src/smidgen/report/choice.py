@@ -22,7 +22,9 @@ def how_chosen(result: ShrinkResult) -> tuple[str, ...]:
 
 
 def _sentence(note: str) -> str:
-    return f"{note[:1].upper()}{note[1:]}."
+    """The note as a sentence; the name of a file or a variable at its beginning stays as it is written."""
+    is_word = note.partition(" ")[0].isalpha()
+    return f"{note[:1].upper() if is_word else note[:1]}{note[1:].removesuffix('.')}."
 
 
 def _by_floor(result: ShrinkResult) -> tuple[str, str]:
