@@ -34,6 +34,7 @@ class Record:
     packages: tuple[str, ...] = ("numpy",)
 
 
+SHRINK = "smidgen shrink {asked} --store {{scratch}}/store.sqlite --out {{out}}/run"
 COMPRESS = (
     "smidgen compress {out}/networks/%s --teacher {out}/networks/strong.safetensors --store {scratch}/store.sqlite"
 )
@@ -42,12 +43,12 @@ RECORDS = {
     "demo": Record(
         "The question of the demo",
         "one run, seed 0",
-        ("smidgen shrink mnist --floor 0.97 --store {scratch}/store.sqlite --out {out}/run",),
+        (SHRINK.format(asked="mnist --floor 0.97"),),
     ),
     "fashion-mnist-88": Record(
         "Fashion-MNIST at 88 %",
         "one run, seed 0",
-        ("smidgen shrink fashion-mnist --floor 0.88 --store {scratch}/store.sqlite --out {out}/run",),
+        (SHRINK.format(asked="fashion-mnist --floor 0.88"),),
     ),
     "floor-promise": Record(
         "Is the floor kept on the test images?",
@@ -96,12 +97,11 @@ RECORDS = {
 }
 
 LONG = {"mnist": (0.97, 0.98, 0.99), "fashion-mnist": (0.88, 0.9, 0.91)}
-SEARCH = "smidgen shrink {data} --floor {floor} --effort thorough --store {{scratch}}/store.sqlite --out {{out}}/run"
 RECORDS |= {
     f"thorough-{data}-{100 * floor:.0f}": Record(
         f"{data} at {100 * floor:.0f} %, effort thorough",
         "one run, seed 0",
-        (SEARCH.format(data=data, floor=floor),),
+        (SHRINK.format(asked=f"{data} --floor {floor} --effort thorough"),),
     )
     for data, floors in LONG.items()
     for floor in floors

@@ -7,8 +7,7 @@ A file is chosen as a network is chosen in `shrink`: it must reach the required 
 shortest that does must reach it again on the confirmation half. What is proposed depends on outcomes and the seed
 alone, and every training is remembered.
 
-Files of different lengths are compared by error times bytes: along the front of good files the error falls about as
-the length grows.
+Files of different lengths are compared by their bytes, where one that errs more than is allowed counts as longer.
 
 Of hundreds of files, those that look best on the selection half are in part lucky. Their error is therefore estimated
 as the mean of two: the error on the selection half, and the error on training images plus the average difference of

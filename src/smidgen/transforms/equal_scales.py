@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.model import Model, flatten_arrays, named_arrays
-from smidgen.spec import NO_CEILING, BatchNorm, Conv, Dense, Depthwise, Layer, Pointwise, Repeat, Residual
+from smidgen.spec import NO_CEILING, BatchNorm, Layer, Repeat, Residual
+from smidgen.transforms.prune import prunable
+from smidgen.transforms.quantize import root_mean_square
 
 Floats = npt.NDArray[np.float32]
 
@@ -30,14 +32,14 @@ def with_equal_scales(model: Model) -> Model:
     if not all(map(_passes_factors_on, model.spec.layers)):
         return model
     arrays = named_arrays(model.spec, model.input_shape, model.weights)
-    sizes = {place: _size(arrays[f"{place}.weight"]) for place in _weighted(model)}
+    sizes = {name: root_mean_square(arrays[name]) for name in prunable(model.spec, model.input_shape)}
     if len(sizes) < 2 or not all(sizes.values()):
         return model
     common = math.exp(sum(map(math.log, sizes.values())) / len(sizes))
     so_far = 1.0
-    for place, size in sizes.items():
+    for name, size in sizes.items():
         so_far *= common / size
-        arrays |= _scaled(arrays, place, common / size, so_far)
+        arrays |= _scaled(arrays, name, common / size, so_far)
     return replace(model, weights=flatten_arrays(model.spec, model.input_shape, arrays))
 
 
@@ -46,17 +48,7 @@ def _passes_factors_on(layer: Layer) -> bool:
     return not isinstance(layer, Repeat | Residual | BatchNorm) and getattr(layer, "ceiling", NO_CEILING) == NO_CEILING
 
 
-def _weighted(model: Model) -> list[int]:
-    """The places of the layers whose weights multiply what they read. A PReLU's slopes do so below zero alone."""
-    kinds = Conv | Pointwise | Depthwise | Dense
-    return [place for place, layer in enumerate(model.spec.layers) if isinstance(layer, kinds)]
-
-
-def _size(weights: Floats) -> float:
-    return float(np.sqrt(np.square(weights, dtype=np.float64).mean()))
-
-
-def _scaled(arrays: dict[str, Floats], place: int, own: float, so_far: float) -> dict[str, Floats]:
+def _scaled(arrays: dict[str, Floats], name: str, own: float, so_far: float) -> dict[str, Floats]:
     """One layer's tensors: its weights by its own factor, its biases by those of all layers up to it."""
-    factors = {f"{place}.weight": own, f"{place}.bias": so_far}
-    return {name: np.float32(factor) * arrays[name] for name, factor in factors.items() if name in arrays}
+    factors = {name: own, name.replace("weight", "bias"): so_far}
+    return {each: np.float32(factor) * arrays[each] for each, factor in factors.items() if each in arrays}

@@ -46,10 +46,15 @@ def grid_steps(model: Model, share: float) -> dict[str, float]:
         if name.endswith(RUNNING_STATS):
             size = float(np.abs(values).max(initial=0)) / RUNNING_STAT_LEVELS
         else:
-            size = share * float(np.sqrt(np.square(values, dtype=np.float64).mean()))
+            size = share * root_mean_square(values)
         last = float(nearest_step(size or last))
         steps[name] = last
     return steps
+
+
+def root_mean_square(values: Floats) -> float:
+    """The size of a tensor's values."""
+    return float(np.sqrt(np.square(values, dtype=np.float64).mean()))
 
 
 def quantize_model(model: Model, steps: Steps) -> QuantizedModel:
