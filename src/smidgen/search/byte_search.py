@@ -36,8 +36,10 @@ from smidgen.transforms import (
     quantize_model,
     shortest,
     with_equal_scales,
+    with_positive_weights,
     without_constant_inputs,
     without_dead_channels,
+    without_idle_biases,
 )
 from smidgen.transforms.quantize import RUNNING_STATS
 from smidgen.trials.evaluate import TrainingContext
@@ -243,7 +245,7 @@ class ByteSearch:
     def _simplified(self, model: Model) -> Model:
         """A network that computes the same on the training images, with fewer tensors and grids, and fewer weights."""
         simple = without_constant_inputs(fold_batch_norm(model), self.context.dataset.train.images)[0]
-        return with_equal_scales(simple)
+        return with_positive_weights(with_equal_scales(without_idle_biases(simple)))
 
     def _first_plans(self, models: Sequence[Model]) -> list[_Plan]:
         """Each network on the first of the grids, then each on the second, as far as the effort goes."""

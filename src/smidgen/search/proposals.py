@@ -16,6 +16,7 @@ from smidgen.search.edits import child, edits_for, with_widths
 from smidgen.search.idle_layers import has_idle_layer
 from smidgen.search.ranking import CandidateScore, by_error_times_size
 from smidgen.spec import Dense, Layer, NetSpec, Shape, outputs_for
+from smidgen.transforms import spec_without_idle_biases
 
 PARENTS = 20
 """How many networks have children."""
@@ -123,6 +124,8 @@ def _distinct(space: Space, count: int, known: set[str], draw: Callable[[], NetS
     while len(found) < count and misses < MOST_MISSES:
         spec = draw()
         spec = spec if misses < MISSES_BEFORE_NARROWING else _narrowed(space, spec)
+        if space.contains(spec):
+            spec = spec_without_idle_biases(spec, space.input_shape)
         is_new = str(spec) not in known and str(spec) not in found and space.contains(spec)
         misses = 0 if is_new else misses + 1
         if is_new:

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 
 from smidgen.engine import choose, cross_entropy
 from smidgen.engine.losses import class_logits
-from smidgen.model import Model, as_quantized, dequantize, flatten_arrays, named_arrays
-from smidgen.spec import Conv, Dense, Depthwise, NetSpec, Pointwise, Repeat, Residual
-from smidgen.transforms import without_channels
+from smidgen.model import Model, as_quantized, dequantize
+from smidgen.spec import Repeat, Residual
+from smidgen.transforms import without_biases, without_channels
 from smidgen.transforms.channel_groups import ChannelGroup
 from smidgen.transforms.channels import hidden_groups
+from smidgen.transforms.shifts import is_weighted
 from smidgen.trials.evaluate import TrainingContext
 
 Loss = Callable[[Model], float]
@@ -73,12 +73,8 @@ def _by_harm(before: float, losses: Iterator[float], model: Model, options: Iter
 
 def _without_biases(model: Model) -> Iterator[list[Model]]:
     """The network without the biases of one layer, for each layer that has some and stands in no block."""
-    arrays = named_arrays(model.spec, model.input_shape, model.weights)
     if any(isinstance(layer, Repeat | Residual) for layer in model.spec.layers):
         return
     for place, layer in enumerate(model.spec.layers):
-        if isinstance(layer, Conv | Pointwise | Depthwise | Dense) and layer.bias:
-            layers = (*model.spec.layers[:place], replace(layer, bias=False), *model.spec.layers[place + 1 :])
-            kept = {name: array for name, array in arrays.items() if name != f"{place}.bias"}
-            spec = NetSpec(layers)
-            yield [replace(model, spec=spec, weights=flatten_arrays(spec, model.input_shape, kept))]
+        if is_weighted(layer) and getattr(layer, "bias", False):
+            yield [without_biases(model, place)]

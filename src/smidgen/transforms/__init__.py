@@ -22,6 +22,8 @@ from smidgen.transforms.quantize import (
     with_coder,
 )
 from smidgen.transforms.sharing import k_means, shared_start, with_codebooks
+from smidgen.transforms.shifts import spec_without_idle_biases, without_biases, without_idle_biases
+from smidgen.transforms.signs import with_positive_weights
 from smidgen.transforms.simplify import fold_batch_norm, without_constant_inputs
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "shortest",
     "smallest",
     "sort_channels",
+    "spec_without_idle_biases",
     "take_channels",
     "tensor_places",
     "with_channel_twice",
@@ -48,7 +51,10 @@ __all__ = [
     "with_coder",
     "with_equal_scales",
     "with_input",
+    "with_positive_weights",
+    "without_biases",
     "without_channels",
     "without_constant_inputs",
     "without_dead_channels",
+    "without_idle_biases",
 ]

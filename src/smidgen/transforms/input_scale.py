@@ -1,9 +1,7 @@
 """Move the offset and scale of an input into the weights of the first layer, or back out of them.
 
 A network that reads (value - offset) * scale computes the same from the values themselves if each weight is multiplied
-by its channel's scale and the biases take what the offsets contribute. Pools and dropouts before that layer pass an
-offset and a positive scale on, and a linear layer without biases an offset to the layer behind it. A layer must not pad
-with zeros where there is an offset, and must not be used again by a later round of a repeat.
+by its channel's scale and the biases take what the offsets contribute. `shifts` says which layers can.
 """
 
 from __future__ import annotations
@@ -16,21 +14,8 @@ import numpy.typing as npt
 
 from smidgen.errors import RequestError
 from smidgen.model import Model, flatten_arrays, named_arrays
-from smidgen.spec import (
-    LINEAR,
-    NO_CEILING,
-    AvgPool,
-    Conv,
-    Dense,
-    Depthwise,
-    Dropout,
-    GlobalAvgPool,
-    InputSpec,
-    LayerPlan,
-    MaxPool,
-    NetSpec,
-    Pointwise,
-)
+from smidgen.spec import InputSpec, LayerPlan, NetSpec
+from smidgen.transforms.shifts import add_shift, scale_inputs, takers
 
 Doubles = npt.NDArray[np.float64]
 
@@ -91,52 +76,20 @@ def _between(old: InputSpec, new: InputSpec) -> tuple[Doubles, Doubles]:
 
 
 def _takers(plans: Sequence[LayerPlan], factor: Doubles, shift: Doubles) -> tuple[int, ...] | None:
-    """The places of the layers that can take up factors and shifts, in order; None if these cannot be taken up.
-
-    The first takes the factors. A linear layer without biases passes the shifts on, as sums of its weights times them.
-    """
+    """The places of the layers that take up factors and shifts, in order; None if these cannot be taken up."""
     if (factor == 1).all() and not shift.any():
         return ()
     if np.abs(shift).max() > MOST_OFFSET:
         return None
-    takers: list[int] = []
-    readers = [place for place, plan in enumerate(plans) for source in plan.inputs if source == -1]
-    for place, plan in enumerate(plans):
-        if readers != [place]:
-            return None
-        if isinstance(plan.layer, Conv | Pointwise | Depthwise | Dense):
-            takers.append(place)
-            if not _may_change(plans, place) or (shift.any() and getattr(plan.layer, "same", False)):
-                return None
-            if plan.bias_count or not shift.any():
-                return tuple(takers)
-            if plan.layer.slope != LINEAR or plan.layer.ceiling != NO_CEILING:
-                return None
-        elif not isinstance(plan.layer, MaxPool | AvgPool | GlobalAvgPool | Dropout):
-            return None
-        readers = [other for other, each in enumerate(plans) for source in each.inputs if source == place]
-    return None
-
-
-def _may_change(plans: Sequence[LayerPlan], place: int) -> bool:
-    """Whether a layer has weights of its own for each channel, which no later round of a repeat uses."""
-    plan = plans[place]
-    own_channels = not isinstance(plan.layer, Depthwise) or plan.weight_shape[0] == plan.input_shape[0]
-    return own_channels and not any(other.source == place for other in plans)
+    return takers(plans, -1, bool(shift.any())) or None
 
 
 def _folded(model: Model, places: Sequence[int], factor: Doubles, shift: Doubles) -> npt.NDArray[np.float32]:
+    if not places:
+        return model.weights
     plans = model.spec.plan(model.input_shape)
-    arrays = {n: a.copy() for n, a in named_arrays(model.spec, model.input_shape, model.weights).items()}
-    for place in places:
-        weight = arrays[f"{place}.weight"].astype(np.float64)
-        if isinstance(plans[place].layer, Depthwise):
-            by_channel, shape = weight.reshape(len(weight), 1, -1), (-1, 1, 1)
-        else:
-            by_channel, shape = weight.reshape(len(weight), len(factor), -1), (1, -1, 1)
-        arrays[f"{place}.weight"] = (by_channel * factor.reshape(shape)).reshape(weight.shape).astype(np.float32)
-        shift = (by_channel * shift.reshape(shape)).sum(axis=(1, 2))
-        factor = np.ones(len(shift))
-        if f"{place}.bias" in arrays:
-            arrays[f"{place}.bias"] = (arrays[f"{place}.bias"] + shift).astype(np.float32)
+    arrays = named_arrays(model.spec, model.input_shape, model.weights.copy())
+    if shift.any():
+        add_shift(arrays, plans, places, shift)
+    scale_inputs(arrays, plans, places[0], factor)
     return flatten_arrays(model.spec, model.input_shape, arrays)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from smidgen.engine import Projection, Start
 from smidgen.model import Model, QuantizedModel, encode, level_costs, named_arrays, nearest_step, quantize_tensor
 from smidgen.transforms.channels import sort_channels
+from smidgen.transforms.signs import quantized_with_positive_weights
 
 Floats = npt.NDArray[np.float32]
 
@@ -88,9 +89,14 @@ def quantization_aware_start(model: Model, steps: Steps, nats_per_bit: float) ->
 
 
 def shortest(quantized: QuantizedModel) -> tuple[QuantizedModel, int]:
-    """Return the network with channels as they are or sorted, whichever file is shorter, and its length in bytes."""
-    orders = (quantized, sort_channels(quantized))
-    return min(((ordered, len(encode(ordered))) for ordered in orders), key=lambda pair: pair[1])
+    """Return the network in the form with the shortest file, and its length in bytes.
+
+    The forms have channels as they are or sorted, and their signs as they are or turned; all compute the same, but
+    sums in another order.
+    """
+    signs = (quantized, quantized_with_positive_weights(quantized))
+    forms = (form for each in signs for form in (each, sort_channels(each)))
+    return min(((form, len(encode(form))) for form in forms), key=lambda pair: pair[1])
 
 
 def with_coder(quantized: QuantizedModel, coder: str) -> QuantizedModel:
