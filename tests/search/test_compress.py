@@ -17,7 +17,15 @@ from smidgen.data import Dataset
 from smidgen.errors import FloorNotMet, RequestError
 from smidgen.model import Model, decode, dequantize, encode, flat_weights, load_smidgen, save_safetensors
 from smidgen.records import Floor, Recipe, Score
-from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS, ByteSearch, FileCandidate, _first_steps
+from smidgen.search.byte_search import (
+    BYTE_SEARCH_EFFORTS,
+    LAST_REACH,
+    PRESSURE,
+    RELIEF,
+    ByteSearch,
+    FileCandidate,
+    _first_steps,
+)
 from smidgen.search.compress import CompressResult, compress
 from smidgen.search.goal import Goal, Limits, Target
 from smidgen.search.judge import needed_rate
@@ -67,10 +75,12 @@ def test_what_is_said_of_each_file_is_so(found: CompressResult, digits: Dataset)
 
 def of(file_bytes: int, error: float) -> FileCandidate:
     trial = SimpleNamespace(key=f"{file_bytes} {error}")
+    model = SimpleNamespace(weights=np.zeros(500))
     return cast(
         FileCandidate,
-        SimpleNamespace(trial=trial, file_bytes=file_bytes, error=error, training_error=error, stage="first grids"),
-    )
+        SimpleNamespace(trial=trial, file_bytes=file_bytes, error=error, training_error=error, stage="first grids",
+                        model=model, steps={"0.weight": 0.25}, price=64.0),
+    )  # fmt: skip
 
 
 def test_a_file_near_the_floor_has_children_before_shorter_ones_that_never_come_near() -> None:
@@ -80,6 +90,15 @@ def test_a_file_near_the_floor_has_children_before_shorter_ones_that_never_come_
     assert search._parents() == [near, exact, far, accurate]
     search.most_bytes = 240
     assert search._parents() == [near, exact, far, accurate]
+
+
+def test_the_last_generation_makes_smaller_changes_than_the_first() -> None:
+    effort = replace(GLANCE, generations=5, children=60)
+    search = ByteSearch(cast(Study, None), cast(TrainingContext, None), effort, allowed=0.026, seed=0)
+    search.candidates = [of(223, 0.0262), of(250, 0.025)]
+    prices = [{plan.price for plan in search._children(generation)} for generation in (1, 5)]
+    assert prices[0] == {64.0 * factor for factor in (*RELIEF, *PRESSURE)}
+    assert prices[1] == {64.0 * factor**LAST_REACH for factor in (*RELIEF, *PRESSURE)}
 
 
 def test_steps_that_are_nearly_equal_are_one_grid() -> None:

@@ -1,7 +1,7 @@
 """The search for the fewest bytes: networks are quantized, trained on their grids at a price for each bit, and varied.
 
     networks -> grids of a few steps, at a few prices -> generations: children of the best files, each with other
-    grids or another price -> confirmation -> one file
+    grids or another price, in ever smaller steps -> confirmation -> one file
 
 A file is chosen as a network is chosen in `shrink`: it must reach the required rate on the selection half, and the
 shortest that does must reach it again on the confirmation half. What is proposed depends on outcomes and the seed
@@ -110,6 +110,10 @@ RATES = (0.3, 1.0, 1.0, 2.0)
 ONE_TENSOR = (0.7, 0.85, 1.2, 1.5)
 """Factors of one tensor's step that a mutation draws from."""
 
+LAST_REACH = 0.25
+"""The power of all factors in the last generation; in the first it is 1. Large changes find the region of short files,
+small ones the shortest file that meets the floor: most files near it miss it by a few images."""
+
 PARENTS = 6
 """How many files have children."""
 
@@ -217,7 +221,8 @@ class ByteSearch:
         simplified = [self._simplified(model) for model in models]
         for model, simple in zip(models, simplified, strict=True):
             self.candidates += [self._not_trained(model, as_quantized(model)), self._on_fine_grids(simple)]
-        self._train(self._first_plans(simplified[: self.effort.networks]), "first grids")
+        going = [without_idle_biases(model, may_pad=True) for model in simplified[: self.effort.networks]]
+        self._train(self._first_plans(going), "first grids")
         for generation in range(1, self.effort.generations + 1):
             if self.macs >= self.effort.total_macs:
                 break
@@ -259,7 +264,8 @@ class ByteSearch:
         random = Random(self.seed * 1_000 + generation)
         parents, errors = self._parents(), self.estimates()
         drawn = [random.choice(parents) for _ in range(self.effort.children)]
-        plans = [_child(random, parent, self._has_slack(parent, errors[parent.trial.key])) for parent in drawn]
+        reach = LAST_REACH ** ((generation - 1) / max(1, self.effort.generations - 1))
+        plans = [_child(random, parent, self._has_slack(parent, errors[parent.trial.key]), reach) for parent in drawn]
         return [replace(plan, share=self.effort.children_share) for plan in plans]
 
     def _parents(self) -> list[FileCandidate]:
@@ -343,16 +349,19 @@ def passes(steps: float, epoch_steps: int, copies: int = 1) -> float:
     return min(steps / epoch_steps, MOST_PASSES / copies)
 
 
-def _child(random: Random, parent: FileCandidate, has_slack: bool) -> _Plan:
-    """The parent's network on other grids at another price: coarser and higher if it has error to spare."""
-    factor = random.choice(COARSER if has_slack else FINER)
+def _child(random: Random, parent: FileCandidate, has_slack: bool, reach: float) -> _Plan:
+    """The parent's network on other grids at another price: coarser and higher if it has error to spare.
+
+    All factors are raised to the power of `reach`.
+    """
+    factor = random.choice(COARSER if has_slack else FINER) ** reach
     steps = {name: _scaled(step, factor) for name, step in parent.steps.items()}
     if random.random() < 0.5:
         name = random.choice(list(steps))
-        steps[name] = _scaled(steps[name], random.choice(ONE_TENSOR))
+        steps[name] = _scaled(steps[name], random.choice(ONE_TENSOR) ** reach)
     model = parent.model
     rate = _rate(model) * random.choice(RATES)
-    price = parent.price * random.choice(PRESSURE if has_slack else RELIEF)
+    price = parent.price * random.choice(PRESSURE if has_slack else RELIEF) ** reach
     return _Plan(model, steps, price, rate, random.randrange(2**31))
 
 

@@ -85,7 +85,7 @@ SHRINK_BYTES = {
     "normal": ByteSearchEffort(
         networks=8,
         first=8,
-        generations=6,
+        generations=8,
         children=6,
         steps=3_200,
         training_macs=1e12,

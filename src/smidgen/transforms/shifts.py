@@ -109,21 +109,26 @@ def without_biases(model: Model, place: int) -> Model:
     return replace(model, spec=spec, weights=flatten_arrays(spec, model.input_shape, arrays))
 
 
-def idle_biases(spec: NetSpec, input_shape: Shape) -> list[int]:
-    """Return the places of the layers whose biases a later layer can have in their place, exactly.
+def idle_biases(spec: NetSpec, input_shape: Shape, may_pad: bool = False) -> list[int]:
+    """Return the places of the layers whose biases a later layer can have in their place.
 
     A network with repeats or residuals has none.
+
+    Args:
+        spec: the network.
+        input_shape: channels, height and width.
+        may_pad: whether layers between may pad, so that the values next to the padding change.
     """
     if any(isinstance(layer, Repeat | Residual) for layer in spec.layers):
         return []
     plans = spec.plan(input_shape)
     linear = (place for place, plan in enumerate(plans) if plan.bias_count and is_linear(plan.layer))
-    return [place for place in linear if takers(plans, place)]
+    return [place for place in linear if takers(plans, place, may_pad=may_pad)]
 
 
-def without_idle_biases(model: Model) -> Model:
-    """Return the network without its idle biases; it computes the same but for rounding."""
-    for place in idle_biases(model.spec, model.input_shape):
+def without_idle_biases(model: Model, may_pad: bool = False) -> Model:
+    """Return the network without its `idle_biases`; unless layers pad it computes the same but for rounding."""
+    for place in idle_biases(model.spec, model.input_shape, may_pad):
         model = without_biases(model, place)
     return model
 
