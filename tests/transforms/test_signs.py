@@ -62,12 +62,12 @@ def test_signs_that_an_activation_needs_stay(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", TURNED)
-def test_the_shortest_file_has_turned_signs_where_these_help(text: str) -> None:
+def test_the_shortest_file_has_turned_signs(text: str) -> None:
     model = model_of(text)
     quantized = quantize_model(model, grid_steps(model, 0.3))
     turned = quantized_with_positive_weights(quantized)
     np.testing.assert_array_equal(logits(dequantize(turned)), logits(dequantize(quantized)))
-    assert shortest(quantized)[1] <= min(len(encode(quantized)), len(encode(turned)))
+    assert shortest(quantized)[1] <= len(encode(turned))
 
 
 def test_a_codebook_is_not_the_same_for_both_signs() -> None:

@@ -85,8 +85,8 @@ SHRINK_BYTES = {
     "normal": ByteSearchEffort(
         networks=8,
         first=8,
-        generations=8,
-        children=6,
+        generations=7,
+        children=5,
         steps=3_200,
         training_macs=1e12,
         total_macs=20e12,

@@ -89,14 +89,15 @@ def quantization_aware_start(model: Model, steps: Steps, nats_per_bit: float) ->
 
 
 def shortest(quantized: QuantizedModel) -> tuple[QuantizedModel, int]:
-    """Return the network in the form with the shortest file, and its length in bytes.
+    """Return the network with most weights positive, and channels as they are or sorted, whichever file is shorter.
 
-    The forms have channels as they are or sorted, and their signs as they are or turned; all compute the same, but
-    sums in another order.
+    Both compute the same as the network, but sorted channels are summed in another order.
+
+    Returns:
+        The network and the length of its file in bytes.
     """
-    signs = (quantized, quantized_with_positive_weights(quantized))
-    forms = (form for each in signs for form in (each, sort_channels(each)))
-    return min(((form, len(encode(form))) for form in forms), key=lambda pair: pair[1])
+    turned = quantized_with_positive_weights(quantized)
+    return min(((form, len(encode(form))) for form in (turned, sort_channels(turned))), key=lambda pair: pair[1])
 
 
 def with_coder(quantized: QuantizedModel, coder: str) -> QuantizedModel:
