@@ -26,7 +26,7 @@ from smidgen.search.byte_search import (
     FileCandidate,
     _first_steps,
 )
-from smidgen.search.compress import CompressResult, compress
+from smidgen.search.compress import CompressResult, _is_of, compress
 from smidgen.search.goal import Goal, Limits, Target
 from smidgen.search.judge import needed_rate
 from smidgen.spec import parse_spec
@@ -124,6 +124,13 @@ def test_the_winner_holds_on_both_halves_and_those_before_it_did_not(found: Comp
         TrainingContext(digits), found.winner.quantized.spec, flat_weights(found.winner.quantized), digits.test
     ).argmax(axis=1)
     assert found.test == Score(int((right == digits.test.labels).sum()), len(digits.test))
+
+
+def test_a_file_is_of_the_given_network_without_the_biases_that_the_search_removes() -> None:
+    spec = parse_spec("conv 4x3x3, conv 4x3x3 same, batchnorm relu, dense 10")
+    given = Model(spec, (1, 8, 8), tuple("0123456789"), np.ones(spec.parameters((1, 8, 8)) + 8, np.float32))
+    for text, same in (("conv 4x3x3", True), ("conv 4x3x3 nobias", True), ("conv 4x3x3 relu", False)):
+        assert _is_of(given, parse_spec(f"{text}, conv 4x3x3 same relu, dense 10")) == same
 
 
 def test_the_stages_begin_at_float32_and_end_at_the_file(found: CompressResult) -> None:

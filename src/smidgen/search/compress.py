@@ -31,8 +31,9 @@ from smidgen.search.confirm import Confirmed, Looks, confirm
 from smidgen.search.effort import effort_named
 from smidgen.search.goal import Goal, as_goal
 from smidgen.search.judge import HALVES, Judge, Requirement, shown_floor
+from smidgen.spec import NetSpec
 from smidgen.teacher import Teacher, context_with_model, run_teacher
-from smidgen.transforms import fold_batch_norm, grid_steps, quantize_model, with_coder, with_input
+from smidgen.transforms import fold_batch_norm, grid_steps, quantize_model, with_coder, with_input, without_idle_biases
 from smidgen.trials.evaluate import TrainingContext, classify, score
 from smidgen.trials.store import Store, open_store
 from smidgen.trials.study import Study
@@ -296,7 +297,7 @@ def _stages(context: TrainingContext, given: Model, winner: FileCandidate) -> li
 
     A file of another network than the given one begins with its own weights in float32.
     """
-    is_given = fold_batch_norm(given).spec == winner.trial.spec
+    is_given = _is_of(given, winner.trial.spec)
     models = {"float32 in a .smidgen file": as_quantized(given if is_given else winner.model)}
     if is_given:
         fine = quantize_model(given, grid_steps(given, FINE_STEP))
@@ -307,6 +308,12 @@ def _stages(context: TrainingContext, given: Model, winner: FileCandidate) -> li
         models["the same, Huffman"] = with_coder(winner.quantized, "huffman")
     models["the file"] = winner.quantized
     return [_stage(context, name, quantized) for name, quantized in models.items()]
+
+
+def _is_of(given: Model, spec: NetSpec) -> bool:
+    """Whether a file's network is the given one, but for the batch norms and idle biases that the search removes."""
+    folded = fold_batch_norm(given)
+    return spec in (folded.spec, *(without_idle_biases(folded, may_pad).spec for may_pad in (False, True)))
 
 
 def _stage(context: TrainingContext, name: str, quantized: QuantizedModel) -> CompressionStage:
