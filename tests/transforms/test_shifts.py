@@ -7,10 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smidgen.engine import choose
+from random_models import a_model, logits
 from smidgen.model import Model, flatten_arrays, named_arrays
-from smidgen.spec import parse_spec
-from smidgen.streams import initial_weights
 from smidgen.transforms import spec_without_idle_biases, without_biases, without_idle_biases
 
 SHAPE = (2, 8, 8)
@@ -37,36 +35,24 @@ NEEDED = (
 )
 
 
-def model_of(text: str, seed: int = 0) -> Model:
-    spec = parse_spec(text)
-    weights = initial_weights(spec, SHAPE, seed)
-    weights += np.random.default_rng(seed).normal(0, 0.3, len(weights)).astype(np.float32)
-    return Model(spec, SHAPE, ("a", "b", "c"), weights)
-
-
-def logits(model: Model, seed: int = 0) -> np.ndarray:
-    images = np.random.default_rng(seed).integers(0, 256, (9, *SHAPE), np.uint8)
-    return choose().predict(model.spec, model.weights, images)
-
-
 @pytest.mark.parametrize("text", IDLE)
 @given(seed=st.integers(0, 5))
 def test_the_next_biases_take_up_idle_ones(text: str, seed: int) -> None:
-    model = model_of(text, seed)
+    model = a_model(text, seed, shape=SHAPE)
     without = without_idle_biases(model)
     assert str(without.spec) == IDLE[text] == str(spec_without_idle_biases(model.spec, SHAPE))
-    np.testing.assert_allclose(logits(without, seed), logits(model, seed), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(logits(without), logits(model), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("text", NEEDED)
 def test_other_biases_stay(text: str) -> None:
-    model = model_of(text)
+    model = a_model(text, shape=SHAPE)
     assert without_idle_biases(model) is model
     assert spec_without_idle_biases(model.spec, SHAPE) == model.spec
 
 
 def test_behind_a_layer_that_pads_most_of_a_bias_is_taken_up() -> None:
-    model = model_of("pointwise 3, depthwise 3x3 same nobias, pointwise 4 relu, globalavgpool, dense 3")
+    model = a_model("pointwise 3, depthwise 3x3 same nobias, pointwise 4 relu, globalavgpool, dense 3", shape=SHAPE)
     arrays = {name: array for name, array in named_arrays(model.spec, SHAPE, model.weights).items() if name != "0.bias"}
     taken_up = without_biases(model, 0)
     dropped = Model(taken_up.spec, SHAPE, model.class_names, flatten_arrays(taken_up.spec, SHAPE, arrays))
@@ -75,7 +61,7 @@ def test_behind_a_layer_that_pads_most_of_a_bias_is_taken_up() -> None:
 
 
 def test_biases_before_an_activation_are_dropped() -> None:
-    model = model_of("pointwise 3 relu, dense 3")
+    model = a_model("pointwise 3 relu, dense 3", shape=SHAPE)
     without = without_biases(model, 0)
     assert str(without.spec) == "pointwise 3 nobias relu, dense 3"
     assert len(without.weights) == len(model.weights) - 3

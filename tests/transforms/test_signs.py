@@ -7,10 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smidgen.engine import choose
-from smidgen.model import Model, dequantize, encode
-from smidgen.spec import parse_spec
-from smidgen.streams import initial_weights
+from random_models import a_model, logits
+from smidgen.model import dequantize, encode
 from smidgen.transforms import grid_steps, quantize_model, shortest, with_codebooks, with_positive_weights
 from smidgen.transforms.signs import quantized_with_positive_weights
 
@@ -33,22 +31,10 @@ KEPT = (
 )
 
 
-def model_of(text: str, seed: int = 0) -> Model:
-    spec = parse_spec(text)
-    weights = initial_weights(spec, SHAPE, seed)
-    weights += np.random.default_rng(seed).normal(-0.1, 0.3, len(weights)).astype(np.float32)
-    return Model(spec, SHAPE, ("a", "b", "c"), weights)
-
-
-def logits(model: Model) -> np.ndarray:
-    images = np.random.default_rng(0).integers(0, 256, (9, *SHAPE), np.uint8)
-    return choose().predict(model.spec, model.weights, images)
-
-
 @pytest.mark.parametrize("text", TURNED)
 @given(seed=st.integers(0, 5))
 def test_turned_signs_change_no_logit(text: str, seed: int) -> None:
-    model = model_of(text, seed)
+    model = a_model(text, seed, shape=SHAPE)
     turned = with_positive_weights(model)
     assert (turned.weights > 0).sum() >= (model.weights > 0).sum() + (turned.weights != model.weights).any()
     assert (np.abs(turned.weights) == np.abs(model.weights)).all()
@@ -57,13 +43,13 @@ def test_turned_signs_change_no_logit(text: str, seed: int) -> None:
 
 @pytest.mark.parametrize("text", KEPT)
 def test_signs_that_an_activation_needs_stay(text: str) -> None:
-    model = model_of(text)
+    model = a_model(text, shape=SHAPE)
     np.testing.assert_array_equal(with_positive_weights(model).weights, model.weights)
 
 
 @pytest.mark.parametrize("text", TURNED)
 def test_the_shortest_file_has_turned_signs(text: str) -> None:
-    model = model_of(text)
+    model = a_model(text, shape=SHAPE)
     quantized = quantize_model(model, grid_steps(model, 0.3))
     turned = quantized_with_positive_weights(quantized)
     np.testing.assert_array_equal(logits(dequantize(turned)), logits(dequantize(quantized)))
@@ -71,5 +57,5 @@ def test_the_shortest_file_has_turned_signs(text: str) -> None:
 
 
 def test_a_codebook_is_not_the_same_for_both_signs() -> None:
-    quantized = with_codebooks(model_of(TURNED[0]), ["0.weight"])
+    quantized = with_codebooks(a_model(TURNED[0], shape=SHAPE), ["0.weight"])
     assert quantized_with_positive_weights(quantized) is quantized

@@ -9,7 +9,6 @@ from __future__ import annotations
 from smidgen.errors import SpecError
 from smidgen.spec import (
     LINEAR,
-    NO_CEILING,
     RELU,
     AvgPool,
     CReLU,
@@ -22,6 +21,7 @@ from smidgen.spec import (
     Pointwise,
     PReLU,
     Shape,
+    is_linear,
 )
 
 
@@ -62,8 +62,7 @@ def _is_factored_output(plans: tuple[LayerPlan, ...]) -> bool:
     is_sum = isinstance(before.layer, Dense) or (
         isinstance(before.layer, Pointwise) and before.input_shape[1:] == (1, 1)
     )
-    is_linear = getattr(before.layer, "slope", RELU) == LINEAR and getattr(before.layer, "ceiling", 0) == NO_CEILING
-    return is_sum and is_linear
+    return is_sum and is_linear(before.layer)
 
 
 def _reads_no_negative_value(plans: tuple[LayerPlan, ...], place: int) -> bool:

@@ -14,11 +14,10 @@ import numpy as np
 from smidgen.engine import choose, cross_entropy
 from smidgen.engine.losses import class_logits
 from smidgen.model import Model, as_quantized, dequantize
-from smidgen.spec import Repeat, Residual
+from smidgen.spec import Repeat, Residual, is_weighted
 from smidgen.transforms import without_biases, without_channels
 from smidgen.transforms.channel_groups import ChannelGroup
 from smidgen.transforms.channels import hidden_groups
-from smidgen.transforms.shifts import is_weighted
 from smidgen.trials.evaluate import TrainingContext
 
 Loss = Callable[[Model], float]
@@ -76,5 +75,5 @@ def _without_biases(model: Model) -> Iterator[list[Model]]:
     if any(isinstance(layer, Repeat | Residual) for layer in model.spec.layers):
         return
     for place, layer in enumerate(model.spec.layers):
-        if is_weighted(layer) and getattr(layer, "bias", False):
+        if is_weighted(layer) and layer.bias:
             yield [without_biases(model, place)]

@@ -66,6 +66,8 @@ from smidgen.spec.layers import (
     Residual,
     inner_layers,
     is_first_language,
+    is_linear,
+    is_weighted,
 )
 from smidgen.spec.limits import MAX_LAYERS, MAX_MACS, MAX_PARAMETERS, MAX_VALUES, planned_count
 from smidgen.spec.liveness import Lifetime, lifetimes
@@ -115,6 +117,8 @@ __all__ = [
     "classes_of",
     "inner_layers",
     "is_first_language",
+    "is_linear",
+    "is_weighted",
     "lifetimes",
     "outputs_for",
     "parse_spec",

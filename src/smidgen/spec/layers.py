@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeGuard
 
 Pair = tuple[int, int]
 """A size in rows and columns: (y, x)."""
@@ -236,7 +237,20 @@ Layer = PlainLayer | Repeat | Residual
 PlannedLayer = PlainLayer | Add
 """A layer of a plan, in which repeats and residuals are written out."""
 
+Weighted = Conv | Depthwise | Pointwise | Dense
+"""A layer that sums its inputs with weights."""
+
 Activated = Conv | Depthwise | Pointwise | Dense | BatchNorm | Residual | Add
+
+
+def is_weighted(layer: object) -> TypeGuard[Weighted]:
+    """Return whether a layer sums its inputs with weights."""
+    return isinstance(layer, Weighted)
+
+
+def is_linear(layer: object) -> TypeGuard[Weighted]:
+    """Return whether a layer sums its inputs with weights and has no activation."""
+    return is_weighted(layer) and layer.slope == LINEAR and layer.ceiling == NO_CEILING
 
 
 def inner_layers(layer: Layer) -> tuple[Layer, ...]:

@@ -21,7 +21,7 @@ from smidgen.engine import Start
 from smidgen.errors import RequestError
 from smidgen.model import Model, tensor_shapes
 from smidgen.records import Weights
-from smidgen.spec import Conv, Dense, Depthwise, NetSpec, Pointwise, Shape
+from smidgen.spec import NetSpec, Shape, is_weighted
 
 Mask = npt.NDArray[np.bool_]
 
@@ -42,9 +42,8 @@ def tensor_places(spec: NetSpec, input_shape: Shape, names: Collection[str]) -> 
 
 def prunable(spec: NetSpec, input_shape: Shape) -> tuple[str, ...]:
     """Return the names of the tensors that can be pruned: the weights of convolutions and dense layers."""
-    kinds = Conv | Depthwise | Pointwise | Dense
     plans = enumerate(spec.plan(input_shape))
-    return tuple(f"{place}.weight" for place, plan in plans if isinstance(plan.layer, kinds) and plan.parameters)
+    return tuple(f"{place}.weight" for place, plan in plans if is_weighted(plan.layer) and plan.parameters)
 
 
 def smallest(model: Model, shares: Mapping[str, float]) -> Mask:

@@ -15,23 +15,18 @@ import numpy.typing as npt
 
 from smidgen.model import Model, flatten_arrays, named_arrays
 from smidgen.spec import (
-    LINEAR,
-    NO_CEILING,
-    Add,
     AvgPool,
-    Conv,
-    Dense,
     Depthwise,
     Dropout,
     GlobalAvgPool,
-    Layer,
     LayerPlan,
     MaxPool,
     NetSpec,
-    Pointwise,
     Repeat,
     Residual,
     Shape,
+    is_linear,
+    is_weighted,
 )
 
 Doubles = npt.NDArray[np.float64]
@@ -71,12 +66,12 @@ def takers(plans: Sequence[LayerPlan], source: int, shifts: bool = True, may_pad
 def add_shift(arrays: Arrays, plans: Sequence[LayerPlan], places: Sequence[int], shift: Doubles) -> None:
     """Add to the biases of the last of `takers` what a shift of each channel before the first contributes."""
     for place in places:
-        shift = (by_channel(arrays, plans[place], place) * _channel_axis(plans[place], shift)).sum(axis=(1, 2))
+        shift = (_by_channel(arrays, plans[place], place) * _channel_axis(plans[place], shift)).sum(axis=(1, 2))
     bias = f"{places[-1]}.bias"
     arrays[bias] = (arrays[bias] + shift).astype(np.float32)
 
 
-def by_channel(arrays: Arrays, plan: LayerPlan, place: int) -> Doubles:
+def _by_channel(arrays: Arrays, plan: LayerPlan, place: int) -> Doubles:
     """Return a layer's weights as float64 [rows, input channels or 1 if each row has its own, the rest]."""
     weight = arrays[f"{place}.weight"].astype(np.float64)
     return weight.reshape(len(weight), 1 if isinstance(plan.layer, Depthwise) else plan.input_shape[0], -1)
@@ -85,7 +80,7 @@ def by_channel(arrays: Arrays, plan: LayerPlan, place: int) -> Doubles:
 def scale_inputs(arrays: Arrays, plans: Sequence[LayerPlan], place: int, factor: Doubles) -> None:
     """Multiply a layer's weights by a factor for each input channel."""
     name = f"{place}.weight"
-    scaled = by_channel(arrays, plans[place], place) * _channel_axis(plans[place], factor)
+    scaled = _by_channel(arrays, plans[place], place) * _channel_axis(plans[place], factor)
     arrays[name] = scaled.reshape(arrays[name].shape).astype(np.float32)
 
 
@@ -94,7 +89,7 @@ def _channel_axis(plan: LayerPlan, values: Doubles) -> Doubles:
 
 
 def without_biases(model: Model, place: int) -> Model:
-    """Return the network without the biases of one layer, with its later biases in their place where they can be.
+    """Return the network without the biases of one layer; later biases take up what they added where they can.
 
     Args:
         model: the network, without repeats and residuals.
@@ -142,18 +137,8 @@ def spec_without_idle_biases(spec: NetSpec, input_shape: Shape) -> NetSpec:
 
 def _without(spec: NetSpec, place: int) -> NetSpec:
     layer = spec.layers[place]
-    assert isinstance(layer, Conv | Pointwise | Depthwise | Dense)
+    assert is_weighted(layer)
     return NetSpec((*spec.layers[:place], replace(layer, bias=False), *spec.layers[place + 1 :]))
-
-
-def is_weighted(layer: Layer | Add) -> bool:
-    """Whether the layer sums its inputs with weights."""
-    return isinstance(layer, Conv | Pointwise | Depthwise | Dense)
-
-
-def is_linear(layer: Layer | Add) -> bool:
-    """Whether a layer of weights has no activation."""
-    return is_weighted(layer) and getattr(layer, "slope", None) == LINEAR and getattr(layer, "ceiling", 0) == NO_CEILING
 
 
 def readers_of(plans: Sequence[LayerPlan], source: int) -> list[int]:
@@ -163,6 +148,9 @@ def readers_of(plans: Sequence[LayerPlan], source: int) -> list[int]:
 
 def _may_change(plans: Sequence[LayerPlan], place: int) -> bool:
     """Whether a layer has weights of its own for each channel, which no later round of a repeat uses."""
-    plan = plans[place]
-    own_channels = not isinstance(plan.layer, Depthwise) or plan.weight_shape[0] == plan.input_shape[0]
-    return own_channels and not any(other.source == place for other in plans)
+    return has_own_kernels(plans[place]) and not any(other.source == place for other in plans)
+
+
+def has_own_kernels(plan: LayerPlan) -> bool:
+    """Return whether no two channels of a layer share a kernel."""
+    return not isinstance(plan.layer, Depthwise) or plan.weight_shape[0] == plan.input_shape[0]

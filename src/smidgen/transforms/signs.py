@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.model import Model, QuantizedModel, Uniform, flatten_arrays, named_arrays
-from smidgen.spec import AvgPool, Depthwise, Dropout, GlobalAvgPool, LayerPlan
-from smidgen.transforms.shifts import is_linear, is_weighted, readers_of
+from smidgen.model import Model, QuantizedModel, Uniform, named_arrays
+from smidgen.spec import AvgPool, Depthwise, Dropout, GlobalAvgPool, LayerPlan, is_linear, is_weighted
+from smidgen.transforms.shifts import has_own_kernels, readers_of
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 MOST_ROUNDS = 10
-"""Rounds over all channels at most; two or three are enough, because each raises the count of positive weights."""
+"""Rounds over all channels at most. Every turn raises the count of positive weights, so that the rounds end."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class _Link:
 
 def with_positive_weights(model: Model) -> Model:
     """Return the network with the signs turned; it computes the same bit for bit."""
-    arrays = {n: a.copy() for n, a in named_arrays(model.spec, model.input_shape, model.weights).items()}
-    _turn(model.spec.plan(model.input_shape), arrays)
-    return replace(model, weights=flatten_arrays(model.spec, model.input_shape, arrays))
+    weights = model.weights.copy()
+    _turn(model.spec.plan(model.input_shape), named_arrays(model.spec, model.input_shape, weights))
+    return replace(model, weights=weights)
 
 
 def quantized_with_positive_weights(quantized: QuantizedModel) -> QuantizedModel:
@@ -84,7 +84,7 @@ def _links(plans: Sequence[LayerPlan]) -> list[_Link]:
     found = []
     for place, plan in enumerate(plans):
         reader = _reader(plans, place)
-        if is_linear(plan.layer) and _has_own_kernels(plan) and reader is not None:
+        if is_linear(plan.layer) and has_own_kernels(plan) and reader is not None:
             found.append(_Link(place, reader))
     return found
 
@@ -97,8 +97,4 @@ def _reader(plans: Sequence[LayerPlan], place: int) -> int | None:
     plan = plans[readers[0]]
     if isinstance(plan.layer, AvgPool | GlobalAvgPool | Dropout):
         return _reader(plans, readers[0])
-    return readers[0] if is_weighted(plan.layer) and _has_own_kernels(plan) else None
-
-
-def _has_own_kernels(plan: LayerPlan) -> bool:
-    return not isinstance(plan.layer, Depthwise) or plan.weight_shape[0] == plan.input_shape[0]
+    return readers[0] if is_weighted(plan.layer) and has_own_kernels(plan) else None

@@ -16,10 +16,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from smidgen.model import Model, named_arrays
 from smidgen.spec import (
     BATCH_NORM_EPSILON,
-    LINEAR,
     AvgPool,
     BatchNorm,
-    Conv,
     Dense,
     Depthwise,
     Dropout,
@@ -27,8 +25,9 @@ from smidgen.spec import (
     LayerPlan,
     MaxPool,
     NetSpec,
-    Pointwise,
     Residual,
+    is_linear,
+    is_weighted,
     planned_count,
 )
 from smidgen.transforms.prune import Mask
@@ -83,7 +82,7 @@ def _layer_without_norms(layer: Layer, arrays: Iterator[list[Floats]]) -> tuple[
 def _can_absorb(layer: Layer) -> bool:
     if isinstance(layer, Depthwise) and layer.shared:
         return False
-    return isinstance(layer, Conv | Depthwise | Pointwise | Dense) and layer.slope == LINEAR
+    return is_linear(layer)
 
 
 def _folded(
@@ -93,7 +92,7 @@ def _folded(
     tensors: Sequence[npt.NDArray[np.float32]],
 ) -> tuple[Layer, list[npt.NDArray[np.float32]]]:
     """Return weight * factor and (bias - mean) * factor + shift, in float64 and rounded once."""
-    assert isinstance(layer, Conv | Depthwise | Pointwise | Dense)
+    assert is_weighted(layer)
     scale, shift, mean, variance = (tensor.astype(np.float64) for tensor in tensors)
     weight = arrays[0].astype(np.float64)
     bias = arrays[1].astype(np.float64) if layer.bias else np.zeros(len(weight))
