@@ -140,8 +140,11 @@ def predict(
         network = _network(spec, input_shape, weights, PREDICT_BATCH, 1, 0, training=False)
         network.predict(pixels, first, outputs[first:last])
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(part, bounds[:-1], bounds[1:]))
+    if threads == 1:
+        part(0, len(images))
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(part, bounds[:-1], bounds[1:]))
     return class_logits(outputs)
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,8 @@ from smidgen.model.coding.contexts import (
 from smidgen.model.coding.range_coder import BYPASS, ONE, BitModels, Decoder, Encoder, exp_golomb_bits, unzigzag, zigzag
 
 FIRST_ORDER = 3
+REMEMBERED_COUNTS = 50_000
+"""How many pairs of counts are remembered with their lengths: those of small tensors come by again and again."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,7 @@ def _adaptive_length(counts: Counts, seen: Counts) -> float:
     return float(modelled + counts[:, BYPASS].sum())
 
 
+@lru_cache(REMEMBERED_COUNTS)
 def _log2_beta(zeros: float, ones: float) -> float:
     return (math.lgamma(zeros) + math.lgamma(ones) - math.lgamma(zeros + ones)) / math.log(2)
 
