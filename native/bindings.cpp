@@ -339,7 +339,7 @@ void bind_network(nb::module_& m) {
              "Write the gradient of the mean loss of one batch to `out`, for tests; call it once on a new network.")
         .def("weights", &weights, "out"_a.noconvert(), "Copy the trained weights to `out`.")
         .def_prop_rw("threads", &Network::threads, &set_threads,
-                     "The threads that share a batch: 1 unless a layer needs the whole batch. No bit depends on it.")
+                     "The threads that share a batch: 1 for a small network. No bit depends on it.")
         .def_prop_ro("activation_floats", [](const Network& self) { return self.plan().chunk_floats; },
                      "The floats of all maps of sixteen images; for prediction, those that are needed at once.")
         .def("predict", &predict, "images"_a.noconvert(), "first"_a, "logits"_a.noconvert(),

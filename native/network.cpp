@@ -44,19 +44,22 @@ Network::Network(Plan plan, const Kernels& kernels, int batch_size, int threads,
       gradient_(trained_floats(plan_)),
       first_(trained_floats(plan_)),
       second_(trained_floats(plan_)),
-      memory_(size_t(kept_chunks(plan_, batch_size) * plan_.chunk_floats)),
+      memory_(plan_.layered ? size_t(chunks_ * plan_.chunk_floats) : 0),
       transformed_(plan_.transformed_floats),
       batch_statistics_(plan_.batch_statistics_floats) {
     ptrdiff_t unbatched = 0;
     for (const Layer& l : plan_.layers)
         if (!l.batched) unbatched = std::max(unbatched, l.weights + l.count);
-    if (plan_.layered && plan_.purpose == Purpose::training) chunk_gradients_.assign(chunks_, std::vector<float>(unbatched));
+    if ((plan_.layered && plan_.purpose == Purpose::training) || plan_.parallel)
+        chunk_gradients_.assign(chunks_, std::vector<float>(unbatched));
     set_threads(threads);
 }
 
 void Network::set_threads(int threads) {
-    if (team_ && (threads == team_->size() || !plan_.layered)) return;
-    team_ = std::make_unique<ThreadTeam>(plan_.layered ? threads : 1);
+    if (!plan_.layered) threads = plan_.parallel ? std::min(threads, chunks_) : 1;
+    if (team_ && threads == team_->size()) return;
+    team_ = std::make_unique<ThreadTeam>(threads);
+    if (!plan_.layered) memory_ = AlignedFloats(size_t(team_->size() * plan_.chunk_floats));
     scratch_.clear();
     for (int thread = 0; thread < team_->size(); ++thread) scratch_.emplace_back(scratch_floats(plan_, chunks_));
 }
@@ -195,36 +198,36 @@ void Network::sum_gradients(const Layer& l, float* memory) {
 
 // --- one chunk -------------------------------------------------------------------------------------
 
-void Network::load_chunk(const Batch& batch, int chunk, float* scratch) {
+void Network::load_chunk(const Batch& batch, int chunk, int thread) {
     const Images& images = batch.examples.images;
     const int count = batch.images_in(chunk);
     const uint32_t* order = batch.order.images + ptrdiff_t(chunk) * LANES;
     const ptrdiff_t left = batch.count + batch.following - ptrdiff_t(chunk) * LANES - count;
     loader_.prefetch(images, order + count, std::min<ptrdiff_t>(LANES, left));
     const float* maps = batch.order.affine_maps;
-    if (maps) loader_.load_warped(images, maps, order, count, chunk_memory(chunk), scratch);
-    else loader_.load(images, order, count, chunk_memory(chunk));
+    if (maps) loader_.load_warped(images, maps, order, count, chunk_memory(chunk, thread), scratch(thread));
+    else loader_.load(images, order, count, chunk_memory(chunk, thread));
 }
 
-void Network::forward_chunk(int chunk, size_t first, size_t last, float* scratch) {
+void Network::forward_chunk(int chunk, size_t first, size_t last, int thread) {
     for (size_t i = first; i < last; ++i)
-        forward(plan_.layers[i], chunk_memory(chunk), 1, true, mask_seed(chunk, i), scratch);
+        forward(plan_.layers[i], chunk_memory(chunk, thread), 1, true, mask_seed(chunk, i), scratch(thread));
 }
 
-void Network::backward_chunk(int chunk, size_t first, size_t last, float* gradient, float* scratch) {
+void Network::backward_chunk(int chunk, size_t first, size_t last, float* gradient, int thread) {
     for (size_t i = last; i-- > first;)
         if (plan_.layers[i].runs_backward)
-            backward(plan_.layers[i], chunk_memory(chunk), gradient, mask_seed(chunk, i), scratch);
+            backward(plan_.layers[i], chunk_memory(chunk, thread), gradient, mask_seed(chunk, i), scratch(thread));
 }
 
-double Network::chunk_loss(const Batch& batch, int chunk, float* scratch) {
-    float* outputs = plan_.output.at(chunk_memory(chunk)).data;
-    if (plan_.outputs > 1) return loss_of_logits(batch, chunk, outputs, scratch);
+double Network::chunk_loss(const Batch& batch, int chunk, int thread) {
+    float* outputs = plan_.output.at(chunk_memory(chunk, thread)).data;
+    if (plan_.outputs > 1) return loss_of_logits(batch, chunk, outputs, scratch(thread));
     // One output z has the logits (0, z): it takes the gradient of the second.
-    float* logits = scratch + size_t(5) * plan_.classes * LANES;
+    float* logits = scratch(thread) + size_t(5) * plan_.classes * LANES;
     std::fill(logits, logits + LANES, 0.0f);
     std::copy(outputs, outputs + LANES, logits + LANES);
-    const double loss = loss_of_logits(batch, chunk, logits, scratch);
+    const double loss = loss_of_logits(batch, chunk, logits, scratch(thread));
     std::copy(logits + LANES, logits + 2 * LANES, outputs);
     return loss;
 }

@@ -92,7 +92,10 @@ class Network {
         int images_in(int chunk) const { return std::min(LANES, count - chunk * LANES); }
     };
 
-    float* chunk_memory(int chunk) { return memory_.data() + (plan_.layered ? chunk : 0) * plan_.chunk_floats; }
+    // Where a thread has the maps of a chunk: a layered plan keeps those of all chunks, any other one chunk a thread.
+    float* chunk_memory(int chunk, int thread = 0) {
+        return memory_.data() + (plan_.layered ? chunk : thread) * plan_.chunk_floats;
+    }
     float* scratch(int thread) { return scratch_[thread].data(); }
     const std::vector<float>& used_weights() const { return constraints_.quantize() ? quantized_ : weights_; }
     uint64_t mask_seed(int chunk, size_t layer) const;
@@ -108,10 +111,10 @@ class Network {
     void sum_gradients(const Layer& layer, float* memory);
 
     // Several layers of one chunk.
-    void load_chunk(const Batch& batch, int chunk, float* scratch);
-    void forward_chunk(int chunk, size_t first, size_t last, float* scratch);
-    void backward_chunk(int chunk, size_t first, size_t last, float* gradient, float* scratch);
-    double chunk_loss(const Batch& batch, int chunk, float* scratch);
+    void load_chunk(const Batch& batch, int chunk, int thread);
+    void forward_chunk(int chunk, size_t first, size_t last, int thread);
+    void backward_chunk(int chunk, size_t first, size_t last, float* gradient, int thread);
+    double chunk_loss(const Batch& batch, int chunk, int thread);
     double loss_of_logits(const Batch& batch, int chunk, float* logits, float* scratch);
     void copy_outputs(int chunk, ptrdiff_t rows, float* outputs);
 
@@ -156,8 +159,8 @@ class Network {
     WeightConstraints constraints_;
     std::vector<float> quantized_;  // the weights at their levels; empty without constraints
     std::vector<float> average_;    // of the weights; empty if none is taken
-    AlignedFloats memory_;          // of one chunk, or of all chunks of a layered plan
-    std::vector<std::vector<float>> chunk_gradients_;  // of a layered plan: each chunk adds into its own
+    AlignedFloats memory_;          // of one chunk a thread, or of all chunks of a layered plan
+    std::vector<std::vector<float>> chunk_gradients_;  // of a layered or parallel plan: each chunk adds into its own
     AlignedFloats transformed_;                        // weights for Winograd's algorithm, once a batch
     std::vector<float> batch_statistics_;              // of the batch norms, see Layer::batch_statistics
     std::vector<AlignedFloats> scratch_;               // one a thread

@@ -17,24 +17,32 @@ double Network::backpropagate(const TrainingExamples& examples, const TrainingOr
     return plan_.layered ? backpropagate_by_layer(batch) : backpropagate_by_chunk(batch);
 }
 
-// Takes chunk after chunk forward and backward, so that all that a chunk needs stays in the cache.
+double sum(const std::vector<double>& values) {
+    double total = 0;
+    for (double value : values) total += value;
+    return total;
+}
+
+// Takes each chunk forward and backward at once, so that all that it needs stays in the cache. Of a parallel plan the
+// threads share the chunks, and each chunk has a gradient of its own, also on one thread.
 double Network::backpropagate_by_chunk(const Batch& batch) {
     const size_t layers = plan_.layers.size();
-    double total = 0;
-    for (int chunk = 0; chunk < batch.chunks(); ++chunk) {
-        load_chunk(batch, chunk, scratch(0));
-        forward_chunk(chunk, 0, layers, scratch(0));
-        total += chunk_loss(batch, chunk, scratch(0));
-        backward_chunk(chunk, 0, layers, gradient_.data(), scratch(0));
-    }
-    return total;
+    std::vector<double> losses(batch.chunks());
+    team_->each(batch.chunks(), [&](int chunk, int thread) {
+        load_chunk(batch, chunk, thread);
+        forward_chunk(chunk, 0, layers, thread);
+        losses[chunk] = chunk_loss(batch, chunk, thread);
+        backward_chunk(chunk, 0, layers, plan_.parallel ? chunk_gradients_[chunk].data() : gradient_.data(), thread);
+    });
+    if (plan_.parallel) add_chunk_gradients();
+    return sum(losses);
 }
 
 // Takes layer after layer if some layer needs the whole batch: a batched layer reads its weights once for all chunks,
 // and the layers between two of them go chunk by chunk. Neither the terms of a sum nor their order depend on the number
 // of threads.
 double Network::backpropagate_by_layer(const Batch& batch) {
-    team_->each(batch.chunks(), [&](int chunk, int thread) { load_chunk(batch, chunk, scratch(thread)); });
+    team_->each(batch.chunks(), [&](int chunk, int thread) { load_chunk(batch, chunk, thread); });
     forward_by_layer(batch);
     const double total = loss_of_batch(batch);
     backward_by_layer(batch);
@@ -44,11 +52,8 @@ double Network::backpropagate_by_layer(const Batch& batch) {
 
 double Network::loss_of_batch(const Batch& batch) {
     std::vector<double> losses(batch.chunks());
-    team_->each(batch.chunks(),
-                [&](int chunk, int thread) { losses[chunk] = chunk_loss(batch, chunk, scratch(thread)); });
-    double total = 0;
-    for (double loss : losses) total += loss;
-    return total;
+    team_->each(batch.chunks(), [&](int chunk, int thread) { losses[chunk] = chunk_loss(batch, chunk, thread); });
+    return sum(losses);
 }
 
 void Network::forward_by_layer(const Batch& batch) {
@@ -56,8 +61,7 @@ void Network::forward_by_layer(const Batch& batch) {
     for (size_t begin = 0, end; begin < layers.size(); begin = end) {
         for (end = begin; end < layers.size() && !plan_.needs_whole_batch(layers[end]);) ++end;
         if (end > begin) {
-            team_->each(batch.chunks(),
-                        [&](int chunk, int thread) { forward_chunk(chunk, begin, end, scratch(thread)); });
+            team_->each(batch.chunks(), [&](int chunk, int thread) { forward_chunk(chunk, begin, end, thread); });
             continue;
         }
         const Layer& layer = layers[end++];
@@ -76,7 +80,7 @@ void Network::backward_by_layer(const Batch& batch) {
         for (begin = end; begin > 0 && !plan_.needs_whole_batch(layers[begin - 1]);) --begin;
         if (begin < end) {
             team_->each(batch.chunks(), [&](int chunk, int thread) {
-                backward_chunk(chunk, begin, end, chunk_gradients_[chunk].data(), scratch(thread));
+                backward_chunk(chunk, begin, end, chunk_gradients_[chunk].data(), thread);
             });
             continue;
         }

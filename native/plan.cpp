@@ -32,6 +32,16 @@ bool is_joinable(const Layer& l) {
     return l.kind == LayerKind::depthwise && l.shared == 0 && !l.shares_input && large;
 }
 
+// Threads share the chunks of a batch if an image takes this many multiply-accumulates: a chunk then takes longer than
+// to wake a thread. Each thread has a chunk's memory, which must not be large.
+constexpr ptrdiff_t PARALLEL_MACS = 1 << 15, PARALLEL_FLOATS = 1 << 24;
+
+// Multiply-accumulates of an image.
+ptrdiff_t macs(const Layer& l) {
+    const bool multiplies = l.kind == LayerKind::conv || l.kind == LayerKind::depthwise || l.kind == LayerKind::dense;
+    return multiplies ? (l.biases - l.weights) * l.out.height * l.out.width : 0;
+}
+
 // A map and its halo that begin at 0.
 MapLayout layout_of(const Size& size, Halo halo) {
     const ptrdiff_t row = (size.width + std::max(halo.left, halo.right)) * LANES;
@@ -87,10 +97,14 @@ Plan::Plan(const std::vector<LayerRequest>& requests, const Size& input_size, Pu
     classes = outputs == 1 ? 2 : outputs;
     if (purpose == Purpose::training) join_channels();
     pools_images = can_pool_images(graph);
+    ptrdiff_t image_macs = 0;
     for (Layer& l : layers) {
         l.batched = is_batched(l, chunk_floats);
         layered |= needs_whole_batch(l);
+        image_macs += macs(l);
     }
+    const bool pays = image_macs >= PARALLEL_MACS && chunk_floats <= PARALLEL_FLOATS;
+    parallel = purpose == Purpose::training && !layered && pays;
 }
 
 // --- memory ------------------------------------------------------------------------------------------

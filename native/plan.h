@@ -79,6 +79,7 @@ struct Plan {
     int outputs = 0;       // values of the output; those of a map are in the order [channel][y][x]
     int classes = 0;       // one for each output; a single output z stands for two classes with the logits (0, z)
     bool layered = false;  // some layer needs the whole batch at once: every chunk keeps its memory
+    bool parallel = false;  // of the others, those whose chunks take so long that threads may share them
     bool clears_input_halo = false;  // other maps use the memory of `input`
     bool pools_images = false;       // the first layer is a pool that BatchLoader computes
 

@@ -12,8 +12,15 @@ from oracle import CNN, EVERY_LAYER, FUSED, LAYERED, MNIST, RATES, RESIDUAL, SEP
 from smidgen.engine import Projection, Start, TrainControl, native
 from smidgen.engine.start import is_running_stat
 from smidgen.records import LOSSES, OPTIMIZERS, Augmentation, Recipe
+from smidgen.spec import parse_spec
 from smidgen.streams import initial_weights
 
+PARALLEL = parse_spec(
+    "conv 4x3x3 same relu, avgpool 2, depthwise 3x3 same nobias, pointwise 7 relu, avgpool 2, dense 4"
+)
+"""Its images take 42,140 multiply-accumulates, and no layer needs the whole batch."""
+SMALL = parse_spec("conv 2x3x3 relu, maxpool 2, dense 4")
+"""Its images take 13,520 multiply-accumulates."""
 SHORT = Recipe(loss="kl", temperature=3, label_weight=0.2, epochs=2, batch_size=50)
 
 
@@ -32,7 +39,11 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(spec, instruc
     assert np.abs(one.weights - other.weights).max() > 0.01
 
 
-@pytest.mark.parametrize("spec", [LAYERED, WIDE, RESIDUAL, SEPARABLE], ids=["narrow", "wide", "residual", "separable"])
+@pytest.mark.parametrize(
+    "spec",
+    [LAYERED, WIDE, RESIDUAL, SEPARABLE, CNN, PARALLEL],
+    ids=["narrow", "wide", "residual", "separable", "by chunk", "parallel"],
+)
 @pytest.mark.parametrize("threads", [2, 3, 8])
 def test_threads_do_not_change_a_bit(threads, spec, instruction_set):
     one, shared = trained(spec), trained(spec, threads=threads)
@@ -49,13 +60,14 @@ def test_a_changing_number_of_threads_does_not_change_a_bit(spec, instruction_se
     assert changing.weights.tobytes() == trained(spec).weights.tobytes() and next(lent, None) is None
 
 
-def test_only_networks_with_layers_that_need_a_whole_batch_use_threads():
-    """Such a layer is a large dense layer or a batch norm."""
+def test_networks_of_enough_arithmetic_or_with_layers_that_need_a_whole_batch_use_threads():
+    """Such a layer is a large dense layer or a batch norm. No more threads have work than a batch has chunks."""
 
-    def threads(spec):
-        return native._network(spec, MNIST, initial_weights(spec, MNIST, 0), 64, 3, 0).threads
+    def threads(spec, batch_size=64):
+        return native._network(spec, MNIST, initial_weights(spec, MNIST, 0), batch_size, 3, 0).threads
 
-    assert [threads(spec) for spec in (LAYERED, WIDE, EVERY_LAYER, CNN)] == [3, 3, 3, 1]
+    assert [threads(spec) for spec in (LAYERED, WIDE, EVERY_LAYER, CNN, SMALL)] == [3, 3, 3, 3, 1]
+    assert threads(CNN, batch_size=17) == 2
 
 
 def test_two_trainings_at_once_do_not_disturb_each_other():
@@ -123,14 +135,20 @@ PINNED = {
     "by layer": (LAYERED, SHORT),
     "wide": (WIDE, replace(SHORT, average=0.9)),
     "separable": (SEPARABLE, SHORT),
+    "by chunk": (CNN, SHORT),
+    "parallel": (PARALLEL, SHORT),
+    "small": (SMALL, SHORT),
 }
 ARITHMETIC = (
-    "native-2-fused",
+    "native-3-fused",
     {
         "every layer": "86de366c83692395",
         "by layer": "fd5c28d93b40920c",
         "wide": "a4398732b9e65895",
         "separable": "36f27260368550e6",
+        "by chunk": "e43286cd06cc76fb",
+        "parallel": "f2a89429bab42a8b",
+        "small": "2f0a1cadc3d27dfe",
     },
 )
 

@@ -114,7 +114,7 @@ TWO_OUTPUTS = {
 """Digests of the weights that trainings of two outputs had before there was one."""
 
 
-@pytest.mark.skipif(native.name() != "native-2-fused", reason="the digests are those of this arithmetic")
+@pytest.mark.skipif(native.name() != "native-3-fused", reason="the digests are those of this arithmetic")
 @pytest.mark.parametrize("text", TWO_OUTPUTS)
 def test_two_outputs_keep_their_bits(text):
     digest, data = hashlib.sha256(), patterns(170, classes=2)

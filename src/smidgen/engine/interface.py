@@ -83,7 +83,7 @@ class Engine(Protocol):
         """Return "" if the engine can be used here, else what to install."""
 
     def name(self) -> str:
-        """Return the engine and its arithmetic, for example "native-2-fused". It is part of a trial's key."""
+        """Return the engine and its arithmetic, for example "native-3-fused". It is part of a trial's key."""
 
     def train(
         self,

@@ -1,4 +1,4 @@
-"""The native engine: trains with the C++ core of `native/`, on one thread or, for large networks, on several.
+"""The native engine: trains with the C++ core of `native/`, tiny networks on one thread, others on as many as are idle.
 
 The core takes arrays and small structs. Learning rates, the order of the images, augmentation, the first weights
 and the targets are computed here.
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from smidgen._core import Constraints, Network
     from smidgen._core import Layer as CoreLayer
 
-ARITHMETIC = 2
+ARITHMETIC = 3
 """Version of the core's results: a change of a single bit in any of them counts it up."""
 
 _LOSS_KINDS = {
@@ -100,8 +100,8 @@ def train(
 ) -> Trained:
     """Train one network, as `Engine.train` says.
 
-    Only networks with a batch norm or a large dense layer use more than one thread. The result does not depend on the
-    number of threads.
+    Small networks use one thread: those of few multiply-accumulates, without a batch norm or a large dense layer. The
+    result does not depend on the number of threads.
     """
     if start is not None:
         check_start(spec, examples.input_shape, start)

@@ -28,7 +28,7 @@ class Trial:
         recipe: How it is trained.
         seed: Seed of the first weights, the order of the images, augmentation and dropout.
         data_digest: SHA-256 of the data set and its split.
-        engine_name: The engine and its arithmetic, for example "native-2-fused".
+        engine_name: The engine and its arithmetic, for example "native-3-fused".
         teacher_key: The key of the teacher's trial, or "" if the recipe uses no teacher.
         start_digest: SHA-256 of given first weights and their constraints (`engine.Start.digest`), or "" if the first
             weights are drawn from the seed.

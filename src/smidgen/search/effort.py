@@ -97,8 +97,8 @@ SHRINK_BYTES = {
     ),
 }
 """What a search tries for fewer bytes. On MNIST at 97 %, eight networks on one grid each made shorter files than three
-networks on six grids each (`results/2026-11-29-networks-for-files`). Numbers of trainings are even, so that two cores end
-together."""
+networks on six grids each (`results/2026-11-29-networks-for-files`). Numbers of trainings are even, so that two cores
+end together."""
 
 EFFORTS = {
     "glance": Effort(
