@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -114,6 +115,16 @@ def test_what_the_teacher_adds_follows_the_runs() -> None:
         "It is better at 1 of 2 sizes, by +0.25 points on average; most at cnn2, n = 2 (+1.00, to 97.00 %), least at "
         "cnn2, n = 1 (-0.50)."
     )
+
+
+def test_the_seed_of_a_small_network_is_chosen_by_its_selection_half() -> None:
+    runs = runs_of([0.95, 0.97, 0.96])
+    lowest, highest, median = runs.outcomes
+    runs = replace(runs, outcomes=(highest, lowest, median))
+    found = replace(swept({}), rows=(Row("small", 408, ours=runs), Row("one seed", 408, ours=runs_of([0.9]))))
+    tables = render("width-sweeps", found).tables
+    (row,) = next(table.rows for table in tables if table.title.startswith("Our seeds of the smallest networks"))
+    assert row == ("small", "95.00", "96.00", "97.00", "95.00", "93.47 to 96.19", "3")
 
 
 def test_the_ratios_are_the_published_ones() -> None:

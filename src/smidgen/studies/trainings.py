@@ -54,7 +54,7 @@ class Effort:
 
 
 EFFORTS = {
-    "full": Effort("full", 10, 140e12, 1.0, 100e12),
+    "full": Effort("full", 16, 140e12, 1.0, 100e12),
     "quick": Effort("quick", 1, 0.3e12, 0.12, 0.6e12),
 }
 
@@ -146,6 +146,11 @@ class Runs:
     def best(self) -> tuple[Trial, Outcome]:
         """The seed with the most selection images right, the first of equals."""
         return max(zip(self.trials, self.outcomes, strict=True), key=lambda seed: seed[1].selection.correct)
+
+    @property
+    def chosen(self) -> Score:
+        """The test score of the seed that the selection half chooses, `best`."""
+        return self.test[self.trials.index(self.best[0])]
 
     @property
     def mean_score(self) -> Score:

@@ -104,6 +104,8 @@ HARD = 500
 CHEAP_MACS = 150_000
 SEEDS = {"document": (10, 3, 1), "ours": (2, 1, 1), "distilled": (3, 2, 1)}
 """Seeds where a figure was published, of other networks below `CHEAP_MACS`, of the rest."""
+TINY_SEEDS = 16
+"""Seeds of distilled networks below `TINY` parameters: they differ so much that the selection half can choose one."""
 LAYERS_SHOWN = (Member("mlp1", 32), Member("cnn1", 2))
 
 
@@ -137,9 +139,16 @@ def jobs(recipe: str) -> dict[str, Job]:
         how = SWEEPS[net.family].recipe if recipe == "document" else ours(net)
         if recipe == "distilled":
             how = replace(how, loss="kl", temperature=1.0 if net.parameters < HARD else 2.0)
-        shown, cheap, rest = SEEDS[recipe]
-        made[name] = Job(net.spec, how, shown if net.published else cheap if net.macs < CHEAP_MACS else rest)
+        made[name] = Job(net.spec, how, seeds(net, recipe))
     return made
+
+
+def seeds(net: Member, recipe: str) -> int:
+    """Return from how many seeds a network is trained by "document", "ours" or "distilled"."""
+    if recipe == "distilled" and net.parameters < TINY:
+        return TINY_SEEDS
+    shown, cheap, rest = SEEDS[recipe]
+    return shown if net.published else cheap if net.macs < CHEAP_MACS else rest
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
