@@ -76,8 +76,8 @@ def test_an_edited_network_is_trained_as_the_winner_was(found: Answer) -> None:
     assert same.trial == found.context.trial(found.winner.spec, found.winner.recipe, found.winner.seed)
     outcome = evaluate(found.context, same.trial)
     assert same.outcome.weights.tobytes() == outcome.weights.tobytes()
-    wider = found.retrain(found.winner.spec.edited(0, "conv 4x3x3 relu"), seed=3)
-    assert wider.trial.spec.layers[0] == parse_spec("conv 4x3x3 relu").layers[0]
+    wider = found.retrain(found.winner.spec.edited(0, "conv 4x3x3 same relu"), seed=3)
+    assert wider.trial.spec.layers[0] == parse_spec("conv 4x3x3 same relu").layers[0]
     assert wider.trial.seed == 3
     assert str(wider).endswith(f"on validation, {wider.outcome.parameters:,} parameters")
     with pytest.raises(SpecError, match="has 10 classes"):
