@@ -32,8 +32,8 @@ bool is_joinable(const Layer& l) {
     return l.kind == LayerKind::depthwise && l.shared == 0 && !l.shares_input && large;
 }
 
-// Threads share the chunks of a batch if an image takes this many multiply-accumulates: a chunk then takes longer than
-// to wake a thread. Each thread has a chunk's memory, which must not be large.
+// Threads share the chunks of a batch if an image takes at least so many multiply-accumulates: a chunk then takes longer
+// than waking a thread. Each thread keeps the maps of a chunk, of at most so many floats.
 constexpr ptrdiff_t PARALLEL_MACS = 1 << 15, PARALLEL_FLOATS = 1 << 24;
 
 // Multiply-accumulates of an image.

@@ -181,7 +181,7 @@ def row_counts(path: Path) -> list[int]:
 
 def test_a_search_adds_to_a_store_of_schema_2(path: Path, tmp_path: Path, command: Callable[..., Said]) -> None:
     if native.available():
-        pytest.skip("the fixture's search takes minutes without the native core")
+        pytest.skip("the search needs the native core")
     shutil.copy(STORES / "schema-2.sqlite", path)
     Store(path).close()
     before = row_counts(path)

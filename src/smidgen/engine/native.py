@@ -1,4 +1,4 @@
-"""The native engine: trains with the C++ core of `native/`, tiny networks on one thread, others on as many as are idle.
+"""The native engine: trains with the C++ core of `native/`, tiny networks on one thread, others on all idle cores.
 
 The core takes arrays and small structs. Learning rates, the order of the images, augmentation, the first weights
 and the targets are computed here.
