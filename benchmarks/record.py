@@ -63,6 +63,8 @@ RECORDS = {
             COMPRESS % "a.safetensors {out}/networks/b.safetensors"
             + " --floor 0.97 --effort normal --out {out}/mnist-97.smidgen",
             COMPRESS % "c.safetensors" + " --floor 0.99 --copies 4 --effort normal --out {out}/mnist-99.smidgen",
+            COMPRESS % "d.safetensors"
+            + " --floor 0.992 --rule rate --copies 4 --effort normal --out {out}/lenet-5.smidgen",
         ),
     ),
     "faults": Record(
