@@ -6,8 +6,9 @@ SET=FLOOR is a set of `own_data_sets.py` or of `smidgen data list`, and a plain 
 reach. `smidgen.search.shrink` runs first, at effort quick and without the search for bytes; each contestant then has as
 many seconds as that took, with the teacher that was trained in that time. Contestants draw from the designs of the
 first generation, learn by the recipe of the answer and train two networks at once: shortly in `SHORT_SHARE` of the
-time, then long, the smallest networks first whose error was at most `NEAR` times what the floor allows. Accuracy on
-test is scored once, for the smallest network that holds the floor.
+time that is left, then long, the smallest networks first whose error was at most `NEAR` times what the floor allows;
+where no smaller ones are left, they draw again. A network that was drawn before is drawn anew, after `REPEATS` times at
+random. Accuracy on test is scored once, for the smallest network that holds the floor.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import count
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -41,10 +44,12 @@ from smidgen.trials.study import Study
 T = TypeVar("T")
 
 EFFORT = EFFORTS["quick"]
-SHORT_SHARE, NEAR, AT_ONCE = 0.6, 1.3, 2
+SHORT_SHARE, NEAR, AT_ONCE, REPEATS = 0.6, 1.3, 2, 50
 SAMPLERS: dict[str, Callable[[int], Any]] = {
     "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
-    "TPE": lambda seed: optuna.samplers.TPESampler(seed=seed, n_startup_trials=16),
+    "TPE": lambda seed: optuna.samplers.TPESampler(
+        seed=seed, n_startup_trials=16, multivariate=True, group=True, constant_liar=True
+    ),
     "NSGA-II": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=16),
 }
 HEADS = ("data", "floor", "seed", "method", "parameters", "test", "n", "trained", "seconds", "network")
@@ -82,6 +87,12 @@ class Contest:
     seed: int
     until: float
     outcomes: dict[Trial, Outcome] = field(default_factory=dict)
+    drawn: set[NetSpec] = field(default_factory=set)
+
+    @cached_property
+    def explorer(self) -> optuna.samplers.BaseSampler:
+        """What draws where a sampler repeats itself."""
+        return optuna.samplers.RandomSampler(seed=self.seed)
 
     def train(self, specs: Sequence[NetSpec], rung: str, seed: int) -> list[Outcome]:
         """Train networks at once, or look them up."""
@@ -100,31 +111,37 @@ class Contest:
         return min(met, key=lambda each: each[1].parameters, default=None)
 
 
-def search(contest: Contest, sampler: optuna.samplers.BaseSampler, seconds: float) -> None:
-    """Draw networks and train them shortly: fewer parameters and less error on the selection half."""
+def contend(contest: Contest, sampler: optuna.samplers.BaseSampler) -> None:
+    """Draw and train until the time is over."""
     study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
-    began = time.perf_counter()
-    drawn: list[tuple[optuna.Trial, NetSpec]] = []
-    while time.perf_counter() - began < seconds:
-        one = drawn_by(study, contest.space)
-        drawn += [one] if one else []
-        if len(drawn) < AT_ONCE:
-            continue
+    while (left := contest.until - time.perf_counter()) > 0:
+        search(contest, study, time.perf_counter() + SHORT_SHARE * left)
+        train_long(contest)
+
+
+def search(contest: Contest, study: optuna.Study, until: float) -> None:
+    """Draw networks and train them shortly: fewer parameters and less error on the selection half."""
+    while time.perf_counter() < until:
+        drawn = [drawn_by(study, contest) for _ in range(AT_ONCE)]
         found = contest.train([spec for _, spec in drawn], "short", contest.seed)
         for (trial, _), outcome in zip(drawn, found, strict=True):
             study.tell(trial, (outcome.parameters, 1 - outcome.selection.rate))
-        drawn = []
 
 
-def drawn_by(study: optuna.Study, space: Space) -> tuple[optuna.Trial, NetSpec] | None:
-    """Return a network of the space; one that is outside counts as a failed trial."""
-    trial = study.ask()
-    random = Suggested(trial)
-    spec = fitted(space, random.choice(designs_for(space.input_shape))(random))
-    if space.contains(spec):
-        return trial, spec
-    study.tell(trial, state=optuna.trial.TrialState.FAIL)
-    return None
+def drawn_by(study: optuna.Study, contest: Contest) -> tuple[optuna.Trial, NetSpec]:
+    """Return a network of the space that was not drawn before; any other counts as a failed trial."""
+    sampler = study.sampler
+    for tries in count():
+        study.sampler = sampler if tries < REPEATS else contest.explorer
+        trial = study.ask()
+        random = Suggested(trial)
+        spec = fitted(contest.space, random.choice(designs_for(contest.space.input_shape))(random))
+        study.sampler = sampler
+        if spec not in contest.drawn and contest.space.contains(spec):
+            contest.drawn.add(spec)
+            return trial, spec
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    raise AssertionError("count() ends")
 
 
 def train_long(contest: Contest) -> None:
@@ -162,8 +179,7 @@ def rows_of(name: str, floor: float, seed: int, folder: Path) -> Iterator[dict[s
                 answer.context, Study(store, AT_ONCE), space_of(data, goal, EFFORT, 1), floor,
                 answer.winner.recipe, seed, began + seconds,
             )  # fmt: skip
-            search(contest, sampler(seed), SHORT_SHARE * seconds)
-            train_long(contest)
+            contend(contest, sampler(seed))
             spent = time.perf_counter() - began
         yield _row(data, floor, seed, method, contest.best(), answer, len(contest.outcomes), spent)
 
