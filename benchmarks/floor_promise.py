@@ -3,7 +3,8 @@
     python benchmarks/floor_promise.py --data mnist --floor 0.97 --runs 10 --json promise.json
 
 Run k uses split seed k and search seed k, and a store of its own, so that nothing is shared but the test split. The
-promise is kept where the winner's test accuracy is at or above the floor; the file's network is scored too.
+promise is kept where the winner's test accuracy is at or above the floor; the file's network is scored too. With
+--stores the stores are kept there, and a measurement that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -29,21 +30,25 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--effort", default="normal")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--stores", type=Path)
     options = parser.parse_args()
-    rows = [one(options.data, options.floor, options.effort, run) for run in range(options.runs)]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.stores or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = [one(options.data, options.floor, options.effort, run, folder) for run in range(options.runs)]
     kept, by_files = (
         sum(row[what]["correct"] >= options.floor * row[what]["total"] for row in rows)
         for what in ("test", "file_test")
     )
     print(f"kept in {kept} of {len(rows)} runs, by the files in {by_files}")
     if options.json:
-        found = {**vars(options), "json": None, "kept": kept, "kept_by_files": by_files, "rows": rows}
+        found = {**vars(options), "json": None, "stores": None, "kept": kept, "kept_by_files": by_files, "rows": rows}
         options.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
-def one(data: str, floor: float, effort: str, run: int) -> dict[str, Any]:
-    """One run of the question, from an empty store."""
-    with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "store.sqlite") as store:
+def one(data: str, floor: float, effort: str, run: int, folder: Path) -> dict[str, Any]:
+    """One run of the question, with a store of its own."""
+    with Store(folder / f"run-{run}.sqlite") as store:
         answer = shrink(load(data, split_seed=run), floor, effort=effort, seed=run, store=store)
     row = row_of(answer, run)
     print(

@@ -3,7 +3,8 @@
     python benchmarks/record.py floor-promise --out results/2026-11-30-floor-promise
 
 What is known: each record's commands stand in `RECORDS`; `{out}` is the folder and `{scratch}` a folder that is deleted
-afterwards. A command that fails ends the recording; its output is in the folder.
+afterwards, unless --scratch names one: then a recording that was stopped goes on from its stores. A command that fails
+ends the recording; its output is in the folder.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ RECORDS = {
     "floor-promise": Record(
         "Is the floor kept on the test images?",
         "10 runs, each with a split and a seed of its own",
-        ("python benchmarks/floor_promise.py --runs 10 --json {out}/promise.json",),
+        ("python benchmarks/floor_promise.py --runs 10 --json {out}/promise.json --stores {scratch}",),
     ),
     "bytes": Record(
         "The shortest files",
@@ -114,10 +115,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("record", choices=RECORDS)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--scratch", type=Path)
     options = parser.parse_args()
     record, out = RECORDS[options.record], new_folder(options.out)
-    with tempfile.TemporaryDirectory() as scratch:
-        texts = []
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch, texts = options.scratch or Path(temporary), []
+        scratch.mkdir(parents=True, exist_ok=True)
         for number, command in enumerate(record.commands, start=1):
             text, code = run(command.format(out=options.out, scratch=scratch), out / f"output-{number}.txt")
             texts.append(text)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +147,20 @@ def test_the_plain_rate_is_an_easier_rule(
     assert FLOOR <= needed_rate(digits, plain.floor) < FLOOR + 1 / total
     assert needed_rate(digits, plain.floor) < needed_rate(digits, answer.floor)
     assert min(plain.outcome.selection.rate, plain.outcome.confirmation.rate) >= FLOOR
+
+
+def test_where_trainings_are_cheap_smaller_designs_are_drawn(
+    digits: Dataset, own_store: Path, small_effort: Effort
+) -> None:
+    cheap = replace(small_effort, least_work=1e16)
+    answer = shrink(digits, FLOOR, effort=cheap, with_file=False, store=Store(own_store))
+    needed, smallest, rounds = needed_rate(digits, answer.floor), math.inf, 0
+    for stage, group in groupby(before_confirmation(answer), lambda one: one.stage):
+        outcomes = [one.outcome for one in group]
+        rounds += stage == "smaller designs"
+        assert stage != "smaller designs" or max(each.parameters for each in outcomes) < smallest < math.inf
+        smallest = min(smallest, *(each.parameters for each in outcomes if each.selection.rate >= needed), math.inf)
+    assert rounds >= 1
 
 
 def test_vectors_get_a_small_perceptron(own_store: Path, small_effort: Effort) -> None:

@@ -31,15 +31,17 @@ from smidgen.trials.evaluate import TrainingContext
 CURVE_COST = 2.5
 """Work of a long training of a size on the curve, as a multiple of that of a usual network."""
 
-WIDE_COST, PRUNING_COST, DESCENT_COST = 2.0, 20.0, 6.0
-"""Work of the training of a wide network, of all short trainings while its channels are removed, and of a round that
-makes the smallest network smaller: as multiples of a usual network's training, for a round one of middle length."""
+WIDE_COST, PRUNING_COST, DESCENT_COST, SMALLER_COST = 2.0, 20.0, 6.0, 0.3
+"""Work of the training of a wide network, of all short trainings while its channels are removed, of a round that
+makes the smallest network smaller, and of a network smaller than that: as multiples of a usual network's training, for
+a round one of middle length."""
 
 MOST_EXTENSION = 4
 """Factor of a named effort's generations at most: on tiny networks the time goes elsewhere than into arithmetic."""
 
-MOST_ENLARGEMENT, ENLARGED_COUNTS = 4, ("first", "children", "middle", "pruned", "finalists", "near_misses", "seeds")
-"""Factor of an effort's counts at most where trainings are cheap, and which counts those are."""
+MOST_ENLARGEMENT, ENLARGED_COUNTS = 4, ("children", "middle", "pruned", "finalists", "near_misses", "seeds")
+"""Factor of an effort's counts at most where trainings are cheap, and which counts those are. The first generation is
+not among them: it has networks of every size, and the large ones take most of its time."""
 
 LEAST_STEPS, SMALLEST_SHARE = 50, 0.001
 """Steps of a training that a small budget leaves at least, and the smallest share of the usual steps that is tried."""
@@ -86,6 +88,10 @@ class WorkEstimate:
         )
         if not effort.pruned or total < effort.least_work:
             total += usual * epochs["long"] * _finalists(effort)
+        if total < effort.least_work:
+            counts = {"short": effort.children, "middle": effort.middle, "long": effort.finalists}
+            round_of_smaller = sum(count * epochs[rung] for rung, count in counts.items())
+            total += SMALLER_COST * usual * effort.descents * round_of_smaller
         return (
             total
             + self.teacher_work * effort.compares_recipes

@@ -28,7 +28,8 @@ class Effort:
         children: Networks of each later generation, each trained for `short_steps`.
         middle: Networks that each generation also trains for `middle_steps`; 0 leaves this length out.
         pruned: Networks whose channels are removed one after another; twice as many designs are trained for that.
-        descents: Rounds at most in which the smallest network is made smaller still.
+        descents: Rounds at most in which the smallest network is made smaller still; where trainings are cheap, as many
+            more of networks drawn smaller than it.
         patience: Rounds of those in a row that may be in vain.
         finalists: Networks from drawn weights that are trained for `long_steps`, from two seeds each, where no network
             that lost channels meets the floor or trainings are cheap.

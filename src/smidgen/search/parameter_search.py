@@ -175,14 +175,45 @@ def better_recipe(by_teacher: Sequence[float], by_labels: Sequence[float]) -> st
     return LABELS if fmean(gains) > CLEAR * spread else TEACHER
 
 
-def train_finalists(search: Search) -> None:
-    """Promote the most promising networks once more; the best are trained long from two seeds each."""
+def train_finalists(search: Search, seeds: int = FINALIST_SEEDS) -> None:
+    """Promote the most promising networks once more; the best are trained long from `seeds` seeds each."""
     effort, share = search.effort, BUDGET_SHARES["finalists"]
     if effort.middle:
         middle = {"middle": search.trials(search.promising("middle", effort.middle), "middle")}
         search.train_rungs(search.affordable_rungs(middle, share), "last promotions")
-    finalists = search.trials(search.promising("long", effort.finalists), "long", seeds=FINALIST_SEEDS)
+    finalists = search.trials(search.promising("long", effort.finalists), "long", seeds=seeds)
     search.train_rungs(search.affordable_rungs({"long": finalists}, share), "finalists")
+
+
+def train_smaller_designs(search: Search) -> None:
+    """Where trainings are cheap, train rounds of networks smaller than any that meets the requirement.
+
+    The generations look near the size that they expect to be needed, and networks of a few dozen parameters often meet
+    it below. Rounds end after several in a row that were in vain.
+    """
+    failures = 0
+    for number in range(search.effort.descents):
+        before = search.smallest_selected()
+        if before is None or not trainings_are_cheap(search) or failures > search.effort.patience:
+            return
+        specs = _smaller_designs(search, before.outcome.parameters, number)
+        short = {"short": search.trials(specs, "short")}
+        search.train_rungs(search.affordable_rungs(short, BUDGET_SHARES["finalists"]), "smaller designs")
+        train_finalists(search, seeds=1)
+        failures = 0 if search.smallest_selected() is not before else failures + 1
+
+
+def trainings_are_cheap(search: Search) -> bool:
+    """Whether so little work was done that there is time for more networks and seeds."""
+    return search.history.work < search.effort.least_work
+
+
+def _smaller_designs(search: Search, parameters: int, number: int) -> tuple[NetSpec, ...]:
+    """Networks of somewhat fewer parameters: half of them edits of known ones, half drawn anew."""
+    least, most = round(SEARCHED_SIZES[0] * parameters), parameters - 1
+    space = replace(search.space(), least_parameters=least, most_parameters=most)
+    seed, half = search.seed * 1_000 + search.effort.generations + 1 + number, search.effort.children // 2
+    return (*next_generation(space, search.expected, half, seed), *first_generation(space, half, seed))
 
 
 def train_more_seeds(search: Search) -> None:

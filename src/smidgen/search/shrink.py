@@ -4,7 +4,7 @@
             -> confirmation -> fresh seeds and curve -> test -> file
 
 Where no network that lost channels meets the floor, or trainings are cheap, others are trained long from drawn weights
-before the confirmation: finalists, more seeds of near misses, and wider designs.
+before the confirmation: finalists, smaller designs, more seeds of near misses, and wider designs.
 
 Everything is chosen on the selection half of the validation split. The floor asks for a rate whose 95 % Wilson
 interval over the whole validation split lies above it. A network must reach that rate on the selection half, and the
@@ -48,7 +48,9 @@ from smidgen.search.parameter_search import (
     run_generations,
     train_finalists,
     train_more_seeds,
+    train_smaller_designs,
     train_wider_designs,
+    trainings_are_cheap,
 )
 from smidgen.search.planning import Budget, SearchPlan, plan_search
 from smidgen.search.progress import Progress
@@ -160,8 +162,9 @@ def _run_stages(search: Search, teacher: TeacherOutputs | None, with_file: bool)
         train_wider_designs(search, is_selected)
     prune(search, wide)
     descend(search)
-    if not is_pruned(search) or search.history.work < search.effort.least_work:
+    if not is_pruned(search) or trainings_are_cheap(search):
         train_finalists(search)
+        train_smaller_designs(search)
         train_more_seeds(search)
         train_wider_designs(search, is_found)
     choice = choose_winner(search)
