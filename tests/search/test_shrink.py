@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from searches import before_confirmation
+from searches import TINY, before_confirmation
 from smidgen import from_arrays
 from smidgen.data import Dataset
 from smidgen.errors import RequestError
@@ -149,11 +149,9 @@ def test_the_plain_rate_is_an_easier_rule(
     assert min(plain.outcome.selection.rate, plain.outcome.confirmation.rate) >= FLOOR
 
 
-def test_where_trainings_are_cheap_smaller_designs_are_drawn(
-    digits: Dataset, own_store: Path, small_effort: Effort
-) -> None:
-    cheap = replace(small_effort, least_work=1e16)
-    answer = shrink(digits, FLOOR, effort=cheap, with_file=False, store=Store(own_store))
+def test_where_trainings_are_cheap_smaller_designs_are_drawn(digits: Dataset, known_store: Path) -> None:
+    cheap = replace(TINY, least_work=1e16, finalists=1, seeds=1, curve_sizes=0)
+    answer = shrink(digits, FLOOR, effort=cheap, with_file=False, store=Store(known_store))
     needed, smallest, rounds = needed_rate(digits, answer.floor), math.inf, 0
     for stage, group in groupby(before_confirmation(answer), lambda one: one.stage):
         outcomes = [one.outcome for one in group]
