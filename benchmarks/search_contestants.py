@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import count
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -130,10 +129,10 @@ def search(contest: Contest, study: optuna.Study, until: float) -> None:
 
 def drawn_by(study: optuna.Study, contest: Contest) -> tuple[optuna.Trial, NetSpec]:
     """Return a network of the space that was not drawn before; any other counts as a failed trial."""
-    sampler = study.sampler
-    for tries in count():
+    sampler, tries = study.sampler, 0
+    while True:
         study.sampler = sampler if tries < REPEATS else contest.explorer
-        trial = study.ask()
+        trial, tries = study.ask(), tries + 1
         random = Suggested(trial)
         spec = fitted(contest.space, random.choice(designs_for(contest.space.input_shape))(random))
         study.sampler = sampler
@@ -141,7 +140,6 @@ def drawn_by(study: optuna.Study, contest: Contest) -> tuple[optuna.Trial, NetSp
             contest.drawn.add(spec)
             return trial, spec
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
-    raise AssertionError("count() ends")
 
 
 def train_long(contest: Contest) -> None:

@@ -188,8 +188,8 @@ def train_finalists(search: Search, seeds: int = FINALIST_SEEDS) -> None:
 def train_smaller_designs(search: Search) -> None:
     """Where trainings are cheap, train rounds of networks smaller than any that meets the requirement.
 
-    The generations look near the size that they expect to be needed, and networks of a few dozen parameters often meet
-    it below. Rounds end after several in a row that were in vain.
+    The generations look near the size that they expect to be needed, and smaller networks of a few dozen parameters
+    often meet the requirement too. The rounds end when several in a row find no smaller one.
     """
     failures = 0
     for number in range(search.effort.descents):
