@@ -19,7 +19,7 @@ from smidgen.search.edits import (
     with_widths,
 )
 from smidgen.search.idle_layers import has_idle_layer
-from smidgen.search.proposals import Space, first_generation, next_generation
+from smidgen.search.proposals import Space, deep_networks, first_generation, next_generation
 from smidgen.search.ranking import CandidateScore
 from smidgen.spec import Conv, CReLU, Dense, Depthwise, NetSpec, Pointwise, PReLU, Residual, Shape, parse_spec
 from smidgen.transforms.shifts import idle_biases
@@ -199,3 +199,23 @@ def test_the_networks_proposed_for_small_maps_change_only_on_purpose() -> None:
     assert (
         hashlib.sha256(texts.encode()).hexdigest() == "aa34a613895b0246d7d4ebe3fceda558922e5cc7bf0cb24e706621e2230229c2"
     )
+
+
+# --- deep designs -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 4, 40), (1, 8, 8), (3, 96, 96)])
+def test_deep_networks_have_pairs_behind_one_pool_and_few_inputs_of_the_head(shape: Shape) -> None:
+    within = space(shape)
+    drawn = deep_networks(within, 30, 0)
+    assert len(drawn) == 30 and all(map(within.contains, drawn))
+    assert drawn == deep_networks(within, 30, 0) != deep_networks(within, 30, 1)
+    for spec in drawn:
+        plans = spec.plan(shape)
+        assert sum(isinstance(layer, Pointwise) for layer in spec.layers) >= 2
+        assert plans[-2].output_shape[1:] == (1, 1)
+
+
+@pytest.mark.parametrize("shape", [SIGNAL, (20, 1, 1), (1, 3, 90)])
+def test_there_are_no_deep_networks_for_signals_and_tables(shape: Shape) -> None:
+    assert deep_networks(space(shape), 10, 0) == ()

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smidgen.search.effort import EFFORTS
-from smidgen.search.parameter_search import first_networks
-from smidgen.search.proposals import Space, first_generation, next_generation, widened
+from smidgen.data import Dataset
+from smidgen.search.effort import DEEP_FROM, EFFORTS, Effort
+from smidgen.search.goal import Goal, Target
+from smidgen.search.judge import Judge, Requirement
+from smidgen.search.parameter_search import first_networks, propose
+from smidgen.search.proposals import Space, deep_networks, first_generation, next_generation, widened
 from smidgen.search.ranking import CandidateScore
+from smidgen.search.state import Search
 from smidgen.spec import Dense, NetSpec, Shape, parse_spec
+from smidgen.trials.evaluate import TrainingContext
+from smidgen.trials.store import Store
+from smidgen.trials.study import Study
 
 SHAPES: tuple[Shape, ...] = ((1, 28, 28), (1, 8, 8), (1, 6, 6), (3, 20, 24), (3, 32, 32), (1, 4, 4), (30, 1, 1))
 VECTOR: Shape = (30, 1, 1)
@@ -177,3 +185,27 @@ def test_widening_that_leaves_the_space_or_changes_nothing_gives_none() -> None:
     space = Space((1, 28, 28), 10, most_parameters=8_000, most_macs=1_000_000)
     assert widened(space, parse_spec("conv 4x3x3 relu, dense 10"), 2.0) is None
     assert widened(space, parse_spec("maxpool 2, dense 10"), 2.0) is None
+
+
+# --- deep designs -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [300, 2_500])
+def test_half_of_a_generation_is_deep_where_large_networks_are_expected(
+    size: int, digits: Dataset, own_store: Path, small_effort: Effort
+) -> None:
+    goal = Goal(Target(0.9, rule="rate"))
+    with Store(own_store) as store:
+        judge = Judge(Requirement.of(goal, digits), TrainingContext(digits))
+        search = Search(Study(store), TrainingContext(digits), goal, small_effort, 0, judge)
+        near = Space(digits.input_shape, 10, round(1.3 * size), 300_000, round(0.8 * size))
+        search.history.runs["short"] += [
+            CandidateScore(spec, spec.parameters(digits.input_shape), judge.requirement.allowed_error)
+            for spec in first_generation(near, 6, seed=0)
+        ]
+        proposed = propose(search, 1)
+        deep_seed, whole = 1, search.space()
+    every_size = Space(digits.input_shape, 10, whole.most_parameters, 4 * whole.most_macs, DEEP_FROM)
+    expected = [spec for spec in deep_networks(every_size, 400, deep_seed) if spec in proposed]
+    assert len(proposed) == small_effort.children
+    assert len(expected) == (small_effort.children // 2 if size > DEEP_FROM else 0)

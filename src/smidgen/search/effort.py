@@ -228,6 +228,10 @@ may have."""
 SEARCHED_SIZES = (0.7, 1.1)
 """Sizes that later generations search, as shares of the size at which the floor is expected."""
 
+DEEP_FROM, DEEP_MACS = 700, 4
+"""Size of the networks of a generation from which on half of them are drawn deep, and the factor of their
+multiply-accumulates."""
+
 BEST_FEW = 3
 """If the goal has no floor, later generations search from the smallest of the best 3 networks on."""
 

@@ -16,6 +16,8 @@ from smidgen.search.confirm import confirm
 from smidgen.search.effort import (
     BEST_FEW,
     BUDGET_SHARES,
+    DEEP_FROM,
+    DEEP_MACS,
     DISTILLATION_RECIPES,
     FAMILY_WIDTHS,
     FINALIST_SEEDS,
@@ -31,7 +33,7 @@ from smidgen.search.effort import (
     Effort,
 )
 from smidgen.search.goal import LIMIT_NAMES, OPTIONS, Limits, Target
-from smidgen.search.proposals import Space, first_generation, next_generation, widened
+from smidgen.search.proposals import Space, deep_networks, first_generation, next_generation, widened
 from smidgen.search.ranking import (
     CandidateScore,
     by_error,
@@ -94,9 +96,14 @@ def propose(search: Search, generation: int) -> tuple[NetSpec, ...]:
     space = search.space()
     if generation == 0:
         return first_networks(space, search.effort, search.seed)
-    scores = search.expected
+    scores, children = search.expected, search.effort.children
     seed = search.seed * 1_000 + generation
-    return next_generation(_near_target(search, space, scores), scores, search.effort.children, seed)
+    near = _near_target(search, space, scores)
+    if near.least_parameters < DEEP_FROM:
+        return next_generation(near, scores, children, seed)
+    near = replace(near, most_macs=DEEP_MACS * near.most_macs)
+    deep = deep_networks(replace(near, least_parameters=DEEP_FROM), children // 2, seed)
+    return (*deep, *next_generation(near, scores, children - len(deep), seed))
 
 
 def first_networks(space: Space, effort: Effort, seed: int) -> tuple[NetSpec, ...]:

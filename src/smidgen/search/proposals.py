@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from smidgen.errors import SpecError
-from smidgen.search.designs import designs_for
+from smidgen.search.designs import Design, deep_design, designs_for
 from smidgen.search.edits import child, edits_for, with_widths
 from smidgen.search.idle_layers import has_idle_layer
 from smidgen.search.ranking import CandidateScore, by_error_times_size
@@ -72,7 +72,16 @@ class Space:
 
 def first_generation(space: Space, count: int, seed: int) -> tuple[NetSpec, ...]:
     """`count` different networks of every size: small widths are as likely as large ones."""
-    designs = designs_for(space.input_shape)
+    return _drawn(space, designs_for(space.input_shape), count, seed)
+
+
+def deep_networks(space: Space, count: int, seed: int) -> tuple[NetSpec, ...]:
+    """`count` different deep networks for pictures; none for other inputs."""
+    design = deep_design(space.input_shape)
+    return _drawn(space, (design,), count, seed) if design else ()
+
+
+def _drawn(space: Space, designs: Sequence[Design], count: int, seed: int) -> tuple[NetSpec, ...]:
     random = Random(seed)
     return _distinct(space, count, set(), lambda: fitted(space, random.choice(designs)(random)))
 
