@@ -3,10 +3,10 @@
     python benchmarks/teacher_recipes.py mnist fashion-mnist --out results/DATE-labels-beside-a-teacher [--seeds 4]
 
 For each data set the search's teacher is trained on images that are moved as far as the search moves them, and twice as
-far. The two networks of `NETWORKS` then learn from labels, and from the better teacher with each label weight of
-`WEIGHTS`, for `EPOCHS` epochs; and from two stronger teachers: the mean logits of `MEMBERS` that differ in their seeds,
-and one of twice the width that is trained twice as long. Accuracy is on both validation halves; the test split is not
-looked at.
+far. The networks of `NETWORKS` then learn from labels, and from the better teacher with each label weight of `WEIGHTS`,
+for `EPOCHS` epochs; and from three stronger teachers with the search's label weight: the mean logits of `MEMBERS` that
+differ in their seeds, one of twice the width that is trained twice as long, and one that is trained as long as effort
+thorough trains it. Accuracy is on both validation halves; the test split is not looked at.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from evidence import collected, markdown, new_folder, write_readme
 from smidgen.data import load
 from smidgen.records import Augmentation, Outcome, Recipe, Trial
 from smidgen.search.edits import with_widths
-from smidgen.search.effort import DISTILLATION_RECIPES, LABELS, TEACHER
+from smidgen.search.effort import DISTILLATION_RECIPES, EFFORTS, LABEL_WEIGHT, LABELS, TEACHER
 from smidgen.search.teacher_stage import teacher_trial
 from smidgen.spec import parse_spec
 from smidgen.teacher import context_with_teacher
@@ -38,6 +38,9 @@ NETWORKS = (
     "depthwise 3x3 same nobias, pointwise 6 relu, depthwise 1x7 nobias, depthwise 7x1 nobias, dense 10",
     "conv 9x3x3 same relu, avgpool 2, depthwise 3x3 same nobias, pointwise 12 nobias, avgpool 2, "
     "depthwise 3x3 same nobias, depthwise 1x7 nobias, depthwise 7x1 nobias, dense 10",
+    "conv 10x3x3 same relu, maxpool 2, depthwise 3x3 same nobias, pointwise 8 relu, depthwise 3x3 same nobias, "
+    "pointwise 16 relu, avgpool 2, depthwise 3x3 same nobias, pointwise 24 relu, depthwise 1x7 nobias, "
+    "depthwise 7x1 nobias, dense 10",
 )
 WEIGHTS, EPOCHS, MEMBERS = (0.0, 0.3, 0.6), 16, 3
 HEADS = ("data", "network", "parameters", "learns from", "label weight", "seed", "right", "of")
@@ -54,17 +57,21 @@ def rows_of(name: str, seeds: int, store: Store) -> Iterator[dict[str, Any]]:
     for how, outcome in found.items():
         yield _row(name, "teacher", outcome, f"labels, images moved {how}", 1.0, 0)
     best = max(found, key=lambda how: found[how].validation.rate)
-    stronger = _wider(trials[best])
-    (strong,) = study.run(context, [stronger], "teacher")
-    yield _row(name, "wider teacher", strong, "labels", 1.0, 0)
     sources = {
         "teacher": context_with_teacher(store, context, trials[best], found[best]),
         f"mean of {MEMBERS} teachers": _ensemble(study, context, trials[best]),
-        "wider teacher": context_with_teacher(store, context, stronger, strong),
     }
+    length = EFFORTS["thorough"].teacher_length
+    for who, stronger in {
+        "wider teacher": _longer(replace(trials[best], spec=with_widths(trials[best].spec, 2)), 2),
+        f"teacher trained {length} times as long": _longer(trials[best], length),
+    }.items():
+        (strong,) = study.run(context, [stronger], "teacher")
+        yield _row(name, who, strong, "labels", 1.0, 0)
+        sources[who] = context_with_teacher(store, context, stronger, strong)
+    weighted = [*(("teacher", weight) for weight in WEIGHTS), *((who, LABEL_WEIGHT) for who in sources)]
     recipes = {("labels", 1.0): DISTILLATION_RECIPES[LABELS]}
-    recipes |= {(who, weight): replace(DISTILLATION_RECIPES[TEACHER], label_weight=weight)
-                for who in sources for weight in WEIGHTS}  # fmt: skip
+    recipes |= {pair: replace(DISTILLATION_RECIPES[TEACHER], label_weight=pair[1]) for pair in weighted}
     for network in NETWORKS:
         for (source, weight), recipe in recipes.items():
             taught = sources.get(source, context)
@@ -73,8 +80,8 @@ def rows_of(name: str, seeds: int, store: Store) -> Iterator[dict[str, Any]]:
                 yield _row(name, network, outcome, source, weight, seed)
 
 
-def _wider(trial: Trial) -> Trial:
-    return replace(trial, spec=with_widths(trial.spec, 2), recipe=replace(trial.recipe, epochs=2 * trial.recipe.epochs))
+def _longer(trial: Trial, times: int) -> Trial:
+    return replace(trial, recipe=replace(trial.recipe, epochs=times * trial.recipe.epochs))
 
 
 def _ensemble(study: Study, context: TrainingContext, trial: Trial) -> TrainingContext:
@@ -105,13 +112,13 @@ def _row(name: str, network: str, outcome: Outcome, source: str, weight: float, 
 
 
 def table(found: list[Any]) -> str:
-    """Mean rates over networks and seeds."""
-    groups: dict[tuple[str, str, str], list[float]] = {}
+    """Mean rates over seeds."""
+    groups: dict[tuple[str, ...], list[float]] = {}
     for row in found:
-        key = (str(row["data"]), str(row["learns from"]), str(row["label weight"]))
+        key = (str(row["data"]), str(row["parameters"]), str(row["learns from"]), str(row["label weight"]))
         groups.setdefault(key, []).append(100 * int(row["right"]) / int(row["of"]))
-    cells = [[*key, len(rates), f"{fmean(rates):.2f}"] for key, rates in groups.items()]
-    return markdown(("data", "learns from", "label weight", "trainings", "validation, %"), cells)
+    cells = [[*key, str(len(rates)), f"{fmean(rates):.2f}"] for key, rates in groups.items()]
+    return markdown(("data", "parameters", "learns from", "label weight", "trainings", "validation, %"), cells)
 
 
 def main() -> None:

@@ -79,10 +79,18 @@ def test_where_trainings_are_cheap_an_effort_tries_more(expected: WorkEstimate) 
 
 
 def test_a_teacher_takes_at_most_its_share(expected: WorkEstimate) -> None:
-    for work in (expected.teacher_work, 2 * expected.teacher_work, 8 * expected.teacher_work):
+    usual = expected.teacher_work(EFFORTS["normal"])
+    for work in (usual, 2 * usual, 8 * usual, 1e6 * usual):
         effort = effort_within(work, expected)
-        assert not effort.compares_recipes or expected.teacher_work <= TEACHER_SHARE * work
-    assert effort_within(1e3 * expected.teacher_work, expected).compares_recipes
+        assert expected.teacher_work(effort) <= TEACHER_SHARE * work
+    assert effort_within(1e3 * usual, expected).compares_recipes
+
+
+def test_thorough_trains_its_teacher_longer(digits: Dataset, expected: WorkEstimate) -> None:
+    thorough, normal = EFFORTS["thorough"], EFFORTS["normal"]
+    longer, usual = (teacher_trial(TrainingContext(digits), 0, each.teacher_length) for each in (thorough, normal))
+    assert longer.recipe.epochs == 4 * usual.recipe.epochs and longer.spec == usual.spec
+    assert expected.teacher_work(thorough) == 4 * expected.teacher_work(normal)
 
 
 def test_a_budget_for_nothing_is_refused_with_the_least(expected: WorkEstimate) -> None:

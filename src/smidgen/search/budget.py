@@ -57,7 +57,7 @@ class WorkEstimate:
     Attributes:
         context: The data.
         first: Returns the networks of an effort's first generation, which are known beforehand.
-        teacher: The training of the teacher; None if none is trained.
+        teacher: The training of the teacher by its recipe; None if none is trained.
     """
 
     context: TrainingContext
@@ -65,10 +65,10 @@ class WorkEstimate:
     teacher: Trial | None
     _macs_memo: dict[tuple[int, int], list[int]] = field(default_factory=dict, repr=False)
 
-    @property
-    def teacher_work(self) -> float:
+    def teacher_work(self, effort: Effort) -> float:
         """The work of the teacher; 0 where none is trained."""
-        return self.context.cost(self.teacher) if self.teacher else 0.0
+        trains = self.teacher if effort.compares_recipes else None
+        return effort.teacher_length * self.context.cost(trains) if trains else 0.0
 
     def __call__(self, effort: Effort) -> float:
         """The expected multiply-accumulates of a search with this effort.
@@ -94,7 +94,7 @@ class WorkEstimate:
             total += SMALLER_COST * usual * effort.descents * round_of_smaller
         return (
             total
-            + self.teacher_work * effort.compares_recipes
+            + self.teacher_work(effort)
             + _byte_search_work(effort.byte_search, images * usual, -(-len(data.train) // BATCH), data.copies)
         )
 
@@ -139,8 +139,11 @@ def effort_within(work: float, expected: WorkEstimate) -> Effort:
     Raises:
         RequestError: The budget is too small for any search.
     """
-    teaches = expected.teacher_work <= TEACHER_SHARE * work
-    efforts = [replace(each, compares_recipes=each.compares_recipes and teaches) for each in EFFORTS.values()]
+    shares = [expected.teacher_work(each) / work for each in EFFORTS.values()]
+    efforts = [
+        replace(each, compares_recipes=each.compares_recipes and share <= TEACHER_SHARE)
+        for each, share in zip(EFFORTS.values(), shares, strict=True)
+    ]
     fitting = [effort for effort in efforts if expected(effort) <= work]
     if not fitting:
         return _shortened(work, expected)

@@ -45,6 +45,7 @@ class Effort:
         byte_search: How much is tried for fewer bytes.
         compares_recipes: Whether to train a teacher if none is given, and compare learning from it with learning from
             labels.
+        teacher_length: Times as many epochs of that teacher as its recipe has.
         least_work: Multiply-accumulates up to which more networks and seeds are tried where trainings are cheap.
     """
 
@@ -67,6 +68,7 @@ class Effort:
     macs_a_pixel: int
     byte_search: ByteSearchEffort
     compares_recipes: bool = True
+    teacher_length: int = 1
     least_work: float = 0.0
 
     @property
@@ -184,6 +186,7 @@ EFFORTS = {
         curve_doublings=1,
         macs_a_pixel=150,
         byte_search=SHRINK_BYTES["thorough"],
+        teacher_length=4,
         least_work=4e12,
     ),
 }
@@ -228,7 +231,7 @@ may have."""
 SEARCHED_SIZES = (0.7, 1.1)
 """Sizes that later generations search, as shares of the size at which the floor is expected."""
 
-DEEP_FROM, DEEP_MACS = 700, 4
+DEEP_FROM, DEEP_MACS = 700, 2
 """Size of the networks of a generation from which on half of them are drawn deep, and the factor of their
 multiply-accumulates."""
 

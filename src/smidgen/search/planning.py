@@ -111,7 +111,7 @@ def plan_search(
         study.reporter.say(expectation(total, speed, study.threads))
     for note in notes:
         study.reporter.say(note)
-    teacher = expected.teacher_work * effort.compares_recipes
+    teacher = expected.teacher_work(effort)
     return SearchPlan(effort, work, None if work is None else work - teacher, total - teacher, notes)
 
 

@@ -51,7 +51,7 @@ def prepare_teacher(
     if source is not None:
         teacher, context = _run(study, context, source if isinstance(source, Teacher) else Teacher(source))
     elif effort.compares_recipes or within is not None:
-        teacher, taught = _train(study, context, seed)
+        teacher, taught = _train(study, context, seed, effort.teacher_length)
         if not _is_above_chance(teacher, context):
             _refuse_distance(within, teacher)
             study.reporter.say(note := unused_note(teacher))
@@ -73,19 +73,20 @@ def _run(study: Study, context: TrainingContext, teacher: Teacher) -> tuple[Teac
     return outputs, replace(context, teacher_key=outputs.key, teacher_logits=outputs.logits)
 
 
-def _train(study: Study, context: TrainingContext, seed: int) -> tuple[TeacherOutputs, TrainingContext]:
+def _train(study: Study, context: TrainingContext, seed: int, length: int) -> tuple[TeacherOutputs, TrainingContext]:
     """Train a teacher with all workers' threads on the one network."""
-    trial = teacher_trial(context, seed)
+    trial = teacher_trial(context, seed, length)
     (outcome,) = study.run(context, [trial], "teacher", threads=study.workers)
     context = context_with_teacher(study.store, context, trial, outcome, study.workers)
     return _trained_outputs(study, context, trial, outcome), context
 
 
-def teacher_trial(context: TrainingContext, seed: int) -> Trial:
-    """The training of the teacher that is trained here."""
+def teacher_trial(context: TrainingContext, seed: int, length: int = 1) -> Trial:
+    """The training of the teacher that is trained here, for `length` times the epochs of its recipe."""
     data = context.dataset
     spec = default_spec(data.input_shape, data.classes, len(data.train) // data.copies)
-    return context.trial(spec, default_recipe(len(data.train), data.input_shape), seed)
+    recipe = default_recipe(len(data.train), data.input_shape)
+    return context.trial(spec, replace(recipe, epochs=length * recipe.epochs), seed)
 
 
 def _is_above_chance(teacher: TeacherOutputs, context: TrainingContext) -> bool:
