@@ -9,14 +9,13 @@ for the long length too. Accuracy is on both validation halves; the test split i
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from evidence import collected, markdown, new_folder, write_readme
+from evidence import asked_data_sets, collected, markdown, new_folder, write_readme
 from smidgen.data import load
 from smidgen.records import Outcome, Trial
 from smidgen.search.effort import DEEP_MACS, DISTILLATION_RECIPES, EFFORTS, LABELS, epochs_of
@@ -83,11 +82,7 @@ def summary(rows: Sequence[Row]) -> str:
 
 def main() -> None:
     """Read the command line, run, and write the folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="+")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--networks", type=int, default=16)
-    given = parser.parse_args()
+    given = asked_data_sets(__doc__, "networks", default=16)
     out = new_folder(given.out)
     with TemporaryDirectory() as folder:
         made = (row for name in given.data for row in rows_of(name, given.networks, Path(folder) / "store.sqlite"))

@@ -42,6 +42,15 @@ def asked_searches(doc: str | None) -> argparse.Namespace:
     return given
 
 
+def asked_data_sets(doc: str | None, count: str, default: int) -> argparse.Namespace:
+    """Read DATA ..., a number under the name `count`, and --out from the command line."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", nargs="+")
+    parser.add_argument(f"--{count}", type=int, default=default)
+    parser.add_argument("--out", type=Path, required=True)
+    return parser.parse_args()
+
+
 def collected(path: Path, heads: Sequence[str], rows: Iterable[Mapping[str, object]]) -> list[Mapping[str, object]]:
     """Write rows to a CSV file as they come, print each, and return all; what a row lacks is empty."""
     found = []

@@ -10,7 +10,6 @@ learns from labels; accuracy is on both validation halves, and the test split is
 
 from __future__ import annotations
 
-import argparse
 import csv
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import smidgen
+from evidence import asked_data_sets
 from smidgen.data import Dataset, load
 from smidgen.search.effort import EFFORTS
 from smidgen.search.goal import Goal, Target
@@ -77,11 +77,7 @@ def chain(data: Dataset, seed: int, path: Path) -> Iterator[dict[str, object]]:
 
 def main() -> None:
     """Read the command line and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="+")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=3)
-    given = parser.parse_args()
+    given = asked_data_sets(__doc__, "seeds", default=3)
     given.out.mkdir(parents=True, exist_ok=True)
     began, used = time.time(), time.process_time()
     with (given.out / "rows.csv").open("w", newline="") as file, TemporaryDirectory() as folder:

@@ -11,7 +11,6 @@ thorough trains it. Accuracy is on both validation halves; the test split is not
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from evidence import collected, markdown, new_folder, write_readme
+from evidence import asked_data_sets, collected, markdown, new_folder, write_readme
 from smidgen.data import load
 from smidgen.records import Augmentation, Outcome, Recipe, Trial
 from smidgen.search.edits import with_widths
@@ -123,11 +122,7 @@ def table(found: list[Any]) -> str:
 
 def main() -> None:
     """Read the command line, train, and write the folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="+")
-    parser.add_argument("--seeds", type=int, default=4)
-    parser.add_argument("--out", type=Path, required=True)
-    given = parser.parse_args()
+    given = asked_data_sets(__doc__, "seeds", default=4)
     out = new_folder(given.out)
     with TemporaryDirectory() as folder, Store(Path(folder) / "store.sqlite") as store:
         made = (row for name in given.data for row in rows_of(name, given.seeds, store))

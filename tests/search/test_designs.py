@@ -204,7 +204,9 @@ def test_the_networks_proposed_for_small_maps_change_only_on_purpose() -> None:
 # --- deep designs -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 4, 40), (1, 8, 8), (3, 96, 96)])
+@pytest.mark.parametrize(
+    "shape", [(1, 28, 28), (3, 32, 32), (1, 4, 40), (1, 8, 8), (1, 20, 20), (3, 96, 96), (1, 41, 60), (1, 4, 400)]
+)
 def test_deep_networks_have_pairs_behind_one_pool_and_few_inputs_of_the_head(shape: Shape) -> None:
     within = space(shape)
     drawn = deep_networks(within, 30, 0)

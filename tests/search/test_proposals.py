@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smidgen.data import Dataset
-from smidgen.search.effort import DEEP_FROM, EFFORTS, Effort
+from smidgen.search.effort import DEEP_FROM, DEEP_MACS, EFFORTS, Effort
 from smidgen.search.goal import Goal, Target
 from smidgen.search.judge import Judge, Requirement
 from smidgen.search.parameter_search import first_networks, propose
@@ -205,7 +205,7 @@ def test_half_of_a_generation_is_deep_where_large_networks_are_expected(
         ]
         proposed = propose(search, 1)
         deep_seed, whole = 1, search.space()
-    every_size = Space(digits.input_shape, 10, whole.most_parameters, 4 * whole.most_macs, DEEP_FROM)
+    every_size = Space(digits.input_shape, 10, whole.most_parameters, DEEP_MACS * whole.most_macs, DEEP_FROM)
     expected = [spec for spec in deep_networks(every_size, 400, deep_seed) if spec in proposed]
     assert len(proposed) == small_effort.children
     assert len(expected) == (small_effort.children // 2 if size > DEEP_FROM else 0)

@@ -139,10 +139,10 @@ def effort_within(work: float, expected: WorkEstimate) -> Effort:
     Raises:
         RequestError: The budget is too small for any search.
     """
-    shares = [expected.teacher_work(each) / work for each in EFFORTS.values()]
+    most = TEACHER_SHARE * work
     efforts = [
-        replace(each, compares_recipes=each.compares_recipes and share <= TEACHER_SHARE)
-        for each, share in zip(EFFORTS.values(), shares, strict=True)
+        replace(each, compares_recipes=each.compares_recipes and expected.teacher_work(each) <= most)
+        for each in EFFORTS.values()
     ]
     fitting = [effort for effort in efforts if expected(effort) <= work]
     if not fitting:

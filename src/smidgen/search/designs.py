@@ -6,11 +6,12 @@ Each layer has a number of channels or units of its own. Every draw is from the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 
 from smidgen.elementary import exponential, logarithm
+from smidgen.errors import SpecError
 from smidgen.spec import (
     LINEAR,
     RELU,
@@ -48,7 +49,11 @@ def linear_depthwise(kernel: tuple[int, int], same: bool = False) -> Depthwise:
 def weighted_pool(random: Random) -> list[Layer]:
     """A pool with a weight for each row and each column of its window, for each channel."""
     side = random.choice(POOL_SIDES)
-    return [linear_depthwise((1, side)), linear_depthwise((side, 1))]
+    return _weighted_pool_of(side, side)
+
+
+def _weighted_pool_of(height: int, width: int) -> list[Layer]:
+    return [linear_depthwise((1, width)), linear_depthwise((height, 1))]
 
 
 def _pool(random: Random) -> Layer:
@@ -131,10 +136,25 @@ def designs_for(input_shape: Shape) -> tuple[Design, ...]:
     return MAP_DESIGNS if max(height, width) <= LARGEST_MAP else _large_designs(max(height, width))
 
 
-# --- deep designs for maps ---------------------------------------------------------------------
+def fitting(layers: Sequence[Layer], input_shape: Shape) -> list[Layer]:
+    """The layers that fit the map before them."""
+    kept: list[Layer] = []
+    for layer in layers:
+        if fits(NetSpec((*kept, layer)), input_shape):
+            kept.append(layer)
+    return kept
 
-LEAST_UNPADDED_SIDE = 20
-"""Shorter maps are padded: five convolutions of 3x3 behind a pool would not fit."""
+
+def fits(spec: NetSpec, input_shape: Shape) -> bool:
+    """Whether every layer fits the map before it."""
+    try:
+        spec.plan(input_shape)
+    except SpecError:
+        return False
+    return True
+
+
+# --- deep designs for maps ---------------------------------------------------------------------
 
 
 def deep_design(input_shape: Shape) -> Design | None:
@@ -151,22 +171,22 @@ def deep_design(input_shape: Shape) -> Design | None:
 
 
 def _deep(random: Random, input_shape: Shape) -> list[Layer]:
-    side = max(input_shape[1:])
-    halved = _halved(random, _halvings(side)) if side > LARGEST_MAP else []
+    halved = _halved(random, _halvings(max(input_shape[1:])))
     pairs, averaged_before = random.choice((2, 3, 3, 4, 5)), random.choice((None, 1, 2, 2))
-    same = averaged_before is not None or min(input_shape[1:]) < LEAST_UNPADDED_SIDE or random.random() < 0.5
+    same = averaged_before is not None or random.random() < 0.5
     slope, scale = random.choice((RELU, 0.1)), random.choice((1, 1, 2))
     layers: list[Layer] = [*halved, Conv(3 + log_uniform(random, 8), (3, 3), same=True, slope=slope), _pool(random)]
     for pair in range(pairs):
         layers += [AvgPool(2)] if pair == averaged_before else []
         layers += [linear_depthwise((3, 3), same), Pointwise(scale * (4 + log_uniform(random, 12)), slope)]
-    return [*layers, *_whole_map_pool(random, NetSpec(tuple(layers)).output_shape(input_shape))]
+    kept = fitting(layers, input_shape)
+    return [*kept, *_whole_map_pool(random, NetSpec(tuple(kept)).output_shape(input_shape))]
 
 
 def _whole_map_pool(random: Random, shape: Shape) -> list[Layer]:
     """An average over the map, or a weight for each of its rows and columns."""
     height, width = shape[1:]
-    weighted: list[Layer] = [linear_depthwise((1, width)), linear_depthwise((height, 1))]
+    weighted = _weighted_pool_of(height, width)
     average: list[Layer] = [GlobalAvgPool()]
     return random.choice((average, weighted, weighted))
 
@@ -185,8 +205,8 @@ def _large_designs(side: int) -> tuple[Design, ...]:
 
 
 def _halvings(side: int) -> int:
-    """How often a side is halved to be about `WANTED_SIDE`."""
-    return max(1, math.ceil(math.log2(side / WANTED_SIDE)))
+    """How often a side is halved to be about `WANTED_SIDE`: never unless it is longer than `LARGEST_MAP`."""
+    return math.ceil(math.log2(side / WANTED_SIDE)) if side > LARGEST_MAP else 0
 
 
 def _halved(random: Random, halvings: int) -> list[Layer]:

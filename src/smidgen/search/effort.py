@@ -232,8 +232,8 @@ SEARCHED_SIZES = (0.7, 1.1)
 """Sizes that later generations search, as shares of the size at which the floor is expected."""
 
 DEEP_FROM, DEEP_MACS = 700, 2
-"""Size of the networks of a generation from which on half of them are drawn deep, and the factor of their
-multiply-accumulates."""
+"""From this least size on, half of a later generation is drawn from deep designs, and its networks may have so many
+times the multiply-accumulates that others may have."""
 
 BEST_FEW = 3
 """If the goal has no floor, later generations search from the smallest of the best 3 networks on."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from smidgen.errors import SpecError
-from smidgen.search.designs import Design, deep_design, designs_for
+from smidgen.search.designs import Design, deep_design, designs_for, fits, fitting
 from smidgen.search.edits import child, edits_for, with_widths
 from smidgen.search.idle_layers import has_idle_layer
 from smidgen.search.ranking import CandidateScore, by_error_times_size
@@ -152,18 +152,4 @@ def fitted(space: Space, layers: Sequence[Layer]) -> NetSpec:
     """The layers that fit the map before them, then the head."""
     head = Dense(outputs_for(space.classes))
     whole = NetSpec((*layers, head))
-    if _fits(whole, space.input_shape):
-        return whole
-    fitting: list[Layer] = []
-    for layer in layers:
-        if _fits(NetSpec((*fitting, layer)), space.input_shape):
-            fitting.append(layer)
-    return NetSpec((*fitting, head))
-
-
-def _fits(spec: NetSpec, shape: Shape) -> bool:
-    try:
-        spec.plan(shape)
-    except SpecError:
-        return False
-    return True
+    return whole if fits(whole, space.input_shape) else NetSpec((*fitting(layers, space.input_shape), head))
