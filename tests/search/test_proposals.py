@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smidgen.data import Dataset
-from smidgen.search.effort import DEEP_FROM, DEEP_MACS, EFFORTS, Effort
+from smidgen.search.effort import DEEP_MACS, EFFORTS, Effort
 from smidgen.search.goal import Goal, Target
 from smidgen.search.judge import Judge, Requirement
 from smidgen.search.parameter_search import first_networks, propose
@@ -191,7 +191,7 @@ def test_widening_that_leaves_the_space_or_changes_nothing_gives_none() -> None:
 
 
 @pytest.mark.parametrize("size", [300, 2_500])
-def test_half_of_a_generation_is_deep_where_large_networks_are_expected(
+def test_half_of_a_later_generation_for_pictures_is_deep(
     size: int, digits: Dataset, own_store: Path, small_effort: Effort
 ) -> None:
     goal = Goal(Target(0.9, rule="rate"))
@@ -205,7 +205,7 @@ def test_half_of_a_generation_is_deep_where_large_networks_are_expected(
         ]
         proposed = propose(search, 1)
         deep_seed, whole = 1, search.space()
-    every_size = Space(digits.input_shape, 10, whole.most_parameters, DEEP_MACS * whole.most_macs, DEEP_FROM)
-    expected = [spec for spec in deep_networks(every_size, 400, deep_seed) if spec in proposed]
+    every_size = Space(digits.input_shape, 10, whole.most_parameters, DEEP_MACS * whole.most_macs)
+    expected = [spec for spec in deep_networks(every_size, 1_000, deep_seed) if spec in proposed]
     assert len(proposed) == small_effort.children
-    assert len(expected) == (small_effort.children // 2 if size > DEEP_FROM else 0)
+    assert len(expected) == small_effort.children // 2

@@ -231,9 +231,9 @@ may have."""
 SEARCHED_SIZES = (0.7, 1.1)
 """Sizes that later generations search, as shares of the size at which the floor is expected."""
 
-DEEP_FROM, DEEP_MACS = 700, 2
-"""From this least size on, half of a later generation is drawn from deep designs, and its networks may have so many
-times the multiply-accumulates that others may have."""
+DEEP_MACS = 2
+"""Where deep designs are drawn too, networks of a later generation may have so many times the multiply-accumulates that
+those of the first may have."""
 
 BEST_FEW = 3
 """If the goal has no floor, later generations search from the smallest of the best 3 networks on."""

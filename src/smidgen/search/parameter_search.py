@@ -13,10 +13,10 @@ from statistics import fmean, stdev
 
 from smidgen.errors import FloorNotMet
 from smidgen.search.confirm import confirm
+from smidgen.search.designs import deep_design
 from smidgen.search.effort import (
     BEST_FEW,
     BUDGET_SHARES,
-    DEEP_FROM,
     DEEP_MACS,
     DISTILLATION_RECIPES,
     FAMILY_WIDTHS,
@@ -99,10 +99,10 @@ def propose(search: Search, generation: int) -> tuple[NetSpec, ...]:
     scores, children = search.expected, search.effort.children
     seed = search.seed * 1_000 + generation
     near = _near_target(search, space, scores)
-    if near.least_parameters < DEEP_FROM:
+    if not deep_design(space.input_shape):
         return next_generation(near, scores, children, seed)
     near = replace(near, most_macs=DEEP_MACS * near.most_macs)
-    deep = deep_networks(replace(near, least_parameters=DEEP_FROM), children // 2, seed)
+    deep = deep_networks(replace(near, least_parameters=0), children // 2, seed)
     return (*deep, *next_generation(near, scores, children - len(deep), seed))
 
 
