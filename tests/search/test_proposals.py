@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smidgen.data import Dataset
-from smidgen.search.effort import DEEP_MACS, EFFORTS, Effort
+from smidgen.search.effort import EFFORTS, Effort
 from smidgen.search.goal import Goal, Target
 from smidgen.search.judge import Judge, Requirement
 from smidgen.search.parameter_search import first_networks, propose
-from smidgen.search.proposals import Space, deep_networks, first_generation, next_generation, widened
+from smidgen.search.proposals import Space, first_generation, next_generation, widened
 from smidgen.search.ranking import CandidateScore
 from smidgen.search.state import Search
-from smidgen.spec import Dense, NetSpec, Shape, parse_spec
+from smidgen.spec import Dense, NetSpec, Pointwise, Shape, parse_spec
 from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.store import Store
 from smidgen.trials.study import Study
@@ -190,22 +190,26 @@ def test_widening_that_leaves_the_space_or_changes_nothing_gives_none() -> None:
 # --- deep designs -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [300, 2_500])
+@pytest.mark.parametrize("widths", [(2, 3), (14, 16)])
 def test_half_of_a_later_generation_for_pictures_is_deep(
-    size: int, digits: Dataset, own_store: Path, small_effort: Effort
+    widths: tuple[int, ...], digits: Dataset, own_store: Path, small_effort: Effort
 ) -> None:
     goal = Goal(Target(0.9, rule="rate"))
     with Store(own_store) as store:
         judge = Judge(Requirement.of(goal, digits), TrainingContext(digits))
         search = Search(Study(store), TrainingContext(digits), goal, small_effort, 0, judge)
-        near = Space(digits.input_shape, 10, round(1.3 * size), 300_000, round(0.8 * size))
+        plain = [parse_spec(f"conv {width}x3x3 relu, maxpool 2, dense 10") for width in widths]
         search.history.runs["short"] += [
-            CandidateScore(spec, spec.parameters(digits.input_shape), judge.requirement.allowed_error)
-            for spec in first_generation(near, 6, seed=0)
+            CandidateScore(spec, spec.parameters(digits.input_shape), judge.requirement.allowed_error) for spec in plain
         ]
         proposed = propose(search, 1)
-        deep_seed, whole = 1, search.space()
-    every_size = Space(digits.input_shape, 10, whole.most_parameters, DEEP_MACS * whole.most_macs)
-    expected = [spec for spec in deep_networks(every_size, 1_000, deep_seed) if spec in proposed]
+    half = small_effort.children // 2
     assert len(proposed) == small_effort.children
-    assert len(expected) == small_effort.children // 2
+    assert all(is_deep(spec, digits.input_shape) for spec in proposed[:half])
+    assert not any(is_deep(spec, digits.input_shape) for spec in proposed[half:])
+
+
+def is_deep(spec: NetSpec, shape: Shape) -> bool:
+    """Whether pairs with pointwise convolutions end in a pool over the whole map."""
+    pointwise = sum(isinstance(layer, Pointwise) for layer in spec.layers)
+    return pointwise >= 2 and spec.plan(shape)[-2].output_shape[1:] == (1, 1)
