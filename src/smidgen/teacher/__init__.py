@@ -14,7 +14,13 @@ from __future__ import annotations
 
 from smidgen.teacher.external import Teacher, run_teacher
 from smidgen.teacher.outputs import CHANCE_ERRORS, TeacherOutputs, chance_rate, score_of_logits
-from smidgen.teacher.trained import context_with_model, context_with_teacher, default_recipe, default_spec
+from smidgen.teacher.trained import (
+    context_with_model,
+    context_with_teacher,
+    default_recipe,
+    default_spec,
+    moved_pictures,
+)
 
 __all__ = [
     "CHANCE_ERRORS",
@@ -25,6 +31,7 @@ __all__ = [
     "context_with_teacher",
     "default_recipe",
     "default_spec",
+    "moved_pictures",
     "run_teacher",
     "score_of_logits",
 ]
