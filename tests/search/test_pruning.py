@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smidgen.data import Dataset, with_copies
+from smidgen.data import Dataset
 from smidgen.engine import Start, choose
 from smidgen.model import Model
-from smidgen.records import Augmentation, Floor, Trial
+from smidgen.records import Floor, Trial
 from smidgen.search import descent
 from smidgen.search.descent import descend, is_pruned
 from smidgen.search.effort import Effort
@@ -24,7 +24,6 @@ from smidgen.search.pruning import (
     least_harmful,
     prune,
     removals,
-    train_on_moved_pictures,
     training_loss,
     wide_designs,
 )
@@ -32,7 +31,6 @@ from smidgen.search.result import ShrinkResult, TrainedCandidate
 from smidgen.search.shrink import shrink
 from smidgen.search.state import Search
 from smidgen.spec import parse_spec
-from smidgen.teacher import moved_pictures
 from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.store import Store
 from smidgen.trials.study import Study
@@ -268,32 +266,3 @@ def test_networks_of_a_search_come_from_larger_ones_and_are_found_again(
     assert {"wide designs", "pruning", "single channels"} <= {one.stage for one in answer.candidates}
     again = shrink(digits, Floor(0.9), effort=small_effort, with_file=False, store=Store(known_store))
     assert again.trained == 0 and again.winner == answer.winner
-
-
-@pytest.mark.parametrize("gain", [0.05, -0.05])
-def test_pictures_are_moved_from_then_on_where_wide_networks_err_less_after_it(
-    gain: float, search: Search, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    search = replace(search, effort=replace(search.effort, moved=2))
-    specs = [parse_spec(text) for text in (WIDE_NETWORK, WIDE_NETWORK.replace("6x3x3", "8x5x5"))]
-    wide = search.train(search.trials(specs, "middle"), "wide designs")
-
-    def error(one: TrainedCandidate) -> float:
-        return 0.2 - gain if one.trial.recipe.augment else 0.2
-
-    known = search.score
-    monkeypatch.setattr(Search, "score", lambda search, one: replace(known(one), error=error(one)))
-    after, networks = train_on_moved_pictures(search, wide)
-    assert after.augment == (moved_pictures(search.data.input_shape) if gain > 0 else Augmentation())
-    assert networks[:2] == wide
-    assert networks[2].trial.spec == networks[4].trial.spec != networks[3].trial.spec == networks[5].trial.spec
-    assert all(one.trial.start_digest for one in networks[2:])
-    assert ("that are moved" in search.history.notes[-1]) == (gain > 0)
-
-
-def test_pictures_are_not_moved_where_there_are_none_or_copies_are(search: Search) -> None:
-    assert not moved_pictures((13, 1, 1)) and not moved_pictures((3, 1, 90))
-    search = replace(search, effort=replace(search.effort, moved=1))
-    copied = replace(search, context=TrainingContext(with_copies(search.data, 2)))
-    wide = copied.train(copied.trials([parse_spec(WIDE_NETWORK)], "middle"), "wide designs")
-    assert train_on_moved_pictures(copied, wide) == (copied, wide)

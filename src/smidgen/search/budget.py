@@ -84,7 +84,7 @@ class WorkEstimate:
             epochs["short"] * effort.generations * effort.children
             + epochs["middle"] * (effort.generations * effort.middle + _wide_trainings(effort))
             + epochs["short"] * PRUNING_COST * effort.pruned
-            + epochs["long"] * (effort.fresh_seeds + CURVE_COST * effort.curve_sizes + 2 * WIDE_COST * effort.moved)
+            + epochs["long"] * (effort.fresh_seeds + CURVE_COST * effort.curve_sizes)
         )
         if not effort.pruned or total < effort.least_work:
             total += usual * epochs["long"] * _finalists(effort)

@@ -27,7 +27,6 @@ class Effort:
         generations: Generations after the first.
         children: Networks of each later generation, each trained for `short_steps`.
         middle: Networks that each generation also trains for `middle_steps`; 0 leaves this length out.
-        moved: Wide networks that are trained on, on pictures as they are and on moved ones, to see which is better.
         pruned: Networks whose channels are removed one after another; twice as many designs are trained for that.
         descents: Rounds at most in which the smallest network is made smaller still; where trainings are cheap, as many
             more of networks drawn smaller than it.
@@ -70,7 +69,6 @@ class Effort:
     byte_search: ByteSearchEffort
     compares_recipes: bool = True
     teacher_length: int = 1
-    moved: int = 0
     least_work: float = 0.0
 
     @property
@@ -189,7 +187,6 @@ EFFORTS = {
         macs_a_pixel=150,
         byte_search=SHRINK_BYTES["thorough"],
         teacher_length=4,
-        moved=3,
         least_work=4e12,
     ),
 }

@@ -177,19 +177,9 @@ def better_recipe(by_teacher: Sequence[float], by_labels: Sequence[float]) -> st
         by_teacher: The error of each network that learned from the teacher.
         by_labels: The error of the same networks that learned from labels.
     """
-    return LABELS if is_clearly_less(by_labels, by_teacher) else TEACHER
-
-
-def is_clearly_less(errors: Sequence[float], others: Sequence[float]) -> bool:
-    """Whether errors are less by more than `CLEAR` standard errors of the mean difference.
-
-    Args:
-        errors: The error of each network, trained in one way.
-        others: The error of the same networks, trained in another way.
-    """
-    gains = [other - error for error, other in zip(errors, others, strict=True)]
+    gains = [teacher - label for teacher, label in zip(by_teacher, by_labels, strict=True)]
     spread = stdev(gains) / sqrt(len(gains)) if len(gains) > 1 else 0.0
-    return fmean(gains) > CLEAR * spread
+    return LABELS if fmean(gains) > CLEAR * spread else TEACHER
 
 
 def train_finalists(search: Search, seeds: int = FINALIST_SEEDS) -> None:

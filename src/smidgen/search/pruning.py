@@ -1,7 +1,6 @@
 """The stages that make trained networks smaller: channels are removed, and what is left is trained on.
 
-    wide designs, trained -> some trained on, on moved pictures too
-                          -> one channel after another is removed, with a short training after each
+    wide designs, trained -> one channel after another is removed, with a short training after each
                           -> the smallest network that meets the requirement is made smaller still (`descent.py`)
 
 A small network that comes from a larger one is more accurate than the same network trained from drawn weights, and
@@ -15,15 +14,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
-from statistics import fmean
 
 from smidgen.model import Model
 from smidgen.records import Trial
 from smidgen.search.edits import with_widths
 from smidgen.search.effort import BUDGET_SHARES
-from smidgen.search.parameter_search import is_clearly_less, with_better_recipe
+from smidgen.search.parameter_search import with_better_recipe
 from smidgen.search.proposals import resized
 from smidgen.search.ranking import (
     CandidateScore,
@@ -37,7 +34,6 @@ from smidgen.search.removals import least_harmful_of_each_layer, loss_on_first
 from smidgen.search.result import RecipeComparison, TrainedCandidate
 from smidgen.search.state import Search
 from smidgen.spec import NetSpec, Shape
-from smidgen.teacher import moved_pictures
 from smidgen.transforms.channel_groups import has_repeat
 from smidgen.transforms.channels import hidden_groups
 
@@ -69,36 +65,6 @@ def train_wide_designs(search: Search) -> tuple[Search, RecipeComparison, list[T
         The search with the better recipe; the trainings that compared the two, by the recipe's name; the wide networks.
     """
     return with_better_recipe(search, wide_designs(search), "wide designs")
-
-
-def train_on_moved_pictures(search: Search, wide: Sequence[TrainedCandidate]) -> tuple[Search, list[TrainedCandidate]]:
-    """Train the best wide networks on, on pictures as they are and on moved ones, and move them where that is better.
-
-    A teacher's logits stay those of the picture as it is.
-
-    Returns:
-        The search that moves pictures from then on or does not; the wide networks and those that were trained on.
-    """
-    moved = replace(search, augment=moved_pictures(search.data.input_shape))
-    best = _best_distinct(search, wide)[: search.effort.moved]
-    ways = (search, moved) if moved.augment and search.data.copies == 1 else ()
-    wanted = [way.retraining(way.model(one), "long") for way in ways for one in best]
-    trained = search.train(search.affordable(wanted, BUDGET_SHARES["wide designs"]), "moved pictures")
-    if not trained or len(trained) < len(wanted):
-        return search, [*wide, *trained]
-    errors = [search.score(one).error for one in trained]
-    is_better = is_clearly_less(errors[len(best) :], errors[: len(best)])
-    _tell_of_moved_pictures(search, is_better, errors)
-    return moved if is_better else search, [*wide, *trained]
-
-
-def _tell_of_moved_pictures(search: Search, is_better: bool, errors: Sequence[float]) -> None:
-    half = len(errors) // 2
-    moved, as_they_are = (f"{100 * (1 - fmean(some)):.2f} %" for some in (errors[half:], errors[:half]))
-    search.tell(
-        f"{half} wide networks have {moved} of the selection half after training on moved pictures and {as_they_are} "
-        f"without: networks that lose channels see pictures {'that are moved' if is_better else 'as they are'}"
-    )
 
 
 def wide_designs(search: Search) -> list[NetSpec]:

@@ -54,7 +54,7 @@ from smidgen.search.parameter_search import (
 )
 from smidgen.search.planning import Budget, SearchPlan, plan_search
 from smidgen.search.progress import Progress
-from smidgen.search.pruning import prune, train_on_moved_pictures, train_wide_designs
+from smidgen.search.pruning import prune, train_wide_designs
 from smidgen.search.result import RecipeComparison, ShrinkResult, TrainedCandidate
 from smidgen.search.state import History, Search
 from smidgen.search.teacher_stage import prepare_teacher
@@ -160,7 +160,6 @@ def _run_stages(search: Search, teacher: TeacherOutputs | None, with_file: bool)
     search, recipes, wide = train_wide_designs(run_generations(search))
     if wide:
         train_wider_designs(search, is_selected)
-    search, wide = train_on_moved_pictures(search, wide)
     prune(search, wide)
     descend(search)
     if not is_pruned(search) or trainings_are_cheap(search):

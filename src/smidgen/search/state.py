@@ -10,7 +10,7 @@ from itertools import accumulate, islice
 from smidgen.data import Dataset
 from smidgen.engine import Start
 from smidgen.model import Model
-from smidgen.records import Augmentation, Outcome, Trial
+from smidgen.records import Outcome, Trial
 from smidgen.search.confirm import Looks
 from smidgen.search.effort import (
     DISTILLATION_RECIPES,
@@ -70,7 +70,6 @@ class Search:
         seed: Seed of the search and of every training.
         judge: Says whether an outcome meets the requirement.
         recipe_name: Which of `DISTILLATION_RECIPES` trainings use.
-        augment: How their pictures are moved.
         own_teacher: The outcome of the teacher that was trained here; None if there is none.
         teacher_is_left_out: Whether a candidate was as accurate as that teacher; the context keeps its logits for the
             trainings that learned from it before.
@@ -86,7 +85,6 @@ class Search:
     seed: int
     judge: Judge
     recipe_name: str = "labels"
-    augment: Augmentation = field(default_factory=Augmentation)
     own_teacher: Outcome | None = None
     teacher_is_left_out: bool = False
     most_work: float | None = None
@@ -140,7 +138,7 @@ class Search:
         """
         recipe = DISTILLATION_RECIPES[recipe_name or self.recipe_name]
         epochs = epochs_of(self.effort, rung, len(self.data.train), self.data.copies)
-        recipe = replace(recipe, epochs=2**doublings * epochs, augment=self.augment)
+        recipe = replace(recipe, epochs=2**doublings * epochs)
         first = self.seed + first_seed
         return [self.context.trial(spec, recipe, first + k) for spec in specs for k in range(seeds)]
 

@@ -14,13 +14,7 @@ from __future__ import annotations
 
 from smidgen.teacher.external import Teacher, run_teacher
 from smidgen.teacher.outputs import CHANCE_ERRORS, TeacherOutputs, chance_rate, score_of_logits
-from smidgen.teacher.trained import (
-    context_with_model,
-    context_with_teacher,
-    default_recipe,
-    default_spec,
-    moved_pictures,
-)
+from smidgen.teacher.trained import context_with_model, context_with_teacher, default_recipe, default_spec
 
 __all__ = [
     "CHANCE_ERRORS",
@@ -31,7 +25,6 @@ __all__ = [
     "context_with_teacher",
     "default_recipe",
     "default_spec",
-    "moved_pictures",
     "run_teacher",
     "score_of_logits",
 ]

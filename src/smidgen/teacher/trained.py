@@ -92,21 +92,12 @@ def default_recipe(images: int, input_shape: Shape) -> Recipe:
         images: The number of training images; on few images there are more epochs.
         input_shape: (channels, height, width); only pictures are moved.
     """
-    recipe = Recipe(learning_rate=0.01, batch_size=128, average=AVERAGE, augment=moved_pictures(input_shape))
+    shift = min(MOST_SHIFT, SHIFT_SHARE * min(input_shape[1:]))
+    moved = Augmentation(shift=shift, rotation=ROTATION, scale=SCALE)
+    augment = moved if min(input_shape[1:]) >= LEAST_SIDE else Augmentation()
+    recipe = Recipe(learning_rate=0.01, batch_size=128, average=AVERAGE, augment=augment)
     usual = max(LEAST_EPOCHS, min(EPOCHS, USUAL_IMAGES // max(1, images)))
     return replace(recipe, epochs=max(usual, -(-MIN_STEPS // recipe.steps(images))))
-
-
-def moved_pictures(input_shape: Shape) -> Augmentation:
-    """How far training pictures are moved; not at all where inputs are no pictures.
-
-    Args:
-        input_shape: (channels, height, width).
-    """
-    if min(input_shape[1:]) < LEAST_SIDE:
-        return Augmentation()
-    shift = min(MOST_SHIFT, SHIFT_SHARE * min(input_shape[1:]))
-    return Augmentation(shift=shift, rotation=ROTATION, scale=SCALE)
 
 
 def context_with_teacher(
