@@ -10,6 +10,7 @@ import pytest
 from smidgen.data import Dataset
 from smidgen.errors import RequestError
 from smidgen.reporter import SilentReporter
+from smidgen.search import planning
 from smidgen.search.budget import (
     ENLARGED_COUNTS,
     MOST_ENLARGEMENT,
@@ -135,8 +136,9 @@ def small_efforts(monkeypatch: pytest.MonkeyPatch, small_effort: Effort) -> None
 
 
 def test_minutes_become_work_and_that_work_gives_the_same_networks(
-    digits: Dataset, tmp_path: Path, small_efforts: None
+    digits: Dataset, tmp_path: Path, small_efforts: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(planning, "measured_speed", lambda *_: 1e9)
     heard = Heard()
     goal = Goal(Target(0.5, rule="rate"))
     first = shrink(
@@ -162,8 +164,6 @@ def test_minutes_become_work_and_that_work_gives_the_same_networks(
 def test_a_search_says_how_long_it_will_take_and_what_is_best_so_far(
     digits: Dataset, own_store: Path, small_effort: Effort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from smidgen.search import planning
-
     monkeypatch.setattr(planning, "STATED_SECONDS", 0.0)
     heard = Heard()
     shrink(digits, 0.5, effort=small_effort, reporter=heard, store=Store(own_store), with_file=False)
