@@ -14,7 +14,7 @@ from smidgen.model import Model
 from smidgen.records import Floor, Trial
 from smidgen.search import descent
 from smidgen.search.descent import descend, is_pruned
-from smidgen.search.effort import Effort
+from smidgen.search.effort import RUNGS, Effort
 from smidgen.search.finish import _train_until_longer_does_not_help
 from smidgen.search.goal import Goal, Limits, Target
 from smidgen.search.judge import Judge, Requirement
@@ -266,3 +266,12 @@ def test_networks_of_a_search_come_from_larger_ones_and_are_found_again(
     assert {"wide designs", "pruning", "single channels"} <= {one.stage for one in answer.candidates}
     again = shrink(digits, Floor(0.9), effort=small_effort, with_file=False, store=Store(known_store))
     assert again.trained == 0 and again.winner == answer.winner
+
+
+def test_all_but_the_longest_trainings_that_go_on_have_a_lower_learning_rate(search: Search) -> None:
+    model = trained(search)
+    drawn = {rung: search.trials([model.spec], rung)[0].recipe for rung in RUNGS}
+    going_on = {rung: search.retraining(model, rung).recipe for rung in RUNGS}
+    lower = [rung for rung in RUNGS if going_on[rung].learning_rate < drawn[rung].learning_rate]
+    assert lower == ["short", "middle"]
+    assert all(replace(going_on[rung], learning_rate=1.0) == replace(drawn[rung], learning_rate=1.0) for rung in RUNGS)

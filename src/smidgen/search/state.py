@@ -16,6 +16,7 @@ from smidgen.search.effort import (
     DISTILLATION_RECIPES,
     LEAST_MACS,
     MOST_PARAMETERS,
+    RETRAINING_RATES,
     RUNGS,
     Effort,
     epochs_of,
@@ -147,7 +148,8 @@ class Search:
         start = Start(model.weights)
         self.history.starts[start.digest] = start
         (trial,) = self.trials([model.spec], rung, doublings=doublings)
-        return replace(trial, start_digest=start.digest)
+        rate = RETRAINING_RATES.get(rung, trial.recipe.learning_rate)
+        return replace(trial, recipe=replace(trial.recipe, learning_rate=rate), start_digest=start.digest)
 
     def model(self, candidate: TrainedCandidate) -> Model:
         """The candidate's network, with the weights that it was trained to."""
