@@ -47,12 +47,16 @@ def design(data: Dataset) -> str:
     return text.format(outputs=outputs_for(data.classes), side=height // 4)
 
 
+def search_of(data: Dataset, seed: int, store: Store) -> Search:
+    """A search of effort normal that learns from labels; nothing here depends on its floor."""
+    goal, context = Goal(Target(0.5, rule="rate")), TrainingContext(data)
+    return Search(Study(store), context, goal, EFFORTS["normal"], seed, Judge(Requirement.of(goal, data), context))
+
+
 def chain(data: Dataset, seed: int, path: Path) -> Iterator[dict[str, object]]:
     """A row for each network on the way from the wide one down."""
-    goal, context = Goal(Target(0.5, rule="rate")), TrainingContext(data)
     with Store(path) as store:
-        judge = Judge(Requirement.of(goal, data), context)
-        search = Search(Study(store), context, goal, EFFORTS["normal"], seed, judge)
+        search = search_of(data, seed, store)
         (one,) = search.train(search.trials([parse_spec(design(data))], "middle"), "wide")
         epochs, most = one.trial.recipe.epochs, LARGEST_ERROR * (1 - one.outcome.validation.rate)
         while True:

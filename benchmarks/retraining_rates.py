@@ -18,21 +18,17 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 
 from evidence import asked_data_sets, collected, markdown, new_folder, write_readme
-from removal import design
+from removal import design, search_of
 from smidgen.data import Dataset, load
 from smidgen.model import Model
 from smidgen.records import Trial
 from smidgen.search.edits import with_widths
-from smidgen.search.effort import EFFORTS, RUNGS
-from smidgen.search.goal import Goal, Target
-from smidgen.search.judge import Judge, Requirement
+from smidgen.search.effort import RUNGS
 from smidgen.search.pruning import least_harmful
 from smidgen.search.result import TrainedCandidate
 from smidgen.search.state import Search
 from smidgen.spec import parse_spec
-from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.store import Store
-from smidgen.trials.study import Study
 
 RATES, WIDTHS, STEPS = (0.03, 0.01, 0.003), (1, 2, 4), 6
 HEADS = ("data", "width", "seed", "rate", "training", "parameters", "validation", "of", "network")
@@ -41,10 +37,8 @@ Row = dict[str, object]
 
 def rows_of(data: Dataset, seeds: int, store: Store) -> Iterator[Row]:
     """The chains of each width and seed."""
-    goal, context = Goal(Target(0.5, rule="rate")), TrainingContext(data)
-    judge = Judge(Requirement.of(goal, data), context)
     for seed in range(seeds):
-        search = Search(Study(store), context, goal, EFFORTS["normal"], seed, judge)
+        search = search_of(data, seed, store)
         for width in WIDTHS:
             spec = with_widths(parse_spec(design(data)), width)
             (wide,) = search.train(search.trials([spec], "middle"), "wide")

@@ -12,6 +12,7 @@ from smidgen.search.effort import EFFORTS, Effort
 from smidgen.search.goal import Goal
 from smidgen.search.result import ShrinkResult, TrainedCandidate
 from smidgen.search.shrink import shrink
+from smidgen.spec import NetSpec, Pointwise, Shape
 from smidgen.trials.store import Store
 
 QUICK = EFFORTS["quick"]
@@ -51,3 +52,9 @@ def shrink_without_file(
     """Search a network but no file, which takes a third of the time."""
     with Store(store) as opened:
         return shrink(data, goal, effort=effort, seed=seed, store=opened, with_file=False)
+
+
+def is_deep(spec: NetSpec, shape: Shape) -> bool:
+    """Whether pairs with pointwise convolutions end in a pool over the whole map."""
+    pointwise = sum(isinstance(layer, Pointwise) for layer in spec.layers)
+    return pointwise >= 2 and spec.plan(shape)[-2].output_shape[1:] == (1, 1)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from searches import is_deep
 from smidgen.data import Dataset
 from smidgen.search.effort import EFFORTS, Effort
 from smidgen.search.goal import Goal, Target
@@ -17,7 +18,7 @@ from smidgen.search.parameter_search import first_networks, propose
 from smidgen.search.proposals import Space, first_generation, next_generation, widened
 from smidgen.search.ranking import CandidateScore
 from smidgen.search.state import Search
-from smidgen.spec import Dense, NetSpec, Pointwise, Shape, parse_spec
+from smidgen.spec import Dense, NetSpec, Shape, parse_spec
 from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.store import Store
 from smidgen.trials.study import Study
@@ -207,9 +208,3 @@ def test_half_of_a_later_generation_for_pictures_is_deep(
     assert len(proposed) == small_effort.children
     assert all(is_deep(spec, digits.input_shape) for spec in proposed[:half])
     assert not any(is_deep(spec, digits.input_shape) for spec in proposed[half:])
-
-
-def is_deep(spec: NetSpec, shape: Shape) -> bool:
-    """Whether pairs with pointwise convolutions end in a pool over the whole map."""
-    pointwise = sum(isinstance(layer, Pointwise) for layer in spec.layers)
-    return pointwise >= 2 and spec.plan(shape)[-2].output_shape[1:] == (1, 1)

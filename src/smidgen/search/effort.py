@@ -256,8 +256,8 @@ DISTILLATION_RECIPES = {
 """Recipes by name. Where there is a teacher, networks learn from it unless labels are shown to be better."""
 
 RETRAINING_RATES = {"short": 0.01, "middle": 0.01}
-"""Learning rates of trainings that go on from trained weights, where they are not those of the recipe. At the recipe's
-such a training forgets more than it has time to learn anew."""
+"""Learning rates of trainings that go on from trained weights, where that is not the recipe's. At the recipe's learning
+rate such a training forgets more than it has time to learn anew."""
 
 FINALIST_SEEDS = 2
 """Seeds of each finalist."""

@@ -144,7 +144,10 @@ class Search:
         return [self.context.trial(spec, recipe, first + k) for spec in specs for k in range(seeds)]
 
     def retraining(self, model: Model, rung: str, doublings: int = 0) -> Trial:
-        """The training, of the length of a rung doubled so often, that goes on from a network's weights."""
+        """The training, of the length of a rung doubled so often, that goes on from a network's weights.
+
+        Its learning rate is that of `RETRAINING_RATES`, or the recipe's where that has none for the rung.
+        """
         start = Start(model.weights)
         self.history.starts[start.digest] = start
         (trial,) = self.trials([model.spec], rung, doublings=doublings)
