@@ -83,9 +83,15 @@ def table(found: Sequence[Mapping[str, object]]) -> str:
         group.setdefault(float(str(each["rate"])), []).append((int(str(each["parameters"])), rate))
     lines = []
     for key, group in groups.items():
-        means = [(fmean(count for count, _ in group[rate]), fmean(one for _, one in group[rate])) for rate in RATES]
-        lines.append([*key, *(f"{mean:.2f} % ({parameters:,.0f})" for parameters, mean in means)])
+        lines.append([*key, *(_cell(group.get(rate, [])) for rate in RATES)])
     return markdown(("data", "width", "training", *(f"rate {rate}" for rate in RATES)), lines)
+
+
+def _cell(trained: Sequence[tuple[int, float]]) -> str:
+    """The mean accuracy and, in brackets, the mean size; empty if no chain came so far."""
+    if not trained:
+        return ""
+    return f"{fmean(rate for _, rate in trained):.2f} % ({fmean(count for count, _ in trained):,.0f})"
 
 
 def main() -> None:
