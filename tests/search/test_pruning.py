@@ -268,10 +268,14 @@ def test_networks_of_a_search_come_from_larger_ones_and_are_found_again(
     assert again.trained == 0 and again.winner == answer.winner
 
 
-def test_all_but_the_longest_trainings_that_go_on_have_a_lower_learning_rate(search: Search) -> None:
+@pytest.mark.parametrize(("many", "expected"), [(100, ["short", "middle"]), (100_000, [])])
+def test_of_many_images_all_but_the_longest_trainings_that_go_on_have_a_lower_learning_rate(
+    search: Search, many: int, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smidgen.search.state.MANY_IMAGES", many)
     model = trained(search)
     drawn = {rung: search.trials([model.spec], rung)[0].recipe for rung in RUNGS}
     going_on = {rung: search.retraining(model, rung).recipe for rung in RUNGS}
     lower = [rung for rung in RUNGS if going_on[rung].learning_rate < drawn[rung].learning_rate]
-    assert lower == ["short", "middle"]
+    assert lower == expected
     assert all(replace(going_on[rung], learning_rate=1.0) == replace(drawn[rung], learning_rate=1.0) for rung in RUNGS)

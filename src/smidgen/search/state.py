@@ -15,6 +15,7 @@ from smidgen.search.confirm import Looks
 from smidgen.search.effort import (
     DISTILLATION_RECIPES,
     LEAST_MACS,
+    MANY_IMAGES,
     MOST_PARAMETERS,
     RETRAINING_RATES,
     RUNGS,
@@ -146,12 +147,13 @@ class Search:
     def retraining(self, model: Model, rung: str, doublings: int = 0) -> Trial:
         """The training, of the length of a rung doubled so often, that goes on from a network's weights.
 
-        Its learning rate is that of `RETRAINING_RATES`, or the recipe's where that has none for the rung.
+        Its learning rate is that of `RETRAINING_RATES`, or the recipe's where that has none for the rung or images are few.
         """
         start = Start(model.weights)
         self.history.starts[start.digest] = start
         (trial,) = self.trials([model.spec], rung, doublings=doublings)
-        rate = RETRAINING_RATES.get(rung, trial.recipe.learning_rate)
+        rates = RETRAINING_RATES if len(self.data.train) >= MANY_IMAGES else {}
+        rate = rates.get(rung, trial.recipe.learning_rate)
         return replace(trial, recipe=replace(trial.recipe, learning_rate=rate), start_digest=start.digest)
 
     def model(self, candidate: TrainedCandidate) -> Model:
