@@ -147,7 +147,7 @@ class Search:
     def retraining(self, model: Model, rung: str, doublings: int = 0) -> Trial:
         """The training, of the length of a rung doubled so often, that goes on from a network's weights.
 
-        Its learning rate is that of `RETRAINING_RATES`, or the recipe's where that has none for the rung or images are few.
+        Its learning rate is that of `RETRAINING_RATES`, or the recipe's for other rungs and for few images.
         """
         start = Start(model.weights)
         self.history.starts[start.digest] = start
