@@ -1,9 +1,11 @@
 """The same search by two commits, in turns: parameters, bytes, accuracy on test, and time.
 
     python benchmarks/before_and_after.py 6d4b0b8 HEAD --seeds 3 --out results/DATE-before-and-after
+    python benchmarks/before_and_after.py 6d4b0b8 HEAD --asked "digits --floor 0.93" "fashion-mnist --floor 0.88" ...
 
-Each commit is checked out, built, and asked the question of the demo with an empty store; nothing else should run
-meanwhile. Time: five minutes a run. What each run printed is kept in --runs, and a run that is there is not made again.
+Each commit is checked out, built, and asked with an empty store: the question of the demo, or those of --asked. Nothing
+else should run meanwhile. Time: five minutes a run of the demo. What each run printed is kept in --runs, and a run that
+is there is not made again.
 """
 
 from __future__ import annotations
@@ -11,11 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import groupby, product
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -24,12 +28,13 @@ from typing import Any
 from evidence import ROOT, collected, markdown, new_folder, write_readme
 
 SHOWN = ("parameters", "test", "holding", "file_bytes", "file_test", "seconds", "processor_seconds")
-HEADS = ("commit", "seed", *SHOWN, "fresh_seeds", "file_parameters", "network", "file_network")
+HEADS = ("asked", "commit", "seed", *SHOWN, "fresh_seeds", "file_parameters", "network", "file_network")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("commits", nargs=2)
+    parser.add_argument("--asked", nargs="+", default=["mnist --floor 0.97"], help="what `smidgen shrink` is given")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("build/before-and-after"))
     parser.add_argument("--out", type=Path, required=True)
@@ -38,24 +43,23 @@ def main() -> None:
     given.runs.mkdir(parents=True, exist_ok=True)
     commits = [git("rev-parse", "--short=7", commit) for commit in given.commits]
     with TemporaryDirectory() as scratch:
-        rows = collected(out / "rows.csv", HEADS, in_turns(commits, given.seeds, given.runs, Path(scratch)))
-    write_readme(
-        out, f"The question of the demo by {' and '.join(commits)}", f"{given.seeds} seeds of each", table(rows)
-    )
+        rows = collected(out / "rows.csv", HEADS, in_turns(commits, given, Path(scratch)))
+    title = f"The same questions by {' and '.join(commits)}"
+    write_readme(out, title, f"{given.seeds} seeds of each", table(rows))
 
 
 def git(*words: str) -> str:
     return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def in_turns(commits: list[str], seeds: int, runs: Path, scratch: Path) -> Iterator[dict[str, object]]:
-    """Yield a row a run: of each seed first the one commit, then the other."""
-    for seed in range(seeds):
-        for commit in commits:
-            kept = runs / f"{commit}-{seed}.json"
-            if not kept.exists():
-                kept.write_text(json.dumps(run(built(commit, scratch), seed, scratch)))
-            yield {"commit": commit, "seed": seed, **row(json.loads(kept.read_text()))}
+def in_turns(commits: list[str], given: argparse.Namespace, scratch: Path) -> Iterator[dict[str, object]]:
+    """Yield a row a run: of each question and seed first the one commit, then the other."""
+    for asked, seed, commit in product(given.asked, range(given.seeds), commits):
+        question = re.sub(r"\W+", "-", asked)
+        kept = given.runs / f"{commit}-{question}-{seed}.json"
+        if not kept.exists():
+            kept.write_text(json.dumps(run(built(commit, scratch), asked, seed, scratch)))
+        yield {"asked": asked, "commit": commit, "seed": seed, **row(json.loads(kept.read_text()))}
 
 
 def built(commit: str, scratch: Path) -> Path:
@@ -69,9 +73,9 @@ def built(commit: str, scratch: Path) -> Path:
     return folder
 
 
-def run(package: Path, seed: int, scratch: Path) -> dict[str, Any]:
+def run(package: Path, asked: str, seed: int, scratch: Path) -> dict[str, Any]:
     """Run the question with an empty store, and return its answer in JSON with what it took."""
-    words = f"shrink mnist --floor 0.97 --seed {seed} --json --store {scratch}/{time.time_ns()}.sqlite".split()
+    words = f"shrink {asked} --seed {seed} --json --store {scratch}/{time.time_ns()}.sqlite".split()
     began, used = time.perf_counter(), processor_seconds()
     done = subprocess.run(
         [sys.executable, "-m", "smidgen", *words, "--out", str(scratch / "run")],
@@ -105,13 +109,16 @@ def row(answer: dict[str, Any]) -> dict[str, object]:
 
 
 def table(rows: list[Any]) -> str:
-    """All runs and the medians of each commit."""
-    lines = [[row["commit"], row["seed"], *(row[name] for name in SHOWN)] for row in rows]
-    for commit in dict.fromkeys(row["commit"] for row in rows):
-        own = [row for row in rows if row["commit"] == commit]
-        lines.append([commit, "median", *(f"{median(row[name] for row in own):g}" for name in SHOWN)])
-    heads = ("commit", "seed", "parameters", "right of 10,000", "fresh seeds that hold", "bytes", "its right of 10,000",
-             "seconds", "processor seconds")  # fmt: skip
+    """All runs and, of each question, the medians of each commit."""
+    lines = []
+    for asked, some in groupby(rows, lambda row: row["asked"]):
+        runs = list(some)
+        lines += [[asked, row["commit"], row["seed"], *(row[name] for name in SHOWN)] for row in runs]
+        for commit in dict.fromkeys(row["commit"] for row in runs):
+            own = [row for row in runs if row["commit"] == commit]
+            lines.append([asked, commit, "median", *(f"{median(row[name] for row in own):g}" for name in SHOWN)])
+    heads = ("asked", "commit", "seed", "parameters", "right on test", "fresh seeds that hold", "bytes",
+             "its right on test", "seconds", "processor seconds")  # fmt: skip
     return markdown(heads, lines)
 
 
