@@ -257,9 +257,11 @@ DISTILLATION_RECIPES = {
 
 RETRAINING_RATES, MANY_IMAGES = {"short": 0.01, "middle": 0.01}, 10_000
 """Learning rates of trainings that go on from trained weights, where that is not the recipe's, and the training images
-from which on they hold. At the recipe's learning rate such a training forgets more than it has time to learn anew. Of
-few images that is not so: networks for 1,078 pictures of digits err less at the recipe's, which belongs to theory too
-(the noise of a step grows with learning rate times images; Smith & Le 2018, section 4)."""
+from which on they hold. At the recipe's learning rate such a training forgets more than it has time to learn anew:
+after six removals networks for MNIST had 98.83 % of the validation images right where they had 98.62 % at 0.03. Of few
+images that is not so: networks for the 1,078 pictures of digits had 94.43 % where they had 96.38 %
+(`results/2026-11-30-retraining-rates`, two seeds). Small steps suit many images in theory too: the noise of a step
+grows with learning rate times images (Smith & Le 2018, section 4)."""
 
 FINALIST_SEEDS = 2
 """Seeds of each finalist."""
