@@ -27,7 +27,7 @@ and depend on the labels and `split_seed` alone. Data without a test split has a
 
 from __future__ import annotations
 
-from smidgen.data.augment import usual_copies, with_copies
+from smidgen.data.augment import can_be_moved, usual_copies, with_copies
 from smidgen.data.build import as_images, from_arrays, from_dataset, oversampled, repeated, without_test_split
 from smidgen.data.cache import CachedDataset
 from smidgen.data.catalogue import DataSummary, fetch, list, show, summary
@@ -51,6 +51,7 @@ __all__ = [
     "ReadOptions",
     "Split",
     "as_images",
+    "can_be_moved",
     "facts_of",
     "fetch",
     "from_arrays",

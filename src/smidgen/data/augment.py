@@ -59,10 +59,14 @@ def with_copies(data: Dataset, copies: int, workers: int = 1) -> Dataset:
     return replace(data, train=train, digest=digest, copies=copies)
 
 
+def can_be_moved(data: Dataset) -> bool:
+    """Whether the data are pictures that are large enough to be recognised when they are moved."""
+    return data.input.kind not in (SIGNAL, VECTOR) and min(data.input_shape[1:]) >= LEAST_SIDE
+
+
 def usual_copies(data: Dataset) -> int:
     """How many copies of each training image are made unless the user says: few pictures are soon learned by heart."""
-    is_picture = data.input.kind not in (SIGNAL, VECTOR) and min(data.input_shape[1:]) >= LEAST_SIDE
-    return FEW_COPIES if is_picture and len(data.train) < FEW_IMAGES else 1
+    return FEW_COPIES if can_be_moved(data) and len(data.train) < FEW_IMAGES else 1
 
 
 def transformed_copies(images: Images, copies: int, workers: int = 1) -> Images:

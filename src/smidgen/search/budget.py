@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from math import floor, log10
 from statistics import median
 
+from smidgen.data import can_be_moved
 from smidgen.errors import RequestError
 from smidgen.records import Trial
 from smidgen.search.byte_search import BATCH, ByteSearchEffort, passes
@@ -20,6 +21,7 @@ from smidgen.search.effort import (
     EFFORTS,
     FINALIST_SEEDS,
     LABELS,
+    MOVED_AT_ONCE,
     RUNGS,
     SEED_ROUNDS,
     Effort,
@@ -80,11 +82,12 @@ class WorkEstimate:
         usual = median(macs) if macs else 0
         images = 3 * len(data.train)
         epochs = {rung: images * epochs_of(effort, rung, len(data.train), data.copies) for rung in RUNGS}
+        moved = MOVED_AT_ONCE * effort.moved_rounds * can_be_moved(data)
         total = epochs["short"] * sum(macs) + usual * (
             epochs["short"] * effort.generations * effort.children
             + epochs["middle"] * (effort.generations * effort.middle + _wide_trainings(effort))
             + epochs["short"] * PRUNING_COST * effort.pruned
-            + epochs["long"] * (effort.fresh_seeds + CURVE_COST * effort.curve_sizes)
+            + epochs["long"] * (effort.fresh_seeds + CURVE_COST * effort.curve_sizes + moved)
         )
         if not effort.pruned or total < effort.least_work:
             total += usual * epochs["long"] * _finalists(effort)

@@ -43,7 +43,7 @@ def descend(search: Search) -> None:
 
     Where the most accurate network within limits is wanted, a round is in vain if none is more accurate.
     """
-    failures, grown, before, best = 0, list[TrainedCandidate](), None, _best(search)
+    failures, grown, before, best = 0, list[TrainedCandidate](), None, best_network(search)
     for number in range(search.effort.descents):
         branches = _single_channels(search, best) if best is not before else ()
         smaller = [*_near_misses(search, best), *branches, *_exchanged(search, best, grown)]
@@ -53,7 +53,7 @@ def descend(search: Search) -> None:
             return
         trained = search.train(trials, "single channels")
         grown = trained[len(smaller) :]
-        before, best = best, _best(search)
+        before, best = best, best_network(search)
         failures = 0 if best is not before else failures + 1
         if failures > search.effort.patience:
             return
@@ -65,7 +65,7 @@ def is_pruned(search: Search) -> bool:
     return smallest is not None and bool(smallest.trial.start_digest)
 
 
-def _best(search: Search) -> TrainedCandidate | None:
+def best_network(search: Search) -> TrainedCandidate | None:
     """The smallest network that meets the requirement, if possible not by luck; where none is required, the best."""
     if search.goal.target:
         return next(iter(search.likely()), search.smallest_selected())

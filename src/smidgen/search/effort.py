@@ -31,6 +31,7 @@ class Effort:
         descents: Rounds at most in which the smallest network is made smaller still; where trainings are cheap, as many
             more of networks drawn smaller than it.
         patience: Rounds of those in a row that may be in vain.
+        moved_rounds: Rounds in which networks are trained on, on moved copies of their pictures.
         finalists: Networks from drawn weights that are trained for `long_steps`, from two seeds each, where no network
             that lost channels meets the floor or trainings are cheap.
         near_misses: Networks that came nearest to the floor and get more seeds, in each of `SEED_ROUNDS` rounds.
@@ -69,6 +70,7 @@ class Effort:
     byte_search: ByteSearchEffort
     compares_recipes: bool = True
     teacher_length: int = 1
+    moved_rounds: int = 0
     least_work: float = 0.0
 
     @property
@@ -187,6 +189,7 @@ EFFORTS = {
         macs_a_pixel=150,
         byte_search=SHRINK_BYTES["thorough"],
         teacher_length=4,
+        moved_rounds=3,
         least_work=4e12,
     ),
 }
@@ -262,6 +265,9 @@ after six removals networks for MNIST had 98.83 % of the validation images right
 images that is not so: networks for the 1,078 pictures of digits had 94.43 % where they had 96.38 %
 (`results/2026-11-30-retraining-rates`, two seeds). Small steps suit many images in theory too: the noise of a step
 grows with learning rate times images (Smith & Le 2018, section 4)."""
+
+MOVED_AT_ONCE = 4
+"""Networks that are trained on, on moved copies of their pictures, in each round."""
 
 FINALIST_SEEDS = 2
 """Seeds of each finalist."""

@@ -42,6 +42,7 @@ from smidgen.search.finish import Choice, choose_winner, draw_curve, score_on_te
 from smidgen.search.frontier import TurningPoint
 from smidgen.search.goal import Goal, as_goal
 from smidgen.search.judge import Judge, Requirement, needed_rate, shown_floor
+from smidgen.search.moved import train_on_moved_copies, with_moved_copies
 from smidgen.search.parameter_search import (
     is_found,
     is_selected,
@@ -162,6 +163,8 @@ def _run_stages(search: Search, teacher: TeacherOutputs | None, with_file: bool)
         train_wider_designs(search, is_selected)
     prune(search, wide)
     descend(search)
+    search = with_moved_copies(search, teacher)
+    train_on_moved_copies(search)
     if not is_pruned(search) or trainings_are_cheap(search):
         train_finalists(search)
         train_smaller_designs(search)
@@ -198,7 +201,7 @@ def _result(found: _Found, plan: SearchPlan, seconds: float) -> ShrinkResult:
     holds = tuple(judge.is_met_overall(fresh.trial, fresh.outcome, floor) for fresh in found.fresh_seeds)
     return ShrinkResult(
         data=search.data,
-        context=search.context,
+        context=search.context_of(winner.trial),
         goal=search.goal,
         floor=floor,
         is_met=found.choice.is_met,

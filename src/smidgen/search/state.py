@@ -72,6 +72,8 @@ class Search:
         seed: Seed of the search and of every training.
         judge: Says whether an outcome meets the requirement.
         recipe_name: Which of `DISTILLATION_RECIPES` trainings use.
+        moved: The data with moved copies of each picture, and the teacher's logits for them; None where pictures are
+            not moved.
         own_teacher: The outcome of the teacher that was trained here; None if there is none.
         teacher_is_left_out: Whether a candidate was as accurate as that teacher; the context keeps its logits for the
             trainings that learned from it before.
@@ -87,6 +89,7 @@ class Search:
     seed: int
     judge: Judge
     recipe_name: str = "labels"
+    moved: TrainingContext | None = None
     own_teacher: Outcome | None = None
     teacher_is_left_out: bool = False
     most_work: float | None = None
@@ -164,19 +167,32 @@ class Search:
         )
 
     def train(self, trials: Sequence[Trial], stage: str) -> list[TrainedCandidate]:
-        """Train, or look up, the trials of a stage; those that are new and within the limits become candidates."""
+        """Train, or look up, the trials of a stage; those that are new and within the limits become candidates.
+
+        All learn from the pictures as they are, or all from moved copies.
+        """
         outcomes = self.study.run(self._with_starts(trials), trials, self._described(stage))
         trained = [TrainedCandidate(trial, outcome, stage) for trial, outcome in zip(trials, outcomes, strict=True)]
         known = {candidate.trial.key for candidate in self.history.candidates}
         new = {candidate.trial.key: candidate for candidate in trained if candidate.trial.key not in known}
         self.history.candidates += [candidate for candidate in new.values() if self.allows(candidate.trial.spec)]
-        self.history.work += sum(self.context.cost(candidate.trial) for candidate in new.values())
+        self.history.work += sum(map(self.cost, (candidate.trial for candidate in new.values())))
         return trained
+
+    def context_of(self, trial: Trial) -> TrainingContext:
+        """What a training learns from: the pictures as they are, or moved copies of them."""
+        is_moved = self.moved is not None and trial.data_digest == self.moved.dataset.digest
+        return self.moved if self.moved and is_moved else self.context
+
+    def cost(self, trial: Trial) -> float:
+        """The estimated multiply-accumulates of a training."""
+        return self.context_of(trial).cost(trial)
 
     def _with_starts(self, trials: Sequence[Trial]) -> TrainingContext:
         """The context with the first weights that these trials name."""
+        context = self.context_of(trials[0]) if trials else self.context
         starts = {digest: self.history.starts[digest] for trial in trials if (digest := trial.start_digest)}
-        return replace(self.context, starts=starts) if starts else self.context
+        return replace(context, starts=starts) if starts else context
 
     def allows(self, spec: NetSpec) -> bool:
         """Whether the network is within the goal's limits; others are trained only to be made smaller."""
@@ -191,7 +207,7 @@ class Search:
         """
         if self.most_work is None:
             return list(trials)
-        spent = accumulate((self.context.cost(trial) for trial in trials), initial=self.history.work)
+        spent = accumulate(map(self.cost, trials), initial=self.history.work)
         return [
             trial
             for trial, after in zip(trials, islice(spent, 1, None), strict=True)
@@ -249,9 +265,15 @@ class Search:
         """The estimated error of networks that lost channels, by their trials' keys; confirmation takes no part.
 
         Of many networks those best on the selection half alone are in part the lucky ones; see `estimated_errors`.
+        Those that saw moved copies know fewer images by heart, so that they have an average difference of their own.
         """
         known = [one for one in self.history.candidates if one.trial.start_digest and not one.outcome.diverged_at]
-        return estimated_errors({one.trial.key: (self.score(one).error, self._training_error(one)) for one in known})
+        errors = {one.trial.key: (self.score(one).error, self._training_error(one)) for one in known}
+        found = dict[str, float]()
+        for digest in dict.fromkeys(one.trial.data_digest for one in known):
+            alike = [one.trial.key for one in known if one.trial.data_digest == digest]
+            found |= estimated_errors({key: errors[key] for key in alike})
+        return found
 
     def _training_error(self, one: TrainedCandidate) -> float:
         known, network = self.history.training_errors, (one.trial.spec, one.outcome.weights)

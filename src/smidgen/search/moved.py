@@ -1,0 +1,71 @@
+"""The last trainings of pictures: networks that nearly meet the requirement are trained on, on moved copies.
+
+The rounds before end where longer training helps no more: such a network knows its training images nearly as well as
+it can. Moved, turned and resized copies are new to it, and the teacher says of each how much it looks like each class.
+Whether that helps depends on the pictures: digits stay digits when they move, but clothes fill their pictures
+(`results/2026-11-30-moved-copies`). So it is tried, and costs a few trainings.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from smidgen.data import can_be_moved, with_copies
+from smidgen.records import Trial
+from smidgen.search.descent import best_network
+from smidgen.search.effort import BUDGET_SHARES, MOVED_AT_ONCE, TEACHER
+from smidgen.search.ranking import first_of_each
+from smidgen.search.result import TrainedCandidate
+from smidgen.search.state import Search
+from smidgen.teacher import TeacherOutputs, context_with_teacher
+
+COPIES, LEARNING_RATE, NEAR = 4, 0.01, 1.15
+"""Copies of each picture, the learning rate of trainings on them, and how much the networks err before, as a multiple
+of what is allowed."""
+
+
+def with_moved_copies(search: Search, teacher: TeacherOutputs | None) -> Search:
+    """The search that can train on moved copies.
+
+    It is the same search where the effort leaves that out, inputs are no pictures, the user moved them already, or
+    networks learn from a teacher that cannot be asked about other pictures.
+    """
+    own = teacher if teacher and teacher.trial and teacher.outcome else None
+    is_unknown = search.recipe_name == TEACHER and own is None
+    if not search.effort.moved_rounds or is_unknown or not can_be_moved(search.data) or search.data.copies > 1:
+        return search
+    context = replace(search.context, dataset=with_copies(search.data, COPIES, search.study.workers))
+    if own and own.trial and own.outcome:
+        context = context_with_teacher(search.study.store, context, own.trial, own.outcome, search.study.workers)
+    return replace(search, moved=context)
+
+
+def train_on_moved_copies(search: Search) -> None:
+    """Train rounds of networks on that nearly meet the requirement and are smaller than the smallest that does."""
+    for _ in range(search.effort.moved_rounds if search.moved else 0):
+        near = [retraining(search, one) for one in near_misses(search)[:MOVED_AT_ONCE]]
+        if not (trials := search.affordable(near, BUDGET_SHARES["pruning"])):
+            return
+        search.train(trials, "moved copies")
+
+
+def near_misses(search: Search) -> list[TrainedCandidate]:
+    """The networks to train on, the smallest first: they lost channels and were not trained on moved copies yet."""
+    if not search.goal.target:
+        return []
+    best, errors, candidates = best_network(search), search.estimated_errors(), search.history.candidates
+    most = best.outcome.parameters if best else math.inf
+    known = {one.trial.spec for one in candidates if search.context_of(one.trial) is search.moved}
+    allowed = NEAR * search.judge.requirement.allowed_error
+    smaller = (one for one in candidates if one.outcome.parameters < most and one.trial.spec not in known)
+    near = [one for one in smaller if errors.get(one.trial.key, 1.0) <= allowed]
+    near.sort(key=lambda one: (one.outcome.parameters, errors[one.trial.key]))
+    return first_of_each(near, lambda one: one.trial.spec)
+
+
+def retraining(search: Search, one: TrainedCandidate) -> Trial:
+    """The training of a network that goes on on moved copies."""
+    assert search.moved is not None
+    trial = replace(search, context=search.moved).retraining(search.model(one), "long")
+    return replace(trial, recipe=replace(trial.recipe, learning_rate=LEARNING_RATE))

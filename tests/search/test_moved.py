@@ -1,0 +1,87 @@
+"""The last trainings of a search, on moved copies of the pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smidgen.data import Dataset, from_arrays, load, with_copies
+from smidgen.search.effort import EFFORTS, TEACHER, Effort
+from smidgen.search.goal import Goal, Target
+from smidgen.search.judge import Judge, Requirement
+from smidgen.search.moved import COPIES, LEARNING_RATE, near_misses, train_on_moved_copies, with_moved_copies
+from smidgen.search.pruning import prune
+from smidgen.search.state import Search
+from smidgen.spec import parse_spec
+from smidgen.trials.evaluate import TrainingContext, evaluate
+from smidgen.trials.store import Store
+from smidgen.trials.study import Study
+
+WIDE = parse_spec("conv 8x3x3 stride 2 relu, avgpool 2, conv 10x3x3 relu, dense 10")
+LABELS_ALONE = replace(EFFORTS["thorough"], compares_recipes=False)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> Dataset:
+    """The digits at twice their size: 16 x 16 pixels can be moved."""
+    digits = load("digits").train
+    return from_arrays(np.kron(digits.images[:, 0], np.ones((1, 2, 2), np.uint8)), digits.labels, name="large digits")
+
+
+@pytest.fixture
+def search(pictures: Dataset, own_store: Path, small_effort: Effort) -> Search:
+    return a_search(pictures, own_store, replace(small_effort, moved_rounds=1))
+
+
+def a_search(data: Dataset, path: Path, effort: Effort) -> Search:
+    context, goal = TrainingContext(data), Goal(Target(0.9, rule="rate"))
+    return Search(Study(Store(path)), context, goal, effort, 0, Judge(Requirement.of(goal, data), context))
+
+
+def pruned(search: Search) -> Search:
+    """The search after channels were removed; it can train on moved copies, and most networks miss its floor."""
+    prune(search, search.train(search.trials([WIDE], "middle"), "wide designs"))
+    goal = Goal(Target(0.94, rule="rate"))
+    judge = Judge(Requirement.of(goal, search.data), search.context)
+    return with_moved_copies(replace(search, goal=goal, judge=judge), None)
+
+
+def test_near_misses_are_trained_on_on_moved_copies(search: Search) -> None:
+    moved = pruned(search)
+    near = near_misses(moved)
+    assert near
+    train_on_moved_copies(moved)
+    trained = [one for one in moved.history.candidates if one.stage == "moved copies"]
+    assert [one.trial.spec for one in trained] == [one.trial.spec for one in near[:4]]
+    assert {one.trial.recipe.learning_rate for one in trained} == {LEARNING_RATE}
+    assert {one.trial.data_digest for one in trained} == {with_copies(search.data, COPIES).digest}
+    images = COPIES * len(search.data.train)
+    steps = {one.trial.recipe.epochs * one.trial.recipe.steps(images) for one in trained}
+    assert steps == {pytest.approx(search.effort.long_steps, rel=0.05)}
+    assert not {one.trial.spec for one in near_misses(moved)} & {one.trial.spec for one in trained}
+
+
+def test_fresh_seeds_of_such_a_network_learn_from_moved_copies_too(search: Search) -> None:
+    moved = pruned(search)
+    train_on_moved_copies(moved)
+    one = next(one for one in moved.history.candidates if one.stage == "moved copies")
+    fresh = one.trial.with_seed(7)
+    (trained,) = moved.train([fresh], "fresh seeds")
+    assert moved.moved is not None
+    starts = {fresh.start_digest: moved.history.starts[fresh.start_digest]}
+    assert np.array_equal(trained.outcome.weights, evaluate(replace(moved.moved, starts=starts), fresh).weights)
+    work = moved.cost(fresh) / search.context.cost(fresh)
+    assert work == pytest.approx(COPIES)
+
+
+def test_what_cannot_be_moved_is_not(pictures: Dataset, digits: Dataset, own_store: Path) -> None:
+    assert with_moved_copies(a_search(digits, own_store, LABELS_ALONE), None).moved is None, "8 x 8 pixels"
+    assert with_moved_copies(a_search(pictures, own_store, EFFORTS["normal"]), None).moved is None, "effort normal"
+    copied = a_search(with_copies(pictures, 2), own_store, LABELS_ALONE)
+    assert with_moved_copies(copied, None).moved is None, "the user's copies"
+    of_a_file = replace(a_search(pictures, own_store, LABELS_ALONE), recipe_name=TEACHER)
+    assert with_moved_copies(of_a_file, None).moved is None, "a teacher that cannot be asked"
+    assert with_moved_copies(a_search(pictures, own_store, LABELS_ALONE), None).moved is not None
