@@ -193,7 +193,7 @@ def test_a_descent_ends_after_as_many_rounds_in_vain_as_its_patience_says(
     (wide,) = search.train(search.trials([parse_spec(WIDE_NETWORK)], "middle"), "wide designs")
     prune(search, [wide])
     best, rounds = search.smallest_selected(), list[int]()
-    monkeypatch.setattr(descent, "_best", lambda search: best)
+    monkeypatch.setattr(descent, "best_network", lambda search: best)
     monkeypatch.setattr(Search, "train", lambda search, trials, stage: rounds.append(len(trials)) or [])
     for patience in (0, 2):
         rounds.clear()

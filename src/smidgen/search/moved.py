@@ -2,14 +2,16 @@
 
 The rounds before end where longer training helps no more: such a network knows its training images nearly as well as
 it can. Moved, turned and resized copies are new to it, and the teacher says of each how much it looks like each class.
-Whether that helps depends on the pictures: digits stay digits when they move, but clothes fill their pictures
-(`results/2026-11-30-moved-copies`). So it is tried, and costs a few trainings.
+Whether that helps depends on the pictures and on the size of the network: digits stay digits when they move, but clothes
+fill their pictures, and networks of few hundred parameters have no room for more. So it is tried, and costs a few
+trainings.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
+from statistics import fmean
 
 from smidgen.data import can_be_moved, with_copies
 from smidgen.records import Trial
@@ -42,12 +44,18 @@ def with_moved_copies(search: Search, teacher: TeacherOutputs | None) -> Search:
 
 
 def train_on_moved_copies(search: Search) -> None:
-    """Train rounds of networks on that nearly meet the requirement and are smaller than the smallest that does."""
+    """Train rounds of networks on that nearly meet the requirement and are smaller than the smallest that does.
+
+    That ends with the first round whose networks do not err less than before in the mean.
+    """
     for _ in range(search.effort.moved_rounds if search.moved else 0):
-        near = [retraining(search, one) for one in near_misses(search)[:MOVED_AT_ONCE]]
-        if not (trials := search.affordable(near, BUDGET_SHARES["pruning"])):
+        near, errors = near_misses(search)[:MOVED_AT_ONCE], search.estimated_errors()
+        trained = search.train(
+            search.affordable([retraining(search, one) for one in near], BUDGET_SHARES["pruning"]), "moved copies"
+        )
+        before = [errors[one.trial.key] for one in near[: len(trained)]]
+        if not trained or fmean(search.score(one).error for one in trained) >= fmean(before):
             return
-        search.train(trials, "moved copies")
 
 
 def near_misses(search: Search) -> list[TrainedCandidate]:
