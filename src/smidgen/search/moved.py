@@ -2,9 +2,8 @@
 
 The rounds before end where longer training helps no more: such a network knows its training images nearly as well as
 it can. Moved, turned and resized copies are new to it, and the teacher says of each how much it looks like each class.
-Whether that helps depends on the pictures and on the size of the network: digits stay digits when they move, but clothes
-fill their pictures, and networks of few hundred parameters have no room for more. So it is tried, and costs a few
-trainings.
+Whether that helps depends on the pictures and on the network: digits stay digits when they move, but clothes fill their
+pictures, and a few hundred parameters have no room for more. So it is tried, and costs a few trainings.
 """
 
 from __future__ import annotations
