@@ -32,13 +32,14 @@ def with_moved_copies(search: Search, teacher: TeacherOutputs | None) -> Search:
     It is the same search where the effort leaves that out, inputs are no pictures, the user moved them already, or
     networks learn from a teacher that cannot be asked about other pictures.
     """
-    own = teacher if teacher and teacher.trial and teacher.outcome else None
-    is_unknown = search.recipe_name == TEACHER and own is None
-    if not search.effort.moved_rounds or is_unknown or not can_be_moved(search.data) or search.data.copies > 1:
+    data, study = search.data, search.study
+    if not search.effort.moved_rounds or not can_be_moved(data) or data.copies > 1:
         return search
-    context = replace(search.context, dataset=with_copies(search.data, COPIES, search.study.workers))
-    if own and own.trial and own.outcome:
-        context = context_with_teacher(search.study.store, context, own.trial, own.outcome, search.study.workers)
+    context = replace(search.context, dataset=with_copies(data, COPIES, study.workers))
+    if teacher and teacher.trial and teacher.outcome:
+        context = context_with_teacher(study.store, context, teacher.trial, teacher.outcome, study.workers)
+    elif search.recipe_name == TEACHER:
+        return search
     return replace(search, moved=context)
 
 

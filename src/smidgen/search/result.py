@@ -35,7 +35,7 @@ class ShrinkResult:
 
     Attributes:
         data: The data set; repeated images of rarer classes included, if the goal is balanced.
-        context: The data and the teacher's logits that candidates learned from.
+        context: The data and the teacher's logits that the winner learned from.
         goal: What was searched for.
         floor: The accuracy floor; where the goal has no target, the floor that the winner is shown to hold.
         is_met: Whether the winner meets the floor; False only with `Goal.fallback_to_best`.

@@ -181,8 +181,9 @@ class Search:
 
     def context_of(self, trial: Trial) -> TrainingContext:
         """What a training learns from: the pictures as they are, or moved copies of them."""
-        is_moved = self.moved is not None and trial.data_digest == self.moved.dataset.digest
-        return self.moved if self.moved and is_moved else self.context
+        if self.moved and trial.data_digest == self.moved.dataset.digest:
+            return self.moved
+        return self.context
 
     def cost(self, trial: Trial) -> float:
         """The estimated multiply-accumulates of a training."""
