@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import smidgen
-from evidence import asked_data_sets
+from evidence import asked_data_sets, collected, new_folder, write_readme
 from smidgen.data import Dataset, load
 from smidgen.search.effort import EFFORTS
 from smidgen.search.goal import Goal, Target
 from smidgen.search.judge import Judge, Requirement
 from smidgen.search.pruning import least_harmful
+from smidgen.search.result import TrainedCandidate
 from smidgen.search.state import Search
 from smidgen.spec import outputs_for, parse_spec
 from smidgen.trials.evaluate import TrainingContext
@@ -47,10 +48,42 @@ def design(data: Dataset) -> str:
     return text.format(outputs=outputs_for(data.classes), side=height // 4)
 
 
-def search_of(data: Dataset, seed: int, store: Store) -> Search:
-    """A search of effort normal that learns from labels; nothing here depends on its floor."""
+def search_of(data: Dataset, seed: int, store: Store, effort: str = "normal") -> Search:
+    """A search that learns from labels; nothing here depends on its floor."""
     goal, context = Goal(Target(0.5, rule="rate")), TrainingContext(data)
-    return Search(Study(store), context, goal, EFFORTS["normal"], seed, Judge(Requirement.of(goal, data), context))
+    return Search(Study(store), context, goal, EFFORTS[effort], seed, Judge(Requirement.of(goal, data), context))
+
+
+def figures(one: TrainedCandidate) -> dict[str, object]:
+    """What is kept of a training: the network, its size, and its right answers on both validation halves."""
+    right, outcome = one.outcome.validation, one.outcome
+    return {
+        "parameters": outcome.parameters,
+        "validation": right.correct,
+        "of": right.total,
+        "network": str(one.trial.spec),
+    }
+
+
+def percent_right(row: Mapping[str, object]) -> float:
+    """The share of the validation images that are right, from what `figures` keeps."""
+    return 100 * int(str(row["validation"])) / int(str(row["of"]))
+
+
+def write_folder(
+    doc: str | None,
+    title: str,
+    heads: Sequence[str],
+    rows_of: Callable[[Dataset, int, Store], Iterable[Mapping[str, object]]],
+    table: Callable[[Sequence[Mapping[str, object]]], str],
+) -> None:
+    """Read the command line, write the rows of each data set, and README.md with their table."""
+    given = asked_data_sets(doc, "seeds", default=2)
+    out = new_folder(given.out)
+    with TemporaryDirectory() as folder, Store(Path(folder) / "store.sqlite") as store:
+        made = (each for name in given.data for each in rows_of(load(name), given.seeds, store))
+        found = collected(out / "rows.csv", heads, made)
+    write_readme(out, title, f"{given.seeds} seeds of each", f"{doc}\n{table(found)}")
 
 
 def chain(data: Dataset, seed: int, path: Path) -> Iterator[dict[str, object]]:

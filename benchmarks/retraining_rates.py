@@ -12,16 +12,11 @@ the test split is not looked at.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 from statistics import fmean
-from tempfile import TemporaryDirectory
 
-from evidence import asked_data_sets, collected, markdown, new_folder, write_readme
-from removal import design, search_of
-from smidgen.data import Dataset, load
-from smidgen.model import Model
-from smidgen.records import Trial
+from evidence import markdown
+from removal import design, figures, percent_right, search_of, write_folder
+from smidgen.data import Dataset
 from smidgen.search.edits import with_widths
 from smidgen.search.effort import RUNGS
 from smidgen.search.pruning import least_harmful
@@ -44,7 +39,8 @@ def rows_of(data: Dataset, seeds: int, store: Store) -> Iterator[Row]:
             (wide,) = search.train(search.trials([spec], "middle"), "wide")
             for rate in RATES:
                 for training, one in chain(search, wide, rate):
-                    yield row(data, width, rate, training, one)
+                    run = {"data": data.name, "width": width, "seed": seed, "rate": rate, "training": training}
+                    yield run | figures(one)
 
 
 def chain(search: Search, one: TrainedCandidate, rate: float) -> Iterator[tuple[str, TrainedCandidate]]:
@@ -54,24 +50,11 @@ def chain(search: Search, one: TrainedCandidate, rate: float) -> Iterator[tuple[
         smaller = least_harmful(search, search.model(one))
         if smaller is None:
             return
-        (one,) = search.train([retraining(search, smaller, "short", 1, rate)], "removal")
+        (one,) = search.train([search.retraining(smaller, "short", 1, learning_rate=rate)], "removal")
         yield f"loss {step + 1}", one
     for rung in RUNGS:
-        (longer,) = search.train([retraining(search, search.model(one), rung, 0, rate)], "removal")
+        (longer,) = search.train([search.retraining(search.model(one), rung, learning_rate=rate)], "removal")
         yield f"no loss, {rung}", longer
-
-
-def retraining(search: Search, model: Model, rung: str, doublings: int, rate: float) -> Trial:
-    """A training that goes on from a network's weights, at this learning rate."""
-    trial = search.retraining(model, rung, doublings)
-    return replace(trial, recipe=replace(trial.recipe, learning_rate=rate))
-
-
-def row(data: Dataset, width: int, rate: float, training: str, one: TrainedCandidate) -> Row:
-    """What is kept of a training."""
-    right, outcome = one.outcome.validation, one.outcome
-    values = (data.name, width, one.trial.seed, rate, training, outcome.parameters, right.correct, right.total)
-    return dict(zip(HEADS, (*values, str(one.trial.spec)), strict=True))
 
 
 def table(found: Sequence[Mapping[str, object]]) -> str:
@@ -79,8 +62,7 @@ def table(found: Sequence[Mapping[str, object]]) -> str:
     groups: dict[tuple[str, str, str], dict[float, list[tuple[int, float]]]] = {}
     for each in found:
         group = groups.setdefault((str(each["data"]), str(each["width"]), str(each["training"])), {})
-        rate = 100 * int(str(each["validation"])) / int(str(each["of"]))
-        group.setdefault(float(str(each["rate"])), []).append((int(str(each["parameters"])), rate))
+        group.setdefault(float(str(each["rate"])), []).append((int(str(each["parameters"])), percent_right(each)))
     lines = []
     for key, group in groups.items():
         lines.append([*key, *(_cell(group.get(rate, [])) for rate in RATES)])
@@ -94,15 +76,5 @@ def _cell(trained: Sequence[tuple[int, float]]) -> str:
     return f"{fmean(rate for _, rate in trained):.2f} % ({fmean(count for count, _ in trained):,.0f})"
 
 
-def main() -> None:
-    """Read the command line, train, and write the folder."""
-    given = asked_data_sets(__doc__, "seeds", default=2)
-    out = new_folder(given.out)
-    with TemporaryDirectory() as folder, Store(Path(folder) / "store.sqlite") as store:
-        made = (each for name in given.data for each in rows_of(load(name), given.seeds, store))
-        found = collected(out / "rows.csv", HEADS, made)
-    write_readme(out, "Learning rates after a removal", f"{given.seeds} seeds a chain", f"{__doc__}\n{table(found)}")
-
-
 if __name__ == "__main__":
-    main()
+    write_folder(__doc__, "Learning rates after a removal", HEADS, rows_of, table)

@@ -10,10 +10,14 @@ from smidgen.records import Floor
 from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS
 from smidgen.search.effort import EFFORTS, Effort
 from smidgen.search.goal import Goal
+from smidgen.search.judge import Judge, Requirement
 from smidgen.search.result import ShrinkResult, TrainedCandidate
 from smidgen.search.shrink import shrink
+from smidgen.search.state import Search
 from smidgen.spec import NetSpec, Pointwise, Shape
+from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.store import Store
+from smidgen.trials.study import Study
 
 QUICK = EFFORTS["quick"]
 SHORTER = {name: steps // 8 for name, steps in asdict(QUICK).items() if name.endswith("_steps")}
@@ -52,6 +56,12 @@ def shrink_without_file(
     """Search a network but no file, which takes a third of the time."""
     with Store(store) as opened:
         return shrink(data, goal, effort=effort, seed=seed, store=opened, with_file=False)
+
+
+def a_search(data: Dataset, store: Store, effort: Effort, goal: Goal) -> Search:
+    """A search of seed 0 that has trained nothing yet and learns from labels."""
+    context = TrainingContext(data)
+    return Search(Study(store), context, goal, effort, 0, Judge(Requirement.of(goal, data), context))
 
 
 def is_deep(spec: NetSpec, shape: Shape) -> bool:

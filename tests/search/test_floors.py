@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from searches import a_search
 from smidgen.data import Dataset, from_arrays
 from smidgen.errors import FloorNotMet, RequestError, TeacherError
 from smidgen.records import Floor, Score
@@ -75,11 +76,6 @@ def test_a_floor_that_so_few_images_cannot_show_is_refused_before_anything_runs(
     assert Score(359, 359).interval()[0] == pytest.approx(0.9894, abs=1e-4)
     assert "0.9894" in str(told.value)
     assert Store(own_store).rows() == []
-
-
-def a_search(digits: Dataset, store: Store, effort: Effort, goal: Goal) -> Search:
-    context = TrainingContext(digits)
-    return Search(Study(store), context, goal, effort, 0, Judge(Requirement.of(goal, digits), context))
 
 
 def test_growth_ends_once_a_network_is_confirmed(digits: Dataset, own_store: Path, small_effort: Effort) -> None:

@@ -8,19 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from searches import a_search
 from smidgen.data import Dataset, from_arrays, load, with_copies
 from smidgen.search.effort import EFFORTS, TEACHER, Effort
-from smidgen.search.goal import Goal, Target
+from smidgen.search.goal import Goal, Limits, Target
 from smidgen.search.judge import Judge, Requirement
 from smidgen.search.moved import COPIES, LEARNING_RATE, near_misses, train_on_moved_copies, with_moved_copies
 from smidgen.search.pruning import prune
 from smidgen.search.state import Search
 from smidgen.spec import parse_spec
-from smidgen.trials.evaluate import TrainingContext, evaluate
+from smidgen.trials.evaluate import evaluate
 from smidgen.trials.store import Store
-from smidgen.trials.study import Study
 
 WIDE = parse_spec("conv 8x3x3 stride 2 relu, avgpool 2, conv 10x3x3 relu, dense 10")
+GOAL = Goal(Target(0.9, rule="rate"))
 LABELS_ALONE = replace(EFFORTS["thorough"], compares_recipes=False)
 
 
@@ -33,12 +34,7 @@ def pictures() -> Dataset:
 
 @pytest.fixture
 def search(pictures: Dataset, own_store: Path, small_effort: Effort) -> Search:
-    return a_search(pictures, own_store, replace(small_effort, moved_rounds=1))
-
-
-def a_search(data: Dataset, path: Path, effort: Effort) -> Search:
-    context, goal = TrainingContext(data), Goal(Target(0.9, rule="rate"))
-    return Search(Study(Store(path)), context, goal, effort, 0, Judge(Requirement.of(goal, data), context))
+    return a_search(pictures, Store(own_store), replace(small_effort, moved_rounds=1), GOAL)
 
 
 def pruned(search: Search) -> Search:
@@ -78,13 +74,18 @@ def test_fresh_seeds_of_such_a_network_learn_from_moved_copies_too(search: Searc
 
 
 def test_what_cannot_be_moved_is_not(pictures: Dataset, digits: Dataset, own_store: Path) -> None:
-    assert with_moved_copies(a_search(digits, own_store, LABELS_ALONE), None).moved is None, "8 x 8 pixels"
-    assert with_moved_copies(a_search(pictures, own_store, EFFORTS["normal"]), None).moved is None, "effort normal"
-    copied = a_search(with_copies(pictures, 2), own_store, LABELS_ALONE)
-    assert with_moved_copies(copied, None).moved is None, "the user's copies"
-    of_a_file = replace(a_search(pictures, own_store, LABELS_ALONE), recipe_name=TEACHER)
-    assert with_moved_copies(of_a_file, None).moved is None, "a teacher that cannot be asked"
-    assert with_moved_copies(a_search(pictures, own_store, LABELS_ALONE), None).moved is not None
+    with Store(own_store) as store:
+        search = a_search(pictures, store, LABELS_ALONE, GOAL)
+        others = {
+            "8 x 8 pixels": a_search(digits, store, LABELS_ALONE, GOAL),
+            "effort normal": a_search(pictures, store, EFFORTS["normal"], GOAL),
+            "no accuracy is required": a_search(pictures, store, LABELS_ALONE, Goal(None, Limits(parameters=300))),
+            "the user's copies": a_search(with_copies(pictures, 2), store, LABELS_ALONE, GOAL),
+            "a teacher that cannot be asked": replace(search, recipe_name=TEACHER),
+        }
+    assert with_moved_copies(search, None).moved is not None
+    for why, other in others.items():
+        assert with_moved_copies(other, None).moved is None, why
 
 
 def test_rounds_end_where_moved_copies_do_not_help(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,19 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from searches import is_deep
+from searches import a_search, is_deep
 from smidgen.data import Dataset
 from smidgen.search.effort import EFFORTS, Effort
 from smidgen.search.goal import Goal, Target
-from smidgen.search.judge import Judge, Requirement
 from smidgen.search.parameter_search import first_networks, propose
 from smidgen.search.proposals import Space, first_generation, next_generation, widened
 from smidgen.search.ranking import CandidateScore
-from smidgen.search.state import Search
 from smidgen.spec import Dense, NetSpec, Shape, parse_spec
-from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.store import Store
-from smidgen.trials.study import Study
 
 SHAPES: tuple[Shape, ...] = ((1, 28, 28), (1, 8, 8), (1, 6, 6), (3, 20, 24), (3, 32, 32), (1, 4, 4), (30, 1, 1))
 VECTOR: Shape = (30, 1, 1)
@@ -197,11 +193,11 @@ def test_half_of_a_later_generation_for_pictures_is_deep(
 ) -> None:
     goal = Goal(Target(0.9, rule="rate"))
     with Store(own_store) as store:
-        judge = Judge(Requirement.of(goal, digits), TrainingContext(digits))
-        search = Search(Study(store), TrainingContext(digits), goal, small_effort, 0, judge)
+        search = a_search(digits, store, small_effort, goal)
         plain = [parse_spec(f"conv {width}x3x3 relu, maxpool 2, dense 10") for width in widths]
         search.history.runs["short"] += [
-            CandidateScore(spec, spec.parameters(digits.input_shape), judge.requirement.allowed_error) for spec in plain
+            CandidateScore(spec, spec.parameters(digits.input_shape), search.judge.requirement.allowed_error)
+            for spec in plain
         ]
         proposed = propose(search, 1)
     half = small_effort.children // 2

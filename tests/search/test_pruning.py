@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from searches import a_search
 from smidgen.data import Dataset
 from smidgen.engine import Start, choose
 from smidgen.model import Model
@@ -17,7 +18,6 @@ from smidgen.search.descent import descend, is_pruned
 from smidgen.search.effort import RUNGS, Effort
 from smidgen.search.finish import _train_until_longer_does_not_help
 from smidgen.search.goal import Goal, Limits, Target
-from smidgen.search.judge import Judge, Requirement
 from smidgen.search.pruning import (
     WIDE,
     is_prunable,
@@ -31,21 +31,14 @@ from smidgen.search.result import ShrinkResult, TrainedCandidate
 from smidgen.search.shrink import shrink
 from smidgen.search.state import Search
 from smidgen.spec import parse_spec
-from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.store import Store
-from smidgen.trials.study import Study
 
 WIDE_NETWORK = "conv 6x3x3 relu, maxpool 2, dense 8 relu, dense 10"
 
 
 @pytest.fixture
 def search(digits: Dataset, own_store: Path, small_effort: Effort) -> Search:
-    return a_search(digits, own_store, small_effort, Goal(Target(0.85, rule="rate")))
-
-
-def a_search(data: Dataset, path: Path, effort: Effort, goal: Goal) -> Search:
-    context = TrainingContext(data)
-    return Search(Study(Store(path)), context, goal, effort, 0, Judge(Requirement.of(goal, data), context))
+    return a_search(digits, Store(own_store), small_effort, Goal(Target(0.85, rule="rate")))
 
 
 def trained(search: Search, text: str = WIDE_NETWORK) -> Model:
@@ -243,7 +236,7 @@ def test_wide_designs_are_twice_as_large_as_the_floor_asks_for_and_each_stands_o
 def test_a_network_beyond_the_limits_is_a_step_and_no_candidate(
     digits: Dataset, own_store: Path, small_effort: Effort
 ) -> None:
-    search = a_search(digits, own_store, small_effort, Goal(Target(0.5, rule="rate"), Limits(parameters=300)))
+    search = a_search(digits, Store(own_store), small_effort, Goal(Target(0.5, rule="rate"), Limits(parameters=300)))
     (wide,) = search.train(search.trials([parse_spec(WIDE_NETWORK)], "middle"), "wide designs")
     assert wide.outcome.parameters > 300 and not search.history.candidates
     prune(search, [wide])

@@ -31,7 +31,7 @@ class Effort:
         descents: Rounds at most in which the smallest network is made smaller still; where trainings are cheap, as many
             more of networks drawn smaller than it.
         patience: Rounds of those in a row that may be in vain.
-        moved_rounds: Rounds in which networks are trained on, on moved copies of their pictures.
+        moved_rounds: Rounds at most in which near misses are trained further on moved copies of the pictures.
         finalists: Networks from drawn weights that are trained for `long_steps`, from two seeds each, where no network
             that lost channels meets the floor or trainings are cheap.
         near_misses: Networks that came nearest to the floor and get more seeds, in each of `SEED_ROUNDS` rounds.
@@ -267,7 +267,7 @@ images that is not so: networks for the 1,078 pictures of digits had 94.43 % whe
 grows with learning rate times images (Smith & Le 2018, section 4)."""
 
 MOVED_AT_ONCE = 4
-"""Networks that are trained on, on moved copies of their pictures, in each round."""
+"""Near misses that are trained further on moved copies of the pictures in each round."""
 
 FINALIST_SEEDS = 2
 """Seeds of each finalist."""

@@ -1,4 +1,4 @@
-"""The last trainings of pictures: networks that nearly meet the requirement are trained on, on moved copies.
+"""The last trainings of pictures: networks that nearly meet the requirement are trained further on moved copies.
 
 The rounds before end where longer training helps no more: such a network knows its training images nearly as well as
 it can. Moved, turned and resized copies are new to it, and the teacher says of each how much it looks like each class.
@@ -29,11 +29,12 @@ of what is allowed."""
 def with_moved_copies(search: Search, teacher: TeacherOutputs | None) -> Search:
     """The search that can train on moved copies.
 
-    It is the same search where the effort leaves that out, inputs are no pictures, the user moved them already, or
-    networks learn from a teacher that cannot be asked about other pictures.
+    It is the same search where no accuracy is required, the effort leaves that out, inputs are no pictures, the user
+    moved them already, or networks learn from a teacher that cannot be asked about other pictures.
     """
     data, study = search.data, search.study
-    if not search.effort.moved_rounds or not can_be_moved(data) or data.copies > 1:
+    is_wanted = search.goal.target and search.effort.moved_rounds
+    if not is_wanted or not can_be_moved(data) or data.copies > 1:
         return search
     context = replace(search.context, dataset=with_copies(data, COPIES, study.workers))
     if teacher and teacher.trial and teacher.outcome:
@@ -44,9 +45,9 @@ def with_moved_copies(search: Search, teacher: TeacherOutputs | None) -> Search:
 
 
 def train_on_moved_copies(search: Search) -> None:
-    """Train rounds of networks on that nearly meet the requirement and are smaller than the smallest that does.
+    """Train networks further that nearly meet the requirement and are smaller than the smallest that does, in rounds.
 
-    That ends with the first round whose networks do not err less than before in the mean.
+    The first round whose networks do not err less than before in the mean is the last.
     """
     for _ in range(search.effort.moved_rounds if search.moved else 0):
         near, errors = near_misses(search)[:MOVED_AT_ONCE], search.estimated_errors()
@@ -60,8 +61,6 @@ def train_on_moved_copies(search: Search) -> None:
 
 def near_misses(search: Search) -> list[TrainedCandidate]:
     """The networks to train on, the smallest first: they lost channels and were not trained on moved copies yet."""
-    if not search.goal.target:
-        return []
     best, errors, candidates = best_network(search), search.estimated_errors(), search.history.candidates
     most = best.outcome.parameters if best else math.inf
     known = {one.trial.spec for one in candidates if search.context_of(one.trial) is search.moved}
@@ -73,7 +72,7 @@ def near_misses(search: Search) -> list[TrainedCandidate]:
 
 
 def retraining(search: Search, one: TrainedCandidate) -> Trial:
-    """The training of a network that goes on on moved copies."""
+    """The training that goes on from a network's weights, on moved copies."""
     assert search.moved is not None
-    trial = replace(search, context=search.moved).retraining(search.model(one), "long")
-    return replace(trial, recipe=replace(trial.recipe, learning_rate=LEARNING_RATE))
+    moved = replace(search, context=search.moved)
+    return moved.retraining(search.model(one), "long", learning_rate=LEARNING_RATE)

@@ -147,16 +147,16 @@ class Search:
         first = self.seed + first_seed
         return [self.context.trial(spec, recipe, first + k) for spec in specs for k in range(seeds)]
 
-    def retraining(self, model: Model, rung: str, doublings: int = 0) -> Trial:
+    def retraining(self, model: Model, rung: str, doublings: int = 0, *, learning_rate: float | None = None) -> Trial:
         """The training, of the length of a rung doubled so often, that goes on from a network's weights.
 
-        Its learning rate is that of `RETRAINING_RATES`, or the recipe's for other rungs and for few images.
+        Its learning rate, unless given, is that of `RETRAINING_RATES`, or the recipe's for other rungs and few images.
         """
         start = Start(model.weights)
         self.history.starts[start.digest] = start
         (trial,) = self.trials([model.spec], rung, doublings=doublings)
         rates = RETRAINING_RATES if len(self.data.train) >= MANY_IMAGES else {}
-        rate = rates.get(rung, trial.recipe.learning_rate)
+        rate = learning_rate or rates.get(rung, trial.recipe.learning_rate)
         return replace(trial, recipe=replace(trial.recipe, learning_rate=rate), start_digest=start.digest)
 
     def model(self, candidate: TrainedCandidate) -> Model:
@@ -176,7 +176,7 @@ class Search:
         known = {candidate.trial.key for candidate in self.history.candidates}
         new = {candidate.trial.key: candidate for candidate in trained if candidate.trial.key not in known}
         self.history.candidates += [candidate for candidate in new.values() if self.allows(candidate.trial.spec)]
-        self.history.work += sum(map(self.cost, (candidate.trial for candidate in new.values())))
+        self.history.work += sum(self.cost(candidate.trial) for candidate in new.values())
         return trained
 
     def context_of(self, trial: Trial) -> TrainingContext:
