@@ -25,7 +25,7 @@ from random import Random
 
 from smidgen.engine import Start
 from smidgen.model import Model, QuantizedModel, as_quantized, dequantize, encode, flat_weights, nearest_step
-from smidgen.records import Outcome, Recipe, Trial
+from smidgen.records import Outcome, Recipe, Trial, Weights
 from smidgen.search.ranking import estimated_errors
 from smidgen.transforms import (
     Steps,
@@ -292,18 +292,24 @@ class ByteSearch:
     # --- how it is trained and measured ---
 
     def _train(self, plans: Sequence[_Plan], stage: str) -> None:
-        """Train the plans and add their files; a training that diverged has none."""
+        """Train the plans and add their files, each made while others are trained; one that diverged has none."""
         images = len(self.context.dataset.train)
         starts = [quantization_aware_start(plan.model, plan.steps, plan.price / images) for plan in plans]
         context = replace(self.context, starts={start.digest: start for start in starts})
         trials = [self._trial(plan, start) for plan, start in zip(plans, starts, strict=True)]
         self.macs += sum(map(context.cost, trials))
-        outcomes = self.study.run(context, trials, stage)
+        plan_of = {trial.key: plan for trial, plan in zip(trials, plans, strict=True)}
+        file_of: dict[str, tuple[QuantizedModel, int]] = {}
+
+        def make_file(trial: Trial, outcome: Outcome) -> None:
+            if not outcome.diverged_at and trial.key not in file_of:
+                file_of[trial.key] = _shortest_file(plan_of[trial.key], outcome.weights)
+
+        outcomes = self.study.run(context, trials, stage, on_outcome=make_file)
         for plan, trial, outcome in zip(plans, trials, outcomes, strict=True):
-            if not outcome.diverged_at:
-                quantized = quantize_model(replace(plan.model, weights=outcome.weights), plan.steps)
-                quantized, file_bytes = shortest(without_dead_channels(quantized))
-                self.candidates.append(self._measured(quantized, file_bytes, plan.steps, plan.price, trial, stage))
+            make_file(trial, outcome)
+            if file := file_of.get(trial.key):
+                self.candidates.append(self._measured(*file, plan.steps, plan.price, trial, stage))
 
     def _trial(self, plan: _Plan, start: Start) -> Trial:
         recipe = Recipe(batch_size=BATCH, learning_rate=plan.rate)
@@ -342,6 +348,12 @@ class ByteSearch:
         parameters = parameters_with_input(quantized.spec, quantized.input)
         outcome = Outcome(parameters, selection, confirmation, (), 0.0, weights)
         return FileCandidate(quantized, steps, price, file_bytes, trial, outcome, 1 - training.rate, stage)
+
+
+def _shortest_file(plan: _Plan, weights: Weights) -> tuple[QuantizedModel, int]:
+    """The trained network of a plan on its grids, in its shortest form, and the length of its file."""
+    quantized = quantize_model(replace(plan.model, weights=weights), plan.steps)
+    return shortest(without_dead_channels(quantized))
 
 
 def passes(steps: float, epoch_steps: int, copies: int = 1) -> float:

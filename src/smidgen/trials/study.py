@@ -23,8 +23,14 @@ _log = logging.getLogger(__name__)
 
 Network = tuple[NetSpec, Weights]
 
+OnOutcome = Callable[[Trial, Outcome], object]
+
 OTHERS_SECONDS = 0.5
 """Poll interval (s) for trials claimed by another coordinator."""
+
+
+def ignored(trial: Trial, outcome: Outcome) -> None:
+    """Do nothing with an outcome."""
 
 
 class Study:
@@ -80,7 +86,14 @@ class Study:
         """How many trainings run at once: threads of this process, or tasks of the pool."""
         return self.workers if self._pool is None else max(1, self._pool.capacity())
 
-    def run(self, context: TrainingContext, trials: Sequence[Trial], stage: str, threads: int = 1) -> list[Outcome]:
+    def run(
+        self,
+        context: TrainingContext,
+        trials: Sequence[Trial],
+        stage: str,
+        threads: int = 1,
+        on_outcome: OnOutcome = ignored,
+    ) -> list[Outcome]:
         """Train trials, or find them in the store.
 
         Args:
@@ -89,6 +102,8 @@ class Study:
             stage: name of this stage, for the reporter.
             threads: threads of each training, one training at a time: for a single large network and an engine that
                 cannot take over idle cores by itself.
+            on_outcome: is called in this thread with each trial that this study trains and its outcome, while others
+                are trained.
 
         Returns:
             The outcomes in the order of the trials.
@@ -99,7 +114,7 @@ class Study:
         _log.debug("%s: %d of %d trials are in the store %s", stage, len(known), len(trials), self.store.location)
         self.reporter.stage(stage, sum(map(context.cost, missing)))
         while missing:
-            known.update(self._train(context, missing, threads))
+            known.update(self._train(context, missing, threads, on_outcome))
             others = [trial for trial in missing if trial.key not in known]
             known.update(self._trained_by_others(context, others))
             missing = [trial for trial in others if trial.key not in known]
@@ -141,7 +156,9 @@ class Study:
                 self.reporter.advance(context.cost(trial))
         return found
 
-    def _train(self, context: TrainingContext, trials: Sequence[Trial], threads: int) -> dict[str, Outcome]:
+    def _train(
+        self, context: TrainingContext, trials: Sequence[Trial], threads: int, on_outcome: OnOutcome
+    ) -> dict[str, Outcome]:
         """Train and store the trials that nobody else is training; return the outcomes by key."""
         done: dict[str, Outcome] = {}
         claimed: list[list[Trial]] = []
@@ -162,6 +179,7 @@ class Study:
                             "%s, seed %d: %s on validation, %d parameters, %.2f s",
                             *(trial.spec, trial.seed, outcome.validation, outcome.parameters, outcome.train_seconds),
                         )
+                        on_outcome(trial, outcome)
                     done.update((trial.key, outcome) for trial, outcome in pairs)
                     self.trained += len(pairs)
         finally:
