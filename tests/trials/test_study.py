@@ -77,6 +77,19 @@ def test_outcomes_come_in_the_order_of_the_trials(
         assert same(outcome, evaluate(context, trial))
 
 
+def test_each_outcome_is_handed_over_when_it_is_stored_and_remembered_ones_are_not(
+    context: TrainingContext, trials: list[Trial], own_store: Path
+) -> None:
+    seen: list[tuple[str, bool]] = []
+    with Store(own_store) as store:
+        study = Study(store, workers=2)
+        study.run(context, trials[:2], "before")
+        study.run(
+            context, trials, "all", on_outcome=lambda trial, _: seen.append((trial.key, store.get(trial) is not None))
+        )
+    assert sorted(seen) == sorted((trial.key, True) for trial in trials[2:])
+
+
 def test_a_trial_is_trained_once_and_remembered_by_the_next_study(
     context: TrainingContext, trials: list[Trial], own_store: Path
 ) -> None:

@@ -179,9 +179,10 @@ class Study:
                             "%s, seed %d: %s on validation, %d parameters, %.2f s",
                             *(trial.spec, trial.seed, outcome.validation, outcome.parameters, outcome.train_seconds),
                         )
-                        on_outcome(trial, outcome)
                     done.update((trial.key, outcome) for trial, outcome in pairs)
                     self.trained += len(pairs)
+                    for trial, outcome in pairs:
+                        on_outcome(trial, outcome)
         finally:
             self.store.release(trial for batch in claimed for trial in batch if trial.key not in done)
         return done
