@@ -25,7 +25,7 @@ from smidgen.model.coding.coders import CODERS, counts_of
 from smidgen.model.coding.contexts import zero_counts
 from smidgen.model.coding.range_coder import BYPASS
 from smidgen.records import Recipe, Score
-from smidgen.search import byte_search
+from smidgen.search import byte_plans
 from smidgen.spec import NetSpec, parse_spec
 from smidgen.spec.families import family
 from smidgen.transforms import (
@@ -74,14 +74,14 @@ def stages(name: str, spec: NetSpec, data: Dataset) -> Iterator[Measured]:
     model = Model(spec, data.input_shape, data.class_names, train(spec, TRAINED, data).weights)
     model = without_constant_inputs(model, data.train.images)[0]
     yield measured(name, "float32", as_quantized(model), data)
-    steps = grid_steps(model, byte_search._step_share(model))
+    steps = grid_steps(model, byte_plans.step_share(model))
     rounded = quantize_model(model, steps)
     yield measured(name, "rounded to a grid, fixed length", with_coder(rounded, "fixed"), data)
     yield measured(name, "the same, best coder", rounded, data)
-    recipe = Recipe(learning_rate=byte_search._rate(model), epochs=ON_GRID_EPOCHS)
+    recipe = Recipe(learning_rate=byte_plans.usual_rate(model), epochs=ON_GRID_EPOCHS)
     for stage, price in (
         ("trained on the grid, no price", 0.0),
-        ("trained on the grid at a price", byte_search._price(model)),
+        ("trained on the grid at a price", byte_plans.usual_price(model)),
     ):
         start = quantization_aware_start(model, steps, price / len(data.train))
         weights = train(spec, recipe, data, start).weights

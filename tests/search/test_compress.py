@@ -17,15 +17,8 @@ from smidgen.data import Dataset
 from smidgen.errors import FloorNotMet, RequestError
 from smidgen.model import Model, decode, dequantize, encode, flat_weights, load_smidgen, save_safetensors
 from smidgen.records import Floor, Recipe, Score
-from smidgen.search.byte_search import (
-    BYTE_SEARCH_EFFORTS,
-    LAST_REACH,
-    PRESSURE,
-    RELIEF,
-    ByteSearch,
-    FileCandidate,
-    _first_steps,
-)
+from smidgen.search.byte_plans import PRESSURE, RELIEF, _first_steps
+from smidgen.search.byte_search import BYTE_SEARCH_EFFORTS, LAST_REACH, ByteSearch, FileCandidate
 from smidgen.search.compress import CompressResult, _is_of, compress
 from smidgen.search.goal import Goal, Limits, Target
 from smidgen.search.judge import needed_rate

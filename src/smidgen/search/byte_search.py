@@ -20,12 +20,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice, product
 from random import Random
 
 from smidgen.engine import Start
-from smidgen.model import Model, QuantizedModel, as_quantized, dequantize, encode, flat_weights, nearest_step
+from smidgen.model import Model, QuantizedModel, as_quantized, dequantize, encode, flat_weights
 from smidgen.records import Outcome, Recipe, Trial, Weights
+from smidgen.search.byte_plans import Plan, child, first_plans, usual_price
 from smidgen.search.ranking import estimated_errors
 from smidgen.transforms import (
     Steps,
@@ -41,7 +41,6 @@ from smidgen.transforms import (
     without_dead_channels,
     without_idle_biases,
 )
-from smidgen.transforms.quantize import RUNNING_STATS
 from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.study import Study
 
@@ -87,29 +86,6 @@ NOT_TRAINED = "not trained"
 FINE_STEP = 0.02
 """Step of a grid that hardly changes a network, as a share of a tensor's root mean square."""
 
-FIRST_GRIDS = ((1.0, 1.0), (0.8, 0.33), (1.2, 0.33), (0.8, 3.0), (1.2, 3.0), (0.8, 1.0))
-"""The first grids of a network: steps as multiples of `_step_share`, and prices of a bit as multiples of `_price`."""
-
-STEP_SHARE, STEP_POWER = 0.25, 0.2
-"""Step for a network of `PRICE_PARAMETERS` parameters, as a share of a tensor's root mean square, and the power of the
-size by which it grows: larger networks work with coarser weights. At 100,000 parameters the share is 0.72."""
-
-PRICE, PRICE_PARAMETERS, PRICE_POWER = 60.0, 500, 0.65
-"""Price of a bit in a network of `PRICE_PARAMETERS` parameters, in nats over all training images, and the power of the
-size by which it falls. At 266,610 parameters it is 1; minimum description length gives 0.7 (Hinton & van Camp 1993)."""
-
-RELIEF = (0.25, 0.5, 1.0, 1.0)
-PRESSURE = (0.5, 1.0, 1.5, 2.0)
-COARSER, FINER = (1.0, 1.0, 1.15, 1.3), (0.75, 0.87, 1.0, 1.0)
-"""Factors a mutation draws from: RELIEF (of the price) and FINER (of all steps) if the parent is too inaccurate,
-PRESSURE and COARSER if it has error to spare."""
-
-RATES = (0.3, 1.0, 1.0, 2.0)
-"""Factors of the learning rate that a mutation draws from."""
-
-ONE_TENSOR = (0.7, 0.85, 1.2, 1.5)
-"""Factors of one tensor's step that a mutation draws from."""
-
 LAST_REACH = 0.25
 """The power of all factors in the last generation; in the first it is 1. Large changes find the region of short files,
 small ones the shortest file that meets the floor: most files near it miss it by a few images."""
@@ -121,17 +97,11 @@ EXCESS_POWER = 2
 """A file that errs twice as much as is allowed counts for this power of two times its bytes. Error times bytes would
 favour short files that never come near the floor: in a search on MNIST a tenth less error took a sixth more bytes."""
 
-SHARED = 1.6
-"""Steps whose ratio is smaller become one: a tensor with the grid of the one before it says so in less than a bit."""
-
 LEAST_ALLOWED = 1e-4
 """Lower bound of a denominator: a floor may allow no error."""
 
 BATCH = 128
 """Images of a batch."""
-
-RATE, RATE_PARAMETERS, RATE_POWER = 0.01, 2_000, 0.35
-"""Learning rate up to `RATE_PARAMETERS` parameters, and the power of the size by which it falls in larger networks."""
 
 TRAINING_IMAGES = 20_000
 """Training images used to estimate a file's error (the first N)."""
@@ -177,18 +147,6 @@ class FileCandidate:
         return 1.0 - self.outcome.selection.rate
 
 
-@dataclass(frozen=True, eq=False)
-class _Plan:
-    """A training to come."""
-
-    model: Model
-    steps: Steps
-    price: float
-    rate: float
-    seed: int
-    share: float = 1.0
-
-
 class ByteSearch:
     """One search for the fewest bytes; `candidates` has every file, in order."""
 
@@ -222,7 +180,7 @@ class ByteSearch:
         for model, simple in zip(models, simplified, strict=True):
             self.candidates += [self._not_trained(model, as_quantized(model)), self._on_fine_grids(simple)]
         going = [without_idle_biases(model, may_pad=True) for model in simplified[: self.effort.networks]]
-        self._train(self._first_plans(going), "first grids")
+        self._train(first_plans(going, self.effort.first, self.seed), "first grids")
         for generation in range(1, self.effort.generations + 1):
             if self.macs >= self.effort.total_macs:
                 break
@@ -252,21 +210,17 @@ class ByteSearch:
         simple = without_constant_inputs(fold_batch_norm(model), self.context.dataset.train.images)[0]
         return with_positive_weights(with_equal_scales(without_idle_biases(simple)))
 
-    def _first_plans(self, models: Sequence[Model]) -> list[_Plan]:
-        """Each network on the first of the grids, then each on the second, as far as the effort goes."""
-        wanted = islice(product(FIRST_GRIDS, models), self.effort.first)
-        return [
-            _Plan(model, _first_steps(model, share), price * _price(model), _rate(model), self.seed)
-            for (share, price), model in wanted
-        ]
-
-    def _children(self, generation: int) -> list[_Plan]:
+    def _children(self, generation: int) -> list[Plan]:
         random = Random(self.seed * 1_000 + generation)
         parents, errors = self._parents(), self.estimates()
         drawn = [random.choice(parents) for _ in range(self.effort.children)]
         reach = LAST_REACH ** ((generation - 1) / max(1, self.effort.generations - 1))
-        plans = [_child(random, parent, self._has_slack(parent, errors[parent.trial.key]), reach) for parent in drawn]
+        plans = (self._child(random, parent, errors[parent.trial.key], reach) for parent in drawn)
         return [replace(plan, share=self.effort.children_share) for plan in plans]
+
+    def _child(self, random: Random, parent: FileCandidate, error: float, reach: float) -> Plan:
+        has_slack = self._has_slack(parent, error)
+        return child(random, parent.model, parent.steps, parent.price, has_slack=has_slack, reach=reach)
 
     def _parents(self) -> list[FileCandidate]:
         """The shortest files, or near a limit of bytes the most accurate; those beyond what is allowed count worse."""
@@ -291,7 +245,7 @@ class ByteSearch:
 
     # --- how it is trained and measured ---
 
-    def _train(self, plans: Sequence[_Plan], stage: str) -> None:
+    def _train(self, plans: Sequence[Plan], stage: str) -> None:
         """Train the plans and add their files, each made while others are trained; one that diverged has none."""
         images = len(self.context.dataset.train)
         starts = [quantization_aware_start(plan.model, plan.steps, plan.price / images) for plan in plans]
@@ -311,7 +265,7 @@ class ByteSearch:
             if file := file_of.get(trial.key):
                 self.candidates.append(self._measured(*file, plan.steps, plan.price, trial, stage))
 
-    def _trial(self, plan: _Plan, start: Start) -> Trial:
+    def _trial(self, plan: Plan, start: Start) -> Trial:
         recipe = Recipe(batch_size=BATCH, learning_rate=plan.rate)
         if self.context.teacher_logits is not None:
             recipe = replace(recipe, loss="kl", temperature=2.0)
@@ -329,7 +283,8 @@ class ByteSearch:
         content = encode(quantized)
         start = f"{hashlib.sha256(content).hexdigest()} {NOT_TRAINED}"
         trial = self.context.trial(model.spec, Recipe(), self.seed, start)
-        return self._measured(quantized, len(content), grid_steps(model, FINE_STEP), _price(model), trial, NOT_TRAINED)
+        steps = grid_steps(model, FINE_STEP)
+        return self._measured(quantized, len(content), steps, usual_price(model), trial, NOT_TRAINED)
 
     def _measured(
         self, quantized: QuantizedModel, file_bytes: int, steps: Steps, price: float, trial: Trial, stage: str
@@ -350,7 +305,7 @@ class ByteSearch:
         return FileCandidate(quantized, steps, price, file_bytes, trial, outcome, 1 - training.rate, stage)
 
 
-def _shortest_file(plan: _Plan, weights: Weights) -> tuple[QuantizedModel, int]:
+def _shortest_file(plan: Plan, weights: Weights) -> tuple[QuantizedModel, int]:
     """The trained network of a plan on its grids, in its shortest form, and the length of its file."""
     quantized = quantize_model(replace(plan.model, weights=weights), plan.steps)
     return shortest(without_dead_channels(quantized))
@@ -359,49 +314,3 @@ def _shortest_file(plan: _Plan, weights: Weights) -> tuple[QuantizedModel, int]:
 def passes(steps: float, epoch_steps: int, copies: int = 1) -> float:
     """The epochs of a training of so many steps, at most `MOST_PASSES` over few images."""
     return min(steps / epoch_steps, MOST_PASSES / copies)
-
-
-def _child(random: Random, parent: FileCandidate, has_slack: bool, reach: float) -> _Plan:
-    """The parent's network on other grids at another price: coarser and higher if it has error to spare.
-
-    All factors are raised to the power of `reach`.
-    """
-    factor = random.choice(COARSER if has_slack else FINER) ** reach
-    steps = {name: _scaled(step, factor) for name, step in parent.steps.items()}
-    if random.random() < 0.5:
-        name = random.choice(list(steps))
-        steps[name] = _scaled(steps[name], random.choice(ONE_TENSOR) ** reach)
-    model = parent.model
-    rate = _rate(model) * random.choice(RATES)
-    price = parent.price * random.choice(PRESSURE if has_slack else RELIEF) ** reach
-    return _Plan(model, steps, price, rate, random.randrange(2**31))
-
-
-def _first_steps(model: Model, share: float) -> Steps:
-    """A step for each tensor that suits its size, and the same for tensors whose steps are nearly equal."""
-    steps, last = grid_steps(model, share * _step_share(model)), dict[bool, float]()
-    for name, step in steps.items():
-        if not name.endswith(RUNNING_STATS):
-            before = last.get(kind := name.endswith(".weight"), step)
-            last[kind] = steps[name] = before if max(step / before, before / step) < SHARED else step
-    return steps
-
-
-def _scaled(step: float, factor: float) -> float:
-    return float(nearest_step(step * factor))
-
-
-def _price(model: Model) -> float:
-    """The price of a bit that suits a network of this size, in nats over all training images."""
-    return float(PRICE * (PRICE_PARAMETERS / max(1, model.weights.size)) ** PRICE_POWER)
-
-
-def _step_share(model: Model) -> float:
-    """The step that suits a network of this size, as a share of a tensor's root mean square."""
-    return float(STEP_SHARE * max(1.0, model.weights.size / PRICE_PARAMETERS) ** STEP_POWER)
-
-
-def _rate(model: Model) -> float:
-    """The learning rate that suits a network of this size."""
-    share = min(1.0, RATE_PARAMETERS / max(1, model.weights.size))
-    return float(RATE * share**RATE_POWER)
