@@ -172,6 +172,7 @@ def test_every_weight_is_shown_and_the_maps_light_up(opened: Opened, view: PageV
     assert sum(lit[2::3]) > sum(dark[2::3]), "maps are the third canvas of each layer"
     assert lit[0::3] == dark[0::3]
     opened.page.click("#weights-count")
+    opened.page.wait_for_function("document.getElementById('weights-text').textContent")
     numbers = [line for line in opened.text("weights-text").splitlines() if re.match(r"^-?\d", line)]
     assert len(" ".join(numbers).split()) == flat_weights(view.networks[0].quantized).size
 
