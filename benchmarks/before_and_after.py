@@ -108,8 +108,19 @@ def row(answer: dict[str, Any]) -> dict[str, object]:
     }
 
 
+def shares_of_time(runs: list[Any]) -> Iterator[list[object]]:
+    """Yield, of each seed and of the median seed, what the second commit takes as a share of the first's time."""
+    times = ("seconds", "processor_seconds")
+    pairs = [
+        [after[name] / before[name] for name in times] for before, after in zip(runs[::2], runs[1::2], strict=True)
+    ]
+    middle = [median(column) for column in zip(*pairs, strict=True)]
+    for name, pair in [*((run["seed"], pair) for run, pair in zip(runs[::2], pairs, strict=True)), ("median", middle)]:
+        yield [f"{name}, share", *[""] * (len(SHOWN) - len(times)), *(f"{share:.2f}" for share in pair)]
+
+
 def table(rows: list[Any]) -> str:
-    """All runs and, of each question, the medians of each commit."""
+    """All runs and, of each question, the medians of each commit and the second commit's share of the first's time."""
     lines = []
     for asked, some in groupby(rows, lambda row: row["asked"]):
         runs = list(some)
@@ -117,6 +128,7 @@ def table(rows: list[Any]) -> str:
         for commit in dict.fromkeys(row["commit"] for row in runs):
             own = [row for row in runs if row["commit"] == commit]
             lines.append([asked, commit, "median", *(f"{median(row[name] for row in own):g}" for name in SHOWN)])
+        lines += [[asked, "both", *shares] for shares in shares_of_time(runs)]
     heads = ("asked", "commit", "seed", "parameters", "right on test", "fresh seeds that hold", "bytes",
              "its right on test", "seconds", "processor seconds")  # fmt: skip
     return markdown(heads, lines)
