@@ -73,6 +73,20 @@ def test_fresh_seeds_of_such_a_network_learn_from_moved_copies_too(search: Searc
     assert work == pytest.approx(COPIES)
 
 
+def test_where_moved_copies_give_the_smallest_network_rounds_make_it_smaller(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smidgen.search.moved.NEAR", 1.5)
+    moved = pruned(replace(search, effort=replace(search.effort, descents=1)))
+    missing = next(one for one in moved.history.candidates if one.trial.start_digest and not moved.is_met(one, "selection"))
+    moved.history.candidates[:] = [missing]
+    train_on_moved_copies(moved)
+    _, first, *last = moved.history.candidates
+    assert (first.trial.spec, first.stage) == (missing.trial.spec, "moved copies")
+    assert last and all(moved.context_of(one.trial) is moved.moved for one in (first, *last))
+    assert min(one.outcome.parameters for one in last) < first.outcome.parameters
+
+
 def test_what_cannot_be_moved_is_not(pictures: Dataset, digits: Dataset, own_store: Path) -> None:
     with Store(own_store) as store:
         search = a_search(pictures, store, LABELS_ALONE, GOAL)

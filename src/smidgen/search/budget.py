@@ -82,10 +82,11 @@ class WorkEstimate:
         usual = median(macs) if macs else 0
         images = 3 * len(data.train)
         epochs = {rung: images * epochs_of(effort, rung, len(data.train), data.copies) for rung in RUNGS}
-        moved = MOVED_AT_ONCE * effort.moved_rounds * can_be_moved(data)
+        is_moved = bool(effort.moved_rounds) and can_be_moved(data)
+        moved = MOVED_AT_ONCE * effort.moved_rounds * is_moved
         total = epochs["short"] * sum(macs) + usual * (
             epochs["short"] * effort.generations * effort.children
-            + epochs["middle"] * (effort.generations * effort.middle + _wide_trainings(effort))
+            + epochs["middle"] * (effort.generations * effort.middle + _wide_trainings(effort, 1 + is_moved))
             + epochs["short"] * PRUNING_COST * effort.pruned
             + epochs["long"] * (effort.fresh_seeds + CURVE_COST * effort.curve_sizes + moved)
         )
@@ -110,10 +111,10 @@ class WorkEstimate:
         return self._macs_memo[key]
 
 
-def _wide_trainings(effort: Effort) -> float:
-    """Trainings of middle length of wide networks and in the rounds that make the smallest smaller, in usual ones."""
+def _wide_trainings(effort: Effort, descents: int) -> float:
+    """Trainings of middle length of wide networks and in so many descents of smaller networks, in usual ones."""
     compared = 2 * effort.pruned * len(DISTILLATION_RECIPES if effort.compares_recipes else (LABELS,))
-    return WIDE_COST * compared + DESCENT_COST * effort.descents
+    return WIDE_COST * compared + DESCENT_COST * effort.descents * descents
 
 
 def _finalists(effort: Effort) -> int:

@@ -176,7 +176,7 @@ def search_file(search: Search, winner: TrainedCandidate, test: Score) -> Compre
     try:
         return search_bytes(
             search.study,
-            _with_logits(search, given),
+            _with_logits(search, winner),
             models,
             given=given,
             goal=_file_goal(search.goal),
@@ -210,11 +210,12 @@ def _file_goal(goal: Goal) -> Goal:
     return replace(goal, target=Target(within=COMPRESSION_LOSS))
 
 
-def _with_logits(search: Search, winner: Model) -> TrainingContext:
-    """The search's context; without a teacher that knows more, the winner's logits stand in."""
-    if search.context.teacher_logits is not None and not search.teacher_is_left_out:
-        return search.context
-    return context_with_model(search.study.store, search.context, winner, search.study.workers)
+def _with_logits(search: Search, winner: TrainedCandidate) -> TrainingContext:
+    """What the winner learned from; without a teacher that knows more, the winner's own logits stand in."""
+    context = search.context_of(winner.trial)
+    if context.teacher_logits is not None and not search.teacher_is_left_out:
+        return context
+    return context_with_model(search.study.store, context, search.model(winner), search.study.workers)
 
 
 def _with_accuracy_to_spare(search: Search, winner: TrainedCandidate) -> list[TrainedCandidate]:

@@ -3,7 +3,8 @@
 The rounds before end where longer training helps no more: such a network knows its training images nearly as well as
 it can. Moved, turned and resized copies are new to it, and the teacher says of each how much it looks like each class.
 Whether that helps depends on the pictures and on the network: digits stay digits when they move, but clothes fill their
-pictures, and a few hundred parameters have no room for more. So it is tried, and costs a few trainings.
+pictures, and a few hundred parameters have no room for more. So it is tried, and costs a few trainings. Where such a
+network becomes the smallest, the rounds of `descent.py` go on from it, on moved copies too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from statistics import fmean
 
 from smidgen.data import can_be_moved, with_copies
 from smidgen.records import Trial
-from smidgen.search.descent import best_network
+from smidgen.search.descent import best_network, descend
 from smidgen.search.effort import BUDGET_SHARES, MOVED_AT_ONCE, TEACHER
 from smidgen.search.ranking import first_of_each
 from smidgen.search.result import TrainedCandidate
@@ -47,9 +48,18 @@ def with_moved_copies(search: Search, teacher: TeacherOutputs | None) -> Search:
 def train_on_moved_copies(search: Search) -> None:
     """Train networks further that nearly meet the requirement and are smaller than the smallest that does, in rounds.
 
-    The first round whose networks do not err less than before in the mean is the last.
+    The first round whose networks do not err less than before in the mean is the last. If the smallest network is then
+    one of those, rounds make it smaller still.
     """
-    for _ in range(search.effort.moved_rounds if search.moved else 0):
+    if search.moved:
+        _train_near_misses(search)
+        best = best_network(search)
+        if best and search.context_of(best.trial) is search.moved:
+            descend(replace(search, context=search.moved))
+
+
+def _train_near_misses(search: Search) -> None:
+    for _ in range(search.effort.moved_rounds):
         near, errors = near_misses(search)[:MOVED_AT_ONCE], search.estimated_errors()
         trained = search.train(
             search.affordable([retraining(search, one) for one in near], BUDGET_SHARES["pruning"]), "moved copies"
