@@ -78,7 +78,8 @@ def test_where_moved_copies_give_the_smallest_network_rounds_make_it_smaller(
 ) -> None:
     monkeypatch.setattr("smidgen.search.moved.NEAR", 1.5)
     moved = pruned(replace(search, effort=replace(search.effort, descents=1)))
-    missing = next(one for one in moved.history.candidates if one.trial.start_digest and not moved.is_met(one, "selection"))
+    lost_channels = (one for one in moved.history.candidates if one.trial.start_digest)
+    missing = next(one for one in lost_channels if not moved.is_met(one, "selection"))
     moved.history.candidates[:] = [missing]
     train_on_moved_copies(moved)
     _, first, *last = moved.history.candidates

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from smidgen.errors import FloorNotMet
-from smidgen.model import Model
 from smidgen.records import Score
 from smidgen.search.byte_search import ByteSearchEffort
 from smidgen.search.compress import CompressResult, search_bytes
