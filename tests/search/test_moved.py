@@ -13,11 +13,18 @@ from smidgen.data import Dataset, from_arrays, load, with_copies
 from smidgen.search.effort import EFFORTS, TEACHER, Effort
 from smidgen.search.goal import Goal, Limits, Target
 from smidgen.search.judge import Judge, Requirement
-from smidgen.search.moved import COPIES, LEARNING_RATE, near_misses, train_on_moved_copies, with_moved_copies
+from smidgen.search.moved import (
+    COPIES,
+    LEARNING_RATE,
+    near_misses,
+    retraining,
+    train_on_moved_copies,
+    with_moved_copies,
+)
 from smidgen.search.pruning import prune
 from smidgen.search.state import Search
 from smidgen.spec import parse_spec
-from smidgen.trials.evaluate import evaluate
+from smidgen.trials.evaluate import evaluate, score
 from smidgen.trials.store import Store
 
 WIDE = parse_spec("conv 8x3x3 stride 2 relu, avgpool 2, conv 10x3x3 relu, dense 10")
@@ -86,6 +93,17 @@ def test_where_moved_copies_give_the_smallest_network_rounds_make_it_smaller(
     assert (first.trial.spec, first.stage) == (missing.trial.spec, "moved copies")
     assert last and all(moved.context_of(one.trial) is moved.moved for one in (first, *last))
     assert min(one.outcome.parameters for one in last) < first.outcome.parameters
+
+
+def test_training_errors_are_those_of_the_pictures_as_they_are(search: Search) -> None:
+    moved = pruned(search)
+    assert moved.moved is not None
+    on_copies = replace(moved, context=moved.moved)
+    (one,) = on_copies.train([retraining(moved, near_misses(moved)[0])], "moved copies")
+    on_copies.estimated_errors()
+    found = score(moved.context, one.trial.spec, one.outcome.weights, moved.data.train)
+    assert len(on_copies.data.train) == COPIES * found.total
+    assert moved.history.training_errors[one.trial.key] == pytest.approx(1 - found.rate)
 
 
 def test_what_cannot_be_moved_is_not(pictures: Dataset, digits: Dataset, own_store: Path) -> None:

@@ -277,9 +277,10 @@ class Search:
         return found
 
     def _training_error(self, one: TrainedCandidate) -> float:
+        """The error on the first training images as they are: a few images are followed by their moved copies."""
         known, network = self.history.training_errors, (one.trial.spec, one.outcome.weights)
         if one.trial.key not in known:
-            first = self.data.train.first(TRAINING_IMAGES)
+            first = self.data.train.first(min(TRAINING_IMAGES, len(self.data.train) // self.data.copies))
             found = self.study.score(self.context, one.trial, network, first, name="train", of="the first images")
             known[one.trial.key] = 1 - found.rate
         return known[one.trial.key]
