@@ -8,7 +8,7 @@ number that tells the streams apart:
     epoch_order        [seed, epoch, 2]
     affine_maps        [seed, epoch, 3]
     dropout_key        [seed, 4]
-    split_words        [split seed, TEST_SPLIT or VALIDATION_SPLIT]
+    split_words        [split seed, TEST_SPLIT, VALIDATION_SPLIT or TRAINING_ORDER]
 
 The native core draws its dropout masks itself, from the same seed.
 """
@@ -25,7 +25,7 @@ from smidgen.errors import DataError
 from smidgen.records import Augmentation, Weights
 from smidgen.spec import NetSpec, PReLU, Shape
 
-TEST_SPLIT, VALIDATION_SPLIT = 3, 4
+TEST_SPLIT, VALIDATION_SPLIT, TRAINING_ORDER = 3, 4, 5
 
 INDEX_BITS = 26
 """Low bits of a sort key that carry an image's index."""
@@ -116,6 +116,6 @@ def split_words(count: int, split_seed: int, split: int) -> npt.NDArray[np.uint6
     Args:
         count: How many images or groups there are.
         split_seed: Seed of the split.
-        split: `TEST_SPLIT` or `VALIDATION_SPLIT`.
+        split: `TEST_SPLIT`, `VALIDATION_SPLIT` or `TRAINING_ORDER`.
     """
     return np.random.PCG64([split_seed, split]).random_raw(count)

@@ -28,7 +28,7 @@ def test_cut_is_pinned():
 PINNED_TEST = [7, 11, 13, 18, 21, 22, 26, 30]
 PINNED_SELECTION = [5, 16, 20, 23]
 PINNED_CONFIRMATION = [1, 6, 19, 34]
-PINNED_DIGEST = "24737a55191d9dc0d02f8039ebceacbe1db7017d005388a2e788dca679c23827"
+PINNED_DIGEST = "0fbebce845620a15fe301905acd9150495691f869061bd5cb1ee50dc62d595f3"
 
 
 def test_digest_covers_images_labels_classes_and_split_and_not_the_name():

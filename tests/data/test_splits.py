@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_data import GOOD_X, GOOD_Y, four, grouped, members, numbered
 
-from smidgen.data import from_arrays, oversampled
+from smidgen.data import from_arrays, oversampled, without_test_split
 from smidgen.errors import DataError
 
 
@@ -113,3 +113,15 @@ def test_rare_classes_are_repeated_where_it_is_learned_and_nowhere_else():
     np.testing.assert_array_equal(data.input.to_units(even.train.images)[:, 0, 0, 0], even.train.rows + 0.5)
     assert (even.selection, even.confirmation, even.test) == (data.selection, data.confirmation, data.test)
     assert even.digest != data.digest
+
+
+def test_training_images_of_a_file_that_goes_class_by_class_are_mixed():
+    X, y = numbered(400)
+    labels = np.sort(np.arange(400) % 4)
+    first = from_arrays(X, labels).train.first(60)
+    assert np.bincount(first.labels).min() >= 8
+    assert first.labels.tolist() == labels[members(first)].tolist()
+    again, other = from_arrays(X, labels), from_arrays(X, labels, split_seed=1)
+    assert members(again.train) == members(from_arrays(X, labels).train) != members(other.train)
+    every = without_test_split(X, labels).train
+    assert np.bincount(every.first(60).labels).min() >= 8

@@ -29,7 +29,7 @@ from smidgen.data.origin import Origin
 from smidgen.data.readers import Contents, Raw
 from smidgen.data.readers.table import features_of
 from smidgen.data.scaling import describe_input
-from smidgen.data.splits import Cut, oversampled_rows
+from smidgen.data.splits import Cut, mixed, oversampled_rows
 from smidgen.errors import DataError
 from smidgen.spec import InputSpec
 from smidgen.spec.input import IMAGE_BYTES
@@ -114,7 +114,8 @@ def without_test_split(X: npt.ArrayLike, y: npt.ArrayLike, name: str = "arrays",
     rows = (every, every, every)
     if np.bincount(labels).min() >= MIN_IMAGES_PER_CLASS:
         cut, _ = keeping_copies_together(Cut(split_seed, None, class_names), images, labels, True)
-        rows = cut.validation(labels, every)
+        train_rows, *halves = cut.validation(labels, every)
+        rows = (mixed(train_rows, split_seed), *halves)
     read_as, (train, selection, confirmation) = _as_networks_read(
         layout, [Split(images[some], labels[some], some) for some in rows]
     )
@@ -201,7 +202,8 @@ def build(
         kept = np.arange(len(labels))
         images, test_split = _given_test_split(images, test, values, layout)
         copies = counted_in_test(copies, images, test_split.images)
-    parts = cut.validation(labels, kept)
+    train_rows, *halves = cut.validation(labels, kept)
+    parts = (train_rows if class_names else mixed(train_rows, split_seed), *halves)  # published data are mixed already
     read_as, splits = _as_networks_read(
         layout, [*(Split(images[rows], labels[rows], rows) for rows in parts), test_split]
     )

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from smidgen.data.dataset import Indices, Labels
 from smidgen.errors import DataError
-from smidgen.streams import TEST_SPLIT, VALIDATION_SPLIT, split_words
+from smidgen.streams import TEST_SPLIT, TRAINING_ORDER, VALIDATION_SPLIT, split_words
 
 MAX_REPEATS = 20
 """How often oversampling uses an image at most; a network would memorize one that came more often."""
@@ -142,6 +142,11 @@ def _shuffled_by_class(labels: Labels, split_seed: int, stream: int) -> Indices:
 
 def _validation_count(images: int) -> int:
     return 10_000 if images >= 60_000 else images // 4
+
+
+def mixed(rows: Indices, split_seed: int) -> Indices:
+    """The rows in a random order: a search looks at the first training images, and files often go class by class."""
+    return rows[np.argsort(split_words(len(rows), split_seed, TRAINING_ORDER), kind="stable")]
 
 
 def oversampled_rows(labels: Labels) -> Indices:
