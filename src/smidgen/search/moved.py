@@ -37,7 +37,8 @@ def with_moved_copies(search: Search, teacher: TeacherOutputs | None) -> Search:
     is_wanted = search.goal.target and search.effort.moved_rounds
     if not is_wanted or not can_be_moved(data) or data.copies > 1:
         return search
-    context = replace(search.context, dataset=with_copies(data, COPIES, study.workers))
+    moved = with_copies(data, COPIES, study.workers)
+    context = replace(search.context, dataset=moved, teacher_key="", teacher_logits=None)
     if teacher and teacher.trial and teacher.outcome:
         context = context_with_teacher(study.store, context, teacher.trial, teacher.outcome, study.workers)
     elif search.recipe_name == TEACHER:
