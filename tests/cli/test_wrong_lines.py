@@ -47,6 +47,8 @@ BAD_LINES = {
         "shrink digits --within 0.5",
         "within=0.5 would be 50 points; write 0.5% for",
     ),
+    "a class floor alone": ("shrink digits --params 90 --class-floor 80%", "add for example --floor 0.8"),
+    "a rule alone": ("shrink digits --params 90 --rule strict", "rule='strict' says how an accuracy is met"),
     "a class floor of too much": ("shrink digits --floor 90% --class-floor 180%", "class_floor=1.8 must be at least 0"),
     "a limit of nothing": ("shrink digits --params 0", "params=0 must be at least 1; leave it out for no limit"),
     "a size that is none": ("shrink . --floor 0.9 --resize 32", "resize=32 cannot be read"),

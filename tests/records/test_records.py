@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smidgen.errors import RequestError
 from smidgen.records import (
@@ -219,3 +221,10 @@ def test_the_lower_bound_is_clopper_and_pearsons(correct, total, confidence):
 def test_the_errors_of_all_turns_add_up_to_a_twentieth():
     assert sum(1 - look_confidence(turn) for turn in range(1, 60)) == pytest.approx(0.05)
     assert look_confidence(1) == 0.975
+
+
+@given(st.integers(1, 999), st.integers(1, 3_000))
+def test_a_plain_rate_needs_no_image_more_than_its_share(thousandths, total):
+    needed = Floor(thousandths / 1000, "rate").needed(total)
+    assert needed is not None
+    assert needed.correct == -(-thousandths * total // 1000)

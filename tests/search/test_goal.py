@@ -132,6 +132,7 @@ def test_within_a_share_of_the_teacher_that_is_trained_here(
         (lambda: Goal(limits=Limits(parameters=0)), "parameters=0 must be at least 1"),
         (lambda: Goal(Target(within=0.5)), "within=0.5 must be at least 0 and below 0.5"),
         (lambda: Goal(limits=Limits(parameters=9), class_floor=1.0), "class_floor=1 must be at least 0 and below 1"),
+        (lambda: Goal(limits=Limits(parameters=9), class_floor=0.8), "and none is given; add for example --floor 0.8"),
     ],
 )
 def test_a_goal_that_cannot_be_is_refused(goal: Callable[[], Goal], message: str) -> None:

@@ -126,5 +126,6 @@ class Floor:
 
     def needed(self, total: int) -> Score | None:
         """Return the lowest score on `total` images that meets the floor, or None if not even `total` correct do."""
-        scores = (Score(correct, total) for correct in range(math.ceil(self.accuracy * total), total + 1))
+        least = max(0, math.ceil(self.accuracy * total) - 1)  # the product may be rounded up
+        scores = (Score(correct, total) for correct in range(least, total + 1))
         return next(filter(self.is_met_by, scores), None)

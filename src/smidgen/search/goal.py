@@ -201,6 +201,11 @@ class Goal:
             )
         if not 0 <= self.class_floor < 1:
             raise RequestError(f"class_floor={self.class_floor:g} must be at least 0 and below 1; give for example 0.8")
+        if self.class_floor and self.target is None:
+            raise RequestError(
+                f"class_floor={self.class_floor:g} goes with an accuracy of all classes, and none is given; add for "
+                f"example --floor {self.class_floor:g}"
+            )
 
     @property
     def slug(self) -> str:
