@@ -105,6 +105,7 @@ def _teacher() -> TeacherOutputs:
         parameters=1_199_882,
         logits=NO_NUMBERS,
         halves={"selection": Score(2480, 2500), "confirmation": Score(2478, 2500)},
+        validation_logits=lambda _: NO_NUMBERS,
         test=lambda: None,
         notes=("The teacher was read from a file.",),
     )

@@ -75,7 +75,9 @@ def goal_of(
         options = ", ".join(f"--{name}" for name in limits)
         raise RequestError(f"nothing is asked for; give --floor 0.97, --within 0.5% or a limit ({options})")
     if rule != "wilson" and floor is None and within is None:
-        raise RequestError(f"rule='{rule}' says how an accuracy is met, and none is given; add for example --floor 0.97")
+        raise RequestError(
+            f"rule='{rule}' says how an accuracy is met, and none is given; add for example --floor 0.97"
+        )
     target = None
     if floor is not None or within is not None:
         target = Target(None if floor is None else accuracy(floor), None if within is None else points(within), rule)

@@ -116,7 +116,7 @@ def test_rare_classes_are_repeated_where_it_is_learned_and_nowhere_else():
 
 
 def test_training_images_of_a_file_that_goes_class_by_class_are_mixed():
-    X, y = numbered(400)
+    X, _ = numbered(400)
     labels = np.sort(np.arange(400) % 4)
     first = from_arrays(X, labels).train.first(60)
     assert np.bincount(first.labels).min() >= 8

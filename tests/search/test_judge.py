@@ -12,8 +12,8 @@ from smidgen import from_arrays
 from smidgen.data import Dataset, Split
 from smidgen.records import Floor, Outcome, Recipe, Score, look_confidence
 from smidgen.search.effort import Effort
-from smidgen.search.goal import Goal, Target
-from smidgen.search.judge import Judge, Requirement, needed_rate
+from smidgen.search.goal import Goal, Limits, Target
+from smidgen.search.judge import Judge, Requirement, balanced_scores, needed_rate
 from smidgen.search.result import ShrinkResult
 from smidgen.search.shrink import shrink
 from smidgen.spec import parse_spec
@@ -124,6 +124,27 @@ def test_balanced_accuracy_counts_each_class_alike(skewed: Dataset, own_store: P
     assert np.bincount(answer.data.train.labels).tolist() == [np.bincount(skewed.train.labels).max()] * 3
     for name in ("selection", "confirmation", "test"):
         assert getattr(answer.data, name) is getattr(skewed, name), "nothing that is scored is repeated"
+
+
+def test_a_balanced_distance_is_measured_between_balanced_accuracies(skewed: Dataset) -> None:
+    """A teacher that never names the rare class is right on 95 % of the images and on two thirds of the classes."""
+    scores = balanced_scores(skewed, lambda half: np.eye(3, dtype=np.float32)[np.minimum(skewed.splits[half].labels, 1)])
+    for half, score in scores.items():
+        assert score.rate == pytest.approx(2 / 3, abs=1 / score.total)
+    required = Requirement.of(Goal(Target(within=0.1, rule="rate"), balanced=True), skewed, scores)
+    assert required.rate == pytest.approx(2 / 3 - 0.1, abs=2 / scores["selection"].total)
+
+
+def test_a_file_is_measured_by_balanced_accuracy_where_that_is_asked_for(
+    skewed: Dataset, own_store: Path, small_effort: Effort
+) -> None:
+    file = shrink(skewed, Goal(limits=Limits(40), balanced=True), effort=small_effort, store=Store(own_store)).file
+    assert file is not None
+    for one in (file.winner, *file.candidates):
+        logits = classify(TrainingContext(skewed), one.filed.spec, one.outcome.weights, skewed.selection)
+        right = logits.argmax(axis=1) == skewed.selection.labels
+        rates = [right[skewed.selection.labels == place].mean() for place in range(3)]
+        assert one.error == pytest.approx(1 - np.mean(rates))
 
 
 def test_a_balanced_floor_is_as_sure_as_its_rarest_classes_allow(skewed: Dataset) -> None:

@@ -111,11 +111,11 @@ def without_test_split(X: npt.ArrayLike, y: npt.ArrayLike, name: str = "arrays",
     class_names = class_names_of(raw_labels, len(images))
     labels = encode_labels(raw_labels, len(images), class_names)
     every = np.arange(len(labels))
-    rows = (every, every, every)
+    rows = [every, every, every]
     if np.bincount(labels).min() >= MIN_IMAGES_PER_CLASS:
         cut, _ = keeping_copies_together(Cut(split_seed, None, class_names), images, labels, True)
         train_rows, *halves = cut.validation(labels, every)
-        rows = (mixed(train_rows, split_seed), *halves)
+        rows = [mixed(train_rows, split_seed), *halves]
     read_as, (train, selection, confirmation) = _as_networks_read(
         layout, [Split(images[some], labels[some], some) for some in rows]
     )

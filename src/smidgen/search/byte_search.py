@@ -18,7 +18,7 @@ training images. Files whose estimate meets the floor are confirmed first.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -103,6 +103,8 @@ LEAST_ALLOWED = 1e-4
 BATCH = 128
 """Images of a batch."""
 
+Rate = Callable[[Trial, Outcome, str], float]
+
 TRAINING_IMAGES = 20_000
 """Training images used to estimate a file's error (the first N)."""
 
@@ -118,6 +120,7 @@ class FileCandidate:
         file_bytes: The length of the file.
         trial: The key of the training.
         outcome: The scores and weights of the network that the file decodes to.
+        error: The error on the selection half, by the measure of the search.
         training_error: The error on the first training images.
         stage: The stage of the search that made it.
     """
@@ -128,6 +131,7 @@ class FileCandidate:
     file_bytes: int
     trial: Trial
     outcome: Outcome = field(repr=False)
+    error: float
     training_error: float
     stage: str
 
@@ -141,10 +145,10 @@ class FileCandidate:
         """The network that the file decodes to."""
         return dequantize(self.quantized)
 
-    @property
-    def error(self) -> float:
-        """The error on the selection half."""
-        return 1.0 - self.outcome.selection.rate
+
+def plain_rate(trial: Trial, outcome: Outcome, half: str) -> float:
+    """The share of the images of a half that are classified correctly."""
+    return outcome.halves[half].rate
 
 
 class ByteSearch:
@@ -158,6 +162,7 @@ class ByteSearch:
         allowed: float,
         seed: int,
         most_bytes: int | None = None,
+        rate: Rate = plain_rate,
     ) -> None:
         """Prepare a search.
 
@@ -168,9 +173,10 @@ class ByteSearch:
             allowed: The error that a file may have on the selection half.
             seed: Seed of the search and of every training.
             most_bytes: The length to search near, where no accuracy is required.
+            rate: Measures a file's accuracy, from the trial, the outcome and the name of a half.
         """
         self.study, self.context, self.effort, self.allowed, self.seed = study, context, effort, allowed, seed
-        self.most_bytes = most_bytes
+        self.most_bytes, self.rate = most_bytes, rate
         self.candidates: list[FileCandidate] = []
         self.macs = 0.0
 
@@ -302,7 +308,8 @@ class ByteSearch:
         )
         parameters = parameters_with_input(quantized.spec, quantized.input)
         outcome = Outcome(parameters, selection, confirmation, (), 0.0, weights)
-        return FileCandidate(quantized, steps, price, file_bytes, trial, outcome, 1 - training.rate, stage)
+        error = 1 - self.rate(replace(trial, spec=quantized.spec), outcome, "selection")
+        return FileCandidate(quantized, steps, price, file_bytes, trial, outcome, error, 1 - training.rate, stage)
 
 
 def _shortest_file(plan: Plan, weights: Weights) -> tuple[QuantizedModel, int]:

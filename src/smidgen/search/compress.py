@@ -30,7 +30,7 @@ from smidgen.search.byte_search import (
 from smidgen.search.confirm import Confirmed, Looks, confirm
 from smidgen.search.effort import effort_named
 from smidgen.search.goal import Goal, as_goal
-from smidgen.search.judge import HALVES, Judge, Requirement, shown_floor
+from smidgen.search.judge import HALVES, Judge, Requirement, balanced_scores, shown_floor
 from smidgen.spec import NetSpec
 from smidgen.teacher import Teacher, context_with_model, run_teacher
 from smidgen.transforms import fold_batch_norm, grid_steps, quantize_model, with_coder, with_input, without_idle_biases
@@ -190,11 +190,13 @@ def search_bytes(
     """
     started = time.perf_counter() if started is None else started
     given, most_bytes = given or models[0], goal.limits.file_bytes
-    requirement = requirement or Requirement.of(goal, context.dataset, _half_scores(context, given))
-    search = ByteSearch(study, context, effort, requirement.allowed_error, seed, None if goal.target else most_bytes)
+    requirement = requirement or Requirement.of(goal, context.dataset, _half_scores(context, given, goal.balanced))
+    judge = Judge(requirement, context, classify)
+    near = None if goal.target else most_bytes
+    search = ByteSearch(study, context, effort, requirement.allowed_error, seed, near, judge.rate)
     search.run(models)
-    chosen = _choose(search, Judge(requirement, context, classify), most_bytes)
-    winner = _checked(chosen.candidate, search, requirement, most_bytes)
+    chosen = _choose(search, judge, most_bytes)
+    winner = _checked(chosen.candidate, search, judge, most_bytes)
     return CompressResult(
         data=context.dataset,
         goal=goal,
@@ -238,8 +240,11 @@ def _with_logits(study: Study, context: TrainingContext, teacher: object) -> Tra
     return replace(context, teacher_key=outputs.key, teacher_logits=outputs.logits)
 
 
-def _half_scores(context: TrainingContext, model: Model) -> dict[str, Score]:
+def _half_scores(context: TrainingContext, model: Model, balanced: bool = False) -> dict[str, Score]:
     """The network's scores on the halves of the validation split."""
+    splits = context.dataset.splits
+    if balanced:
+        return balanced_scores(context.dataset, lambda half: classify(context, model.spec, model.weights, splits[half]))
     return {half: score(context, model.spec, model.weights, getattr(context.dataset, half)) for half in HALVES}
 
 
@@ -264,26 +269,25 @@ def _choose(search: ByteSearch, judge: Judge, most_bytes: int | None) -> Confirm
     return confirm(search.ordered(), is_met)
 
 
-def _checked(
-    chosen: FileCandidate | None, search: ByteSearch, requirement: Requirement, most_bytes: int | None
-) -> FileCandidate:
+def _checked(chosen: FileCandidate | None, search: ByteSearch, judge: Judge, most_bytes: int | None) -> FileCandidate:
     if chosen is None or (most_bytes and chosen.file_bytes > most_bytes):
-        raise FloorNotMet(_not_met_text(chosen, search.candidates, requirement, most_bytes))
+        raise FloorNotMet(_not_met_text(chosen, search.candidates, judge, most_bytes))
     return chosen
 
 
 def _not_met_text(
-    chosen: FileCandidate | None, files: Sequence[FileCandidate], requirement: Requirement, most_bytes: int | None
+    chosen: FileCandidate | None, files: Sequence[FileCandidate], judge: Judge, most_bytes: int | None
 ) -> str:
+    requirement = judge.requirement
     limit = f" of at most {most_bytes:,} bytes" if most_bytes else ""
     if requirement.floor is None:
         shortest = min(file.file_bytes for file in files)
         return f"no file{limit} was found; the shortest of {len(files)} has {shortest:,} bytes. Raise --bytes"
-    best = max(files, key=lambda file: file.outcome.validation.rate)
+    rate, best = max(((judge.rate_overall(file.filed, file.outcome), file) for file in files), key=lambda pair: pair[0])
     longer = f"; one of {chosen.file_bytes:,} bytes does" if chosen else ""
     return (
         f"no file{limit} reached {100 * requirement.floor.accuracy:.6g} %{longer} (needs "
-        f"{requirement.requirement_text}; best of {len(files)}: {100 * best.outcome.validation.rate:.2f} %, "
+        f"{requirement.requirement_text}; best of {len(files)}: {100 * rate:.2f} %, "
         f"{best.file_bytes:,} bytes). Lower --floor, raise {'--bytes or ' if most_bytes else ''}--effort, or give a "
         "more accurate network"
     )

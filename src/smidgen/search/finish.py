@@ -70,14 +70,16 @@ def _most_accurate(search: Search) -> TrainedCandidate:
 
 
 def _not_met_text(search: Search) -> str:
-    goal, required, candidates = search.goal, search.judge.requirement, search.history.candidates
+    goal, judge, candidates = search.goal, search.judge, search.history.candidates
+    required = judge.requirement
     assert required.floor is not None
-    best = max(candidates, key=lambda candidate: candidate.outcome.validation.rate).outcome
+    rates = ((judge.rate_overall(one.trial, one.outcome), one.outcome.parameters) for one in candidates)
+    best, parameters = max(rates, key=lambda pair: pair[0])
     classes = f", and {100 * goal.class_floor:g} % of each class" if goal.class_floor else ""
     return (
         f"no network{f' of {goal.limits}' if goal.limits else ''} reached {100 * required.floor.accuracy:.6g} % on "
         f"{search.data.name} (needs {required.requirement_text}{classes}; best of {len(candidates)}: "
-        f"{100 * best.validation.rate:.2f} %, {best.parameters:,} parameters). Lower --floor, "
+        f"{100 * best:.2f} %, {parameters:,} parameters). Lower --floor, "
         f"{'relax the limits, ' if goal.limits else ''}raise --effort, or add data{_plain_rate_text(search)}"
     )
 

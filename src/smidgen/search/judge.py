@@ -57,7 +57,8 @@ class Requirement:
         Args:
             goal: What is searched for.
             data: Gives the number of validation images.
-            teacher: The scores, by half, of the network that a distance is measured from; needed for `within` alone.
+            teacher: The scores, by half, of the network that a distance is measured from, those of `balanced_scores`
+                for a balanced goal; needed for `within` alone.
 
         Raises:
             RequestError: The validation split is too small to show such an accuracy.
@@ -152,6 +153,21 @@ def shown_images(data: Dataset, halves: Sequence[str], balanced: bool) -> int:
     return int(data.classes**2 / (1 / np.maximum(counts, 1)).sum())
 
 
+def balanced_scores(data: Dataset, logits_of: Callable[[str], npt.NDArray[np.float32]]) -> dict[str, Score]:
+    """A network's scores by half, as means over the classes: each of as many images as such a mean is as certain as.
+
+    Args:
+        data: The data set.
+        logits_of: Returns the network's logits of a half by its name, float32 [n, classes].
+    """
+    scores = {}
+    for half in HALVES:
+        split, images = data.splits[half], shown_images(data, (half,), balanced=True)
+        rates = _rates_by_class(logits_of(half).argmax(axis=1) == split.labels, split, data.classes)
+        scores[half] = Score(math.floor(rates.mean() * images + RATE_TOLERANCE), images)
+    return scores
+
+
 def shown_floor(outcome: Outcome) -> Floor:
     """The floor that a network chosen for its accuracy is shown to hold: by its worse half, as if over all images."""
     total = outcome.validation.total
@@ -180,6 +196,12 @@ class Judge:
         if self.requirement.balanced:
             return float(self._class_rates(trial, outcome, half).mean())
         return outcome.halves[half].rate
+
+    def rate_overall(self, trial: Trial, outcome: Outcome) -> float:
+        """The accuracy on both halves; if balanced, the mean of the halves' own."""
+        if not self.requirement.balanced:
+            return outcome.validation.rate
+        return sum(self.rate(trial, outcome, half) for half in HALVES) / len(HALVES)
 
     def is_met(self, trial: Trial, outcome: Outcome, half: str, look: int = 1) -> bool:
         """Whether a half reaches its rate, and each class on it the floor of the classes.
@@ -214,7 +236,7 @@ class Judge:
         """Whether both halves taken together hold the floor; if balanced, whether they reach the required rate."""
         if not self.requirement.balanced:
             return floor.is_met_by(outcome.validation)
-        return sum(self.rate(trial, outcome, half) for half in HALVES) >= 2 * self.requirement.rate
+        return self.rate_overall(trial, outcome) >= self.requirement.rate
 
     def is_met_with_margin(self, trial: Trial, outcome: Outcome) -> bool:
         """Whether the selection half exceeds its rate by so much that 95 % of other halves would reach it too.

@@ -29,6 +29,7 @@ What is trained depends on the arguments and never on the clock, so the same cal
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from smidgen.data import Dataset, oversampled
@@ -41,7 +42,7 @@ from smidgen.search.effort import EFFORTS, LABELS, TEACHER, Effort, effort_named
 from smidgen.search.finish import Choice, choose_winner, draw_curve, score_on_test, search_file, train_fresh_seeds
 from smidgen.search.frontier import TurningPoint
 from smidgen.search.goal import Goal, as_goal
-from smidgen.search.judge import Judge, Requirement, needed_rate, shown_floor
+from smidgen.search.judge import Judge, Requirement, balanced_scores, needed_rate, shown_floor
 from smidgen.search.moved import train_on_moved_copies, with_moved_copies
 from smidgen.search.parameter_search import (
     is_found,
@@ -126,7 +127,8 @@ def shrink(
 def _search(
     study: Study, context: TrainingContext, goal: Goal, seed: int, plan: SearchPlan, teacher: TeacherOutputs | None
 ) -> Search:
-    requirement = Requirement.of(goal, context.dataset, teacher.halves if teacher else None)
+    halves = _scores_by_half(goal, context.dataset, teacher) if teacher else None
+    requirement = Requirement.of(goal, context.dataset, halves)
     return Search(
         study=study,
         context=context,
@@ -140,6 +142,10 @@ def _search(
         progress=Progress.begin(plan.expected_work) if study.is_followed else None,
         history=History(notes=list(plan.notes)),
     )
+
+
+def _scores_by_half(goal: Goal, data: Dataset, teacher: TeacherOutputs) -> Mapping[str, Score]:
+    return balanced_scores(data, teacher.validation_logits) if goal.balanced else teacher.halves
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,8 +20,9 @@ from smidgen.teacher import (
     run_teacher,
     score_of_logits,
 )
+from smidgen.teacher.logits import Logits
 from smidgen.text_forms import points_text
-from smidgen.trials.evaluate import TrainingContext, score
+from smidgen.trials.evaluate import TrainingContext, classify, score
 from smidgen.trials.study import Study
 
 SEEN_NOTE = (
@@ -119,6 +120,9 @@ def _trained_outputs(study: Study, context: TrainingContext, trial: Trial, outco
     def test() -> Score:
         return score(context, trial.spec, outcome.weights, context.dataset.test, study.workers)
 
+    def validation_logits(half: str) -> Logits:
+        return classify(context, trial.spec, outcome.weights, context.dataset.splits[half])
+
     known = score_of_logits(logits, context.dataset.train.labels)
     return TeacherOutputs(
         key=trial.key,
@@ -126,6 +130,7 @@ def _trained_outputs(study: Study, context: TrainingContext, trial: Trial, outco
         parameters=outcome.parameters,
         logits=logits,
         halves=outcome.halves,
+        validation_logits=validation_logits,
         test=test,
         notes=(memory_note(known, sum(outcome.halves.values(), Score(0, 0))),),
         trial=trial,

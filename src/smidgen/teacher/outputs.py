@@ -28,6 +28,7 @@ class TeacherOutputs:
         parameters: The number of its parameters; 0 if unknown.
         logits: float32 [n, classes], row i for image i of the training split.
         halves: Its scores on "selection" and "confirmation", the halves of the validation split.
+        validation_logits: Returns its logits of a half, by its name: float32 [n, classes].
         test: Returns its score on the test split, or None if it cannot be known. It is called once, at the end.
         notes: What was found out about it and what to beware of, one sentence each.
         trial: Its training, if it was trained here.
@@ -39,6 +40,7 @@ class TeacherOutputs:
     parameters: int
     logits: Logits = field(repr=False)
     halves: Mapping[str, Score]
+    validation_logits: Callable[[str], Logits] = field(repr=False)
     test: Callable[[], Score | None] = field(repr=False)
     notes: tuple[str, ...] = ()
     trial: Trial | None = None
@@ -65,14 +67,13 @@ def outputs_from_logits(
     Raises:
         TeacherError: It is no better than naming the commonest class every time.
     """
-    logits, *validation = (logits_of(split) for split in ("train", "selection", "confirmation"))
-    assert logits is not None, "the training split is cut from the data that the logits belong to"
+    found = {split: logits_of(split) for split in ("train", "selection", "confirmation")}
+    known = {split: some for split, some in found.items() if some is not None}
+    assert len(known) == len(found), "these splits are cut from the data that the logits belong to"
+    logits = known.pop("train")
     own = score_of_logits(logits, data.train.labels)
     _check_above_chance(data, own, name)
-    halves = {}
-    for half, found in zip(("selection", "confirmation"), validation, strict=True):
-        assert found is not None, "the validation split is cut from the same data"
-        halves[half] = score_of_logits(found, data.splits[half].labels)
+    halves = {half: score_of_logits(some, data.splits[half].labels) for half, some in known.items()}
 
     def test() -> Score | None:
         test_logits = logits_of("test")
@@ -81,7 +82,7 @@ def outputs_from_logits(
     whole = sum(halves.values(), Score(0, 0))
     right = f"{name} is right on {own} of the training images and {whole} of the validation images"
     key = "logits " + hashlib.sha256(logits.tobytes()).hexdigest()
-    return TeacherOutputs(key, name, parameters, logits, halves, test, (*notes, right))
+    return TeacherOutputs(key, name, parameters, logits, halves, known.__getitem__, test, (*notes, right))
 
 
 def score_of_logits(logits: Logits, labels: npt.NDArray[np.int32]) -> Score:
