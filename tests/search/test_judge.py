@@ -128,8 +128,10 @@ def test_balanced_accuracy_counts_each_class_alike(skewed: Dataset, own_store: P
 
 def test_a_balanced_distance_is_measured_between_balanced_accuracies(skewed: Dataset) -> None:
     """A teacher that never names the rare class is right on 95 % of the images and on two thirds of the classes."""
-    scores = balanced_scores(skewed, lambda half: np.eye(3, dtype=np.float32)[np.minimum(skewed.splits[half].labels, 1)])
-    for half, score in scores.items():
+    scores = balanced_scores(
+        skewed, lambda half: np.eye(3, dtype=np.float32)[np.minimum(skewed.splits[half].labels, 1)]
+    )
+    for score in scores.values():
         assert score.rate == pytest.approx(2 / 3, abs=1 / score.total)
     required = Requirement.of(Goal(Target(within=0.1, rule="rate"), balanced=True), skewed, scores)
     assert required.rate == pytest.approx(2 / 3 - 0.1, abs=2 / scores["selection"].total)

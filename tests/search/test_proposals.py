@@ -5,17 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from searches import a_search, is_deep
-from smidgen.data import Dataset
+from smidgen.data import Dataset, from_arrays
 from smidgen.search.effort import EFFORTS, Effort
 from smidgen.search.goal import Goal, Target
 from smidgen.search.parameter_search import first_networks, propose
 from smidgen.search.proposals import Space, first_generation, next_generation, widened
-from smidgen.search.ranking import CandidateScore
+from smidgen.search.pruning import wide_designs
+from smidgen.search.ranking import CandidateScore, nearest
 from smidgen.spec import Dense, NetSpec, Shape, parse_spec
 from smidgen.trials.store import Store
 
@@ -204,3 +206,35 @@ def test_half_of_a_later_generation_for_pictures_is_deep(
     assert len(proposed) == small_effort.children
     assert all(is_deep(spec, digits.input_shape) for spec in proposed[:half])
     assert not any(is_deep(spec, digits.input_shape) for spec in proposed[half:])
+
+
+def test_a_network_that_is_known_is_not_drawn_again() -> None:
+    space = Space((3, 1, 128), 3, 60, 50_000)
+    drawn = first_generation(space, 20, seed=1)
+    scores = [CandidateScore(spec, spec.parameters(space.input_shape), 0.1) for spec in drawn]
+    others = first_generation(space, 20, seed=1, history=scores)
+    assert len(others) == 20
+    assert not set(drawn) & set(others)
+
+
+def test_where_no_image_may_be_wrong_sizes_are_still_proposed(own_store: Path, small_effort: Effort) -> None:
+    """Networks that err on 2 of 30 images are not expected to need millions of parameters to err on none."""
+    y = np.arange(150) % 2
+    data = from_arrays(np.random.default_rng(0).normal(size=(150, 6)) + y[:, None], y, "few rows")
+    with Store(own_store) as store:
+        search = a_search(data, store, small_effort, Goal(Target(0.97, rule="rate")))
+        assert search.judge.requirement.allowed_error == pytest.approx(0)
+        first = propose(search, 0)
+        scores = [CandidateScore(spec, spec.parameters(data.input_shape), 1 / 15) for spec in first]
+        search.history.runs["short"] += scores
+        assert len(propose(search, 1)) == small_effort.children
+        assert max(spec.parameters(data.input_shape) for spec in wide_designs(search)) < 20_000
+
+
+def test_more_seeds_go_to_networks_that_may_become_the_answer() -> None:
+    def run(width: int, error: float) -> CandidateScore:
+        return CandidateScore(parse_spec(f"dense {width} relu, dense 2"), 10 * width, error)
+
+    runs = [run(3, 0.15), run(5, 0.11), run(7, 0.105), run(9, 0.1)]
+    assert nearest(runs, 0.1, 2) == (runs[1].spec, runs[2].spec)
+    assert nearest(runs, 0.1, 2, most=60) == (runs[1].spec, runs[0].spec)

@@ -6,9 +6,9 @@ and on outcomes, never on the clock, so the same search finds every trial in the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import sqrt
 from statistics import fmean, stdev
 
 from smidgen.errors import FloorNotMet
@@ -102,7 +102,7 @@ def propose(search: Search, generation: int) -> tuple[NetSpec, ...]:
     if not deep_design(space.input_shape):
         return next_generation(near, scores, children, seed)
     near = replace(near, most_macs=DEEP_MACS * near.most_macs)
-    deep = deep_networks(replace(near, least_parameters=0), children // 2, seed)
+    deep = deep_networks(replace(near, least_parameters=0), children // 2, seed, scores)
     return (*deep, *next_generation(near, scores, children - len(deep), seed))
 
 
@@ -120,11 +120,10 @@ def _near_target(search: Search, space: Space, scores: Sequence[CandidateScore])
         best = sorted(scores, key=by_error)[:BEST_FEW]
         smallest = min((score.parameters for score in best), default=0)
         return replace(space, least_parameters=round(smaller * smallest))
-    size = expected_size(scores, search.judge.requirement.allowed_error)
+    size = expected_size(scores, search.sized_error)
     if not size:
         return space
-    if search.goal.limits:
-        size = min(size, space.most_parameters / larger)
+    size = min(size, space.most_parameters / larger)
     most = min(round(larger * size), space.most_parameters)
     return replace(space, least_parameters=round(smaller * size), most_parameters=most)
 
@@ -178,7 +177,7 @@ def better_recipe(by_teacher: Sequence[float], by_labels: Sequence[float]) -> st
         by_labels: The error of the same networks that learned from labels.
     """
     gains = [teacher - label for teacher, label in zip(by_teacher, by_labels, strict=True)]
-    spread = stdev(gains) / sqrt(len(gains)) if len(gains) > 1 else 0.0
+    spread = stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 else 0.0
     return LABELS if fmean(gains) > CLEAR * spread else TEACHER
 
 
@@ -220,14 +219,17 @@ def _smaller_designs(search: Search, parameters: int, number: int) -> tuple[NetS
     least, most = round(SEARCHED_SIZES[0] * parameters), parameters - 1
     space = replace(search.space(), least_parameters=least, most_parameters=most)
     seed, half = search.seed * 1_000 + search.effort.generations + 1 + number, search.effort.children // 2
-    return (*next_generation(space, search.expected, half, seed), *first_generation(space, half, seed))
+    edited = next_generation(space, search.expected, half, seed)
+    return (*edited, *first_generation(space, half, seed, search.expected))
 
 
 def train_more_seeds(search: Search) -> None:
     """Train the networks that came nearest to the requirement from more seeds: one of them may meet it."""
     effort, runs = search.effort, search.history.runs["long"]
     for _ in range(SEED_ROUNDS):
-        specs = nearest(runs, search.judge.requirement.allowed_error, effort.near_misses)
+        known = search.smallest_selected()
+        most = known.outcome.parameters if known else math.inf
+        specs = nearest(runs, search.sized_error, effort.near_misses, most)
         trials = [
             trial
             for spec in specs

@@ -6,7 +6,7 @@ ones are found by evolution (`smidgen.search.edits`): parents are the networks w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -70,20 +70,24 @@ class Space:
         return replace(self, satisfies=lambda spec: (known is None or known(spec)) and satisfies(spec))
 
 
-def first_generation(space: Space, count: int, seed: int) -> tuple[NetSpec, ...]:
-    """`count` different networks of every size: small widths are as likely as large ones."""
-    return _drawn(space, designs_for(space.input_shape), count, seed)
+def first_generation(
+    space: Space, count: int, seed: int, history: Iterable[CandidateScore] = ()
+) -> tuple[NetSpec, ...]:
+    """`count` different networks of every size that are not known: small widths are as likely as large ones."""
+    return _drawn(space, designs_for(space.input_shape), count, seed, history)
 
 
-def deep_networks(space: Space, count: int, seed: int) -> tuple[NetSpec, ...]:
-    """`count` different deep networks for pictures; none for other inputs."""
+def deep_networks(space: Space, count: int, seed: int, history: Iterable[CandidateScore] = ()) -> tuple[NetSpec, ...]:
+    """`count` different deep networks for pictures that are not known; none for other inputs."""
     design = deep_design(space.input_shape)
-    return _drawn(space, (design,), count, seed) if design else ()
+    return _drawn(space, (design,), count, seed, history) if design else ()
 
 
-def _drawn(space: Space, designs: Sequence[Design], count: int, seed: int) -> tuple[NetSpec, ...]:
-    random = Random(seed)
-    return _distinct(space, count, set(), lambda: fitted(space, random.choice(designs)(random)))
+def _drawn(
+    space: Space, designs: Sequence[Design], count: int, seed: int, history: Iterable[CandidateScore]
+) -> tuple[NetSpec, ...]:
+    random, known = Random(seed), {str(score.spec) for score in history}
+    return _distinct(space, count, known, lambda: fitted(space, random.choice(designs)(random)))
 
 
 def next_generation(

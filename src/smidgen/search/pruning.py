@@ -72,7 +72,7 @@ def wide_designs(search: Search) -> list[NetSpec]:
 
     Such a network may exceed the limits of the goal, which it meets once it has lost enough.
     """
-    scores = best_designs(search.expected, search.judge.requirement.allowed_error if search.goal.target else None)
+    scores = best_designs(search.expected, search.sized_error if search.goal.target else None)
     size = _expected_size(search, scores)
     space, shape = search.space(macs_factor=WIDE_MACS, limited=False), search.data.input_shape
     prunable = (score.spec for score in scores if is_prunable(score.spec, shape))
@@ -88,7 +88,7 @@ def design_of(spec: NetSpec) -> NetSpec:
 def _expected_size(search: Search, scores: Sequence[CandidateScore]) -> float:
     """The size at which the requirement is expected to be met; without one, that of the most accurate network."""
     if search.goal.target:
-        size = expected_size(scores, search.judge.requirement.allowed_error)
+        size = expected_size(scores, search.sized_error)
         return min(size or 0.0, search.goal.limits.parameters or math.inf)
     return min(scores, key=by_error).parameters
 

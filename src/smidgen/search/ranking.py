@@ -175,12 +175,15 @@ def promising(
     return tuple(dict.fromkeys(score.spec for score in new))[:count]
 
 
-def nearest(long_runs: Sequence[CandidateScore], allowed: float, count: int) -> tuple[NetSpec, ...]:
+def nearest(
+    long_runs: Sequence[CandidateScore], allowed: float, count: int, most: float = math.inf
+) -> tuple[NetSpec, ...]:
     """The `count` networks that came nearest to `allowed`, on average over their seeds.
 
-    Only networks smaller than any that errs no more than `allowed` are of interest.
+    Only networks smaller than `most`, the parameters of the smallest that is known, and than any of these that errs no
+    more than `allowed` are of interest.
     """
-    smallest = min((run.parameters for run in long_runs if run.error <= allowed), default=math.inf)
+    smallest = min([most, *(run.parameters for run in long_runs if run.error <= allowed)])
     near = sorted(
         means([run for run in long_runs if run.parameters < smallest]),
         key=lambda mean: (_size_at(mean, allowed, 4), mean.parameters),

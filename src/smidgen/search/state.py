@@ -110,7 +110,15 @@ class Search:
         rungs = self.effort.rungs
         below = {score.spec for score in self.history.runs[rungs[rungs.index(rung) - 1]]}
         scores = [score for score in self.expected if score.spec in below]
-        return promising(scores, self.history.runs[rung], self.judge.requirement.allowed_error, count)
+        return promising(scores, self.history.runs[rung], self.sized_error, count)
+
+    @property
+    def sized_error(self) -> float:
+        """The allowed error by which sizes are expected: half an image of the selection half where none may be wrong.
+
+        No size is expected to leave no error at all.
+        """
+        return max(self.judge.requirement.allowed_error, 0.5 / len(self.data.selection))
 
     def space(self, macs_factor: int = 1, *, limited: bool = True) -> Space:
         """The networks that may be trained.
