@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from searches import a_search
 from smidgen.data import Dataset
 from smidgen.errors import RequestError
 from smidgen.reporter import SilentReporter
@@ -24,7 +26,7 @@ from smidgen.search.budget import (
 from smidgen.search.effort import EFFORTS, MOST_EPOCHS, RUNGS, Effort, epochs_of
 from smidgen.search.goal import Goal, Target
 from smidgen.search.parameter_search import first_networks
-from smidgen.search.planning import Budget
+from smidgen.search.planning import Budget, with_known_costs
 from smidgen.search.progress import Progress, duration
 from smidgen.search.shrink import shrink
 from smidgen.search.state import space_of
@@ -33,6 +35,7 @@ from smidgen.spec import parse_spec
 from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.speed import measured_speed
 from smidgen.trials.store import Store
+from smidgen.trials.study import Study
 
 
 class Heard(SilentReporter):
@@ -85,6 +88,15 @@ def test_a_teacher_takes_at_most_its_share(expected: WorkEstimate) -> None:
         effort = effort_within(work, expected)
         assert expected.teacher_work(effort) <= TEACHER_SHARE * work
     assert effort_within(1e3 * usual, expected).compares_recipes
+
+
+def test_a_teacher_that_a_distance_is_measured_from_is_in_every_budget(expected: WorkEstimate) -> None:
+    needed = replace(expected, needs_teacher=True)
+    glance = EFFORTS["glance"]
+    assert expected.teacher_work(glance) == 0 < needed.teacher_work(glance)
+    assert needed(glance) == pytest.approx(expected(glance) + needed.teacher_work(glance))
+    with pytest.raises(RequestError, match="too little for these data"):
+        effort_within(0.5 * needed.teacher_work(glance), needed)
 
 
 def test_thorough_trains_its_teacher_longer(digits: Dataset, expected: WorkEstimate) -> None:
@@ -186,4 +198,25 @@ def test_times_as_one_says_them() -> None:
         "3 minutes",
         "2.0 hours",
     ]
-    assert Progress.begin(10.0).left(0) == "" == Progress.begin(10.0).left(11)
+
+
+def test_remembered_trainings_take_no_time() -> None:
+    began = replace(Progress.begin(100.0, trained_before=5.0), started=time.perf_counter() - 60)
+    assert began.left(0, 5.0) == began.left(101, 106.0) == began.left(50, 5.0) == ""
+    assert began.left(50, 15.0) == "about 5 minutes left"
+    assert began.left(50, 55.0) == "about 60 seconds left"
+
+
+def test_a_floor_that_takes_larger_networks_is_said(
+    digits: Dataset, own_store: Path, small_effort: Effort, expected: WorkEstimate
+) -> None:
+    heard = Heard()
+    search = replace(a_search(digits, Store(own_store), small_effort, Goal(Target(0.9))), progress=Progress.begin(1.0))
+    search = replace(search, study=Study(search.study.store, 1, heard))
+    search.train(search.trials([parse_spec("dense 10")], "short"), "first")
+    large = [parse_spec("conv 64x3x3 relu, maxpool 2, dense 10")]
+    known = with_known_costs(search, expected, large)
+    assert heard.said[0].startswith("the floor takes larger networks than were expected: about ")
+    assert known.progress is not None
+    assert known.progress.expected_work > expected.later(small_effort, 2 * 10 * 64, 0)
+    assert with_known_costs(replace(search, most_work=1e9), expected, large).progress is search.progress

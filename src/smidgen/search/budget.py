@@ -33,7 +33,7 @@ from smidgen.trials.evaluate import TrainingContext
 CURVE_COST = 2.5
 """Work of a long training of a size on the curve, as a multiple of that of a usual network."""
 
-WIDE_COST, PRUNING_COST, DESCENT_COST, SMALLER_COST = 2.0, 20.0, 6.0, 0.3
+WIDE_COST, PRUNING_COST, DESCENT_COST, SMALLER_COST = 2.0, 28.0, 8.5, 0.3
 """Work of the training of a wide network, of all short trainings while its channels are removed, of a round that
 makes the smallest network smaller, and of a network smaller than that: as multiples of a usual network's training, for
 a round one of middle length."""
@@ -60,16 +60,18 @@ class WorkEstimate:
         context: The data.
         first: Returns the networks of an effort's first generation, which are known beforehand.
         teacher: The training of the teacher by its recipe; None if none is trained.
+        needs_teacher: Whether it is trained by every effort, as a distance is measured from it.
     """
 
     context: TrainingContext
     first: Callable[[Effort], Sequence[NetSpec]]
     teacher: Trial | None
+    needs_teacher: bool = False
     _macs_memo: dict[tuple[int, int], list[int]] = field(default_factory=dict, repr=False)
 
     def teacher_work(self, effort: Effort) -> float:
         """The work of the teacher; 0 where none is trained."""
-        trains = self.teacher if effort.compares_recipes else None
+        trains = self.teacher if effort.compares_recipes or self.needs_teacher else None
         return effort.teacher_length * self.context.cost(trains) if trains else 0.0
 
     def __call__(self, effort: Effort) -> float:
@@ -77,30 +79,40 @@ class WorkEstimate:
 
         Later networks are taken to cost as much as the median of the first generation.
         """
-        data = self.context.dataset
-        macs = self._first_macs(effort)
-        usual = median(macs) if macs else 0
-        images = 3 * len(data.train)
-        epochs = {rung: images * epochs_of(effort, rung, len(data.train), data.copies) for rung in RUNGS}
-        is_moved = bool(effort.moved_rounds) and can_be_moved(data)
-        moved = MOVED_AT_ONCE * effort.moved_rounds * is_moved
-        total = epochs["short"] * sum(macs) + usual * (
-            epochs["short"] * effort.generations * effort.children
-            + epochs["middle"] * (effort.generations * effort.middle + _wide_trainings(effort, 1 + is_moved))
-            + epochs["short"] * PRUNING_COST * effort.pruned
-            + epochs["long"] * (effort.fresh_seeds + CURVE_COST * effort.curve_sizes + moved)
+        macs, images = self._first_macs(effort), self._images(effort)
+        usual = median(macs) if macs else 0.0
+        counts = {"short": effort.generations * effort.children, "middle": effort.generations * effort.middle}
+        generations = images["short"] * sum(macs) + usual * sum(n * images[rung] for rung, n in counts.items())
+        return self.teacher_work(effort) + generations + self.later(effort, usual, generations)
+
+    def later(self, effort: Effort, usual: float, before: float) -> float:
+        """The expected work of all stages after the generations, the file among them.
+
+        Args:
+            effort: How much is tried.
+            usual: Multiply-accumulates for one image of a usual network.
+            before: The work of the generations.
+        """
+        data, images = self.context.dataset, self._images(effort)
+        moved = MOVED_AT_ONCE * effort.moved_rounds * can_be_moved(data)
+        total: float = usual * (
+            images["middle"] * _wide_trainings(effort)
+            + images["short"] * PRUNING_COST * effort.pruned
+            + images["long"] * (effort.fresh_seeds + _curve_trainings(effort) + moved)
         )
-        if not effort.pruned or total < effort.least_work:
-            total += usual * epochs["long"] * _finalists(effort)
-        if total < effort.least_work:
+        if not effort.pruned or before + total < effort.least_work:
+            total += usual * images["long"] * _finalists(effort)
+        if before + total < effort.least_work:
             counts = {"short": effort.children, "middle": effort.middle, "long": effort.finalists}
-            round_of_smaller = sum(count * epochs[rung] for rung, count in counts.items())
+            round_of_smaller = sum(count * images[rung] for rung, count in counts.items())
             total += SMALLER_COST * usual * effort.descents * round_of_smaller
-        return (
-            total
-            + self.teacher_work(effort)
-            + _byte_search_work(effort.byte_search, images * usual, -(-len(data.train) // BATCH), data.copies)
-        )
+        epoch_steps = -(-len(data.train) // BATCH)
+        return total + _byte_search_work(effort.byte_search, 3 * len(data.train) * usual, epoch_steps, data.copies)
+
+    def _images(self, effort: Effort) -> dict[str, float]:
+        """The images of a training of each rung, each three times: forward, and backward twice."""
+        data = self.context.dataset
+        return {rung: 3 * len(data.train) * epochs_of(effort, rung, len(data.train), data.copies) for rung in RUNGS}
 
     def _first_macs(self, effort: Effort) -> list[int]:
         """The multiply-accumulates for one image of each network of the first generation."""
@@ -111,10 +123,15 @@ class WorkEstimate:
         return self._macs_memo[key]
 
 
-def _wide_trainings(effort: Effort, descents: int) -> float:
-    """Trainings of middle length of wide networks and in so many descents of smaller networks, in usual ones."""
+def _curve_trainings(effort: Effort) -> float:
+    """Long trainings of the sizes on the curve, each doubled as often as it may be, in usual ones."""
+    return CURVE_COST * effort.curve_sizes * sum(2**doublings for doublings in range(effort.curve_doublings + 1))
+
+
+def _wide_trainings(effort: Effort) -> float:
+    """Trainings of middle length of wide networks and in the descent of smaller networks, in usual ones."""
     compared = 2 * effort.pruned * len(DISTILLATION_RECIPES if effort.compares_recipes else (LABELS,))
-    return WIDE_COST * compared + DESCENT_COST * effort.descents * descents
+    return WIDE_COST * compared + DESCENT_COST * effort.descents
 
 
 def _finalists(effort: Effort) -> int:

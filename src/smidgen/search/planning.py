@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import median
 
 from smidgen.errors import RequestError
 from smidgen.search.budget import WorkEstimate, effort_within, enlarged, rounded
@@ -10,12 +12,16 @@ from smidgen.search.effort import Effort
 from smidgen.search.goal import Goal
 from smidgen.search.parameter_search import first_networks
 from smidgen.search.progress import STATED_SECONDS, expectation
-from smidgen.search.state import space_of
+from smidgen.search.pruning import WIDE
+from smidgen.search.state import Search, space_of
 from smidgen.search.teacher_stage import teacher_trial
 from smidgen.spec import NetSpec
 from smidgen.trials.evaluate import TrainingContext
 from smidgen.trials.speed import measured_speed
 from smidgen.trials.study import Study
+
+SURPRISE = 1.5
+"""By what factor the expected work must grow for that to be said."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class SearchPlan:
 
     Attributes:
         effort: How much is tried.
+        estimate: What efforts are expected to take.
         work: The budget in multiply-accumulates; None without one.
         candidates_work: What the candidates may take of it; None without a budget.
         expected_work: What the candidates are expected to take.
@@ -62,6 +69,7 @@ class SearchPlan:
     """
 
     effort: Effort
+    estimate: WorkEstimate
     work: float | None
     candidates_work: float | None
     expected_work: float
@@ -96,7 +104,8 @@ def plan_search(
     def first(wanted: Effort) -> tuple[NetSpec, ...]:
         return first_networks(space_of(context.dataset, goal, wanted), wanted, seed)
 
-    expected = WorkEstimate(context, first, teacher_trial(context, seed) if trains_teacher else None)
+    teacher = teacher_trial(context, seed) if trains_teacher else None
+    expected = WorkEstimate(context, first, teacher, goal.target is not None and goal.target.within is not None)
     effort = effort if budget else enlarged(effort, expected)
     drawn = first(effort)
     speed = measured_speed(context, drawn) if drawn and (budget.minutes is not None or study.is_followed) else None
@@ -111,8 +120,23 @@ def plan_search(
         study.reporter.say(expectation(total, speed, study.threads))
     for note in notes:
         study.reporter.say(note)
-    teacher = expected.teacher_work(effort)
-    return SearchPlan(effort, work, None if work is None else work - teacher, total - teacher, notes)
+    taught = expected.teacher_work(effort)
+    return SearchPlan(effort, expected, work, None if work is None else work - taught, total - taught, notes)
+
+
+def with_known_costs(search: Search, estimate: WorkEstimate, wide: Sequence[NetSpec]) -> Search:
+    """The search that expects later networks to cost what the wide designs do, which the generations have shown.
+
+    Which networks a floor takes cannot be known before: for 99 % on MNIST they cost six times the usual ones.
+    """
+    if search.progress is None or search.most_work is not None or not wide:
+        return search
+    usual, work = median(spec.macs(search.data.input_shape) for spec in wide) / WIDE, search.history.work
+    known = replace(search.progress, expected_work=work + estimate.later(search.effort, usual, work))
+    left = known.left(work, search.study.work)
+    if left and known.expected_work > SURPRISE * search.progress.expected_work:
+        search.study.reporter.say(f"the floor takes larger networks than were expected: {left}")
+    return replace(search, progress=known)
 
 
 def _budget_note(budget: Budget, work: float) -> str:

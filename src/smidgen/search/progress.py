@@ -16,21 +16,29 @@ class Progress:
     Attributes:
         expected_work: Multiply-accumulates that the candidates of the whole search are expected to take.
         started: When the first of them began (`time.perf_counter`).
+        trained_before: What had been trained here by then, the teacher.
     """
 
     expected_work: float
     started: float
+    trained_before: float = 0.0
 
     @classmethod
-    def begin(cls, expected_work: float) -> Progress:
+    def begin(cls, expected_work: float, trained_before: float = 0.0) -> Progress:
         """Start the clock."""
-        return cls(expected_work, time.perf_counter())
+        return cls(expected_work, time.perf_counter(), trained_before)
 
-    def left(self, work: float) -> str:
-        """For a sentence: "about 2 minutes left", from the speed so far; "" before it is known."""
-        if not 0 < work < self.expected_work:
+    def left(self, work: float, trained: float) -> str:
+        """For a sentence: "about 2 minutes left", from the speed so far; "" before it is known.
+
+        Args:
+            work: Multiply-accumulates of all candidates so far, whether they were trained or remembered.
+            trained: What was trained here, the teacher included: remembered trainings take no time.
+        """
+        trained -= self.trained_before
+        if not (0 < work < self.expected_work and trained > 0):
             return ""
-        seconds = (time.perf_counter() - self.started) * (self.expected_work / work - 1)
+        seconds = (time.perf_counter() - self.started) * (self.expected_work - work) / trained
         return f"about {duration(seconds)} left"
 
 

@@ -20,7 +20,6 @@ from smidgen.model import Model
 from smidgen.records import Trial
 from smidgen.search.edits import with_widths
 from smidgen.search.effort import BUDGET_SHARES
-from smidgen.search.parameter_search import with_better_recipe
 from smidgen.search.proposals import resized
 from smidgen.search.ranking import (
     CandidateScore,
@@ -31,7 +30,7 @@ from smidgen.search.ranking import (
     first_of_each,
 )
 from smidgen.search.removals import least_harmful_of_each_layer, loss_on_first
-from smidgen.search.result import RecipeComparison, TrainedCandidate
+from smidgen.search.result import TrainedCandidate
 from smidgen.search.state import Search
 from smidgen.spec import NetSpec, Shape
 from smidgen.transforms.channel_groups import has_repeat
@@ -56,15 +55,6 @@ selection half if that is more: a longer training may still make up for so much.
 
 LONGER_FROM = 0.75
 """Share of the allowed error from which on the trainings after a removal are twice as long."""
-
-
-def train_wide_designs(search: Search) -> tuple[Search, RecipeComparison, list[TrainedCandidate]]:
-    """Train the best designs at `WIDE` times the expected size, from the teacher, if there is one, and from labels.
-
-    Returns:
-        The search with the better recipe; the trainings that compared the two, by the recipe's name; the wide networks.
-    """
-    return with_better_recipe(search, wide_designs(search), "wide designs")
 
 
 def wide_designs(search: Search) -> list[NetSpec]:

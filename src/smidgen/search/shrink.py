@@ -36,6 +36,7 @@ from smidgen.data import Dataset, oversampled
 from smidgen.errors import RequestError
 from smidgen.records import Floor, Score
 from smidgen.reporter import Reporter
+from smidgen.search.budget import WorkEstimate
 from smidgen.search.compress import CompressResult
 from smidgen.search.descent import descend, is_pruned
 from smidgen.search.effort import EFFORTS, LABELS, TEACHER, Effort, effort_named
@@ -53,10 +54,11 @@ from smidgen.search.parameter_search import (
     train_smaller_designs,
     train_wider_designs,
     trainings_are_cheap,
+    with_better_recipe,
 )
-from smidgen.search.planning import Budget, SearchPlan, plan_search
+from smidgen.search.planning import Budget, SearchPlan, plan_search, with_known_costs
 from smidgen.search.progress import Progress
-from smidgen.search.pruning import prune, train_wide_designs
+from smidgen.search.pruning import prune, wide_designs
 from smidgen.search.result import RecipeComparison, ShrinkResult, TrainedCandidate
 from smidgen.search.state import History, Search
 from smidgen.search.teacher_stage import prepare_teacher
@@ -120,7 +122,7 @@ def shrink(
         plan = plan_search(study, context, goal, effort, seed, budget=budget, trains_teacher=teacher is None)
         outputs, context, notes = prepare_teacher(study, context, goal, plan.effort, seed, teacher)
         search = _search(study, context, goal, seed, replace(plan, notes=(*plan.notes, *notes)), outputs)
-        found = _run_stages(search, outputs, with_file)
+        found = _run_stages(search, plan.estimate, outputs, with_file)
         return _result(found, plan, time.perf_counter() - started)
 
 
@@ -139,7 +141,7 @@ def _search(
         recipe_name=TEACHER if context.teacher_key else LABELS,
         own_teacher=teacher.outcome if teacher else None,
         most_work=plan.candidates_work,
-        progress=Progress.begin(plan.expected_work) if study.is_followed else None,
+        progress=Progress.begin(plan.expected_work, study.work) if study.is_followed else None,
         history=History(notes=list(plan.notes)),
     )
 
@@ -163,8 +165,10 @@ class _Found:
     file: CompressResult | None
 
 
-def _run_stages(search: Search, teacher: TeacherOutputs | None, with_file: bool) -> _Found:
-    search, recipes, wide = train_wide_designs(run_generations(search))
+def _run_stages(search: Search, estimate: WorkEstimate, teacher: TeacherOutputs | None, with_file: bool) -> _Found:
+    search = run_generations(search)
+    designs = wide_designs(search)
+    search, recipes, wide = with_better_recipe(with_known_costs(search, estimate, designs), designs, "wide designs")
     if wide:
         train_wider_designs(search, is_selected)
     prune(search, wide)

@@ -302,7 +302,8 @@ class Search:
         """The name of a stage with the best network so far and the time that is left, if somebody listens."""
         if self.progress is None:
             return stage
-        return "; ".join(filter(None, (stage, self._best_so_far(), self.progress.left(self.history.work))))
+        left = self.progress.left(self.history.work, self.study.work)
+        return "; ".join(filter(None, (stage, self._best_so_far(), left)))
 
     def _best_so_far(self) -> str:
         """The smallest network that passes selection so far, or the most accurate."""

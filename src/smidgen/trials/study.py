@@ -45,6 +45,7 @@ class Study:
         workers: threads of this process.
         reporter: told the progress.
         trained: trials that this study trained.
+        work: multiply-accumulates of those trials, estimated.
         remembered: trials that it found in the store.
         trained_by_worker: trials by the worker of the pool that trained them.
         is_followed: whether somebody listens to the reporter.
@@ -73,6 +74,7 @@ class Study:
         self.is_followed = reporter is not None
         self._pool = pool
         self.trained = 0
+        self.work = 0.0
         self.remembered = 0
         self.trained_by_worker: Counter[str] = Counter()
         self._runner: PoolRunner | ThreadRunner
@@ -181,6 +183,7 @@ class Study:
                         )
                     done.update((trial.key, outcome) for trial, outcome in pairs)
                     self.trained += len(pairs)
+                    self.work += sum(context.cost(trial) for trial, _ in pairs)
                     for trial, outcome in pairs:
                         on_outcome(trial, outcome)
         finally:
