@@ -125,7 +125,7 @@ class WorkEstimate:
 
 def _curve_trainings(effort: Effort) -> float:
     """Long trainings of the sizes on the curve, each doubled as often as it may be, in usual ones."""
-    return CURVE_COST * effort.curve_sizes * sum(2**doublings for doublings in range(effort.curve_doublings + 1))
+    return CURVE_COST * effort.curve_sizes * sum(2.0**doublings for doublings in range(effort.curve_doublings + 1))
 
 
 def _wide_trainings(effort: Effort) -> float:
