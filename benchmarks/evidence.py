@@ -75,7 +75,7 @@ def stated(n: str, packages: Iterable[str] = ("numpy",)) -> dict[str, str]:
     """Return how the figures are made, in the order in which a folder states it."""
     return {
         "command": f"`{command()}`",
-        "commit": commit(),
+        "commit": COMMIT,
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": machine(),
         "versions": versions(packages),
@@ -104,6 +104,10 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown: not a checkout"
     return f"{found} with changes that are not committed" if changed else found
+
+
+COMMIT = commit()
+"""The commit when the script began. What is committed or written while it measures is not what it measured."""
 
 
 def machine() -> str:

@@ -2,9 +2,9 @@
 
     python benchmarks/reproduce.py --out results/2026-11-30-reproduce
 
-Writes the folder (index.md and each document's table.csv, table.md and findings.md), the section "Results" of
-docs/how-to/reproduce.md, and its pictures. With --store, trainings that it has are not repeated, and the times are not
-stated. Time: an hour on two cores, most of it the large networks of mimic.
+Writes the folder (index.md and each document's table.csv, table.md and findings.md), everything below the heading
+"Results" of docs/how-to/reproduce.md, and its pictures, which are not in the folder. With --store, trainings that it
+has are not repeated, and the times are not stated. Time: an hour on two cores, most of it the large networks of mimic.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from evidence import ROOT, commit, new_folder, write_readme
+from evidence import COMMIT, ROOT, new_folder, write_readme
 from smidgen import api
-from smidgen.studies import DOCUMENTS, Report
+from smidgen.studies import Report, write_index
 from smidgen.studies.output import page
 
 PAGE = ROOT / "docs" / "how-to" / "reproduce.md"
@@ -30,18 +31,23 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--store", type=Path, help="a store to go on with")
     options = parser.parse_args()
+    if (ROOT / "results") not in options.out.resolve().parents:
+        parser.error(f"--out {options.out} is not a folder in {ROOT / 'results'}, which the page could name")
     out = new_folder(options.out)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         reports, whole = timed(folder / "full", options.store or folder / "full.sqlite")
         _, again = timed(folder / "again", options.store or folder / "full.sqlite")
         _, quick = timed(folder / "quick", folder / "quick.sqlite", quick=True)
-        keep(folder / "full", out)
+        keep(reports, folder / "full", out)
     times = f"It took {span(whole)} from an empty store, {span(again)} again, and {span(quick)} with `--quick`."
     if options.store:
         times = f"With a store that had trainings already; `--quick` takes {span(quick)}."
     each = "; ".join(f"{report.name} {span(report.seconds)}" for report in reports)
-    what = "`index.md` has all tables and answers; `table.csv` of each document has a row for each training."
+    what = (
+        "`index.md` has all tables and answers; `table.csv` of each document has a row for each training. The pictures "
+        "are in `docs/how-to/`."
+    )
     text = f"{what}\n\n{times} {each}."
     write_readme(out, "The five documents", "the seeds in each cell, with the epochs", text)
     write_page(reports, out, times)
@@ -54,26 +60,29 @@ def timed(folder: Path, store: Path, quick: bool = False) -> tuple[list[Report],
     return reports, time.perf_counter() - began
 
 
-def keep(folder: Path, out: Path) -> None:
+def keep(reports: Sequence[Report], folder: Path, out: Path) -> None:
     """Copy the texts into the results, and the pictures beside the page under the name of their document."""
     for old in PAGE.parent.glob("reproduce-*.png"):
         old.unlink()
-    shutil.copy(folder / "index.md", out / "index.md")
-    for document in DOCUMENTS:
-        (out / document).mkdir()
-        for path in sorted((folder / document).iterdir()):
+    write_index([replace(report, pictures=()) for report in reports], out)
+    for report in reports:
+        (out / report.name).mkdir()
+        for path in sorted((folder / report.name).iterdir()):
             picture = path.suffix == ".png"
-            shutil.copy(
-                path, PAGE.parent / f"reproduce-{document}-{path.name}" if picture else out / document / path.name
-            )
+            shutil.copy(path, PAGE.parent / f"{prefix(report)}{path.name}" if picture else out / report.name)
+
+
+def prefix(report: Report) -> str:
+    """What the names of a document's pictures begin with, beside the page."""
+    return f"reproduce-{report.name}-"
 
 
 def write_page(reports: Sequence[Report], out: Path, times: str) -> None:
     """Replace the section of results in the page by the reports."""
     head, _, _ = PAGE.read_text("utf-8").partition(SECTION)
     name = out.resolve().relative_to(ROOT)
-    made = f"Written at commit `{commit()}` by `python benchmarks/reproduce.py --out {name}` (`{name}/`). {times}\n"
-    sections = [page(report, f"reproduce-{report.name}-").replace("## ", "### ", 1) for report in reports]
+    made = f"Written at commit `{COMMIT}` by `python benchmarks/reproduce.py --out {name}` (`{name}/`). {times}\n"
+    sections = [page(report, prefix(report)).replace("## ", "### ", 1) for report in reports]
     PAGE.write_text("\n".join([f"{head}{SECTION}", made, *sections]), "utf-8")
 
 
