@@ -44,11 +44,24 @@ def regressed(rates: dict[int, float]) -> Regressed:
     return Regressed(rows=rows, our_teacher=teacher, dropouts={}, kinds={}, losses={}, border=None)
 
 
-def mimicked(*course: mimic.Lesson) -> mimic.Mimicked:
-    ablation: dict[str, dict[str, Runs]] = {"fashion-mnist": {}, "mnist": {}}
+def mimicked(
+    *course: mimic.Lesson, half: Mapping[str, Runs] | None = None, whole: Mapping[str, Runs] | None = None
+) -> mimic.Mimicked:
+    """The course, and the ablation on Fashion-MNIST after half its epochs and all of them."""
     return mimic.Mimicked(
-        rows=(), theirs={}, notebook={}, ablation=ablation, half_ablation=ablation, course=course, logit_seconds=1.0
+        rows=(),
+        theirs={},
+        notebook={},
+        ablation={"fashion-mnist": whole or {}, "mnist": {}},
+        half_ablation={"fashion-mnist": half or {}, "mnist": {}},
+        course=course,
+        logit_seconds=1.0,
     )
+
+
+def ablated(rates: Mapping[str, list[float]], epochs: int) -> dict[str, Runs]:
+    """Networks of the ablation with these rates, from as many seeds, after so many epochs."""
+    return {name: replace(runs_of(found, epochs=epochs), macs=1.0) for name, found in rates.items()}
 
 
 def test_whether_a_figure_is_met_follows_from_it() -> None:
@@ -140,3 +153,50 @@ def test_a_student_above_its_teacher_is_named() -> None:
     assert "0.60 points a teacher's point" in said
     assert "above its teacher after 1 teacher's epochs" in said
     assert "above its teacher" not in answer(mimicked(mimic.Lesson(1, runs_of([0.8]), runs_of([0.7])), second), COURSE)
+
+
+ABLATION = "Why does the SNN beat the mimic?"
+
+
+def test_a_step_is_stable_where_both_lengths_show_the_same_sign_beyond_chance() -> None:
+    # The first seed is the middle one: all first seeds err on the same images, as far as they err.
+    rates = {"SNN, labels": [0.88], "SNN, KL": [0.90], "no bottleneck, labels": [0.861, 0.86, 0.862]}
+    rates |= {"no bottleneck, KL": [0.84], "bottleneck, labels": [0.87], "bottleneck, KL": [0.871]}
+    earlier = rates | {"SNN, KL": [0.89], "no bottleneck, labels": [0.89, 0.88, 0.9], "bottleneck, KL": [0.869]}
+    found = mimicked(half=ablated(earlier, 6), whole=ablated(rates, 12))
+    assert [(str(step).partition(", ")[2][:22], step.stability) for step in found.steps] == [
+        ("the loss, at the SNN's", "same"),  # +1 and +2 points
+        ("the parameters (6,360,", "other"),  # +1 and -1.9
+        ("the bottleneck at equa", "other"),  # -2 and +0.9
+        ("the bottleneck at equa", "same"),  # +2.9 and +3.1
+        ("the loss behind the bo", "open"),  # -0.1 and +0.1
+    ]
+    said = answer(found, ABLATION)
+    assert "the loss, at the SNN's size (n = 1 and 1): +2.00 points (" in said
+    assert "from labels (n = 1 and 3): -1.90 points (" in said
+    assert "After 6 epochs as after 12, 2 of 5 steps have the same sign with p < 0.05. Another sign" in said
+    assert (
+        "from labels (+1.00 and -1.90 points); fashion-mnist, the bottleneck at equal parameters, from labels" in said
+    )
+    assert said.endswith("both: fashion-mnist, the loss behind the bottleneck (-0.10 and +0.10 points).")
+
+
+def test_an_ablation_of_one_length_claims_nothing_of_it() -> None:
+    runs = ablated({"bottleneck, labels": [0.87], "bottleneck, KL": [0.85]}, 1)
+    page = render("mimic", mimicked(half=runs, whole=runs))
+    said = next(finding.answer for finding in page.findings if finding.question == ABLATION)
+    assert said.endswith(
+        "Both lengths of the ablation are 1 epoch here, so this does not show whether the answers depend on it."
+    )
+    assert "same sign" not in said
+    assert any("trains every network for 1 epoch, on both data sets. The second length" in note for note in page.notes)
+    table = next(table for table in page.tables if table.title.startswith("Ablation"))
+    assert table.heads == ("", ">parameters", ">Fashion-MNIST, 1 epoch", ">MNIST, 1 epoch")
+    assert [row[2] for row in table.rows] == ["87.00 (1; 1)", "85.00 (1; 1)"]
+
+
+def test_an_ablation_of_two_lengths_shows_both() -> None:
+    found = mimicked(half=ablated({"SNN, KL": [0.87]}, 6), whole=ablated({"SNN, KL": [0.88]}, 12))
+    table = next(table for table in render("mimic", found).tables if table.title.startswith("Ablation"))
+    assert table.heads[2:4] == (">Fashion-MNIST, 6 epochs", ">Fashion-MNIST, 12 epochs")
+    assert table.rows == (("SNN, KL", "10", "87.00 (1; 6)", "88.00 (1; 12)", "", ""),)

@@ -22,7 +22,7 @@ from smidgen.spec import NetSpec, parse_spec
 from smidgen.studies.phrases import NOTHING, errors, p_text, percent, points, rate_text, signed, span
 from smidgen.studies.pictures import Mark, Picture, Series, series
 from smidgen.studies.published import checked, optional, otherwise, settings
-from smidgen.studies.statistics import compare, fit
+from smidgen.studies.statistics import SIGNIFICANT, compare, fit
 from smidgen.studies.teachers import COPIES
 from smidgen.studies.trainings import Bench, Effort, Runs, best_on_selection
 
@@ -201,7 +201,7 @@ def _environment() -> Environment:
     found.filters |= {"n": "{:,}".format, "f": format, "rate": rate_text, "median": median, "p": p_text, "log": log}
     filters = (percent, points, signed, span, errors, best_on_selection)
     found.filters |= {each.__name__: each for each in filters}
-    found.globals |= {"compare": compare, "fit": fit, "COPIES": COPIES}
+    found.globals |= {"compare": compare, "fit": fit, "COPIES": COPIES, "SIGNIFICANT": SIGNIFICANT}
     found.globals |= {each.__name__: each for each in (checked, otherwise, settings)}
     return found
 

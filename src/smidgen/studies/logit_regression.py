@@ -54,7 +54,6 @@ OURS_WHOLE = Recipe("kl", 2.0, learning_rate=0.004, epochs=3)
 
 FLOORS = (0.90, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99)
 FLOOR = published("logit-regression", "s(f)", "floor")
-SIGNIFICANT = 0.05
 KINDS = ("frozen", "fine-tuned", "anew")
 COMPARED_RECIPE = replace(REGRESSION, epochs=2)
 """Training the convolutions takes twenty times as long as freezing them, so all three kinds have fewer epochs."""

@@ -20,6 +20,7 @@ from smidgen.studies.datasets import all_training_images
 from smidgen.studies.document import Document, Network, Results, Row, rows
 from smidgen.studies.pictures import Picture, Series, series
 from smidgen.studies.published import optional, published
+from smidgen.studies.statistics import Paired, compare
 from smidgen.studies.teachers import teacher as our_teacher
 from smidgen.studies.teachers import teacher_job
 from smidgen.studies.trainings import Bench, Job, Runs
@@ -158,6 +159,35 @@ STEPS = (
 """What changes from the SNN to the mimic, with the networks of the ablation before and after."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """What one change from the SNN to the mimic does to the test accuracy, after two lengths of training.
+
+    Attributes:
+        data: The data set.
+        name: What changes.
+        seeds: Of the network before the change, and of the one after it.
+        late: The middle seed after the change against the one before it, trained for `ABLATION_EPOCHS`.
+        early: The same, trained for `HALF_EPOCHS`.
+    """
+
+    data: str
+    name: str
+    seeds: tuple[int, int]
+    late: Paired
+    early: Paired
+
+    @property
+    def stability(self) -> str:
+        """Return "same" or "other", for the sign after both lengths, or "open" where a difference may be chance."""
+        if not (self.early.is_significant and self.late.is_significant):
+            return "open"
+        return "same" if (self.early.difference > 0) == (self.late.difference > 0) else "other"
+
+    def __str__(self) -> str:
+        return f"{self.data}, {self.name}"
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Mimicked(Results):
     """The results of mimic.
@@ -194,26 +224,35 @@ class Mimicked(Results):
         return min(squares, key=lambda name: abs(squares[name].mean - PUBLISHED_L2))
 
     @property
-    def steps(self) -> list[tuple[str, str, Runs, Runs]]:
-        """(data set, what changes, the runs before and after) of each step of `STEPS` that was trained."""
-        return [
-            (data, name, runs[before], runs[after])
-            for data, runs in self.ablation.items()
-            for name, before, after in STEPS
-            if before in runs and after in runs
-        ]
+    def ablation_epochs(self) -> tuple[int, int]:
+        """The two lengths for which the ablation was trained; both are the same where the effort cuts them to one."""
+        half, whole = (
+            next((runs.job.recipe.epochs for each in found.values() for runs in each.values()), epochs)
+            for found, epochs in ((self.half_ablation, HALF_EPOCHS), (self.ablation, ABLATION_EPOCHS))
+        )
+        return half, whole
 
     @property
-    def unstable_steps(self) -> list[str]:
-        """The steps of `STEPS` whose difference has another sign after `HALF_EPOCHS`: "MNIST, NAME"."""
+    def steps(self) -> list[Step]:
+        """The steps of `STEPS` that were trained, on each data set."""
         return [
-            f"{data}, {name}"
+            step(data, name, (runs[before], runs[after]), (half[before], half[after]))
             for data, runs in self.ablation.items()
             for name, before, after in STEPS
-            if before in runs and after in runs and before in self.half_ablation[data]
-            if (runs[after].mean > runs[before].mean)
-            != (self.half_ablation[data][after].mean > self.half_ablation[data][before].mean)
+            if {before, after} <= runs.keys() & (half := self.half_ablation[data]).keys()
         ]
+
+    def steps_that_are(self, stability: str) -> list[Step]:
+        """Return the steps with this `Step.stability`."""
+        return [each for each in self.steps if each.stability == stability]
+
+
+def step(data: str, name: str, late: tuple[Runs, Runs], early: tuple[Runs, Runs]) -> Step:
+    """Compare the networks (before, after) of a step, after the whole training and after half of it."""
+    before, after = late
+    return Step(
+        data, name, (len(before.trials), len(after.trials)), compare(after, before), compare(early[1], early[0])
+    )
 
 
 def train(bench: Bench, data: Mapping[str, Dataset]) -> Mimicked:

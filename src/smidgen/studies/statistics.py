@@ -13,6 +13,9 @@ import numpy.typing as npt
 from smidgen.studies.phrases import p_text, points, signed
 from smidgen.studies.trainings import Runs
 
+SIGNIFICANT = 0.05
+"""A difference with a smaller p-value is one of the networks, and not of chance alone."""
+
 
 @dataclass(frozen=True)
 class Paired:
@@ -40,6 +43,10 @@ class Paired:
         count = self.gained + self.lost
         tail = sum(comb(count, k) for k in range(min(self.gained, self.lost) + 1))
         return float(min(1.0, 2 * tail / 2**count))
+
+    @property
+    def is_significant(self) -> bool:
+        return self.p_value < SIGNIFICANT
 
     def __str__(self) -> str:
         low, high = map(signed, self.interval())
