@@ -4,7 +4,7 @@
 
 Writes the folder (index.md and each document's table.csv, table.md and findings.md), everything below the heading
 "Results" of docs/how-to/reproduce.md, and its pictures, which are not in the folder. With --store, trainings that it
-has are not repeated, and the times are not stated. Time: an hour on two cores, most of it the large networks of mimic.
+has are not repeated, and the times are not stated. Time: more than an hour on two cores, most of it large networks.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def test_the_recipes_are_the_documents() -> None:
     assert mimic.notebook_jobs(with_teacher=False)["DNN 3 x 64"].recipe.epochs == 50
     assert mimic.NETS["SNN-mimic-8k L2"].recipe.loss == "probabilities"
     assert mimic.NETS["SNN-mimic-8k KL"].recipe.loss == "kl"
-    stopped = reduce_cnn.documents_jobs(1)["approach 1"].recipe
+    stopped = reduce_cnn.documents_jobs()["approach 1"].recipe
     assert of(stopped) == ("adam-keras", 0.001, "constant", 30, 32, "labels")
     assert (stopped.patience, reduce_cnn.NOTEBOOK.patience, reduce_cnn.NOTEBOOK.epochs) == (2, 1, 10)
 

@@ -39,8 +39,8 @@ def jobs_of(document: str) -> dict[str, Jobs]:
             notebook = {name: job for each in both for name, job in mimic.notebook_jobs(with_teacher=each).items()}
             return {"taken": taken, "notebook": notebook, "ours": mimic.our_jobs()}
         case "reduce-cnn":
-            notebook = reduce_cnn.documents_jobs(3, reduce_cnn.NOTEBOOK)
-            return {"taken": reduce_cnn.documents_jobs(10), "notebook": notebook, "ours": reduce_cnn.our_jobs()}
+            notebook = reduce_cnn.documents_jobs(reduce_cnn.NOTEBOOK)
+            return {"taken": reduce_cnn.documents_jobs(), "notebook": notebook, "ours": reduce_cnn.our_jobs()}
     return {}
 
 
