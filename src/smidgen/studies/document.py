@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from smidgen.data import Dataset
 from smidgen.spec import NetSpec, parse_spec
-from smidgen.studies.phrases import NOTHING, errors, p_text, percent, points, rate_text, signed, span
+from smidgen.studies.phrases import NOTHING, errors, p_text, percent, points, rate_text, seeds_text, signed, span
 from smidgen.studies.pictures import Mark, Picture, Series, series
 from smidgen.studies.published import checked, optional, otherwise, settings
 from smidgen.studies.statistics import SIGNIFICANT, compare, fit
@@ -147,7 +147,7 @@ class Report(Page):
 def rows(
     document: str, nets: Mapping[str, Network], theirs: Mapping[str, Runs], ours: Mapping[str, Runs]
 ) -> tuple[Row, ...]:
-    """Return a row for each network, with the test accuracy that the document states for it, if any."""
+    """Return a row for each network, with the test accuracy that the document or its notebook states for it, if any."""
     return tuple(
         Row(name, net.parameters, optional(document, name, "test accuracy"), theirs.get(name), ours.get(name))
         for name, net in nets.items()
@@ -199,7 +199,7 @@ def _environment() -> Environment:
         line_statement_prefix="%",
     )
     found.filters |= {"n": "{:,}".format, "f": format, "rate": rate_text, "median": median, "p": p_text, "log": log}
-    filters = (percent, points, signed, span, errors, best_on_selection)
+    filters = (percent, points, signed, span, errors, seeds_text, best_on_selection)
     found.filters |= {each.__name__: each for each in filters}
     found.globals |= {"compare": compare, "fit": fit, "COPIES": COPIES, "SIGNIFICANT": SIGNIFICANT}
     found.globals |= {each.__name__: each for each in (checked, otherwise, settings)}

@@ -46,6 +46,7 @@ class Picture:
     """A plot of test accuracy, 1280 x 832 pixels.
 
     Attributes:
+        marked: What the stars are, in the legend.
         lowest: Rates below it are cut off, and the label of the x axis counts them.
         log: Whether the x axis is logarithmic.
     """
@@ -54,6 +55,7 @@ class Picture:
     title: str
     series: tuple[Series, ...]
     marks: tuple[Mark, ...] = ()
+    marked: str = "published"
     x_label: str = "parameters"
     lowest: float = 0.8
     log: bool = True
@@ -68,7 +70,7 @@ class Picture:
             axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
         for one in self.series:
             _draw_series(axes, one)
-        _draw_marks(axes, self.marks)
+        _draw_marks(axes, self.marks, self.marked)
         hidden = self._limit(axes)
         axes.legend(frameon=False, fontsize=9.5, labelcolor=plots.INK, loc="best")
         x_label = f"{self.x_label} ({hidden} networks below the frame)" if hidden else self.x_label
@@ -95,7 +97,7 @@ def _draw_series(axes: Axes, one: Series) -> None:
     axes.scatter([x for x, _ in seeds], [rate for _, rate in seeds], s=10, c=colour, alpha=0.35, edgecolors="none")
 
 
-def _draw_marks(axes: Axes, marks: Sequence[Mark]) -> None:
+def _draw_marks(axes: Axes, marks: Sequence[Mark], label_of_all: str) -> None:
     for label, x, rate in marks:
         place = (x, 100 * rate)
         axes.scatter(*place, marker="*", s=150, c=plots.INK, zorder=5)
@@ -104,4 +106,4 @@ def _draw_marks(axes: Axes, marks: Sequence[Mark]) -> None:
             rotation_mode="anchor",
         )  # fmt: skip
     if marks:
-        axes.scatter([], [], marker="*", s=110, c=plots.INK, label="published")
+        axes.scatter([], [], marker="*", s=110, c=plots.INK, label=label_of_all)

@@ -22,7 +22,7 @@ from smidgen.data import Dataset
 from smidgen.engine import Start
 from smidgen.records import Outcome, Recipe, Score, Trial
 from smidgen.spec import NetSpec
-from smidgen.studies.phrases import percent, rate_text
+from smidgen.studies.phrases import rate_text, seeds_text
 from smidgen.teacher import context_with_teacher
 from smidgen.trials.evaluate import TrainingContext, classify
 from smidgen.trials.study import Study
@@ -160,16 +160,18 @@ class Runs:
         return Score(round(fmean(score.correct for score in self.test)), self.test[0].total)
 
     def __str__(self) -> str:
-        """The mean, the standard deviation, the seeds and the epochs for a table in percent: "97.31 ±0.12 (10; 20)"."""
-        spread = f" ±{rate_text(self.spread)}" if len(self.test) > 1 else ""
-        return f"{rate_text(self.mean)}{spread} ({len(self.test)}; {self.epochs:.3g})"
+        """The test rates for a table in percent, with the seeds and the epochs: "97.31 ±0.12 (10; 20)"."""
+        return self.cell(self.rates)
+
+    def cell(self, rates: tuple[float, ...]) -> str:
+        """Return other rates of these networks, one a seed, as `str` returns the test rates."""
+        spread = f" ±{rate_text(stdev(rates))}" if len(rates) > 1 else ""
+        return f"{rate_text(fmean(rates))}{spread} ({len(rates)}; {self.epochs:.3g})"
 
     @property
     def text(self) -> str:
-        """The mean, the standard deviation and the seeds for a sentence: "97.31 ± 0.12 % (10 seeds)"."""
-        if len(self.test) == 1:
-            return f"{percent(self.mean)} (one seed)"
-        return f"{rate_text(self.mean)} ± {percent(self.spread)} ({len(self.test)} seeds)"
+        """The mean test rate, the standard deviation and the seeds for a sentence: "97.31 ± 0.12 % (10 seeds)"."""
+        return seeds_text(self.rates)
 
 
 def best_on_selection(runs: Mapping[str, Runs]) -> str:
@@ -228,8 +230,8 @@ class Bench:
         found = context_with_teacher(self.study.store, context, *teacher.best, self.study.workers)
         return replace(found, starts={})
 
-    def training_accuracy(self, context: TrainingContext, runs: Runs) -> float:
-        """Return the mean accuracy of the runs' networks on their training images; the store keeps it."""
+    def training_rates(self, context: TrainingContext, runs: Runs) -> tuple[float, ...]:
+        """Return the accuracy of each seed's network on the context's training images; the store keeps it."""
         train = context.dataset.train
 
         def rate(trial: Trial, outcome: Outcome) -> Array:
@@ -240,7 +242,7 @@ class Bench:
             key = f"{trial.key} {context.dataset.digest} training accuracy"
             return float(self.array(key, partial(rate, trial, outcome))[0])
 
-        return fmean(map(kept, runs.trials, runs.outcomes))
+        return tuple(map(kept, runs.trials, runs.outcomes))
 
     def array(self, key: str, make: Callable[[], Array]) -> Array:
         """Return an array from the store, which is made if the store does not have it."""
