@@ -1,14 +1,16 @@
-"""The sentences and tables that the pages make from numbers."""
+"""The notes, sentences and tables that the pages make from numbers."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
-from drawings import runs_of
+from drawings import SHAPE, runs_of
 from smidgen.search.frontier import TurningPoint
+from smidgen.spec import parse_spec
 from smidgen.studies import mimic
 from smidgen.studies.document import Results, Row, render
 from smidgen.studies.logit_regression import Regressed
@@ -85,15 +87,36 @@ def test_whether_a_figure_is_met_follows_from_it() -> None:
     assert beaten == "net: +0.20 points to 97.20 % (published 97.00 %)."
 
 
-def test_the_strict_inequality_is_judged_by_the_rates() -> None:
-    def said(rates: dict[int, float]) -> str:
-        return answer(regressed(rates), "Is s(f1) < s(f2) strict for f1 < f2?")
+STRICT = "Is s(f1) < s(f2) strict for f1 < f2?"
 
-    assert said({8: 0.97, 4: 0.90, 2: 0.60}).startswith("Among these sizes it holds")
-    assert "in 2 of 2 pairs" in said({8: 0.97, 4: 0.90, 2: 0.60})
-    assert said({8: 0.90, 4: 0.92, 2: 0.60}).startswith(
-        "No. The smaller is as good or better in 1: h = 4 against h = 8"
+
+def test_the_inequality_is_judged_by_the_table_of_the_smallest_sizes() -> None:
+    found = regressed({8: 0.97, 4: 0.90, 2: 0.60})
+    page = render("logit-regression", found)
+    said = answer(found, STRICT)
+    assert said == (
+        "No: s(f) never falls as f rises, and it is a step function, equal wherever one size is the smallest to hold "
+        "both, as s(92 %) = s(97 %) = 92,642. Of two neighbouring sizes the larger has the higher test accuracy in 2 "
+        "of 2 pairs, with p < 0.05 in 2 (McNemar's exact test, the middle seeds)."
     )
+    assert page.notes[0].endswith(f"(its author says no): {said}")
+    (table,) = (table for table in page.tables if table.title.startswith("s(f)"))
+    sizes = {row[0]: row[1] for row in table.rows}
+    assert sizes["92 %"] == sizes["97 %"] == "92,642 (h = 8)"
+    assert (sizes["90 %"], sizes["98 %"]) == ("55,734 (h = 4)", "1,199,882 (teacher)")
+
+
+def test_neighbours_of_which_the_smaller_is_better_are_named() -> None:
+    said = answer(regressed({8: 0.90, 4: 0.92, 2: 0.60}), STRICT)
+    assert "the higher test accuracy in 1 of 2 pairs, with p < 0.05 in 1 (" in said
+    assert "The smaller is as good or better: h = 4 against h = 8 (+2.00, p" in said
+
+
+def test_sizes_that_no_two_floors_share_are_not_named() -> None:
+    said = answer(regressed({}), STRICT)
+    assert "both, as s(90 %) = s(99 %) = 1,199,882." in said, "the teacher alone holds every floor"
+    untrained = replace(regressed({}), rows=())
+    assert answer(untrained, STRICT).endswith("one size is the smallest to hold both.")
 
 
 def test_straight_lines_are_judged_by_their_fit() -> None:
@@ -149,6 +172,17 @@ def test_the_ratios_are_the_published_ones() -> None:
     for ratio in ("1/25 of 669,706", "1/38 of 669,706", "1/250 of 1,199,882", "18.7x below mlp2"):
         assert ratio in said
     assert "1/1287 of 1,199,882" in said, "the document rounds it to 1/1000"
+
+
+def test_mimic_begins_with_the_sizes_of_its_two_networks() -> None:
+    note = render("mimic", mimicked()).notes[0]
+    assert note.startswith(
+        "Its question first: SNN and SNN-mimic come to the same number of parameters in the paper by"
+    )
+    hidden = int(re.findall(r"takes ([\d,]+) hidden units", note)[0].replace(",", ""))
+    wide, narrow = (parse_spec(mimic.bottleneck(h)).parameters(SHAPE) for h in (hidden, 8_000))
+    assert f"they have 6,360,010 and {narrow:,} parameters" in note
+    assert abs(wide - 6_360_010) <= mimic.BOTTLENECK + 11, "one hidden unit more or less"
 
 
 def test_a_student_above_its_teacher_is_named() -> None:

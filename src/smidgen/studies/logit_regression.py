@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 
@@ -149,6 +149,17 @@ class Regressed(Results):
         pairs: list[tuple[Row, Runs | None]] = [(row, getattr(row, recipe)) for row in self.rows]
         points = [Point(row.parameters, runs.validation[runs.middle], row.name) for row, runs in pairs if runs]
         return smallest_holding(points, floor)
+
+    @property
+    def widest_step(self) -> tuple[float, float, Point] | None:
+        """The lowest and the highest of most `FLOORS` that one size is the smallest to hold, by the document's recipe.
+
+        None where no size is the smallest for two floors.
+        """
+        found = [(floor, size) for floor in FLOORS if (size := self.smallest("theirs", floor))]
+        steps = [[*group] for _, group in groupby(found, key=lambda pair: pair[1].parameters)]
+        widest = max(steps, key=len, default=[])
+        return (widest[0][0], widest[-1][0], widest[0][1]) if len(widest) > 1 else None
 
     @property
     def students(self) -> list[tuple[Row, Runs]]:
