@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from smidgen.errors import ModelFileError
 from smidgen.model import CODERS, MAX_LEVEL, encode_levels, level_costs
-from smidgen.model.coding.coders import FIRST_ORDER, is_rising
+from smidgen.model.coding.coders import FIRST_ORDER, _log2_of_stored, is_rising
 from smidgen.model.coding.contexts import MODEL_COUNT, SIGN, as_matrix, decisions, fresh_models, zero_counts
 from smidgen.model.coding.huffman import MAX_LENGTH, code_for
 from smidgen.model.coding.range_coder import (
@@ -242,6 +243,13 @@ def test_the_bytes_of_some_levels_never_change(coder: str) -> None:
     levels[20:40] = 0
     levels = np.sort(levels) if coder == "rising" else levels
     assert written(coder, levels.reshape(3, 20)).hex() == PINNED[coder]
+
+
+def test_the_logarithms_of_stored_probabilities_have_the_same_bits_everywhere() -> None:
+    found = _log2_of_stored()
+    exact = [math.log2((2 * n + 1) / 512) for n in range(256)]
+    assert (np.abs(found - exact) <= np.spacing(np.abs(exact))).all()
+    assert hashlib.sha256(found.astype("<f8").tobytes()).hexdigest()[:16] == "80dedda4cc8a5122"
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 3.0, 12.0, 50.0])

@@ -7,12 +7,12 @@ ranges of channels equal; ours is one factor a layer, because a file has one gri
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.elementary import exponential, logarithm
 from smidgen.model import Model, flatten_arrays, named_arrays
 from smidgen.spec import NO_CEILING, BatchNorm, Layer, Repeat, Residual
 from smidgen.transforms.prune import prunable
@@ -35,7 +35,7 @@ def with_equal_scales(model: Model) -> Model:
     sizes = {name: root_mean_square(arrays[name]) for name in prunable(model.spec, model.input_shape)}
     if len(sizes) < 2 or not all(sizes.values()):
         return model
-    common = math.exp(sum(map(math.log, sizes.values())) / len(sizes))
+    common = float(exponential(sum(logarithm([*sizes.values()]).tolist()) / len(sizes)))
     so_far = 1.0
     for name, size in sizes.items():
         so_far *= common / size

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Context, Decimal, localcontext
 from functools import cache, lru_cache
 
 import numpy as np
@@ -149,6 +150,17 @@ def _table(counts: Counts) -> Levels:
     return stored
 
 
+@cache
+def _log2_of_stored() -> npt.NDArray[np.float64]:
+    """Return log2((2 n + 1) / 512) for each n that `_table` gives: float64 [256].
+
+    Decimal arithmetic rounds it correctly, so that it has the same bits with every C library and processor.
+    """
+    with localcontext(Context(prec=40)):
+        two = Decimal(2).ln()
+        return np.array([float(Decimal(2 * n + 1).ln() / two - 9) for n in range(256)])
+
+
 def _static_bits(levels: Levels, _counts: Counts) -> float:
     return _static_length(levels)
 
@@ -156,9 +168,10 @@ def _static_bits(levels: Levels, _counts: Counts) -> float:
 @remembered
 def _static_length(levels: Levels) -> float:
     counts = counts_of(levels)
-    share = (2 * _table(counts) + 1) / 512
-    share[BYPASS] = 0.5
-    modelled = -(counts[1] * np.log2(share) + counts[0] * np.log2(1 - share)).sum()
+    stored = _table(counts)
+    ones, zeros = _log2_of_stored()[np.stack([stored, 255 - stored])]
+    ones[BYPASS] = zeros[BYPASS] = -1.0
+    modelled = -(counts[1] * ones + counts[0] * zeros).sum()
     return 5 + 8 * len(_models_below(_octaves(levels))) + float(modelled)
 
 
