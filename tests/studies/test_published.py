@@ -130,6 +130,11 @@ def test_what_can_be_counted_is_what_was_published() -> None:
         if figure.shown != count
     }
     assert found == DIFFERING
+    page = (Path(__file__).parents[2] / "docs/how-to/reproduce.md").read_text("utf-8")
+    assert {4: "\nfour differ: "}[len(DIFFERING)] in page, "the page says how many"
+    for network, before in (("LeNet-300-100", "1,070 KB"), ("LeNet-5", "1,720 KB")):
+        count = DIFFERING["deep-compression", network, "size before"]
+        assert f"{10 * round(float(count[:-3].replace(',', '')) / 10):,} KB" == before, "rounded to tens"
 
 
 MEASURED = {
