@@ -1,7 +1,8 @@
-"""Every number and every recipe that the documents state, read from two tables beside this module.
+"""The numbers and the recipes that the documents state, read from two tables beside this module.
 
 published.csv has one row for each number: the document, its table, the row and the figure there, the value as it is
-printed, its unit, and the place in the document. recipes.csv has one row for each setting of a training: what the
+printed, its unit, and the place in the document. Of Deep Compression's tables 2 and 3 it has the columns that are
+compared, without their totals. recipes.csv has one row for each setting of a training: what the
 document states, what its author's notebook trains, what the column "its recipe" takes here, what ours takes, and why
 where this is not what was stated. An empty cell was not said, or does not apply; "by size" differs from row to row.
 """
