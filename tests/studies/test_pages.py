@@ -270,3 +270,15 @@ def test_reduce_cnn_tells_the_tables_training_accuracy_from_the_notebooks_test_a
         "baseline: notebook 98.59 %, measured 98.68 ± 0.13 % (3 seeds), 98.55 to 98.80 %, 2 of 3 at or above it: met."
     )
     assert not any("published" in answer for answer in answers.values())
+
+
+def test_the_notebooks_epochs_stand_beside_the_slides() -> None:
+    theirs = {"DNN 3 x 64": runs_of([0.88, 0.89], epochs=30), "SNN-mimic-8k KL": runs_of([0.87], epochs=30)}
+    notebook = {"DNN 3 x 64": runs_of([0.885], epochs=50), "SNN-mimic-8k KL": runs_of([0.86, 0.87], epochs=20)}
+    found = replace(mimicked(), theirs=theirs, notebook=notebook)
+    table = next(table for table in render("mimic", found).tables if table.title.startswith("The notebook's epochs"))
+    assert table.heads[1:] == (">published", ">30 epochs, as the slides say", ">epochs of the notebook")
+    assert table.rows == (
+        ("DNN 3 x 64", "89.48", "88.50 ±0.71 (2; 30)", "88.50 (1; 50)"),
+        ("SNN-mimic-8k KL", "87.09", "87.00 (1; 30)", "86.50 ±0.71 (2; 20)"),
+    )
