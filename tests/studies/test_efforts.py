@@ -20,7 +20,7 @@ from smidgen.trials.evaluate import TrainingContext
 
 GIANTS = {"DNN 3 x 2000", "SNN"}
 LEFT_OUT = {
-    "logit-regression": {"fine-tuned, h = 6", "anew, h = 6"},
+    "logit-regression": {"fine-tuned, h = 6", "anew, h = 6", "ours, fine-tuned: h = 6"},
     "width-sweeps": {"cnn1, n = 32", "cnn2, n = 32"},
     "mimic": GIANTS | {"ablation: SNN, labels", "ablation: SNN, KL"},
     "reduce-cnn": set[str](),
@@ -57,6 +57,8 @@ def others_of(document: str) -> dict[str, Job]:
     match document:
         case "logit-regression":
             compared = logit_regression.compared_jobs(np.zeros(0, np.float32))
+            whole = logit_regression.whole_jobs(np.zeros(0, np.float32))
+            compared |= {f"ours, fine-tuned: {name}": job for name, job in whole.items()}
             return logit_regression.frozen_jobs() | logit_regression.loss_jobs() | compared
         case "width-sweeps":
             return width_sweeps.jobs("distilled")
