@@ -21,6 +21,7 @@ from evidence import COMMIT, ROOT, new_folder, write_readme
 from smidgen import api
 from smidgen.studies import Report, write_index
 from smidgen.studies.output import page
+from smidgen.studies.published import figures
 
 PAGE = ROOT / "docs" / "how-to" / "reproduce.md"
 SECTION = "## Results\n"
@@ -43,14 +44,19 @@ def main() -> None:
     times = f"It took {span(whole)} from an empty store, {span(again)} again, and {span(quick)} with `--quick`."
     if options.store:
         times = f"With a store that had trainings already; `--quick` takes {span(quick)}."
-    each = "; ".join(f"{report.name} {span(report.seconds)}" for report in reports)
-    what = (
-        "`index.md` has all tables and answers; `table.csv` of each document has a row for each training. The pictures "
-        "are in `docs/how-to/`."
-    )
-    text = f"{what}\n\n{times} {each}."
-    write_readme(out, "The five documents", "the seeds in each cell, with the epochs", text)
+    write_readme(out, "The five documents", "the seeds in each cell, with the epochs", about(reports, times))
     write_page(reports, out, times)
+
+
+def about(reports: Sequence[Report], times: str) -> str:
+    """Say what the folder has, how long each document took, and the sizes that README.md compares files with."""
+    each = "; ".join(f"{report.name} {span(report.seconds)}" for report in reports)
+    sizes = " and ".join(figure.text for figure in figures("deep-compression") if figure.name == "size")
+    return (
+        "`index.md` has all tables and answers; `table.csv` of each document has a row for each training. The pictures "
+        f"are in `docs/how-to/`.\n\n{times} {each}.\n\n"
+        f"The paper's own files of the two networks of Deep Compression have {sizes} KB (its table 1)."
+    )
 
 
 def timed(folder: Path, store: Path, quick: bool = False) -> tuple[list[Report], float]:

@@ -103,6 +103,12 @@ def test_the_folder_has_the_texts_and_links_no_picture(written: Path) -> None:
     assert "![" not in index
 
 
+def test_the_folder_states_the_times_and_the_papers_sizes(script: ModuleType) -> None:
+    said = script.about([report_of("one"), report_of("two")], "It took 5 minutes 3 seconds.")
+    assert "\n\nIt took 5 minutes 3 seconds. one 0 minutes 1 seconds; two 0 minutes 1 seconds.\n\n" in said
+    assert said.endswith("have 27 and 44 KB (its table 1)."), "which README.md compares our files with"
+
+
 @pytest.mark.parametrize("out", ["outside", "checkout", "checkout/docs", "checkout/results"])
 def test_a_folder_outside_the_results_is_refused_before_anything_is_trained(
     script: ModuleType, out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
