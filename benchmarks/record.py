@@ -21,8 +21,8 @@ from pathlib import Path
 
 from evidence import ROOT, new_folder, write_readme
 
-SHOWN_LINES = 60
-"""Last lines of an output that README.md shows; the whole is in a file of its own."""
+SHOWN_LINES, PROGRESS = 60, " of this stage left"
+"""Last lines of an output that README.md shows, and the end of lines of progress, which it does not show."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def run(command: str, output: Path) -> tuple[str, int]:
             [programs.get(word, word) for word in words], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT,
             env=os.environ | {"NO_COLOR": "1", "COLUMNS": "120"}, check=False,
         ).returncode  # fmt: skip
-    lines = output.read_text().rstrip().splitlines()[-SHOWN_LINES:]
+    lines = [line for line in output.read_text().rstrip().splitlines() if not line.endswith(PROGRESS)][-SHOWN_LINES:]
     seconds = time.perf_counter() - began
     shown = "\n".join(line.rstrip() for line in lines)
     return f"`{command}` took {seconds:,.0f} s; `{output.name}` has all of:\n\n```\n{shown}\n```", code
