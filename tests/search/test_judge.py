@@ -10,7 +10,7 @@ import pytest
 
 from smidgen import from_arrays
 from smidgen.data import Dataset, Split
-from smidgen.records import Floor, Outcome, Recipe, Score, look_confidence
+from smidgen.records import Floor, Outcome, Recipe, Score, Trial, look_confidence
 from smidgen.search.effort import Effort
 from smidgen.search.goal import Goal, Limits, Target
 from smidgen.search.judge import Judge, Requirement, balanced_scores, needed_rate
@@ -190,6 +190,23 @@ def test_a_false_claim_is_rare_though_every_candidate_is_just_below_the_floor() 
         bounds = [Score(int(k), half).lower_bound(look_confidence(turn)) for turn, k in enumerate(looked_at, 1)]
         false += any(bound >= floor for bound in bounds)
     assert false / 400 < 0.05
+
+
+def test_the_files_of_a_strict_search_take_the_turns_after_its_networks(
+    digits: Dataset, own_store: Path, small_effort: Effort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[int] = []
+    ask = Judge.is_met
+
+    def noted(judge: Judge, trial: Trial, outcome: Outcome, half: str, look: int = 1) -> bool:
+        turns.extend([look] if half == "confirmation" else [])
+        return ask(judge, trial, outcome, half, look)
+
+    monkeypatch.setattr(Judge, "is_met", noted)
+    found = shrink(digits, Goal(Target(0.8, rule="strict")), effort=small_effort, store=Store(own_store))
+    assert found.file is not None
+    networks, files = len(found.rejected) + 1, len(found.file.rejected) + 1
+    assert sorted(set(turns)) == list(range(1, networks + files + 1))
 
 
 def test_a_strict_search_confirms_by_turns_and_promises_no_less_than_its_floor(

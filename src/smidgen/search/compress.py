@@ -172,6 +172,7 @@ def search_bytes(
     requirement: Requirement | None = None,
     given: Model | None = None,
     given_test: Score | None = None,
+    looks: Looks | None = None,
     started: float | None = None,
 ) -> CompressResult:
     """Find the shortest file of these networks, as `compress` does, inside a study.
@@ -186,6 +187,7 @@ def search_bytes(
         requirement: The rates to reach; None derives them from `goal` and the scores of the first network.
         given: The network that the result is compared with; None is the first.
         given_test: The test score of that network, if it is known.
+        looks: Whom the confirmation half was asked about before; None if about nobody.
         started: When the whole run started (`time.perf_counter`); None is now.
     """
     started = time.perf_counter() if started is None else started
@@ -195,7 +197,7 @@ def search_bytes(
     near = None if goal.target else most_bytes
     search = ByteSearch(study, context, effort, requirement.allowed_error, seed, near, judge.rate)
     search.run(models)
-    chosen = _choose(search, judge, most_bytes)
+    chosen = _choose(search, judge, most_bytes, looks or Looks())
     winner = _checked(chosen.candidate, search, judge, most_bytes)
     return CompressResult(
         data=context.dataset,
@@ -255,12 +257,11 @@ def _score_on_test(study: Study, context: TrainingContext, model: Model) -> Scor
 # --- the file that is chosen ------------------------------------------------------------------
 
 
-def _choose(search: ByteSearch, judge: Judge, most_bytes: int | None) -> Confirmed[FileCandidate]:
+def _choose(search: ByteSearch, judge: Judge, most_bytes: int | None, looks: Looks) -> Confirmed[FileCandidate]:
     """The shortest file that is confirmed; without a target, the most accurate within the limit of bytes."""
     if judge.requirement.floor is None:
         most_bytes = most_bytes or min(file.file_bytes for file in search.candidates)
         return Confirmed(search.best_within(most_bytes), ())
-    looks = Looks()
 
     def is_met(file: FileCandidate, half: str) -> bool:
         look = looks.turn(file.trial.key) if half == "confirmation" else 1

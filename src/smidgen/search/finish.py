@@ -185,6 +185,7 @@ def search_file(search: Search, winner: TrainedCandidate, test: Score) -> Compre
             seed=search.seed,
             requirement=search.judge.requirement if search.goal.target else None,
             given_test=test,
+            looks=search.history.looks,
         )
     except FloorNotMet:
         if search.goal.limits.file_bytes is not None:
