@@ -53,8 +53,9 @@ class Net(Network):
 
 STUDENT = bottleneck(8000)
 TEACHER = "conv 16x3x3 same relu, maxpool 2, dense 64 relu, dense 64 relu, dense 64 relu, dense 10"
-OURS = Recipe("kl", 2.0, learning_rate=0.002, epochs=40)
-"""Our recipe for students behind a bottleneck; they learn from our teacher."""
+OURS = Recipe("kl", 2.0, label_weight=0.3, learning_rate=0.0005, epochs=40, batch_size=16)
+"""Our recipe for students of 8,000 units behind a bottleneck; they learn from our teacher. Small batches are worth more
+than anything else that was tried on the validation split."""
 OUR_SEEDS = 2
 stated = partial(optional, "mimic")
 PUBLISHED_L2 = published("mimic", "SNN-mimic-8k L2", "test accuracy")
@@ -67,7 +68,7 @@ NETS = {
     "SNN": Net("dense 8000 relu, dropout 0.5, dense 10", SGD, 3, None),
     "SNN-mimic-8k L2": Net(STUDENT, PROBABILITIES, 10, OURS),
     "SNN-mimic-8k KL": Net(STUDENT, KL, 10, OURS),
-    "mimic-400 KL": Net(bottleneck(400), KL, 3, replace(OURS, learning_rate=0.003)),
+    "mimic-400 KL": Net(bottleneck(400), KL, 3, Recipe("kl", 2.0, learning_rate=0.003, epochs=40)),
     "mimic-20k KL": Net(bottleneck(20_000), KL, 1, None),
 }  # fmt: skip
 
