@@ -29,7 +29,7 @@ from smidgen.data.origin import Origin
 from smidgen.data.readers import Contents, Raw
 from smidgen.data.readers.table import features_of
 from smidgen.data.scaling import describe_input
-from smidgen.data.splits import Cut, mixed, oversampled_rows
+from smidgen.data.splits import Cut, oversampled_rows
 from smidgen.errors import DataError
 from smidgen.spec import InputSpec
 from smidgen.spec.input import IMAGE_BYTES
@@ -111,11 +111,10 @@ def without_test_split(X: npt.ArrayLike, y: npt.ArrayLike, name: str = "arrays",
     class_names = class_names_of(raw_labels, len(images))
     labels = encode_labels(raw_labels, len(images), class_names)
     every = np.arange(len(labels))
-    rows = [every, every, every]
+    rows = (every, every, every)
     if np.bincount(labels).min() >= MIN_IMAGES_PER_CLASS:
         cut, _ = keeping_copies_together(Cut(split_seed, None, class_names), images, labels, True)
-        train_rows, *halves = cut.validation(labels, every)
-        rows = [mixed(train_rows, split_seed), *halves]
+        rows = cut.mixed_validation(labels, every)
     read_as, (train, selection, confirmation) = _as_networks_read(
         layout, [Split(images[some], labels[some], some) for some in rows]
     )
@@ -202,8 +201,8 @@ def build(
         kept = np.arange(len(labels))
         images, test_split = _given_test_split(images, test, values, layout)
         copies = counted_in_test(copies, images, test_split.images)
-    train_rows, *halves = cut.validation(labels, kept)
-    parts = (train_rows if class_names else mixed(train_rows, split_seed), *halves)  # published data are mixed already
+    validation = cut.validation if class_names else cut.mixed_validation  # published data are mixed already
+    parts = validation(labels, kept)
     read_as, splits = _as_networks_read(
         layout, [*(Split(images[rows], labels[rows], rows) for rows in parts), test_split]
     )

@@ -55,6 +55,15 @@ class Cut:
             self._check_every_class(labels[rows])
         return kept[parts[0]], kept[parts[1]], kept[parts[2]]
 
+    def mixed_validation(self, labels: Labels, kept: Indices) -> tuple[Indices, Indices, Indices]:
+        """Cut as `validation` does, with the training images in a random order.
+
+        A search looks at the first training images, and files often go class by class.
+        """
+        train, selection, confirmation = self.validation(labels, kept)
+        order = np.argsort(split_words(len(train), self.split_seed, TRAINING_ORDER), kind="stable")
+        return train[order], selection, confirmation
+
     def _cut_groups(
         self, labels: Labels, groups: npt.NDArray[Any], count: int, limits: tuple[int, int], stream: int
     ) -> tuple[Indices, Indices]:
@@ -142,11 +151,6 @@ def _shuffled_by_class(labels: Labels, split_seed: int, stream: int) -> Indices:
 
 def _validation_count(images: int) -> int:
     return 10_000 if images >= 60_000 else images // 4
-
-
-def mixed(rows: Indices, split_seed: int) -> Indices:
-    """The rows in a random order: a search looks at the first training images, and files often go class by class."""
-    return rows[np.argsort(split_words(len(rows), split_seed, TRAINING_ORDER), kind="stable")]
 
 
 def oversampled_rows(labels: Labels) -> Indices:

@@ -129,7 +129,7 @@ def _curve_trainings(effort: Effort) -> float:
 
 
 def _wide_trainings(effort: Effort) -> float:
-    """Trainings of middle length of wide networks and in the descent of smaller networks, in usual ones."""
+    """Trainings of middle length of wide networks and in the rounds that make the smallest smaller, in usual ones."""
     compared = 2 * effort.pruned * len(DISTILLATION_RECIPES if effort.compares_recipes else (LABELS,))
     return WIDE_COST * compared + DESCENT_COST * effort.descents
 
